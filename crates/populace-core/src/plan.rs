@@ -1,0 +1,95 @@
+//! From a population to shards, by the scenario alone, never by the machine.
+
+use crate::stream::ActorId;
+use core::ops::Range;
+
+/// How many actors there are and how much each is expected to emit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Population {
+    /// Number of actors.
+    pub actors: u64,
+    /// Expected rows of the main data table for one actor: what shards are sized by.
+    pub rows_per_actor: f64,
+}
+
+/// A run of consecutive actors that is simulated as one unit of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Number of the shard within its part, from 0.
+    pub index: u64,
+    /// The actors, by number.
+    pub actors: Range<u64>,
+}
+
+impl Shard {
+    /// The actors of this shard.
+    pub fn ids(&self) -> impl Iterator<Item = ActorId> {
+        self.actors.clone().map(ActorId)
+    }
+}
+
+/// The shards of a range of actors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    actors: Range<u64>,
+    actors_per_shard: u64,
+}
+
+impl Plan {
+    /// Shards of about `rows` rows each over all of `population`.
+    pub fn new(population: &Population, rows: u64) -> Self {
+        let actors_per_shard = ((rows as f64 / population.rows_per_actor.max(1e-9)) as u64).max(1);
+        Self { actors: 0..population.actors, actors_per_shard }
+    }
+
+    /// Part `part` of `parts`: a contiguous share of the actors, as even as whole actors allow.
+    #[must_use]
+    pub fn part(&self, part: u64, parts: u64) -> Self {
+        let count = u128::from(self.actors.end - self.actors.start);
+        let bound = |k: u64| self.actors.start + (count * u128::from(k) / u128::from(parts)) as u64;
+        Self { actors: bound(part)..bound(part + 1), ..self.clone() }
+    }
+
+    /// The actors covered.
+    pub fn actors(&self) -> Range<u64> {
+        self.actors.clone()
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> u64 {
+        (self.actors.end - self.actors.start).div_ceil(self.actors_per_shard)
+    }
+
+    /// Shard `index`, from 0.
+    ///
+    /// # Panics
+    /// There is no such shard.
+    pub fn shard(&self, index: u64) -> Shard {
+        assert!(index < self.shards(), "shard {index} of {}", self.shards());
+        let start = self.actors.start + index * self.actors_per_shard;
+        Shard { index, actors: start..(start + self.actors_per_shard).min(self.actors.end) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_and_shards_cover_every_actor_once_in_order() {
+        for (actors, parts) in [(1, 3), (350, 7), (1_001, 4), (10, 10)] {
+            let plan = Plan::new(&Population { actors, rows_per_actor: 10.0 }, 70);
+            let mut next = 0;
+            for part in 0..parts {
+                let plan = plan.part(part, parts);
+                for index in 0..plan.shards() {
+                    let shard = plan.shard(index);
+                    assert_eq!(shard.actors.start, next);
+                    assert!(shard.actors.end - shard.actors.start <= 7);
+                    next = shard.actors.end;
+                }
+            }
+            assert_eq!(next, actors);
+        }
+    }
+}

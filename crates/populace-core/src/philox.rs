@@ -10,7 +10,7 @@ const WEYL_1: u64 = 0xBB67_AE85_84CA_A73B;
 const ROUNDS: usize = 10;
 
 /// The 64-bit halves (high, low) of `a * b`.
-#[inline(always)]
+#[inline]
 const fn wide_mul(a: u64, b: u64) -> (u64, u64) {
     let product = a as u128 * b as u128;
     ((product >> 64) as u64, product as u64)

@@ -164,14 +164,14 @@ pub struct Words {
 
 impl Words {
     /// Word `LANE`, for a sampler that needs exactly one.
-    #[inline(always)]
+    #[inline]
     pub const fn word<const LANE: usize>(&self) -> u64 {
         const { assert!(LANE < 4) };
         self.words[LANE]
     }
 
     /// Lane `LANE`: starts at its word and goes on, where a sampler rejects, in blocks that no other lane reads.
-    #[inline(always)]
+    #[inline]
     pub const fn lane<const LANE: usize>(&self) -> Lane<'_, LANE> {
         const { assert!(LANE < 4) };
         Lane { words: self, taken: 0 }
@@ -196,7 +196,7 @@ impl<const LANE: usize> Lane<'_, LANE> {
 }
 
 impl<const LANE: usize> Source for Lane<'_, LANE> {
-    #[inline(always)]
+    #[inline]
     fn next_u64(&mut self) -> u64 {
         let word = if self.taken == 0 { self.words.words[LANE] } else { self.spill() };
         self.taken += 1;

@@ -17,7 +17,7 @@ impl Bernoulli {
     pub fn new(p: f64) -> Result<Self, ParameterError> {
         require((0.0..=1.0).contains(&p), || format!("must be a probability from 0 to 1, got {p}"))?;
         // 2⁶⁴ is exact in f64; the product is below it for every p < 1.
-        let threshold = (p < 1.0).then(|| (p * 18_446_744_073_709_551_616.0) as u64);
+        let threshold = (p < 1.0).then_some((p * 18_446_744_073_709_551_616.0) as u64);
         Ok(Self { threshold })
     }
 

@@ -57,7 +57,7 @@ impl StandardNormal {
     }
 
     #[cold]
-    fn rejected(&self, mut layer: usize, mut place: f64, source: &mut impl Source) -> f64 {
+    fn rejected(self, mut layer: usize, mut place: f64, source: &mut impl Source) -> f64 {
         let Ziggurat { x: edges, y } = self.tables;
         loop {
             let x = place * edges[layer];
@@ -65,7 +65,7 @@ impl StandardNormal {
                 return x;
             }
             if layer == 0 {
-                return self.tail(place, source);
+                return tail(place, source);
             }
             if y[layer] + (y[layer + 1] - y[layer]) * source.next_unit() < math::exp(-0.5 * x * x) {
                 return x;
@@ -75,16 +75,16 @@ impl StandardNormal {
             place = 2.0 * unit(word) - 1.0;
         }
     }
+}
 
-    /// Beyond `TAIL`: Marsaglia's exponential rejection.
-    fn tail(&self, sign: f64, source: &mut impl Source) -> f64 {
-        loop {
-            // 1 − u lies in (0, 1], so the logarithms are finite.
-            let x = -math::ln(1.0 - source.next_unit()) / TAIL;
-            let y = -math::ln(1.0 - source.next_unit());
-            if y + y > x * x {
-                return if sign < 0.0 { -(TAIL + x) } else { TAIL + x };
-            }
+/// Beyond `TAIL`: Marsaglia's exponential rejection.
+fn tail(sign: f64, source: &mut impl Source) -> f64 {
+    loop {
+        // 1 − u lies in (0, 1], so the logarithms are finite.
+        let x = -math::ln(1.0 - source.next_unit()) / TAIL;
+        let y = -math::ln(1.0 - source.next_unit());
+        if y + y > x * x {
+            return if sign < 0.0 { -(TAIL + x) } else { TAIL + x };
         }
     }
 }

@@ -5,12 +5,14 @@
 //! is no output, no clock and no shared state here: the bytes of every data set depend on this crate alone.
 
 pub mod dist;
+pub mod markov;
 pub mod math;
 pub mod philox;
 pub mod plan;
 pub mod scenario;
 pub mod stream;
 pub mod time;
+pub mod traces;
 
 /// Raised with every change of any sampled value; part of the manifest.
 pub const VALUES_VERSION: u32 = 1;

@@ -31,6 +31,11 @@ pub trait Scenario: Send + Sync + Sized + 'static {
     /// Every problem of the document, at once.
     fn from_config(config: &Self::Config) -> Result<Self, ConfigError>;
 
+    /// What is odd about the document but does not make it unusable.
+    fn warnings(&self) -> &[Problem] {
+        &[]
+    }
+
     /// How many actors there are and what to expect of one.
     fn population(&self) -> Population;
 
@@ -104,6 +109,11 @@ impl Checker {
     /// Checks that a number lies within `low..=high`.
     pub fn range(&mut self, path: impl Into<String>, value: f64, low: f64, high: f64) {
         self.require((low..=high).contains(&value), path, || format!("must be from {low} to {high}, got {value}"));
+    }
+
+    /// Takes over the problems of another check.
+    pub fn append(&mut self, other: Self) {
+        self.problems.extend(other.problems);
     }
 
     /// Whether nothing is wrong so far.

@@ -2,3 +2,4 @@
 //! its constants moves by a fifth. `mutants_are_caught` proves that, and `docs/mutants.md` records it.
 
 mod support;
+mod traces;

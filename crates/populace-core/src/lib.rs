@@ -4,6 +4,7 @@
 //! ([`Scenario`](scenario::Scenario)), and the model simulates one actor at a time into an [`Observer`](scenario::Observer). There
 //! is no output, no clock and no shared state here: the bytes of every data set depend on this crate alone.
 
+pub mod churn;
 pub mod dist;
 pub mod markov;
 pub mod math;

@@ -1,0 +1,17 @@
+#![doc = include_str!("guide.md")]
+
+mod actor;
+mod config;
+pub mod laws;
+mod model;
+mod rows;
+
+pub use config::{
+    ActivityConfig, BillingConfig, BillingMode, ChurnConfig, DelayConfig, DepartureConfig, EngagementConfig, EnrolConfig, LinearMean,
+    LinearProbability, MeasureConfig, PopulationConfig, QuizConfig, SessionsConfig, SignupConfig, TicketsConfig, VideoConfig, WindowConfig,
+};
+pub use model::{ChurnModel, Hazard};
+pub use rows::{Action, Event, EventType, Row, Truth, User};
+
+/// The built-in document, with its envelope.
+pub const DOCUMENT: &str = include_str!("churn.yaml");

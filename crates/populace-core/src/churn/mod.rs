@@ -13,5 +13,5 @@ pub use config::{
 pub use model::{ChurnModel, Hazard};
 pub use rows::{Action, Event, EventType, Row, Truth, User};
 
-/// The built-in document, with its envelope.
-pub const DOCUMENT: &str = include_str!("churn.yaml");
+/// The built-in documents, by name.
+pub const DOCUMENTS: &[(&str, &str)] = &[("churn", include_str!("churn.yaml"))];

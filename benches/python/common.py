@@ -26,7 +26,7 @@ DAY_MS = 24 * HOUR_MS
 
 class Persona(NamedTuple):
     name: str
-    count: int
+    members: int
     hours: tuple[int, ...]  # peak hours; empty means no preference at all
     days: tuple[int, ...]  # active weekdays, Monday 0
     click_rate: float
@@ -45,8 +45,8 @@ PERSONAS = (
     Persona("highly_engaged", 20, (8, 9, 12, 13, 18, 19, 20), EVERY_DAY, 0.35, 0.65),
     Persona("low_engaged", 30, (), EVERY_DAY, 0.03, 0.10),
 )
-# Each persona's k-th member stands at (k + ½) / count of the way through the table: an even interleaving.
-PERSONA_SLOTS = [p for _, p in sorted(((k + 0.5) / persona.count, p) for p, persona in enumerate(PERSONAS) for k in range(persona.count))]
+# Each persona's k-th member stands at (k + ½) / members of the way through the table: an even interleaving.
+PERSONA_SLOTS = [p for _, p in sorted(((k + 0.5) / persona.members, p) for p, persona in enumerate(PERSONAS) for k in range(persona.members))]
 
 EMAIL_START = datetime(2025, 10, 1)
 SENDS_PER_DAY = 0.8
@@ -127,7 +127,8 @@ def identity(user: int) -> tuple[str, str, str]:
 
 def month_starts(start: datetime, days: int) -> list[int]:
     """Milliseconds from `start` to each first of a month after it, up to a week past the end."""
-    starts, year, month = [], start.year, start.month
+    starts: list[int] = []
+    year, month = start.year, start.month
     while True:
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
         offset = (datetime(year, month, 1) - start).days
@@ -256,5 +257,5 @@ def report(args: argparse.Namespace, main_table: str, generate: Callable[[], Row
     wall, cpu = time.perf_counter(), time.process_time()
     rows = generate()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    line = {"users": args.users, "days": args.days, "events": rows[main_table], "rows": rows, "wall_seconds": round(wall, 4), "cpu_seconds": round(cpu, 4)}
-    print(json.dumps(line))
+    took = {"wall_seconds": round(wall, 4), "cpu_seconds": round(cpu, 4)}
+    print(json.dumps({"users": args.users, "days": args.days, "events": rows[main_table], "rows": rows, **took}))

@@ -5,8 +5,10 @@ import json
 import math
 import random
 from bisect import bisect_left, bisect_right
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import common
 from common import CAMPAIGNS, EMAIL_START, PERSONAS, Rows
@@ -15,12 +17,9 @@ DAY = timedelta(days=1)
 TIMING = [common.timing_table(persona) for persona in PERSONAS]
 ATTENTION = [common.attention_table(persona) for persona in PERSONAS]
 CAMPAIGN_WEIGHTS = [campaign.weight for campaign in CAMPAIGNS]
-EPOCH_MS = int(EMAIL_START.replace(tzinfo=timezone.utc).timestamp() * 1000)
+EPOCH_MS = int(EMAIL_START.replace(tzinfo=UTC).timestamp() * 1000)
 MINUTES = range(1440)
-MINUTE_CUM_WEIGHTS = []
-for _minute in MINUTES:
-    _weight = 1.0 if 6 <= _minute // 60 < 23 else common.NIGHT_WEIGHT
-    MINUTE_CUM_WEIGHTS.append(_weight + (MINUTE_CUM_WEIGHTS[-1] if MINUTE_CUM_WEIGHTS else 0.0))
+MINUTE_CUM_WEIGHTS = list(accumulate(1.0 if 6 <= minute // 60 < 23 else common.NIGHT_WEIGHT for minute in MINUTES))
 
 
 def poisson(rng: random.Random, mean: float) -> int:
@@ -87,7 +86,7 @@ class User:
         self.rng, self.days = rng, days
         self.identity = common.identity(user)
         self.persona = common.PERSONA_SLOTS[user % len(common.PERSONA_SLOTS)]
-        self.rows: list[tuple[datetime, tuple]] = []
+        self.rows: list[tuple[datetime, tuple[Any, ...]]] = []
         persona = PERSONAS[self.persona]
         self.rates = [(persona.open_rate, persona.click_rate)]
         self.months = [EMAIL_START + timedelta(milliseconds=ms) for ms in common.month_starts(EMAIL_START, days)]
@@ -168,11 +167,11 @@ class User:
             self.chain(clicked, "clicked", esp, campaign, message, client=client, url=f"https://shop.example.com/{campaign.id}")
 
     def chain(self, when: datetime, kind: str, esp: str, campaign: common.Campaign, message: str, *,
-              client: tuple = (None, None), url: str | None = None, details: tuple = (None,) * 7) -> None:  # fmt: skip
+              client: tuple[Any, ...] = (None, None), url: str | None = None, details: tuple[Any, ...] = (None,) * 7) -> None:  # fmt: skip
         self.rows.append((when, (event_id(self.rng, when), kind, stamp(when), esp, *self.identity, campaign.id, campaign.name, message,
                                  campaign.subject, url, None, *client, "email", "{}", *details)))  # fmt: skip
 
-    def internal(self, when: datetime, kind: str, campaign: str, source: str, metadata: dict) -> None:
+    def internal(self, when: datetime, kind: str, campaign: str, source: str, metadata: dict[str, Any]) -> None:
         self.rows.append((when, (event_id(self.rng, when), kind, stamp(when), "internal", *self.identity, campaign, campaign, None, None,
                                  None, None, None, None, source, json.dumps(metadata), *(None,) * 7)))  # fmt: skip
 

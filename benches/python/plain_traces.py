@@ -6,6 +6,7 @@ import random
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import common
 from common import ENDPOINTS, ENTRY, EXITS, MAX_LENGTH, RESPONSE_MS, TRANSITIONS, Rows
@@ -50,10 +51,11 @@ def stamp(when: datetime) -> str:
     return when.isoformat(timespec="milliseconds") + "Z"
 
 
-def session_calls(rng: random.Random, start: datetime, session: tuple[str, str, str], cascade: bool) -> tuple[list[tuple], datetime]:
+def session_calls(rng: random.Random, start: datetime, session: tuple[str, str, str], cascade: bool) -> tuple[list[tuple[Any, ...]], datetime]:
     """The rows of one session, and the end of its last response."""
     path = walk(rng)
-    rows, now, end = [], start, start
+    rows: list[tuple[Any, ...]] = []
+    now = end = start
     for position, endpoint in enumerate(path):
         call_id = new_id(rng)
         row = (endpoint, METHODS[endpoint], json.dumps(params_of(rng, endpoint)))

@@ -163,6 +163,9 @@ pub fn base_for_target(config: &ChurnConfig, target: f64) -> Result<f64, ConfigE
             }],
         });
     }
+    if target == 0.0 {
+        return Ok(0.0);
+    }
     // The share is continuous and never falls, so bisection ends at the base to the last bit.
     let (mut low, mut high) = (0.0, 1.0);
     loop {

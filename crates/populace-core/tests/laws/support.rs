@@ -4,6 +4,8 @@ use populace_core::scenario::{Observer, Scenario};
 use populace_core::stream::{ActorId, StreamKey};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// The keys of a document that are not the scenario's own.
 const ENVELOPE: [&str; 7] = ["version", "scenario", "name", "description", "seed", "extends", "profiles"];
@@ -131,4 +133,26 @@ pub fn follows(what: &str, mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> Ve
     });
     let bound = 2.2 / n.sqrt();
     if distance <= bound { Ok(()) } else { Err(format!("{what}: distance {distance:.5} for n = {n}, at most {bound:.5}")) }
+}
+
+/// Holds the section of one scenario in `docs/mutants.md` against what its mutants gave; `UPDATE_DOCS=1` writes it instead.
+pub fn record_mutants(scenario: &str, table: &str) {
+    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mutants.md");
+    const HEAD: &str = "# Mutants\n\nEvery constant of the built-in documents was moved, and the data held against the laws of the document as it \
+                        was. The tests\nwrite these tables (`UPDATE_DOCS=1`) and fail when they are not what the code gives.";
+    static FILE: Mutex<()> = Mutex::new(());
+    let _guard = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let page = std::fs::read_to_string(PATH).unwrap_or_else(|_| HEAD.into());
+    let mut parts = page.split("\n## ").map(str::trim_end);
+    let head = parts.next().unwrap_or(HEAD).to_owned();
+    let mut sections: BTreeMap<String, String> =
+        parts.filter_map(|part| part.split_once("\n\n")).map(|(name, table)| (name.into(), table.into())).collect();
+    let recorded = sections.insert(scenario.into(), table.trim_end().into());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let sections: Vec<String> = sections.iter().map(|(name, table)| format!("\n## {name}\n\n{table}\n")).collect();
+        std::fs::write(PATH, format!("{head}\n{}", sections.concat())).expect("docs/mutants.md can be written");
+    } else {
+        assert_eq!(recorded.as_deref(), Some(table.trim_end()), "docs/mutants.md has drifted: run with UPDATE_DOCS=1");
+    }
 }

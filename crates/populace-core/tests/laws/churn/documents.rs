@@ -1,0 +1,102 @@
+//! Every bad document is told what is wrong with it.
+
+use super::churn;
+use crate::support::{config, with};
+use populace_core::churn::{ChurnConfig, ChurnModel};
+use populace_core::scenario::Scenario;
+use serde_json::{Value, json};
+
+/// What is said of a document, a line for each problem.
+fn problems(document: &Value) -> String {
+    match ChurnModel::from_config(&config::<ChurnConfig>(document)) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_bad_value_has_its_message() {
+    let cases = [
+        ("/population/users", json!(0), "population.users: must be from 1 to 1000000000000, got 0"),
+        ("/window/days", json!(0), "window.days: must be from 1 to 36500, got 0"),
+        ("/window/start", json!("9999-12-01"), "window: must end by 9999-12-31"),
+        ("/paid_ratio", json!(1.5), "paid_ratio: must be a probability from 0 to 1, got 1.5"),
+        ("/churn_base_rate", json!(-0.1), "churn_base_rate: must be from 0 to 1, got -0.1"),
+        ("/signup/days_divisor", json!(0), "signup.days_divisor: must be from 1 to 36500, got 0"),
+        ("/signup/min_days", json!(41), "signup.max_days: must be at least `min_days`, 41, got 40"),
+        ("/countries", json!([]), "countries: must have 1 to 1000 names, got 0"),
+        ("/countries/2", json!("IN"), "countries.2: `IN` is named twice"),
+        ("/courses/6", json!(""), "courses.6: must not be empty"),
+        ("/engagement/alpha", json!(0), "engagement: a shape must be from 0.1 to 1000, got 0"),
+        ("/churn/paid_factor", json!(-1), "churn.paid_factor: must be from 0 to 10, got -1"),
+        ("/churn/engagement_power", json!(0), "churn.engagement_power: must be from 0.1 to 10, got 0"),
+        ("/churn/max_probability", json!(1.01), "churn.max_probability: must be from 0 to 1, got 1.01"),
+        ("/churn/first_day_divisor", json!(1), "churn.first_day_divisor: must be from 2 to 36500, got 1"),
+        (
+            "/activity/probability/slope",
+            json!(0.9),
+            "activity.probability.slope: base + slope must be a probability from 0 to 1, got 1.05 (hint: it is the probability of the most \
+             engaged)",
+        ),
+        ("/quiz/probability/base", json!(-0.1), "quiz.probability.base: must be from 0 to 1, got -0.1"),
+        (
+            "/sessions/max",
+            json!(50),
+            "sessions.max: 50 sessions of up to 1799 seconds do not fit into the hours from 6 to 24 (hint: lower sessions.max or \
+             quiz.delay_seconds.max, or widen the hours)",
+        ),
+        ("/sessions/min", json!(4), "sessions.max: must be at least `min`, 4, got 3"),
+        ("/sessions/to_hour", json!(6), "sessions.to_hour: must be after `from_hour`, 6, got 6"),
+        (
+            "/video/delay_seconds/min",
+            json!(30),
+            "video.delay_seconds.min: must be more than enrol.delay_seconds.max, 59, got 30 (hint: the events of a session come in the \
+             order login, enrolment, video, quiz)",
+        ),
+        ("/enrol/delay_seconds/min", json!(0), "enrol.delay_seconds.min: must be from 1 to 86399, got 0"),
+        ("/video/minutes/deviation", json!(-1), "video.minutes.deviation: must be from 0 to 100000, got -1"),
+        ("/quiz/score/min", json!(101), "quiz.score.max: must be at least `min`, 101, got 100"),
+        (
+            "/billing/first_day",
+            json!(27),
+            "billing.attempts: the last of 3 attempts from day 27 comes after day 28 (hint: not every month has days 29 to 31)",
+        ),
+        ("/billing/attempts", json!(5), "billing.attempts: must be from 1 to 4, got 5"),
+        ("/billing/success_probability", json!(2), "billing.success_probability: must be a probability from 0 to 1, got 2"),
+        ("/billing/amount", json!(4.999), "billing.amount: must be in whole hundredths, got 4.999"),
+        ("/tickets/probability", json!(-1), "tickets.probability: must be a probability from 0 to 1, got -1"),
+        ("/tickets/to_hour", json!(25), "tickets.to_hour: must be from 1 to 24, got 25"),
+    ];
+    for (pointer, value, message) in cases {
+        assert_eq!(problems(&with(&churn(), pointer, value)), message, "{pointer}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let mut document = churn();
+    for (pointer, value) in [("/population/users", json!(0)), ("/churn/paid_factor", json!(99)), ("/billing/attempts", json!(0))] {
+        document = with(&document, pointer, value);
+    }
+    assert_eq!(problems(&document).lines().count(), 3, "{}", problems(&document));
+}
+
+#[test]
+fn an_unknown_or_missing_key_is_an_error() {
+    for pointer in ["", "/population", "/window", "/churn", "/video/minutes/mean", "/enrol/delay_seconds", "/billing"] {
+        let mut document = churn();
+        document.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("extra".into(), json!(1));
+        let error = serde_json::from_value::<ChurnConfig>(document).unwrap_err().to_string();
+        assert!(error.contains("unknown field `extra`"), "{pointer}: {error}");
+    }
+    let mut document = churn();
+    document["churn"].as_object_mut().unwrap().remove("paid_factor");
+    assert!(serde_json::from_value::<ChurnConfig>(document).unwrap_err().to_string().contains("missing field `paid_factor`"));
+}
+
+#[test]
+fn a_document_survives_being_written_and_read() {
+    let config: ChurnConfig = config(&churn());
+    let written = serde_json::to_value(&config).unwrap();
+    assert_eq!(serde_json::from_value::<ChurnConfig>(written).unwrap(), config);
+}

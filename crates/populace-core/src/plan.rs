@@ -36,18 +36,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Shards of about `rows` rows each over all of `population`.
-    pub fn new(population: &Population, rows: u64) -> Self {
+    /// Shards of about `rows` rows each over a range of actors. Where one shard ends depends on the range's start alone.
+    pub fn over(actors: Range<u64>, population: &Population, rows: u64) -> Self {
         let actors_per_shard = ((rows as f64 / population.rows_per_actor.max(1e-9)) as u64).max(1);
-        Self { actors: 0..population.actors, actors_per_shard }
+        Self { actors, actors_per_shard }
     }
 
-    /// Part `part` of `parts`: a contiguous share of the actors, as even as whole actors allow.
-    #[must_use]
-    pub fn part(&self, part: u64, parts: u64) -> Self {
-        let count = u128::from(self.actors.end - self.actors.start);
-        let bound = |k: u64| self.actors.start + (count * u128::from(k) / u128::from(parts)) as u64;
-        Self { actors: bound(part)..bound(part + 1), ..self.clone() }
+    /// How many actors a shard has; the last may have fewer.
+    pub fn actors_per_shard(&self) -> u64 {
+        self.actors_per_shard
     }
 
     /// The actors covered.
@@ -76,20 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_and_shards_cover_every_actor_once_in_order() {
-        for (actors, parts) in [(1, 3), (350, 7), (1_001, 4), (10, 10)] {
-            let plan = Plan::new(&Population { actors, rows_per_actor: 10.0 }, 70);
-            let mut next = 0;
-            for part in 0..parts {
-                let plan = plan.part(part, parts);
-                for index in 0..plan.shards() {
-                    let shard = plan.shard(index);
-                    assert_eq!(shard.actors.start, next);
-                    assert!(shard.actors.end - shard.actors.start <= 7);
-                    next = shard.actors.end;
-                }
+    fn shards_cover_every_actor_once_in_order() {
+        for actors in [0..1, 0..350, 17..1_001] {
+            let plan = Plan::over(actors.clone(), &Population { actors: 5_000, rows_per_actor: 10.0 }, 70);
+            let mut next = actors.start;
+            for index in 0..plan.shards() {
+                let shard = plan.shard(index);
+                assert_eq!(shard.actors.start, next);
+                assert!(shard.actors.end - shard.actors.start <= 7);
+                next = shard.actors.end;
             }
-            assert_eq!(next, actors);
+            assert_eq!(next, actors.end);
         }
     }
 }

@@ -1,1 +1,14 @@
 //! Tables, files and the run driver.
+//!
+//! A [`Generator`](generator::Generator) turns a shard of actors into Arrow batches; [`run`](run) writes the batches of all shards,
+//! in order, through any number of threads and in bounded memory; the [`manifest`] says what a run is.
+
+pub mod digest;
+pub mod error;
+pub mod files;
+pub mod generator;
+pub mod pipeline;
+pub mod run;
+pub mod table;
+pub mod tables;
+pub mod text;

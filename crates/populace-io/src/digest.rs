@@ -1,0 +1,120 @@
+//! A digest of the content of a table: over values, whatever file format, order of rows, number of parts or batch size carries them.
+//!
+//! Every row becomes a 64-bit hash of its values in column order; the digest is the number of rows and two sums, modulo 2⁶⁴, of two
+//! mixes of these hashes. Equal multisets of rows have equal digests. It tells accidental differences apart, not adversaries.
+
+use crate::table::{Kind, Table, as_codes};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The digest of a table, or of a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Number of rows.
+    pub rows: u64,
+    sums: [u64; 2],
+}
+
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+const NULL: u64 = 0x6E75_6C6C_6E75_6C6C;
+
+/// The finaliser of `MurmurHash3`.
+#[inline]
+const fn mix(mut hash: u64) -> u64 {
+    hash = (hash ^ hash >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    hash = (hash ^ hash >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    hash ^ hash >> 33
+}
+
+#[inline]
+const fn absorb(hash: u64, value: u64) -> u64 {
+    (hash.rotate_left(23) ^ value).wrapping_mul(MULTIPLIER)
+}
+
+fn hash_bytes(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    mix(words.fold(absorb(MULTIPLIER, bytes.len() as u64), absorb))
+}
+
+impl Digest {
+    /// The digest of both.
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+            *sum = sum.wrapping_add(more);
+        }
+    }
+
+    /// The digest of a batch of `table`. `hashes` is scratch space.
+    pub fn of(table: &Table, batch: &RecordBatch, hashes: &mut Vec<u64>) -> Self {
+        hashes.clear();
+        hashes.resize(batch.num_rows(), MULTIPLIER);
+        for (column, array) in table.columns.iter().zip(batch.columns()) {
+            absorb_column(column.kind, array.as_ref(), hashes);
+        }
+        let mut sums = [0_u64; 2];
+        for &hash in hashes.iter() {
+            sums[0] = sums[0].wrapping_add(mix(hash));
+            sums[1] = sums[1].wrapping_add(mix(hash.rotate_left(32) ^ NULL));
+        }
+        Self { rows: batch.num_rows() as u64, sums }
+    }
+}
+
+fn absorb_column(kind: Kind, array: &dyn Array, hashes: &mut [u64]) {
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let mut absorb_all = |value: &dyn Fn(usize) -> u64| {
+        for (row, hash) in hashes.iter_mut().enumerate() {
+            *hash = absorb(*hash, value(row));
+        }
+    };
+    macro_rules! fixed {
+        ($values:expr, $to_word:expr) => {{
+            let values = $values;
+            match nulls {
+                None => hashes.iter_mut().zip(values.iter()).for_each(|(hash, value)| *hash = absorb(*hash, $to_word(*value))),
+                Some(nulls) => absorb_all(&|row| if nulls.is_null(row) { NULL } else { $to_word(values[row]) }),
+            }
+        }};
+    }
+    match kind {
+        Kind::Bool => {
+            let values = array.as_boolean();
+            absorb_all(&|row| if values.is_null(row) { NULL } else { u64::from(values.value(row)) });
+        }
+        Kind::Int16 => fixed!(array.as_primitive::<Int16Type>().values(), |value: i16| value as i64 as u64),
+        Kind::Int32 => fixed!(array.as_primitive::<Int32Type>().values(), |value: i32| value as i64 as u64),
+        Kind::Int64 => fixed!(array.as_primitive::<Int64Type>().values(), |value: i64| value as u64),
+        Kind::Date => fixed!(array.as_primitive::<Date32Type>().values(), |value: i32| value as i64 as u64),
+        Kind::Instant(_) => fixed!(array.as_primitive::<TimestampMicrosecondType>().values(), |value: i64| value as u64),
+        Kind::Float | Kind::Fixed(_) => fixed!(array.as_primitive::<Float64Type>().values(), f64::to_bits),
+        Kind::Uuid => {
+            let (bytes, _) = array.as_fixed_size_binary().value_data().as_chunks::<16>();
+            fixed!(bytes, |value: [u8; 16]| {
+                let (high, low) = (u128::from_be_bytes(value) >> 64, u128::from_be_bytes(value));
+                absorb(high as u64, low as u64)
+            });
+        }
+        Kind::Text | Kind::Json => {
+            let (keys, values) = as_codes(array);
+            let words: Vec<u64> = (0..values.len()).map(|index| hash_bytes(values.value(index).as_bytes())).collect();
+            match nulls {
+                None => hashes.iter_mut().zip(keys).for_each(|(hash, key)| *hash = absorb(*hash, words[*key as usize])),
+                Some(nulls) => absorb_all(&|row| if nulls.is_null(row) { NULL } else { words[keys[row] as usize] }),
+            }
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}{:016x}", self.sums[0], self.sums[1])
+    }
+}

@@ -1,0 +1,119 @@
+//! Files of tables: what the workers encode in parallel and what is written in order.
+
+pub(crate) mod encode;
+mod parquet;
+pub mod place;
+pub(crate) mod table_file;
+
+use std::str::FromStr;
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Apache Parquet.
+    Parquet,
+    /// Comma-separated values.
+    Csv,
+    /// JSON Lines.
+    Jsonl,
+    /// Arrow IPC: the file format on disk, the stream format on standard output.
+    Arrow,
+}
+
+impl Format {
+    /// As it is named on the command line and in file names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Arrow => "arrow",
+        }
+    }
+}
+
+/// How files are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Zstandard at a level from 1 to 19.
+    Zstd(u8),
+    /// Snappy (Parquet).
+    Snappy,
+    /// LZ4 (Parquet, Arrow).
+    Lz4,
+    /// Gzip (CSV, JSON Lines).
+    Gzip,
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "none" => Self::None,
+            "snappy" => Self::Snappy,
+            "lz4" => Self::Lz4,
+            "gzip" => Self::Gzip,
+            "zstd" => Self::Zstd(1),
+            _ => {
+                let level = text.strip_prefix("zstd:").and_then(|level| level.parse().ok()).filter(|level| (1..=19).contains(level));
+                Self::Zstd(level.ok_or_else(|| format!("`{text}` is none of none, zstd, zstd:1 to zstd:19, snappy, lz4, gzip"))?)
+            }
+        })
+    }
+}
+
+/// A format with its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileOptions {
+    /// The format.
+    pub format: Format,
+    /// The compression.
+    pub compression: Compression,
+    /// Rows of a Parquet row group, about: row groups end where a unit of work ends.
+    pub row_group_rows: u64,
+    /// Rows after which a table goes on in a new file, about: `NAME-00001.EXT` after `NAME.EXT`.
+    pub file_rows: u64,
+}
+
+impl FileOptions {
+    /// The defaults of a format.
+    pub const fn new(format: Format) -> Self {
+        let compression = match format {
+            Format::Parquet => Compression::Zstd(1),
+            Format::Csv | Format::Jsonl | Format::Arrow => Compression::None,
+        };
+        // The metadata of a file grows with its row groups and is held until its end, so files roll.
+        let file_rows = match format {
+            Format::Parquet | Format::Arrow => 16 << 20,
+            Format::Csv | Format::Jsonl => u64::MAX,
+        };
+        Self { format, compression, row_group_rows: 96 << 10, file_rows }
+    }
+
+    /// Checks that the format knows the compression.
+    ///
+    /// # Errors
+    /// It does not; the message names those it knows.
+    pub fn check(&self) -> Result<(), String> {
+        use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+        let (fits, known) = match self.format {
+            Format::Parquet => (matches!(self.compression, None | Zstd(_) | Snappy | Lz4), "none, zstd, snappy, lz4"),
+            Format::Csv | Format::Jsonl => (matches!(self.compression, None | Zstd(_) | Gzip), "none, zstd, gzip"),
+            Format::Arrow => (matches!(self.compression, None | Zstd(_) | Lz4), "none, zstd, lz4"),
+        };
+        if fits { Ok(()) } else { Err(format!("{} files can be compressed with {known}", self.format.as_str())) }
+    }
+
+    /// The ending of a file's name.
+    pub fn extension(&self) -> String {
+        let compressed = match (self.format, self.compression) {
+            (Format::Csv | Format::Jsonl, Compression::Gzip) => ".gz",
+            (Format::Csv | Format::Jsonl, Compression::Zstd(_)) => ".zst",
+            _ => "",
+        };
+        format!("{}{compressed}", self.format.as_str())
+    }
+}

@@ -1,0 +1,231 @@
+//! The files of one table, written in order.
+
+use super::encode::{Encoded, compress};
+use super::parquet::{ParquetSpec, RowGroupEncoder, RowGroupFactory};
+use super::place::{Place, PlacedFile};
+use super::{Compression, FileOptions, Format};
+use crate::error::RunError;
+use crate::table::Table;
+use crate::text::TextFormat;
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+use parquet::file::writer::SerializedFileWriter;
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufWriter, Write};
+
+/// A complete file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// Its path within the run's directory, with `/`.
+    pub path: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// How far the files of a table have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesState {
+    /// Complete files.
+    pub complete: Vec<FileInfo>,
+    /// Rows in the file that is being written.
+    pub rows: u64,
+    /// Bytes of it that stand.
+    pub bytes: u64,
+}
+
+/// Counts what passes through.
+struct Counted {
+    file: Box<dyn PlacedFile>,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+enum Writer {
+    Text(Counted),
+    Parquet(Box<SerializedFileWriter<BufWriter<Counted>>>),
+    ArrowFile(Box<FileWriter<BufWriter<Counted>>>),
+    ArrowStream(Box<StreamWriter<BufWriter<Counted>>>),
+}
+
+/// The files of one table.
+pub(crate) struct TableFiles<'a> {
+    table: &'a Table,
+    options: FileOptions,
+    place: &'a dyn Place,
+    /// The first file's path, without its ending.
+    stem: String,
+    state: FilesState,
+    writer: Option<Writer>,
+    parquet: Option<(ParquetSpec, RowGroupFactory)>,
+    /// The row group that small units are put into.
+    group: Option<RowGroupEncoder>,
+}
+
+impl<'a> TableFiles<'a> {
+    /// Starts, or goes on from an earlier state.
+    pub(crate) fn new(
+        table: &'a Table,
+        options: FileOptions,
+        place: &'a dyn Place,
+        stem: String,
+        state: FilesState,
+    ) -> Result<Self, RunError> {
+        let parquet = match options.format {
+            Format::Parquet => Some((ParquetSpec::new(table, &options)?, RowGroupFactory::new(table, &options)?)),
+            _ => None,
+        };
+        Ok(Self { table, options, place, stem, state, writer: None, parquet, group: None })
+    }
+
+    fn path(&self) -> String {
+        let ending = self.options.extension();
+        match self.state.complete.len() {
+            0 => format!("{}.{ending}", self.stem),
+            index => format!("{}-{index:05}.{ending}", self.stem),
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> RunError {
+        RunError::io(self.path(), error)
+    }
+
+    fn open(&mut self) -> Result<(), RunError> {
+        if self.writer.is_none() {
+            let keep = if self.place.can_continue() && self.is_text() { self.state.bytes } else { 0 };
+            let mut file = Counted { file: self.place.create(&self.path(), keep)?, bytes: keep };
+            let ipc = || {
+                let codec = match self.options.compression {
+                    Compression::Zstd(_) => Some(CompressionType::ZSTD),
+                    Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+                    _ => None,
+                };
+                IpcWriteOptions::default().try_with_compression(codec)
+            };
+            let writer = match self.options.format {
+                Format::Csv | Format::Jsonl => {
+                    if keep == 0 {
+                        let format = if self.options.format == Format::Csv { TextFormat::Csv } else { TextFormat::Jsonl };
+                        let header = compress(format.header(self.table), self.options.compression)?;
+                        file.write_all(&header).map_err(|error| self.failed(error))?;
+                    }
+                    Writer::Text(file)
+                }
+                Format::Parquet => {
+                    let (spec, _) = self.parquet.as_ref().expect("a Parquet table has its schema");
+                    Writer::Parquet(Box::new(spec.open(BufWriter::with_capacity(256 << 10, file))?))
+                }
+                Format::Arrow if self.place.can_continue() => {
+                    let out = BufWriter::with_capacity(256 << 10, file);
+                    Writer::ArrowFile(Box::new(FileWriter::try_new_with_options(out, &self.table.plain_schema(), ipc()?)?))
+                }
+                Format::Arrow => {
+                    let out = BufWriter::with_capacity(256 << 10, file);
+                    Writer::ArrowStream(Box::new(StreamWriter::try_new_with_options(out, &self.table.plain_schema(), ipc()?)?))
+                }
+            };
+            self.writer = Some(writer);
+        }
+        Ok(())
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.options.format, Format::Csv | Format::Jsonl)
+    }
+
+    /// Writes a unit of `rows` rows.
+    pub(crate) fn write(&mut self, encoded: &mut Encoded, rows: u64) -> Result<(), RunError> {
+        self.open()?;
+        let path = self.path();
+        match (self.writer.as_mut().expect("just opened"), encoded) {
+            (Writer::Text(file), Encoded::Bytes(bytes)) => {
+                file.write_all(bytes).map_err(|error| RunError::io(path, error))?;
+                self.state.bytes = file.bytes;
+            }
+            (Writer::Parquet(file), Encoded::RowGroup(group)) => std::mem::take(group).append(file)?,
+            (Writer::Parquet(file), Encoded::Batches(batches)) => {
+                let (_, factory) = self.parquet.as_ref().expect("a Parquet table has its schema");
+                for batch in batches.drain(..) {
+                    let mut group = self.group.take().map_or_else(|| factory.start(), Ok)?;
+                    group.push(&batch)?;
+                    if group.rows() >= self.options.row_group_rows {
+                        group.finish()?.append(file)?;
+                    } else {
+                        self.group = Some(group);
+                    }
+                }
+            }
+            (Writer::ArrowFile(file), Encoded::Batches(batches)) => {
+                for batch in batches.drain(..) {
+                    file.write(&self.table.plain(&batch)?)?;
+                }
+            }
+            (Writer::ArrowStream(file), Encoded::Batches(batches)) => {
+                for batch in batches.drain(..) {
+                    file.write(&self.table.plain(&batch)?)?;
+                }
+            }
+            _ => unreachable!("units are encoded for the format of the file"),
+        }
+        self.state.rows += rows;
+        Ok(())
+    }
+
+    /// Ends the file that is being written.
+    fn complete_file(&mut self) -> Result<(), RunError> {
+        self.open()?;
+        let path = self.path();
+        let unbuffered = |out: Result<BufWriter<Counted>, RunError>| -> Result<Counted, RunError> {
+            out?.into_inner().map_err(|error| RunError::io(&path, error.into_error()))
+        };
+        let counted = match self.writer.take().expect("just opened") {
+            Writer::Text(file) => file,
+            Writer::Parquet(mut file) => {
+                if let Some(group) = self.group.take() {
+                    group.finish()?.append(&mut file)?;
+                }
+                unbuffered(file.into_inner().map_err(RunError::from))?
+            }
+            Writer::ArrowFile(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner()).map_err(RunError::from))?,
+            Writer::ArrowStream(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner()).map_err(RunError::from))?,
+        };
+        let info = FileInfo { path, rows: self.state.rows, bytes: counted.bytes };
+        counted.file.complete()?;
+        self.state.complete.push(info);
+        (self.state.rows, self.state.bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// Ends the file if it has reached the size at which files roll. True where the table stands at a point from which an interrupted
+    /// run can go on.
+    pub(crate) fn settle(&mut self) -> Result<bool, RunError> {
+        if self.state.rows >= self.options.file_rows {
+            self.complete_file()?;
+        }
+        Ok(self.state.rows == 0 || (self.is_text() && self.place.can_continue()))
+    }
+
+    /// Ends the table. A table without rows has one file that says so.
+    pub(crate) fn finish(&mut self) -> Result<(), RunError> {
+        if self.state.rows > 0 || self.state.complete.is_empty() {
+            self.complete_file()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn state(&self) -> &FilesState {
+        &self.state
+    }
+}

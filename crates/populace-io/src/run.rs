@@ -1,0 +1,403 @@
+//! The run driver: shards through threads into files, in order and in bounded memory.
+
+use crate::digest::Digest;
+use crate::error::RunError;
+use crate::files::encode::{Encoded, TableEncoder, UnitEncoder};
+use crate::files::place::Place;
+use crate::files::table_file::{FilesState, TableFiles};
+use crate::files::{FileOptions, Format};
+use crate::generator::{Generator, Simulated, TableSet, Tally};
+use crate::pipeline::{self, Turns};
+use crate::table::Table;
+use arrow_array::RecordBatch;
+use populace_core::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Rows of the main table in a shard, about: small enough that a shard's columns stay in the cache.
+const SHARD_ROWS: u64 = 8 << 10;
+
+/// What to generate.
+#[derive(Clone)]
+pub struct Job<'a> {
+    /// The scenario.
+    pub generator: &'a dyn Generator,
+    /// The seed.
+    pub seed: u64,
+    /// Worker threads, at least 1.
+    pub threads: usize,
+    /// The tables to make.
+    pub tables: TableSet,
+    /// The actors.
+    pub actors: Range<u64>,
+    /// Rows to leave off the end of the main table, where a count of rows was asked for. They belong to the last actor.
+    pub trim: u64,
+    /// Set from outside to make the run stop at the next unit.
+    pub stop: &'a AtomicBool,
+}
+
+/// Where a part's files are called what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Which part, from 0.
+    pub part: u64,
+    /// Of how many.
+    pub parts: u64,
+}
+
+impl Part {
+    /// A run in one piece.
+    pub const WHOLE: Self = Self { part: 0, parts: 1 };
+
+    /// The share of `actors` that is this part's.
+    pub fn actors(self, actors: &Range<u64>) -> Range<u64> {
+        let count = u128::from(actors.end - actors.start);
+        let bound = |k: u64| actors.start + (count * u128::from(k) / u128::from(self.parts)) as u64;
+        bound(self.part)..bound(self.part + 1)
+    }
+
+    fn stem(self, table: &Table) -> String {
+        if self.parts == 1 { table.path() } else { format!("{}/part-{:05}", table.path(), self.part) }
+    }
+}
+
+/// How far a table has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableState {
+    /// The unit from which an interrupted run goes on.
+    pub next_unit: u64,
+    /// Its files.
+    pub files: FilesState,
+    /// The digest of what they hold.
+    pub digest: Digest,
+    /// Whether it is complete.
+    pub done: bool,
+}
+
+/// How far a part has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartState {
+    /// Its tables, in the order of the generator; tables that are not wanted stay empty.
+    pub tables: Vec<TableState>,
+    /// What the main table holds.
+    pub tally: Tally,
+}
+
+/// Hears of a run's progress.
+pub trait Progress: Sync {
+    /// A unit was written: so many actors and rows of the main table, in all tables so many bytes of finished and open files.
+    fn advanced(&self, actors: u64, rows: u64);
+
+    /// The part stands at a point from which it can go on.
+    ///
+    /// # Errors
+    /// The point could not be recorded.
+    fn checkpoint(&self, state: &PartState) -> Result<(), RunError>;
+}
+
+/// A run that writes no files.
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn advanced(&self, _: u64, _: u64) {}
+
+    fn checkpoint(&self, _: &PartState) -> Result<(), RunError> {
+        Ok(())
+    }
+}
+
+impl Job<'_> {
+    fn plan(&self) -> Plan {
+        Plan::over(self.actors.clone(), &self.generator.population(), SHARD_ROWS)
+    }
+
+    /// Simulates one shard, giving its rows their numbers through `ids`.
+    fn shard<'g>(&'g self, plan: &Plan, index: u64) -> Box<dyn Simulated + 'g> {
+        self.generator.simulate(self.seed, &plan.shard(index), self.tables)
+    }
+
+    /// Leaves off what a count of rows cuts from the last shard.
+    fn trimmed(&self, plan: &Plan, shard: u64, table: usize, batch: RecordBatch) -> RecordBatch {
+        if self.trim > 0 && table == self.generator.main_table() && shard + 1 == plan.shards() {
+            batch.slice(0, batch.num_rows() - self.trim as usize)
+        } else {
+            batch
+        }
+    }
+
+    /// Rows of the main table before the first of this job's actors, where its rows are numbered.
+    fn first_id(&self) -> u64 {
+        if self.generator.numbers_rows() && self.actors.start > 0 { self.count(0..self.actors.start) } else { 0 }
+    }
+
+    /// Rows of the main table of some actors, counted by all threads.
+    fn count(&self, actors: Range<u64>) -> u64 {
+        let plan = Plan::over(actors, &self.generator.population(), SHARD_ROWS);
+        let mut total = 0;
+        let counted: Result<(), std::convert::Infallible> = pipeline::run(
+            0..plan.shards(),
+            self.threads,
+            &mut total,
+            |index, (): &mut ()| Ok(Some(self.generator.count(self.seed, plan.shard(index).actors))),
+            |total, _, rows, ()| {
+                *total += rows;
+                Ok(())
+            },
+        );
+        match counted {
+            Ok(()) => total,
+        }
+    }
+
+    /// The fewest actors whose rows of the main table reach `rows`, and the rows that they have too many. All actors if they have
+    /// fewer.
+    pub fn actors_for_rows(&self, rows: u64) -> (Range<u64>, u64) {
+        let mut total = 0;
+        for actor in self.actors.clone() {
+            total += self.generator.count(self.seed, actor..actor + 1);
+            if total >= rows {
+                return (self.actors.start..actor + 1, total - rows);
+            }
+        }
+        (self.actors.clone(), 0)
+    }
+
+    /// Makes every table and writes none: the rows of each, and the tally.
+    ///
+    /// # Errors
+    /// [`RunError::Interrupted`].
+    pub fn dry_run(&self, progress: &dyn Progress) -> Result<(Vec<u64>, Tally), RunError> {
+        let plan = self.plan();
+        let mut rows: Vec<u64> = (0..self.generator.tables().len())
+            .map(|table| if self.tables.has(table) { self.generator.fixed(table).map_or(0, |batch| batch.num_rows() as u64) } else { 0 })
+            .collect();
+        let mut tally = Tally::default();
+        let ids = Turns::new(0, self.first_id());
+        pipeline::run(
+            0..plan.shards(),
+            self.threads,
+            &mut (&mut rows, &mut tally),
+            |index, (): &mut ()| {
+                let simulated = self.shard(&plan, index);
+                let main_rows = simulated.main_rows();
+                let Some(first) = number(&ids, index, main_rows)? else { return Ok(None) };
+                let (batches, tally) = simulated.finish(first);
+                let batches =
+                    batches.into_iter().enumerate().map(|(table, batch)| batch.map(|batch| self.trimmed(&plan, index, table, batch)));
+                let rows: Vec<u64> = batches.map(|batch| batch.map_or(0, |batch| batch.num_rows() as u64)).collect();
+                Ok(Some((rows, main_rows, tally)))
+            },
+            |(rows, tally), index, (made, main_rows, counts), ()| {
+                for (rows, made) in rows.iter_mut().zip(made) {
+                    *rows += made;
+                }
+                tally.add(&counts);
+                let actors = plan.shard(index).actors;
+                progress.advanced(actors.end - actors.start, main_rows);
+                self.check_stop()
+            },
+        )?;
+        Ok((rows, tally))
+    }
+
+    fn check_stop(&self) -> Result<(), RunError> {
+        if self.stop.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Writes the tables of a part of the job, going on from `state`.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the run was asked to stop: then what stands can be gone on from.
+    pub fn write(
+        &self,
+        part: Part,
+        options: FileOptions,
+        place: &dyn Place,
+        mut state: PartState,
+        progress: &dyn Progress,
+    ) -> Result<PartState, RunError> {
+        let job = Self { actors: part.actors(&self.actors), trim: if part.part + 1 == part.parts { self.trim } else { 0 }, ..self.clone() };
+        let tables = self.generator.tables();
+        state.tables.resize(tables.len(), TableState::default());
+        job.write_fixed(part, options, place, &mut state)?;
+        let mut writer = Writer::new(&job, part, options, place, state)?;
+        writer.run(progress)?;
+        Ok(writer.state)
+    }
+
+    /// Tables that come from the model alone: the first part writes them.
+    fn write_fixed(&self, part: Part, options: FileOptions, place: &dyn Place, state: &mut PartState) -> Result<(), RunError> {
+        for (index, table) in self.generator.tables().iter().enumerate() {
+            let Some(batch) = self.generator.fixed(index).filter(|_| self.tables.has(index)) else { continue };
+            let here = &mut state.tables[index];
+            if part.part == 0 && !here.done {
+                let encoder = TableEncoder::new(table, &options, 0.0)?;
+                let mut files = TableFiles::new(table, options, place, part.stem(table), FilesState::default())?;
+                here.digest = Digest::of(table, &batch, &mut Vec::new());
+                let rows = batch.num_rows() as u64;
+                let mut unit = encoder.start(None)?;
+                unit.push(table, batch)?;
+                files.write(&mut unit.finish()?, rows)?;
+                files.finish()?;
+                here.files = files.state().clone();
+            }
+            here.done = true;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the rows of a unit their numbers: `None` if the run has failed elsewhere.
+fn number(ids: &Turns<u64>, unit: u64, rows: u64) -> Result<Option<u64>, RunError> {
+    ids.take(unit, |next| {
+        let first = *next;
+        *next += rows;
+        Ok(first)
+    })
+}
+
+/// The units of a part on their way into files.
+struct Writer<'a> {
+    job: &'a Job<'a>,
+    plan: Plan,
+    shards_per_unit: u64,
+    encoders: Vec<Option<TableEncoder>>,
+    files: Vec<Option<TableFiles<'a>>>,
+    state: PartState,
+}
+
+/// A unit, made and encoded.
+struct Unit {
+    tables: Vec<Option<(Encoded, Digest)>>,
+    tally: Tally,
+    actors: u64,
+    rows: u64,
+}
+
+/// What a worker keeps from unit to unit.
+#[derive(Default)]
+struct Scratch {
+    hashes: Vec<u64>,
+    spare: Vec<Option<Vec<u8>>>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(job: &'a Job<'a>, part: Part, options: FileOptions, place: &'a dyn Place, state: PartState) -> Result<Self, RunError> {
+        let plan = job.plan();
+        let shards_per_unit = match options.format {
+            Format::Csv | Format::Jsonl => 1,
+            Format::Parquet => (options.row_group_rows / SHARD_ROWS).max(1),
+            Format::Arrow => 4,
+        };
+        let actors_per_unit = (shards_per_unit * plan.actors_per_shard()) as f64;
+        let (mut encoders, mut files) = (Vec::new(), Vec::new());
+        for ((index, table), state) in job.generator.tables().iter().enumerate().zip(&state.tables) {
+            let written = job.tables.has(index) && !state.done;
+            encoders.push(written.then(|| TableEncoder::new(table, &options, table.rows_per_actor * actors_per_unit)).transpose()?);
+            files.push(written.then(|| TableFiles::new(table, options, place, part.stem(table), state.files.clone())).transpose()?);
+        }
+        Ok(Self { job, plan, shards_per_unit, encoders, files, state })
+    }
+
+    fn run(&mut self, progress: &dyn Progress) -> Result<(), RunError> {
+        let Self { job, plan, shards_per_unit, encoders, files, state } = self;
+        let units = plan.shards().div_ceil(*shards_per_unit);
+        let open: Vec<usize> = (0..files.len()).filter(|&table| files[table].is_some()).collect();
+        let start = open.iter().map(|&table| state.tables[table].next_unit).min().unwrap_or(units);
+        let main = job.generator.main_table();
+        let counted_from = state.tables[main].next_unit;
+        let skipped = if start > 0 && job.generator.numbers_rows() {
+            job.count(job.actors.start..plan.shard(start * *shards_per_unit).actors.start)
+        } else {
+            0
+        };
+        let ids = Turns::new(start, job.first_id() + skipped);
+        let shards = |unit: u64| unit * *shards_per_unit..((unit + 1) * *shards_per_unit).min(plan.shards());
+
+        let produce = |unit: u64, scratch: &mut Scratch| -> Result<Option<Unit>, RunError> {
+            let mut made = Unit { tables: Vec::new(), tally: Tally::default(), actors: 0, rows: 0 };
+            let mut units: Vec<Option<(UnitEncoder, Digest)>> = Vec::with_capacity(encoders.len());
+            scratch.spare.resize_with(encoders.len(), || None);
+            for (encoder, spare) in encoders.iter().zip(&mut scratch.spare) {
+                units.push(
+                    encoder.as_ref().map(|encoder| Ok::<_, RunError>((encoder.start(spare.take())?, Digest::default()))).transpose()?,
+                );
+            }
+            let mut encode = |shard: u64, simulated: Box<dyn Simulated + '_>, first: u64| -> Result<(), RunError> {
+                let (batches, tally) = simulated.finish(first);
+                made.tally.add(&tally);
+                for (table, batch) in batches.into_iter().enumerate() {
+                    let (Some(batch), Some((encoder, digest))) = (batch, &mut units[table]) else { continue };
+                    let batch = job.trimmed(plan, shard, table, batch);
+                    let table = &job.generator.tables()[table];
+                    digest.add(&Digest::of(table, &batch, &mut scratch.hashes));
+                    encoder.push(table, batch)?;
+                }
+                Ok(())
+            };
+            if job.generator.numbers_rows() {
+                // The next unit waits for this one's count, so everything is simulated before anything is encoded.
+                let simulated: Vec<_> = shards(unit).map(|shard| (shard, job.shard(plan, shard))).collect();
+                made.rows = simulated.iter().map(|(_, simulated)| simulated.main_rows()).sum();
+                let Some(mut first) = number(&ids, unit, made.rows)? else { return Ok(None) };
+                for (shard, simulated) in simulated {
+                    let rows = simulated.main_rows();
+                    encode(shard, simulated, first)?;
+                    first += rows;
+                }
+            } else {
+                for shard in shards(unit) {
+                    let simulated = job.shard(plan, shard);
+                    made.rows += simulated.main_rows();
+                    encode(shard, simulated, 0)?;
+                }
+            }
+            made.actors = shards(unit).map(|shard| plan.shard(shard).actors).map(|actors| actors.end - actors.start).sum();
+            for unit in units {
+                made.tables.push(unit.map(|(encoder, digest)| Ok::<_, RunError>((encoder.finish()?, digest))).transpose()?);
+            }
+            Ok(Some(made))
+        };
+
+        let consume =
+            |(files, state): &mut (&mut Vec<Option<TableFiles<'a>>>, &mut PartState), unit: u64, mut made: Unit, scratch: &mut Scratch| {
+                let mut settled = false;
+                if unit >= counted_from {
+                    state.tally.add(&made.tally);
+                }
+                for &table in &open {
+                    let here = &mut state.tables[table];
+                    let (Some(files), Some((encoded, digest))) = (&mut files[table], &mut made.tables[table]) else { continue };
+                    if unit < here.next_unit {
+                        continue;
+                    }
+                    files.write(encoded, digest.rows)?;
+                    here.digest.add(digest);
+                    if files.settle()? {
+                        here.next_unit = unit + 1;
+                        here.files = files.state().clone();
+                        settled = true;
+                    }
+                    if let Encoded::Bytes(bytes) = encoded {
+                        scratch.spare[table] = Some(std::mem::take(bytes));
+                    }
+                }
+                if settled {
+                    progress.checkpoint(state)?;
+                }
+                progress.advanced(made.actors, made.rows);
+                job.check_stop()
+            };
+        pipeline::run(start..units, job.threads, &mut (&mut *files, &mut *state), produce, consume)?;
+
+        for table in open {
+            let files = files[table].as_mut().expect("an open table has files");
+            files.finish()?;
+            state.tables[table].files = files.state().clone();
+            state.tables[table].done = true;
+            state.tables[table].next_unit = units;
+        }
+        progress.checkpoint(state)
+    }
+}

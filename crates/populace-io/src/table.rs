@@ -1,0 +1,239 @@
+//! What tables and columns there are: the one place that files, schemas, digests and documentation are made from.
+
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
+use arrow_schema::extension::Uuid;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+/// What a column holds, and how text files write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// True or false.
+    Bool,
+    /// A 16-bit integer.
+    Int16,
+    /// A 32-bit integer.
+    Int32,
+    /// A 64-bit integer.
+    Int64,
+    /// A double, written in the fewest digits that read back to it.
+    Float,
+    /// A double that is a whole multiple of 10^−places, written with exactly so many places.
+    Fixed(u8),
+    /// A moment in UTC, in microseconds.
+    Instant(InstantText),
+    /// A calendar date.
+    Date,
+    /// A 16-byte UUID.
+    Uuid,
+    /// Text, as a dictionary.
+    Text,
+    /// A JSON object as text, as a dictionary.
+    Json,
+}
+
+/// How text files write a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstantText {
+    /// `2026-01-31T09:15:00.123Z`.
+    Millis,
+    /// `2026-01-31T09:15:00.123456Z`.
+    Micros,
+    /// `2026-01-31 09:15:00`.
+    Plain,
+}
+
+/// A column: its name, what it holds and what that means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// What it means, with its unit.
+    pub meaning: &'static str,
+}
+
+impl Column {
+    /// A column that is never null.
+    pub const fn new(name: &'static str, kind: Kind, meaning: &'static str) -> Self {
+        Self { name, kind, nullable: false, meaning }
+    }
+
+    /// A column that may be null.
+    pub const fn nullable(name: &'static str, kind: Kind, meaning: &'static str) -> Self {
+        Self { name, kind, nullable: true, meaning }
+    }
+
+    fn field(&self) -> Field {
+        let data_type = match self.kind {
+            Kind::Bool => DataType::Boolean,
+            Kind::Int16 => DataType::Int16,
+            Kind::Int32 => DataType::Int32,
+            Kind::Int64 => DataType::Int64,
+            Kind::Float | Kind::Fixed(_) => DataType::Float64,
+            Kind::Instant(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Kind::Date => DataType::Date32,
+            Kind::Uuid => DataType::FixedSizeBinary(16),
+            Kind::Text | Kind::Json => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        };
+        let field = Field::new(self.name, data_type, self.nullable);
+        if self.kind == Kind::Uuid { field.with_extension_type(Uuid) } else { field }
+    }
+}
+
+/// A table of a scenario.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name: files are called `NAME.EXT`, or `truth/NAME.EXT`.
+    pub name: &'static str,
+    /// Whether it holds what only the simulator knows.
+    pub truth: bool,
+    /// What one row is.
+    pub meaning: &'static str,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// The column that `--order time` sorts by.
+    pub time: Option<&'static str>,
+    /// Expected rows for one actor; 0 for a table that does not grow with the population.
+    pub rows_per_actor: f64,
+    schema: SchemaRef,
+}
+
+impl Table {
+    /// A table; `rows_per_actor` is what buffers and row groups are sized by.
+    pub fn new(name: &'static str, truth: bool, meaning: &'static str, columns: Vec<Column>, rows_per_actor: f64) -> Self {
+        let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
+        Self { name, truth, meaning, columns, time: None, rows_per_actor, schema }
+    }
+
+    /// Names the column that `--order time` sorts by.
+    ///
+    /// # Panics
+    /// There is no such column.
+    #[must_use]
+    pub fn ordered_by(mut self, column: &'static str) -> Self {
+        assert!(self.columns.iter().any(|known| known.name == column), "{column} is a column of {}", self.name);
+        self.time = Some(column);
+        self
+    }
+
+    /// Its Arrow schema.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Its schema in files: a dictionary is how a text is held, not what it is.
+    pub fn plain_schema(&self) -> SchemaRef {
+        let fields = self.schema.fields().iter().map(|field| match field.data_type() {
+            DataType::Dictionary(_, value) => Field::new(field.name(), value.as_ref().clone(), field.is_nullable()),
+            _ => field.as_ref().clone(),
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// A batch under its [plain schema](Self::plain_schema).
+    ///
+    /// # Errors
+    /// A dictionary cannot be spread out: its text would pass 2 GiB.
+    pub fn plain(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let columns = batch.columns().iter().map(|column| match column.as_any().downcast_ref::<DictionaryArray<Int32Type>>() {
+            Some(dictionary) => arrow_select::take::take(dictionary.values(), dictionary.keys(), None),
+            None => Ok(Arc::clone(column)),
+        });
+        RecordBatch::try_new(self.plain_schema(), columns.collect::<Result<_, _>>()?)
+    }
+
+    /// Its name with the folder that truth tables lie in.
+    pub fn path(&self) -> String {
+        if self.truth { format!("truth/{}", self.name) } else { self.name.to_owned() }
+    }
+
+    /// A batch of its columns.
+    ///
+    /// # Panics
+    /// The columns do not fit the schema: a bug of the builder.
+    pub fn batch(&self, columns: Vec<ArrayRef>) -> RecordBatch {
+        RecordBatch::try_new(self.schema(), columns).unwrap_or_else(|error| panic!("columns of {}: {error}", self.name))
+    }
+}
+
+/// The values of a dictionary column.
+pub fn dictionary<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+/// A dictionary column from its codes. A negative code is null.
+///
+/// # Panics
+/// A code lies beyond the dictionary: a bug of the builder.
+pub fn codes(codes: Vec<i32>, values: &ArrayRef) -> ArrayRef {
+    let nulls = codes.iter().any(|code| *code < 0).then(|| codes.iter().map(|code| *code >= 0).collect::<NullBuffer>());
+    let keys = Int32Array::new(codes.into(), nulls);
+    Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(values)).expect("codes lie within the dictionary"))
+}
+
+/// UUIDs from their bytes.
+pub fn uuids(bytes: Vec<u8>) -> ArrayRef {
+    Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), None))
+}
+
+/// UUIDs from their bytes, null where `valid` is false.
+pub fn uuids_or_null(bytes: Vec<u8>, valid: impl IntoIterator<Item = bool>) -> ArrayRef {
+    Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), Some(NullBuffer::from_iter(valid))))
+}
+
+/// Moments from microseconds.
+pub fn instants(values: Vec<i64>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+}
+
+/// Moments, null where `valid` is false.
+pub fn instants_or_null(values: Vec<i64>, valid: &NullBuffer) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::new(values.into(), Some(valid.clone())).with_timezone("UTC"))
+}
+
+/// Dates from days since 1970.
+pub fn dates(values: Vec<i32>) -> ArrayRef {
+    Arc::new(Date32Array::from(values))
+}
+
+/// Truth values.
+pub fn booleans(values: Vec<bool>) -> ArrayRef {
+    Arc::new(BooleanArray::from(values))
+}
+
+macro_rules! numbers {
+    ($name:ident, $or_null:ident, $native:ty, $array:ident, $what:literal) => {
+        #[doc = $what]
+        pub fn $name(values: Vec<$native>) -> ArrayRef {
+            Arc::new($array::from(values))
+        }
+
+        #[doc = concat!($what, " Null where `valid` is false.")]
+        pub fn $or_null(values: Vec<$native>, valid: &NullBuffer) -> ArrayRef {
+            Arc::new($array::new(ScalarBuffer::from(values), Some(valid.clone())))
+        }
+    };
+}
+
+numbers!(shorts, shorts_or_null, i16, Int16Array, "16-bit integers.");
+numbers!(ints, ints_or_null, i32, Int32Array, "32-bit integers.");
+numbers!(longs, longs_or_null, i64, Int64Array, "64-bit integers.");
+numbers!(floats, floats_or_null, f64, Float64Array, "Doubles.");
+
+/// The dictionary of a column and its codes.
+///
+/// # Panics
+/// The column is no dictionary.
+pub fn as_codes(column: &dyn Array) -> (&[i32], &StringArray) {
+    let array = column.as_any().downcast_ref::<DictionaryArray<Int32Type>>().expect("a text column is a dictionary");
+    (array.keys().values(), array.values().as_any().downcast_ref().expect("a dictionary of text"))
+}

@@ -1,0 +1,3 @@
+//! The tables of each scenario: which columns there are, what they mean, and how rows become columns.
+
+pub mod traces;

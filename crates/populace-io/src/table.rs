@@ -200,11 +200,6 @@ pub fn instants_or_null(values: Vec<i64>, valid: &NullBuffer) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::new(values.into(), Some(valid.clone())).with_timezone("UTC"))
 }
 
-/// Dates from days since 1970.
-pub fn dates(values: Vec<i32>) -> ArrayRef {
-    Arc::new(Date32Array::from(values))
-}
-
 /// Truth values.
 pub fn booleans(values: Vec<bool>) -> ArrayRef {
     Arc::new(BooleanArray::from(values))
@@ -227,6 +222,7 @@ macro_rules! numbers {
 numbers!(shorts, shorts_or_null, i16, Int16Array, "16-bit integers.");
 numbers!(ints, ints_or_null, i32, Int32Array, "32-bit integers.");
 numbers!(longs, longs_or_null, i64, Int64Array, "64-bit integers.");
+numbers!(dates, dates_or_null, i32, Date32Array, "Dates, in days since 1970.");
 numbers!(floats, floats_or_null, f64, Float64Array, "Doubles.");
 
 /// The dictionary of a column and its codes.

@@ -1,3 +1,4 @@
 //! The tables of each scenario: which columns there are, what they mean, and how rows become columns.
 
+pub mod churn;
 pub mod traces;

@@ -4,6 +4,7 @@
 //! in order, through any number of threads and in bounded memory; the [`manifest`] says what a run is.
 
 pub mod digest;
+pub mod document;
 pub mod error;
 pub mod files;
 pub mod generator;

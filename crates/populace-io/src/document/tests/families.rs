@@ -1,0 +1,78 @@
+//! The documents that the core brings along, against the structs that they are for.
+
+use super::super::{Graft, Library, Request, Resolved, Source};
+use populace_core::scenario::Scenario;
+use populace_core::{churn, traces};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+static TRACES: Library = Library::new(traces::DOCUMENTS);
+static CHURN: Library = Library::new(churn::DOCUMENTS);
+
+fn schema_of(family: &str) -> Option<Value> {
+    match family {
+        "traces" => Some(schemars::schema_for!(traces::TracesConfig).to_value()),
+        "churn" => Some(schemars::schema_for!(churn::ChurnConfig).to_value()),
+        _ => None,
+    }
+}
+
+fn model<S: Scenario>(resolved: &Resolved) -> S
+where
+    S::Config: DeserializeOwned,
+{
+    let config = serde_json::from_value(resolved.config.clone()).expect("what was checked can be read");
+    S::from_config(&config).unwrap_or_else(|error| panic!("{}", resolved.diagnose(&error)))
+}
+
+fn reads_back_to_itself(library: &Library, resolved: &Resolved) {
+    let text = resolved.to_yaml(Some(7));
+    let again = library.resolve(&Request::new(Source::Text { name: "scenario.yaml", text: &text }), schema_of).unwrap();
+    assert_eq!((&again.config, again.digest(), again.seed), (&resolved.config, resolved.digest(), Some(7)));
+}
+
+#[test]
+fn the_documents_of_the_core_are_sound() {
+    for (name, _) in traces::DOCUMENTS {
+        let resolved = TRACES.resolve(&Request::new(Source::Named(name)), schema_of).unwrap_or_else(|problems| panic!("{problems}"));
+        model::<traces::TracesModel>(&resolved);
+        reads_back_to_itself(&TRACES, &resolved);
+    }
+    for (name, _) in churn::DOCUMENTS {
+        let resolved = CHURN.resolve(&Request::new(Source::Named(name)), schema_of).unwrap_or_else(|problems| panic!("{problems}"));
+        model::<churn::ChurnModel>(&resolved);
+        reads_back_to_itself(&CHURN, &resolved);
+    }
+}
+
+#[test]
+fn a_workflow_of_the_core_is_grafted_as_it_is() {
+    for (name, text) in traces::WORKFLOWS {
+        let grafts = [Graft { option: "--workflow", path: "workflow", source: Source::Text { name, text } }];
+        let resolved = TRACES.resolve(&Request { grafts: &grafts, ..Request::new(Source::Named("traces")) }, schema_of).unwrap();
+        assert_eq!(resolved.config["workflow"]["name"], *name);
+        model::<traces::TracesModel>(&resolved);
+    }
+}
+
+/// The first example of the API traces guide: `/api/browse` leads nowhere.
+const GUIDE: &str = "\
+name: ecommerce
+entry_points: {/api/login: 0.6, /api/browse: 0.4}
+transitions:
+  /api/login: {/api/profile: 0.8, /api/browse: 0.2}
+  /api/profile: {/api/browse: 0.7, /api/logout: 0.3}
+exit_points: !!set {/api/logout}
+avg_response_times: {/api/login: 120, /api/profile: 80, /api/browse: 200}
+";
+
+#[test]
+fn what_is_wrong_with_a_workflow_is_shown_in_its_file() {
+    let grafts = [Graft { option: "--workflow", path: "workflow", source: Source::Text { name: "guide.yaml", text: GUIDE } }];
+    let resolved = TRACES.resolve(&Request { grafts: &grafts, ..Request::new(Source::Named("traces")) }, schema_of).unwrap();
+    assert_eq!(resolved.config["workflow"]["max_length"], 20, "what the guide leaves out is filled in");
+    let config: traces::TracesConfig = serde_json::from_value(resolved.config.clone()).unwrap();
+    let error = traces::TracesModel::from_config(&config).err().expect("a dead end");
+    let shown = "guide.yaml:3:1: workflow.transitions./api/browse: dead end: it has no transitions and is no exit point\n    hint: add transitions, or list it under exit_points";
+    assert_eq!(resolved.diagnose(&error).to_string(), shown);
+}

@@ -138,7 +138,11 @@ impl Check<'_> {
                     known.extend(self.also);
                 }
                 let path = self.path.join(key);
-                let hint = if known.is_empty() { "keys here are whole numbers".to_owned() } else { suggest(key, &known, "known keys") };
+                let hint = if known.is_empty() {
+                    "keys here are whole numbers".to_owned()
+                } else {
+                    hint::of_unknown_key(key, &known, &self.path, schema)
+                };
                 self.problems.push(Some(&entry.key), path, "unknown key", hint);
                 continue;
             };

@@ -1,8 +1,9 @@
 //! What was expected, and what to do when something else was found.
 
+use super::diagnostic::{nearest, suggest};
 use super::parse::read_number;
 use super::schema::{Schema, tagging};
-use super::tree::{Kind, Node, quote};
+use super::tree::{Kind, Node, Path, quote};
 use serde_json::Value;
 
 /// What any of the alternatives expects: `a number`, `a list or nothing (null)`.
@@ -35,6 +36,16 @@ pub(super) fn expected(schemas: &[Schema<'_>]) -> String {
     match words.as_slice() {
         [] => "a value".to_owned(),
         _ => words.join(" or "),
+    }
+}
+
+/// The hint for a key that the schema at `path` does not know, though it knows `known`: the nearest, or where below the key
+/// belongs, or all there are.
+pub(super) fn of_unknown_key(key: &str, known: &[&str], path: &Path, schema: Schema<'_>) -> String {
+    let dot = if path.steps().is_empty() { "" } else { "." };
+    match schema.below(key) {
+        Some(below) if nearest(key, known.iter().copied()).is_none() => format!("did you mean `{path}{dot}{below}`?"),
+        _ => suggest(key, known, "known keys"),
     }
 }
 

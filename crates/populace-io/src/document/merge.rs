@@ -1,6 +1,7 @@
 //! Laying one document over another, and finding one's way by dotted paths.
 
 use super::diagnostic::{Diagnostics, suggest};
+use super::hint;
 use super::parse::MAX_DEPTH;
 use super::schema::{Schema, switches_variant};
 use super::tree::{Entry, Kind, Map, Node, Path, Position, Step};
@@ -130,7 +131,11 @@ pub(super) fn resolve(text: &str, root: &Node, schema: Schema<'_>, also: &[&str]
                 known.extend(also);
             }
             let message = if known.is_empty() { "there are no keys in here" } else { "unknown key" };
-            return Err(lost(&key, message, if known.is_empty() { String::new() } else { suggest(&key, &known, "known keys") }));
+            return Err(lost(
+                &key,
+                message,
+                if known.is_empty() { String::new() } else { hint::of_unknown_key(&key, &known, &path, schema) },
+            ));
         };
         walk = Some((map.and_then(|map| Some(&map.get(&key)?.value)), child.schema));
         path.push_key(&key);

@@ -163,6 +163,23 @@ impl<'a> Schema<'a> {
         keys
     }
 
+    /// Where below a key of this name is known, nearest first: `population.users` for `users`.
+    pub(super) fn below(self, key: &str) -> Option<String> {
+        const DEEPEST: usize = 4;
+        let mut level: Vec<(String, Self)> = vec![(String::new(), self)];
+        for _ in 0..DEEPEST {
+            let inner = level.iter().flat_map(|(path, schema)| {
+                let properties = schema.variants().into_iter().flat_map(Self::properties);
+                properties.map(move |(key, schema)| (if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }, schema))
+            });
+            level = inner.collect();
+            if let Some((path, _)) = level.iter().find(|(path, _)| path.rsplit('.').next() == Some(key)) {
+                return Some(path.clone());
+            }
+        }
+        None
+    }
+
     /// Whether maps match.
     pub(super) fn is_map(self) -> bool {
         self.types().contains(&"object") || (self.types().is_empty() && self.get("additionalProperties").is_some())

@@ -1,6 +1,6 @@
 //! The documents that the core brings along, against the structs that they are for.
 
-use super::super::{Graft, Library, Request, Resolved, Source};
+use super::super::{Graft, Library, Request, Resolved, Setting, Source};
 use populace_core::scenario::Scenario;
 use populace_core::{churn, traces};
 use serde::de::DeserializeOwned;
@@ -75,4 +75,17 @@ fn what_is_wrong_with_a_workflow_is_shown_in_its_file() {
     let error = traces::TracesModel::from_config(&config).expect_err("a dead end");
     let shown = "guide.yaml:3:1: workflow.transitions./api/browse: dead end: it has no transitions and is no exit point\n    hint: add transitions, or list it under exit_points";
     assert_eq!(resolved.diagnose(&error).to_string(), shown);
+}
+
+#[test]
+fn a_key_that_belongs_deeper_down_is_told_where() {
+    let settings = [Setting { option: "--set", path: "users", value: "5" }];
+    let request = Request { settings: &settings, ..Request::new(Source::Named("traces")) };
+    let problems = TRACES.resolve(&request, schema_of).unwrap_err().to_string();
+    assert_eq!(problems, "--set users=5: users: unknown key\n    hint: did you mean `population.users`?");
+    let text = "extends: churn\nalpha: 1\nvideo: {slope: .5}\n";
+    let problems = CHURN.resolve(&Request::new(Source::Text { name: "my.yaml", text }), schema_of).unwrap_err().to_string();
+    let alpha = "my.yaml:2:1: alpha: unknown key\n    hint: did you mean `engagement.alpha`?";
+    let slope = "my.yaml:3:9: video.slope: unknown key\n    hint: did you mean `video.probability.slope`?";
+    assert_eq!(problems, format!("{alpha}\n{slope}\n2 problems"));
 }

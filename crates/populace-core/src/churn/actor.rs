@@ -304,6 +304,7 @@ impl Measure {
         if clipped != value {
             out.clipped(what);
         }
-        (clipped * 100.0).round() as u32
+        // Never negative, so this rounds to the nearest; `f64::round` is a call on some targets.
+        (clipped * 100.0 + 0.5) as u32
     }
 }

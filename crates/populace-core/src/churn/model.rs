@@ -13,8 +13,9 @@ use crate::time::Date;
 use std::collections::BTreeSet;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
-/// The last date that is written with four digits of a year.
-const LAST_DATE: (i32, u32, u32) = (9999, 12, 31);
+/// 0001-01-01 and 9999-12-31: between them a year is written with four digits.
+const FIRST_DATE: Date = Date(-719_162);
+const LAST_DATE: Date = Date(2_932_896);
 const MAX_USERS: u64 = 1_000_000_000_000;
 const MAX_DAYS: u32 = 36_500;
 const MAX_NAMES: usize = 1_000;
@@ -158,7 +159,7 @@ impl Scenario for ChurnModel {
         check_people(config, &mut checker);
         check_day(config, &mut checker);
         check_billing(config, &mut checker);
-        let engagement = checker.take("engagement", Beta::new(config.engagement.alpha, config.engagement.beta));
+        let engagement = Beta::new(config.engagement.alpha, config.engagement.beta).ok();
         let mut probability = |path, p| checker.take(path, Bernoulli::new(p));
         let paid = probability("paid_ratio", config.paid_ratio);
         let enrol = probability("enrol.probability", config.enrol.probability);
@@ -166,7 +167,7 @@ impl Scenario for ChurnModel {
         let ticket = probability("tickets.probability", config.tickets.probability);
         checker.finish()?;
         let (Some(engagement), Some(paid), Some(enrol), Some(payment), Some(ticket)) = (engagement, paid, enrol, payment, ticket) else {
-            unreachable!("what could not be taken was reported");
+            unreachable!("what names no distribution was reported");
         };
 
         let days = config.window.days;
@@ -255,10 +256,12 @@ fn check_people(config: &ChurnConfig, checker: &mut Checker) {
     checker.require((1..=MAX_USERS).contains(&users), "population.users", || format!("must be from 1 to {MAX_USERS}, got {users}"));
     let days = config.window.days;
     whole(checker, "window.days", days, 1, MAX_DAYS);
-    let (year, month, day) = LAST_DATE;
+    let first = i64::from(config.window.start.0) - i64::from(config.signup.max_days);
     let end = i64::from(config.window.start.0) + i64::from(days);
-    let last = Date::from_ymd(year, month, day).map_or(i64::MAX, |date| i64::from(date.0));
-    checker.require(end <= last, "window", || format!("must end by {year:04}-{month:02}-{day:02}"));
+    checker.require(first >= i64::from(FIRST_DATE.0), "window.start", || {
+        format!("must be at least signup.max_days, {}, after {FIRST_DATE}, got {}", config.signup.max_days, config.window.start)
+    });
+    checker.require(end <= i64::from(LAST_DATE.0), "window", || format!("must end by {LAST_DATE}"));
 
     whole(checker, "signup.days_divisor", config.signup.days_divisor, 1, MAX_DAYS);
     whole(checker, "signup.min_days", config.signup.min_days, 1, MAX_DAYS);
@@ -268,6 +271,8 @@ fn check_people(config: &ChurnConfig, checker: &mut Checker) {
     names(checker, "marketing_sources", &config.marketing_sources);
     names(checker, "courses", &config.courses);
 
+    checker.range("engagement.alpha", config.engagement.alpha, 0.1, 1_000.0);
+    checker.range("engagement.beta", config.engagement.beta, 0.1, 1_000.0);
     checker.range("churn_base_rate", config.churn_base_rate, 0.0, 1.0);
     checker.range("churn.paid_factor", config.churn.paid_factor, 0.0, 10.0);
     checker.range("churn.engagement_floor", config.churn.engagement_floor, 0.0, 10.0);

@@ -217,6 +217,39 @@ fn an_invoice_belongs_to_the_window_of_its_first_attempt() {
 }
 
 #[test]
+fn at_one_second_a_charge_precedes_a_ticket_and_both_precede_a_session() {
+    let mut document = with(&churn(), "/activity/probability", json!({"base": 1, "slope": 0}));
+    for (pointer, value) in [
+        ("/window/days", json!(8)),
+        ("/paid_ratio", json!(1)),
+        ("/billing/mode", json!("daily")),
+        ("/tickets", json!({"probability": 1, "from_hour": 0, "to_hour": 1})),
+        ("/billing/to_hour", json!(1)),
+        ("/sessions/from_hour", json!(0)),
+        ("/sessions/to_hour", json!(1)),
+        ("/sessions/max", json!(1)),
+    ] {
+        document = with(&document, pointer, value);
+    }
+    let sample = Sample::new(&document, 3, 20_000);
+    assert_eq!(sample.disorder, None);
+    let rank = |action: Action| match action {
+        Action::PaymentSuccess { .. } | Action::PaymentFailed { .. } => 0,
+        Action::SupportTicket => 1,
+        _ => 2,
+    };
+    let mut ties = [[0; 3]; 3];
+    for pair in sample.people.iter().flat_map(|person| person.events.windows(2)) {
+        if pair[0].event_time == pair[1].event_time {
+            ties[rank(pair[0].action)][rank(pair[1].action)] += 1;
+        }
+    }
+    let [[_, charge_ticket, charge_session], [_, _, ticket_session], _] = ties;
+    assert!(charge_ticket > 5 && charge_session > 5 && ticket_session > 5, "{ties:?}");
+    assert_eq!(ties.iter().flatten().sum::<i32>(), charge_ticket + charge_session + ticket_session, "{ties:?}");
+}
+
+#[test]
 fn the_values_are_those_of_this_version() {
     let model = model(&churn());
     let rows = rows(&model, 0);

@@ -20,6 +20,7 @@ fn every_bad_value_has_its_message() {
         ("/population/users", json!(0), "population.users: must be from 1 to 1000000000000, got 0"),
         ("/window/days", json!(0), "window.days: must be from 1 to 36500, got 0"),
         ("/window/start", json!("9999-12-01"), "window: must end by 9999-12-31"),
+        ("/window/start", json!("0001-02-01"), "window.start: must be at least signup.max_days, 40, after 0001-01-01, got 0001-02-01"),
         ("/paid_ratio", json!(1.5), "paid_ratio: must be a probability from 0 to 1, got 1.5"),
         ("/churn_base_rate", json!(-0.1), "churn_base_rate: must be from 0 to 1, got -0.1"),
         ("/signup/days_divisor", json!(0), "signup.days_divisor: must be from 1 to 36500, got 0"),
@@ -27,7 +28,7 @@ fn every_bad_value_has_its_message() {
         ("/countries", json!([]), "countries: must have 1 to 1000 names, got 0"),
         ("/countries/2", json!("IN"), "countries.2: `IN` is named twice"),
         ("/courses/6", json!(""), "courses.6: must not be empty"),
-        ("/engagement/alpha", json!(0), "engagement: a shape must be from 0.1 to 1000, got 0"),
+        ("/engagement/alpha", json!(0), "engagement.alpha: must be from 0.1 to 1000, got 0"),
         ("/churn/paid_factor", json!(-1), "churn.paid_factor: must be from 0 to 10, got -1"),
         ("/churn/engagement_power", json!(0), "churn.engagement_power: must be from 0.1 to 10, got 0"),
         ("/churn/max_probability", json!(1.01), "churn.max_probability: must be from 0 to 1, got 1.01"),
@@ -99,4 +100,47 @@ fn a_document_survives_being_written_and_read() {
     let config: ChurnConfig = config(&churn());
     let written = serde_json::to_value(&config).unwrap();
     assert_eq!(serde_json::from_value::<ChurnConfig>(written).unwrap(), config);
+}
+
+/// Every property of a schema by its pointer into the document, references followed.
+#[cfg(feature = "schema")]
+fn properties<'s>(root: &'s Value, schema: &'s Value, pointer: &str, found: &mut Vec<(String, &'s Value)>) {
+    let target = schema.get("$ref").map_or(schema, |reference| root.pointer(&reference.as_str().unwrap()[1..]).unwrap());
+    if !pointer.is_empty() {
+        found.push((pointer.to_owned(), if target.get("properties").is_some() { target } else { schema }));
+    }
+    for (name, property) in target.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        properties(root, property, &format!("{pointer}/{name}"), found);
+    }
+}
+
+#[cfg(feature = "schema")]
+#[test]
+fn the_schema_describes_every_key_and_its_ranges_are_those_that_are_checked() {
+    let schema = serde_json::to_value(schemars::schema_for!(ChurnConfig)).unwrap();
+    let mut found = Vec::new();
+    properties(&schema, &schema, "", &mut found);
+    let mut numbers = 0;
+    for (pointer, property) in found {
+        assert!(property["description"].as_str().is_some_and(|words| words.len() > 10), "{pointer} has no description");
+        if !churn().pointer(&pointer).unwrap().is_number() {
+            continue;
+        }
+        numbers += 1;
+        let path = pointer[1..].replace('/', ".");
+        for (bound, step) in [("minimum", -1.0), ("maximum", 1.0)] {
+            let bound = property[bound].as_f64().unwrap_or_else(|| panic!("{pointer} has no {bound}"));
+            let beyond = if property["type"] == "integer" { json!((bound + step) as i64) } else { json!(bound + step) };
+            match serde_json::from_value::<ChurnConfig>(with(&churn(), &pointer, beyond.clone())) {
+                Ok(config) => {
+                    let error = ChurnModel::from_config(&config).unwrap_err().to_string();
+                    assert!(error.contains(&path), "{pointer} = {beyond}: {error}");
+                }
+                Err(_) => assert_eq!(beyond, json!(-1), "{pointer}: only what is negative is refused before the check"),
+            }
+        }
+    }
+    let mut constants = Vec::new();
+    super::mutants::constants(&churn(), "", &mut constants);
+    assert_eq!(numbers, constants.iter().filter(|(_, value)| value.is_number()).count());
 }

@@ -7,9 +7,10 @@ use populace_core::math;
 use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 
-/// A law by its name: a claim.
+/// A law by its name.
 pub(super) type Law = (&'static str, fn(&Samples) -> Verdict);
 
+/// What must hold of the data.
 pub(super) const LAWS: &[Law] = &[
     ("population", population),
     ("names", names),
@@ -18,15 +19,15 @@ pub(super) const LAWS: &[Law] = &[
     ("plan", plan),
     ("country and source are uniform", origin),
     ("signup is uniform over the spread", signup),
-    ("churn probability is its formula", churn_probability),
     ("churned as often as churn_prob says", churned),
     ("churn is capped", capped),
     ("churn date is uniform", churn_date),
-    ("observable but on the last day", observable),
     ("nothing after the churn date", nothing_after_churn),
     ("events form sessions", sessions_are_in_order),
     ("activity rises with engagement", activity),
+    ("days do not depend on each other", days_apart),
     ("sessions a day are uniform", sessions_a_day),
+    ("sessions do not depend on each other", sessions_apart),
     ("logins are uniform in their part of the day", logins),
     ("videos rise with engagement", videos),
     ("quizzes rise with engagement", quizzes),
@@ -34,6 +35,7 @@ pub(super) const LAWS: &[Law] = &[
     ("delays are uniform", delays),
     ("minutes are normal", minutes),
     ("scores are normal", scores),
+    ("minutes and scores do not depend on each other", measures_apart),
     ("measures are clipped", clipping),
     ("courses are uniform", courses),
     ("one invoice a month, retried", invoices),
@@ -42,6 +44,13 @@ pub(super) const LAWS: &[Law] = &[
     ("amounts", amounts),
     ("tickets", tickets),
     ("tickets come at any hour", ticket_hours),
+];
+
+/// What must hold of the truth itself. A mutant caught by these alone would be one that the data do not show.
+pub(super) const TRUTHS: &[Law] = &[
+    ("churn probability is its formula", churn_probability),
+    ("probabilities of days and sessions are theirs", told),
+    ("observable but on the last day", observable),
 ];
 
 const DAYS: u32 = 120;
@@ -120,13 +129,15 @@ fn engagement(samples: &Samples) -> Verdict {
 
 fn plan(samples: &Samples) -> Verdict {
     let people = &samples.people.people;
+    by_engagement("paid", people.iter().map(|person| (person.user.engagement_score, usize::from(person.user.is_paid), 1, 0.35)))?;
     share("paid", people.iter().filter(|person| person.user.is_paid).count(), people.len(), 0.35)
 }
 
 fn origin(samples: &Samples) -> Verdict {
     let people = || samples.people.people.iter().map(|person| person.user);
     uniform("country", people().map(|user| user.country.into()), 0, 5)?;
-    uniform("source", people().map(|user| user.marketing_source.into()), 0, 4)
+    uniform("source", people().map(|user| user.marketing_source.into()), 0, 4)?;
+    uniform("country and source", people().map(|user| i64::from(user.country) * 5 + i64::from(user.marketing_source)), 0, 29)
 }
 
 fn signup(samples: &Samples) -> Verdict {
@@ -154,6 +165,16 @@ fn churn_probability(samples: &Samples) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// What the truth tells of days and sessions; the data are held against the same formulas below.
+fn told(samples: &Samples) -> Verdict {
+    samples.year.people.iter().try_for_each(|person| {
+        let (truth, e) = (&person.truth, person.user.engagement_score);
+        let told = [truth.active_prob, truth.video_prob, truth.quiz_prob];
+        let expected = [0.15 + 0.8 * e, 0.5 + 0.4 * e, 0.25 + 0.35 * e];
+        all(told.iter().zip(expected).all(|(told, expected)| (told - expected).abs() < 1e-12), || format!("{told:?} at {e}"))
+    })
 }
 
 fn churned(samples: &Samples) -> Verdict {
@@ -228,6 +249,36 @@ fn activity(samples: &Samples) -> Verdict {
             (e, active, person.days(DAYS) as usize, 0.15 + 0.8 * e)
         }),
     )
+}
+
+/// Two neighbouring days are both active with the square of the probability.
+fn days_apart(samples: &Samples) -> Verdict {
+    let people = &samples.year.people;
+    let mut active = vec![[false; DAYS as usize]; people.len()];
+    for session in &samples.year.sessions {
+        if let Some(day) = usize::try_from(session.date.0 - start().0).ok().and_then(|day| active[session.person].get_mut(day)) {
+            *day = true;
+        }
+    }
+    [0, 1].into_iter().try_for_each(|first| {
+        by_engagement(
+            "active on two days",
+            people.iter().zip(&active).map(|(person, active)| {
+                let e = person.user.engagement_score;
+                let pairs = active[..person.days(DAYS) as usize].get(first..).unwrap_or_default().chunks_exact(2);
+                (e, pairs.clone().filter(|pair| pair[0] && pair[1]).count(), pairs.len(), (0.15 + 0.8 * e).powi(2))
+            }),
+        )
+    })
+}
+
+/// Two sessions of one day both hold a video, or both a quiz, with the square of the probability.
+fn sessions_apart(samples: &Samples) -> Verdict {
+    let day = |a: &Session, b: &Session| (a.person, a.date) == (b.person, b.date);
+    let pairs = || samples.year.sessions.chunk_by(day).filter(|day| day.len() >= 2);
+    let both = |pair: &[Session], holds: fn(&Session) -> bool| usize::from(holds(&pair[0]) && holds(&pair[1]));
+    by_engagement("videos", pairs().map(|pair| (pair[0].e, both(pair, |s| s.video.is_some()), 1, (0.5 + 0.4 * pair[0].e).powi(2))))?;
+    by_engagement("quizzes", pairs().map(|pair| (pair[0].e, both(pair, |s| s.quiz.is_some()), 1, (0.25 + 0.35 * pair[0].e).powi(2))))
 }
 
 fn sessions_a_day(samples: &Samples) -> Verdict {
@@ -310,6 +361,21 @@ fn scores(samples: &Samples) -> Verdict {
     normal("score", &measures(&samples.year, Action::score_hundredths), |e| 50.0 + 40.0 * e, 15.0, 0.0, 100.0)
 }
 
+/// The fifths of their laws in which the minutes and the score of one session lie.
+fn measures_apart(samples: &Samples) -> Verdict {
+    let fifth = |hundredths: u32, mean: f64, deviation: f64| {
+        (math::normal_cdf((f64::from(hundredths) / 100.0 - mean) / deviation) * 5.0).min(4.0) as i64
+    };
+    let pairs = samples.year.sessions.iter().filter_map(|session| {
+        let e = session.e;
+        // Where clipping does not disturb the fifths: all but the greatest scores.
+        let minutes = fifth(session.video?.1.watch_hundredths()?, 20.0 + 40.0 * e, 10.0);
+        let score = fifth(session.quiz?.1.score_hundredths()?, 50.0 + 40.0 * e, 15.0);
+        (e < 0.8).then_some(minutes * 5 + score)
+    });
+    uniform("fifths of minutes and score", pairs, 0, 24)
+}
+
 /// At a deviation of 60 every bound binds. A value rounds to a bound from within half a hundredth.
 fn clipping(samples: &Samples) -> Verdict {
     let mut at_bounds = 0;
@@ -343,7 +409,10 @@ fn courses(samples: &Samples) -> Verdict {
     }
     // The course of a session's quiz does not depend on that of its video.
     let pairs = sessions.iter().filter_map(|session| Some((session.video?.1.course()?, session.quiz?.1.course()?)));
-    uniform("courses of a session", pairs.map(|(video, quiz)| i64::from(video) * 7 + i64::from(quiz)), 0, 48)
+    uniform("courses of a session", pairs.map(|(video, quiz)| i64::from(video) * 7 + i64::from(quiz)), 0, 48)?;
+    // Nor does a course depend on its second: 10 parts of the 540 seconds.
+    let delays = sessions.iter().filter_map(|session| session.video).filter_map(|(delay, video)| Some((delay, video.course()?)));
+    uniform("course and second", delays.map(|(delay, course)| i64::from(course) * 10 + (delay - 60) / 54), 0, 69)
 }
 
 /// Date, whether it succeeded.

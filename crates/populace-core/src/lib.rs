@@ -6,6 +6,7 @@
 
 pub mod churn;
 pub mod dist;
+pub mod email;
 pub mod markov;
 pub mod math;
 pub mod philox;

@@ -186,6 +186,90 @@ impl schemars::JsonSchema for Date {
     }
 }
 
+/// A fixed offset of local time from UTC. Written `UTC`, `UTC+02:00`, `UTC-03:30`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UtcOffset {
+    minutes: i16,
+}
+
+impl UtcOffset {
+    /// Minutes that local time is ahead of UTC: −840 to 840.
+    pub const fn minutes(self) -> i16 {
+        self.minutes
+    }
+
+    /// What a clock there shows at `instant`, to be read with the calendar methods of [`Instant`].
+    #[inline]
+    pub const fn local(self, instant: Instant) -> Instant {
+        instant.plus(self.minutes as i64 * MINUTE)
+    }
+}
+
+impl fmt::Display for UtcOffset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.minutes {
+            0 => return formatter.write_str("UTC"),
+            1.. => '+',
+            _ => '-',
+        };
+        let minutes = self.minutes.unsigned_abs();
+        write!(formatter, "UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
+impl FromStr for UtcOffset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let minutes = (|| {
+            let offset = text.strip_prefix("UTC")?;
+            if offset.is_empty() {
+                return Some(0);
+            }
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let number =
+                |part: &str| if part.len() == 2 { part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())? } else { None };
+            let (hours, minutes): (i16, i16) = (number(hours)?, number(minutes)?);
+            let total = hours * 60 + minutes;
+            match offset.as_bytes()[0] {
+                _ if minutes > 59 || total > 14 * 60 => None,
+                b'+' => Some(total),
+                b'-' => Some(-total),
+                _ => None,
+            }
+        })();
+        let minutes = minutes.ok_or_else(|| format!("`{text}` is not an offset such as UTC, UTC+02:00 or UTC-03:30, at most 14 hours"))?;
+        Ok(Self { minutes })
+    }
+}
+
+impl Serialize for UtcOffset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UtcOffset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for UtcOffset {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "UtcOffset".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^UTC([+-][0-9]{2}:[0-9]{2})?$" })
+    }
+}
+
 /// A half-open span of whole days: `start` 00:00Z up to, not including, `days` days later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -245,5 +329,18 @@ mod tests {
             assert!(text.parse::<Date>().is_err(), "{text}");
         }
         assert_eq!("2024-02-29".parse::<Date>().unwrap().to_string(), "2024-02-29");
+    }
+
+    #[test]
+    fn offsets_are_read_written_and_applied() {
+        for (text, minutes) in [("UTC", 0), ("UTC+02:00", 120), ("UTC-03:30", -210), ("UTC+14:00", 840)] {
+            let offset: UtcOffset = text.parse().unwrap();
+            assert_eq!((offset.minutes(), offset.to_string().as_str()), (minutes, text));
+        }
+        for text in ["", "utc", "UTC2", "UTC+2:00", "UTC+02:60", "UTC+14:01", "UTC 02:00", "UTC+02", "Europe/Berlin", "UTCé02:00"] {
+            assert!(text.parse::<UtcOffset>().is_err(), "{text}");
+        }
+        let late: UtcOffset = "UTC-03:30".parse().unwrap();
+        assert_eq!(late.local(Instant(3 * HOUR)).to_string(), "1969-12-31T23:30:00Z");
     }
 }

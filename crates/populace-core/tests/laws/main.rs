@@ -4,5 +4,6 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod churn;
+mod email;
 mod support;
 mod traces;

@@ -1,0 +1,543 @@
+//! What one recipient does: the only file that draws.
+//!
+//! First the calendar: for each day how much mail is scheduled, whether a circuit breaker and whether a hot path occurs. Then day by day
+//! the mail of that day in the order of sending; what happens later than its day waits for the day that it happens on. So memory does not
+//! grow with the rows, and what a day holds never depends on how many days follow.
+
+use super::config::DecidedAt;
+use super::model::{Congestion, EmailModel, Kind, Latency, MAX_LATENCY, Persona};
+use super::rows::{Client, Delivery, DroppedReason, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use crate::scenario::Observer;
+use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
+use crate::time::{DAY, Instant, MINUTE, SECOND};
+use std::cell::RefCell;
+
+/// Ordinal 0: the user agent and the address.
+const CLIENT: Purpose = Purpose::new(0);
+/// By day: how many scheduled sends, whether a circuit breaker, whether a hot path.
+const CALENDAR: Purpose = Purpose::new(1);
+/// By day: a circuit breaker's time and kind.
+const BREAKER: Purpose = Purpose::new(2);
+/// By day: a hot path's time and kind, whether it triggers a send, and when.
+const HOT_PATH: Purpose = Purpose::new(3);
+/// By day: the event ids of a circuit breaker and of a hot path.
+const INTERNAL_IDS: Purpose = Purpose::new(4);
+/// By month of the calendar: the drift of both rates.
+const DRIFT: Purpose = Purpose::new(5);
+/// By message: time of day (of a scheduled one), provider, campaign, subject.
+const SEND: Purpose = Purpose::new(6);
+/// By message: size, whether delivered, latency, whether opened.
+const DELIVERY: Purpose = Purpose::new(7);
+/// By message: the factors of congestion.
+const CONGESTION: Purpose = Purpose::new(8);
+/// By message: its id and those of its sent and delivered.
+const MESSAGE_IDS: Purpose = Purpose::new(9);
+/// By message: open delay, whether clicked, click delay.
+const ENGAGEMENT: Purpose = Purpose::new(10);
+/// By message: the event ids of its opened and clicked.
+const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
+
+/// A message's ordinal says where it comes from, never its place among the others: a day and the place among its scheduled sends, …
+const fn scheduled(day: u64, place: u64) -> u64 {
+    (day << 16) | place
+}
+
+/// … or the day of the hot path that triggered it.
+const fn triggered(day: u64) -> u64 {
+    (1 << 48) | day
+}
+
+/// Microseconds of `minutes`, to the millisecond.
+fn from_minutes(minutes: f64) -> i64 {
+    (minutes * (MINUTE / MILLISECOND) as f64).round() as i64 * MILLISECOND
+}
+
+const MILLISECOND: i64 = SECOND / 1_000;
+
+/// Simulates `actor`.
+pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    // Taken out for the time of the call, so that an observer may itself simulate.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let persona_index = model.persona_of(actor);
+    let persona = &model.personas[persona_index];
+    out.reveal(Truth::User(UserTruth { persona: persona_index as u8, open_rate: persona.open_rate, click_rate: persona.click_rate }));
+    let key = key.actor(actor);
+    let words = key.purpose(CLIENT).ordinal(0).words();
+    let client = Client {
+        user_agent: below(words.word::<0>(), model.user_agents().len() as u64) as u8,
+        ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
+    };
+    let mut walk = Walk { model, persona, key, client, scratch, out };
+    walk.rates();
+    walk.calendar();
+    walk.days();
+    SCRATCH.set(walk.scratch);
+}
+
+/// What is kept between the steps of one actor; the allocations are kept between actors.
+#[derive(Default)]
+struct Scratch {
+    rates: Vec<Rates>,
+    sends_per_day: Vec<u16>,
+    breakers: Vec<Breaker>,
+    hot_paths: Vec<HotPath>,
+    drafts: Vec<Draft>,
+    /// The latest sends, as far as fatigue looks back, from `first_recent` on.
+    recent: Vec<Instant>,
+    first_recent: usize,
+    /// What happens on the day at hand, and what happens later.
+    today: Vec<Event>,
+    later: Vec<Event>,
+    order: Vec<u64>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.rates.clear();
+        self.sends_per_day.clear();
+        self.breakers.clear();
+        self.hot_paths.clear();
+        self.recent.clear();
+        self.first_recent = 0;
+        self.today.clear();
+        self.later.clear();
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Rates {
+    open: f64,
+    click: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Breaker {
+    day: u32,
+    time: Instant,
+    /// When engagement resumes, if no later one stops it again: the latest end so far.
+    end: Instant,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+struct HotPath {
+    day: u32,
+    time: Instant,
+    kind: Kind,
+    /// When the send that it triggers goes out, if it triggers one.
+    trigger: Option<Instant>,
+}
+
+/// A message about to be sent.
+#[derive(Clone, Copy)]
+struct Draft {
+    time: Instant,
+    ordinal: u64,
+    esp: u8,
+    campaign: u8,
+    metadata: u8,
+    subject: u16,
+}
+
+struct Sampled {
+    base: f64,
+    top: f64,
+    batch: f64,
+    weekend: f64,
+    latency: i64,
+}
+
+struct Walk<'a, O> {
+    model: &'a EmailModel,
+    persona: &'a Persona,
+    key: ActorKey,
+    client: Client,
+    scratch: Scratch,
+    out: &'a mut O,
+}
+
+impl<O: Observer<Event, Truth>> Walk<'_, O> {
+    /// The rates of every month.
+    fn rates(&mut self) {
+        let mut rates = Rates { open: self.persona.open_rate, click: self.persona.click_rate };
+        for (index, month) in self.model.months.iter().enumerate() {
+            if let Some(drift) = self.model.drift.as_ref().filter(|_| index > 0) {
+                let (year, month, _) = month.date().ymd();
+                let words = self.key.purpose(DRIFT).ordinal(year as u64 * 12 + u64::from(month)).words();
+                rates.open *= drift.at(words.word::<0>());
+                rates.click *= drift.at(words.word::<1>());
+            }
+            self.scratch.rates.push(rates);
+            self.out.reveal(Truth::UserRate(UserRateTruth { month: *month, open_rate: rates.open, click_rate: rates.click }));
+        }
+    }
+
+    /// How much mail is scheduled for each day, all circuit breakers and all hot paths.
+    fn calendar(&mut self) {
+        let model = self.model;
+        let mut end = Instant(i64::MIN);
+        for day in 0..model.window.days {
+            let words = self.key.purpose(CALENDAR).ordinal(u64::from(day)).words();
+            self.scratch.sends_per_day.push(model.sends.at(words.word::<0>()) as u16);
+            let midnight = model.window.begin().plus(i64::from(day) * DAY);
+            if let Some(law) = model.breakers.as_ref().filter(|law| law.occurs.decide(words.word::<1>())) {
+                let words = self.key.purpose(BREAKER).ordinal(u64::from(day)).words();
+                let time = midnight.plus(model.time_of_day.at(words.word::<0>()));
+                let kind = law.kinds[law.kind.pick(words.word::<1>())];
+                end = end.max(time.plus(kind.within));
+                self.scratch.breakers.push(Breaker { day, time, end, kind });
+            }
+            if let Some(law) = model.hot_paths.as_ref().filter(|law| law.occurs.decide(words.word::<2>())) {
+                let words = self.key.purpose(HOT_PATH).ordinal(u64::from(day)).words();
+                let time = midnight.plus(model.time_of_day.at(words.word::<0>()));
+                let kind = law.kinds[law.kind.pick(words.word::<1>())];
+                let trigger = law.trigger.as_ref().filter(|trigger| trigger.occurs.decide(words.word::<2>()));
+                let trigger = trigger.map(|trigger| time.plus(from_minutes(trigger.delay_minutes.at(words.word::<3>()))));
+                self.scratch.hot_paths.push(HotPath { day, time, kind, trigger });
+            }
+        }
+    }
+
+    /// Every day of the window, then the days on which something is still to come.
+    fn days(&mut self) {
+        let begin = self.model.window.begin();
+        // The first that matter to the day at hand: a hot path of the day before may still call for a send.
+        let (mut breaker, mut hot_path) = (0, 0);
+        for day in 0..self.model.window.days {
+            self.draft(day, &mut hot_path);
+            while let Some(next) = self.scratch.breakers.get(breaker).copied().filter(|next| next.day == day) {
+                self.breaker(&next);
+                breaker += 1;
+            }
+            for index in 0..self.scratch.drafts.len() {
+                self.send(self.scratch.drafts[index]);
+            }
+            self.flush(begin.plus(i64::from(day) * DAY));
+        }
+        let mut midnight = self.model.window.end();
+        while !self.scratch.later.is_empty() {
+            self.flush(midnight);
+            midnight = midnight.plus(DAY);
+        }
+    }
+
+    /// The mail of a day in the order of sending, and its hot path.
+    fn draft(&mut self, day: u32, hot_path: &mut usize) {
+        let model = self.model;
+        let midnight = model.window.begin().plus(i64::from(day) * DAY);
+        self.scratch.drafts.clear();
+        for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
+            let ordinal = scheduled(u64::from(day), place);
+            let words = self.key.purpose(SEND).ordinal(ordinal).words();
+            let campaign = model.campaign.pick(words.word::<2>());
+            self.scratch.drafts.push(Draft {
+                time: midnight.plus(model.time_of_day.at(words.word::<0>())),
+                ordinal,
+                esp: model.esp.pick(words.word::<1>()) as u8,
+                campaign: campaign as u8,
+                metadata: 0,
+                subject: model.campaigns[campaign].subject(words.word::<3>()),
+            });
+        }
+        let Some(law) = &model.hot_paths else { return self.sort_drafts() };
+        while let Some(path) = self.scratch.hot_paths.get(*hot_path).copied().filter(|path| path.day <= day) {
+            if path.day == day {
+                self.hot_path(&path);
+            }
+            if let (Some(trigger), Some(time)) = (&law.trigger, path.trigger)
+                && time >= midnight
+                && time < midnight.plus(DAY)
+            {
+                let ordinal = triggered(u64::from(path.day));
+                let words = self.key.purpose(SEND).ordinal(ordinal).words();
+                self.scratch.drafts.push(Draft {
+                    time,
+                    ordinal,
+                    esp: model.esp.pick(words.word::<1>()) as u8,
+                    campaign: trigger.campaign,
+                    metadata: trigger.metadata[path.kind.event_type as usize],
+                    subject: model.campaigns[usize::from(trigger.campaign)].subject(words.word::<3>()),
+                });
+            }
+            if path.day == day {
+                break;
+            }
+            *hot_path += 1;
+        }
+        self.sort_drafts();
+    }
+
+    fn sort_drafts(&mut self) {
+        self.scratch.drafts.sort_unstable_by_key(|draft| (draft.time, draft.ordinal));
+    }
+
+    fn breaker(&mut self, breaker: &Breaker) {
+        let words = self.key.purpose(INTERNAL_IDS).ordinal(u64::from(breaker.day)).words();
+        let campaign = self.model.campaigns.len() as u8;
+        self.internal(breaker.time, &breaker.kind, campaign, Uuid::v7(breaker.time, words.word::<0>(), words.word::<1>()), None);
+    }
+
+    fn hot_path(&mut self, path: &HotPath) {
+        let words = self.key.purpose(INTERNAL_IDS).ordinal(u64::from(path.day)).words();
+        let campaign = self.model.campaigns.len() as u8 + 1;
+        let client = Some(self.client);
+        self.internal(path.time, &path.kind, campaign, Uuid::v7(path.time, words.word::<2>(), words.word::<3>()), client);
+    }
+
+    /// A row that is no mail.
+    fn internal(&mut self, time: Instant, kind: &Kind, campaign: u8, event_id: Uuid, client: Option<Client>) {
+        self.scratch.today.push(Event {
+            event_id,
+            message_id: None,
+            time,
+            event_type: kind.event_type,
+            esp: self.model.esps().len() as u8 - 1,
+            campaign,
+            source: kind.source,
+            metadata: kind.metadata,
+            subject: None,
+            click_url: None,
+            client,
+            delivery: None,
+        });
+    }
+
+    /// Sends a message and all that follows from it.
+    fn send(&mut self, draft: Draft) {
+        let model = self.model;
+        if model.breakers.as_ref().is_some_and(|law| law.suppress_sends) && self.suppressed(draft.time) {
+            return;
+        }
+        let recent_sends = self.recent_sends(draft.time);
+        let words = self.key.purpose(DELIVERY).ordinal(draft.ordinal).words();
+        let ids = self.key.purpose(MESSAGE_IDS).ordinal(draft.ordinal).words();
+        let latency = self.latency(&draft, words.word::<2>(), &mut words.lane::<2>());
+        let delivered_at = draft.time.plus(latency.latency);
+        let message_id = Uuid::v7(draft.time, ids.word::<0>(), ids.word::<3>());
+        let sent = Event {
+            event_id: Uuid::v7(draft.time, ids.word::<1>(), ids.word::<3>() >> 10),
+            message_id: Some(message_id),
+            time: draft.time,
+            event_type: EventType::Sent,
+            esp: draft.esp,
+            campaign: draft.campaign,
+            source: 0,
+            metadata: draft.metadata,
+            subject: Some(draft.subject),
+            click_url: None,
+            client: None,
+            delivery: None,
+        };
+        self.scratch.today.push(sent);
+        let mut truth = self.weigh(&draft, delivered_at, message_id, &latency, recent_sends);
+        if model.delivered.decide(words.word::<1>()) {
+            let bytes = model.campaigns[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
+            self.scratch.today.push(Event {
+                event_id: Uuid::v7(delivered_at, ids.word::<2>(), ids.word::<3>() >> 20),
+                time: delivered_at,
+                event_type: EventType::Delivered,
+                delivery: Some(Delivery {
+                    latency_ms: (latency.latency / MILLISECOND) as u32,
+                    send_time: draft.time,
+                    payload_size_bytes: bytes.round() as u32,
+                }),
+                ..sent
+            });
+            if truth.p_open.is_some_and(|p| unit(words.word::<3>()) < p) {
+                truth.dropped_reason = self.engage(&draft, &sent, delivered_at, truth.p_click);
+            }
+        } else {
+            truth.p_open = None;
+            truth.p_click = None;
+        }
+        self.out.reveal(Truth::Message(truth));
+    }
+
+    /// How many sends fatigue counts before one at `time`, which it counts from then on.
+    fn recent_sends(&mut self, time: Instant) -> u32 {
+        let Some(fatigue) = &self.model.fatigue else { return 0 };
+        let Scratch { recent, first_recent, .. } = &mut self.scratch;
+        while recent.get(*first_recent).is_some_and(|send| send.plus(fatigue.within) < time) {
+            *first_recent += 1;
+        }
+        if *first_recent > 64 && *first_recent > recent.len() / 2 {
+            recent.drain(..*first_recent);
+            *first_recent = 0;
+        }
+        recent.push(time);
+        (recent.len() - 1 - *first_recent) as u32
+    }
+
+    /// How long a message takes. `word` starts the lane `lane`.
+    fn latency(&mut self, draft: &Draft, word: u64, lane: &mut impl crate::stream::Source) -> Sampled {
+        let model = self.model;
+        match &model.latency {
+            Latency::Uniform(seconds) => {
+                let seconds = seconds.at(word);
+                Sampled { base: seconds as f64, top: 1.0, batch: 1.0, weekend: 1.0, latency: seconds * SECOND }
+            }
+            Latency::Lognormal(congestion) => {
+                let base = congestion.base.sample(lane);
+                let (top, batch, weekend) = self.congestion(congestion, draft);
+                let mut latency = (base * top * batch * weekend * (SECOND / MILLISECOND) as f64).round() as i64 * MILLISECOND;
+                if latency > MAX_LATENCY {
+                    latency = MAX_LATENCY;
+                    self.out.clipped("latency");
+                }
+                Sampled { base, top, batch, weekend, latency }
+            }
+        }
+    }
+
+    /// The factors of top of the hour, batch and weekend.
+    fn congestion(&self, law: &Congestion, draft: &Draft) -> (f64, f64, f64) {
+        let local = law.timezone.local(draft.time);
+        let weekend = law.days[usize::from(local.weekday())];
+        let at_top = law.top_minutes[usize::from(local.minute())];
+        let in_batch = law.batch_hours[usize::from(local.hour())];
+        if !at_top && !in_batch {
+            return (1.0, 1.0, weekend);
+        }
+        let words = self.key.purpose(CONGESTION).ordinal(draft.ordinal).words();
+        let top = if at_top { law.top.at(words.word::<0>()) } else { 1.0 };
+        let batch = if in_batch { law.batch.at(words.word::<1>()) } else { 1.0 };
+        (top, batch, weekend)
+    }
+
+    /// The probabilities of a message's open and click, and their factors.
+    fn weigh(&mut self, draft: &Draft, delivered_at: Instant, message_id: Uuid, latency: &Sampled, recent_sends: u32) -> MessageTruth {
+        let model = self.model;
+        let decided_at = match model.decided_at {
+            DecidedAt::Delivery => delivered_at,
+            DecidedAt::Send => draft.time,
+        };
+        let rates = self.scratch.rates[model.month_at(delivered_at)];
+        let local = model.config.timezone.local(decided_at);
+        let timing = self.persona.timing_at(local);
+        let minute = self.persona.minute_at(local);
+        let fatigue = model.fatigue.as_ref().map_or(1.0, |fatigue| fatigue.factor(recent_sends as usize));
+        let minutes_since_hot_path = self.minutes_since_hot_path(decided_at);
+        let hot_path = match (&model.hot_paths, minutes_since_hot_path) {
+            (Some(law), Some(minutes)) => law.factor(minutes),
+            _ => 1.0,
+        };
+        let suppressed = self.suppressed(decided_at);
+        let product = rates.open * timing * minute * fatigue * hot_path;
+        let most = model.config.engagement.max_probability;
+        let cap = if product > most {
+            self.out.clipped("p_open");
+            most / product
+        } else {
+            1.0
+        };
+        let mut p_click = rates.click / rates.open;
+        if p_click > 1.0 {
+            self.out.clipped("p_click");
+            p_click = 1.0;
+        }
+        MessageTruth {
+            message_id,
+            p_open: Some(if suppressed { 0.0 } else { product.min(most) }),
+            p_click: Some(p_click),
+            open_rate: rates.open,
+            click_rate: rates.click,
+            timing,
+            minute,
+            fatigue,
+            hot_path,
+            cap,
+            suppressed,
+            recent_sends,
+            minutes_since_hot_path,
+            dropped_reason: None,
+            latency_base: latency.base,
+            latency_top: latency.top,
+            latency_batch: latency.batch,
+            latency_weekend: latency.weekend,
+        }
+    }
+
+    /// Opens a message and perhaps clicks in it, unless a circuit breaker stands against it.
+    fn engage(&mut self, draft: &Draft, sent: &Event, delivered_at: Instant, p_click: Option<f64>) -> Option<DroppedReason> {
+        let model = self.model;
+        let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
+        let local = model.config.timezone.local(delivered_at);
+        let open_delay = model.open_delays.at(&self.persona.attention, local, unit(words.word::<0>()));
+        let opened_at = delivered_at.plus(from_minutes(open_delay));
+        if self.suppressed(opened_at) {
+            return Some(DroppedReason::OpenSuppressed);
+        }
+        let ids = self.key.purpose(ENGAGEMENT_IDS).ordinal(draft.ordinal).words();
+        let opened = Event {
+            event_id: Uuid::v7(opened_at, ids.word::<0>(), ids.word::<1>()),
+            time: opened_at,
+            event_type: EventType::Opened,
+            client: Some(self.client),
+            ..*sent
+        };
+        self.scratch.later.push(opened);
+        if p_click.is_none_or(|p| unit(words.word::<1>()) >= p) {
+            return None;
+        }
+        let click_delay = model.config.click_delays.min_minutes + model.click_delay.sample(&mut words.lane::<2>());
+        let clicked_at = opened_at.plus(from_minutes(click_delay));
+        if self.suppressed(clicked_at) {
+            return Some(DroppedReason::ClickSuppressed);
+        }
+        self.scratch.later.push(Event {
+            event_id: Uuid::v7(clicked_at, ids.word::<2>(), ids.word::<3>()),
+            time: clicked_at,
+            event_type: EventType::Clicked,
+            click_url: Some(draft.campaign),
+            ..opened
+        });
+        None
+    }
+
+    /// Whether `time` lies inside a circuit breaker's window.
+    fn suppressed(&self, time: Instant) -> bool {
+        let breakers = &self.scratch.breakers;
+        let begun = breakers.partition_point(|breaker| breaker.time <= time);
+        begun > 0 && time < breakers[begun - 1].end
+    }
+
+    /// Minutes from the latest hot path up to `time`, if that is within the law's window.
+    fn minutes_since_hot_path(&self, time: Instant) -> Option<f64> {
+        let law = self.model.hot_paths.as_ref()?;
+        let paths = &self.scratch.hot_paths;
+        let begun = paths.partition_point(|path| path.time <= time);
+        let since = time.since(paths.get(begun.checked_sub(1)?)?.time);
+        (since < law.within).then_some(since as f64 / MINUTE as f64)
+    }
+
+    /// Emits what happens on the day that begins at `midnight`.
+    fn flush(&mut self, midnight: Instant) {
+        let Scratch { today, later, order, .. } = &mut self.scratch;
+        let end = midnight.plus(DAY);
+        later.retain(|event| {
+            let due = event.time < end;
+            if due {
+                today.push(*event);
+            }
+            !due
+        });
+        order.clear();
+        for (index, event) in today.iter().enumerate() {
+            if event.time < end {
+                let millisecond = (event.time.since(midnight) / MILLISECOND) as u64;
+                order.push(millisecond << 36 | (event.event_type as u64) << 32 | index as u64);
+            } else {
+                later.push(*event);
+            }
+        }
+        order.sort_unstable();
+        for key in &*order {
+            self.out.emit(today[(*key & u64::from(u32::MAX)) as usize]);
+        }
+        today.clear();
+    }
+}

@@ -1,0 +1,200 @@
+//! When within the hours after delivery an open falls. Attention is constant within an hour, so mass and inverse are exact: an hour of
+//! attention a that begins x minutes on has mass a · e^(−x/mean) · (1 − e^(−60/mean)).
+
+use super::config::DelaysConfig;
+use crate::math;
+use crate::time::{HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
+
+/// Hours in a week.
+pub(super) const WEEK: usize = MINUTES_PER_WEEK / 60;
+
+/// The hour of the week, Monday 00:00 being 0, that a local clock shows.
+#[inline]
+pub(super) const fn hour_of_week(local: Instant) -> usize {
+    local.minute_of_week() / 60
+}
+
+/// Attention by the hour of the week.
+#[derive(Clone, Debug)]
+pub(super) struct Attention {
+    hours: [f64; WEEK],
+    /// Mass of the [`OpenDelays::whole_hours`] that begin with this one, had the first of them begun at once.
+    sums: [f64; WEEK],
+}
+
+impl Attention {
+    pub(super) fn new(hours: &[f64; WEEK], delays: &OpenDelays) -> Self {
+        let mass = |first: usize| {
+            (0..delays.whole_hours).rev().fold(0.0, |sum, hour| sum * delays.ratio + hours[(first + hour) % WEEK]) * (1.0 - delays.ratio)
+        };
+        Self { sums: core::array::from_fn(mass), hours: *hours }
+    }
+}
+
+/// The law of open delays: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span; all in minutes.
+#[derive(Clone, Debug)]
+pub(super) struct OpenDelays {
+    least: f64,
+    mean: f64,
+    span: f64,
+    /// exp(−60/mean): what is left after an hour.
+    ratio: f64,
+    /// How many whole hours of the clock the span always holds.
+    whole_hours: usize,
+    /// `ratio` to the power `whole_hours`.
+    after_whole_hours: f64,
+    /// exp(−span/mean).
+    end: f64,
+}
+
+/// The clock's hours at a delivery: how the span is cut.
+struct Cut {
+    hour: usize,
+    /// exp(−x/mean) at the end of the first, broken hour.
+    first: f64,
+    /// Whole hours that follow.
+    whole_hours: usize,
+    /// Mass of the first hour, and of everything.
+    first_mass: f64,
+    mass: f64,
+}
+
+impl OpenDelays {
+    /// The law of checked delays: the span is at least an hour.
+    pub(super) fn new(config: &DelaysConfig) -> Self {
+        let span = config.max_minutes - config.min_minutes;
+        let whole_hours = ((span - 60.0) / 60.0) as usize;
+        Self {
+            least: config.min_minutes,
+            mean: config.mean_minutes,
+            span,
+            ratio: math::exp(-60.0 / config.mean_minutes),
+            whole_hours,
+            after_whole_hours: math::exp(-60.0 * whole_hours as f64 / config.mean_minutes),
+            end: math::exp(-span / config.mean_minutes),
+        }
+    }
+
+    fn cut(&self, attention: &Attention, delivered: Instant) -> Cut {
+        let begin = delivered.plus((self.least * MINUTE as f64) as i64);
+        let hour = hour_of_week(begin);
+        let first_minutes = 60.0 - begin.0.rem_euclid(HOUR) as f64 / MINUTE as f64;
+        let first = math::exp(-first_minutes / self.mean);
+        let first_mass = attention.hours[hour] * (1.0 - first);
+        let mut mass = first_mass + first * attention.sums[wrapped(hour + 1)];
+        let mut whole_hours = self.whole_hours;
+        let mut left = first * self.after_whole_hours;
+        if (self.span - first_minutes) / 60.0 >= (whole_hours + 1) as f64 {
+            mass += left * (1.0 - self.ratio) * attention.hours[(hour + 1 + whole_hours) % WEEK];
+            left *= self.ratio;
+            whole_hours += 1;
+        }
+        mass += (left - self.end) * attention.hours[(hour + 1 + whole_hours) % WEEK];
+        Cut { hour, first, whole_hours, first_mass, mass }
+    }
+
+    /// The delay at which a share `unit` of the mass lies behind, minutes, of a message delivered at `delivered` on the local clock.
+    #[inline]
+    pub(super) fn at(&self, attention: &Attention, delivered: Instant, unit: f64) -> f64 {
+        let cut = self.cut(attention, delivered);
+        let mut mass = unit * cut.mass;
+        let mut hour = cut.hour;
+        let mut left = 1.0;
+        if mass >= cut.first_mass {
+            mass -= cut.first_mass;
+            left = cut.first;
+            hour = wrapped(hour + 1);
+            for _ in 0..cut.whole_hours {
+                let of_hour = attention.hours[hour] * left * (1.0 - self.ratio);
+                if mass < of_hour {
+                    break;
+                }
+                mass -= of_hour;
+                left *= self.ratio;
+                hour = wrapped(hour + 1);
+            }
+        }
+        // Rounding may leave a hair more mass than there is; the end is where it lies.
+        let left = (left - mass / attention.hours[hour]).max(self.end);
+        self.least - self.mean * math::ln(left)
+    }
+
+    /// P(delay ≤ `minutes`) of a message delivered at `delivered` on the local clock.
+    pub(super) fn cdf(&self, attention: &Attention, delivered: Instant, minutes: f64) -> f64 {
+        let x = minutes - self.least;
+        if x <= 0.0 {
+            return 0.0;
+        }
+        if x >= self.span {
+            return 1.0;
+        }
+        let cut = self.cut(attention, delivered);
+        let here = math::exp(-x / self.mean);
+        if here >= cut.first {
+            return attention.hours[cut.hour] * (1.0 - here) / cut.mass;
+        }
+        let mut mass = cut.first_mass;
+        let mut left = cut.first;
+        let mut hour = wrapped(cut.hour + 1);
+        for _ in 0..cut.whole_hours {
+            if left * self.ratio < here {
+                break;
+            }
+            mass += attention.hours[hour] * left * (1.0 - self.ratio);
+            left *= self.ratio;
+            hour = wrapped(hour + 1);
+        }
+        (mass + attention.hours[hour] * (left - here)) / cut.mass
+    }
+}
+
+#[inline]
+const fn wrapped(hour: usize) -> usize {
+    if hour >= WEEK { hour - WEEK } else { hour }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SECOND;
+
+    fn law() -> (OpenDelays, Attention) {
+        let delays = OpenDelays::new(&DelaysConfig { min_minutes: 1.0, mean_minutes: 240.0, max_minutes: 2880.0 });
+        let attention =
+            Attention::new(&core::array::from_fn(|hour| if hour % 24 == 8 { 1.0 } else { 0.02 + (hour % 7) as f64 / 70.0 }), &delays);
+        (delays, attention)
+    }
+
+    #[test]
+    fn the_inverse_undoes_the_distribution_function() {
+        let (delays, attention) = law();
+        for start in [0, 59 * MINUTE, HOUR - SECOND, 3 * HOUR + 17 * MINUTE, 100 * HOUR + 58 * MINUTE + 59 * SECOND, 167 * HOUR] {
+            let mut previous = 0.0;
+            for step in 0..=1_000 {
+                let unit = (f64::from(step) / 1_000.0).min(1.0 - 1e-15);
+                let delay = delays.at(&attention, Instant(start), unit);
+                assert!((1.0..=2880.0).contains(&delay) && delay >= previous, "{delay}");
+                assert!((delays.cdf(&attention, Instant(start), delay) - unit).abs() < 1e-9, "{start} {unit}");
+                previous = delay;
+            }
+        }
+    }
+
+    #[test]
+    fn the_distribution_function_is_the_integral_of_the_density() {
+        let (delays, attention) = law();
+        let start = Instant(50 * HOUR + 41 * MINUTE + 13 * SECOND);
+        let steps = 288_000;
+        let width = 2879.0 / f64::from(steps);
+        let density = |x: f64| {
+            let hour = hour_of_week(start.plus(((1.0 + x) * MINUTE as f64) as i64));
+            math::exp(-x / 240.0) * attention.hours[hour]
+        };
+        let below =
+            |end: f64| (0..steps).map(|step| (f64::from(step) + 0.5) * width).filter(|x| *x < end).map(density).sum::<f64>() * width;
+        let total = below(2880.0);
+        for x in [5.0, 19.0, 100.0, 700.0, 1439.0, 2870.0] {
+            assert!((delays.cdf(&attention, start, 1.0 + x) - below(x) / total).abs() < 1e-4, "{x}");
+        }
+    }
+}

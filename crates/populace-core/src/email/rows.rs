@@ -1,0 +1,254 @@
+//! What comes out: rows of numbers and indices. Names live in the model, once.
+
+use crate::time::Instant;
+use core::fmt;
+use core::num::NonZeroU128;
+use std::net::Ipv4Addr;
+
+/// A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then bits of the actor's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(NonZeroU128);
+
+impl Uuid {
+    /// The UUID of `time`, not before 1970, with 74 random bits: `word` and the low 10 bits of `more`.
+    #[inline]
+    pub const fn v7(time: Instant, word: u64, more: u64) -> Self {
+        const VARIANT: u64 = 0b10 << 62;
+        const VERSION: u64 = 7 << 12;
+        let high = ((time.0 as u64 / 1_000) << 16) | VERSION | ((more & 0x3FF) << 2) | (word >> 62);
+        let low = VARIANT | (word & (u64::MAX >> 2));
+        // The variant's bit is set.
+        Self(NonZeroU128::MIN.saturating_add((((high as u128) << 64) | low as u128) - 1))
+    }
+
+    /// The 128 bits, most significant first.
+    #[inline]
+    pub const fn to_u128(self) -> u128 {
+        self.0.get()
+    }
+}
+
+/// As written: `018cc251-f400-7cde-8f00-0123456789ab`.
+impl fmt::Display for Uuid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.to_u128();
+        let group = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+        write!(formatter, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", group(96, 8), group(80, 4), group(64, 4), group(48, 4), group(0, 12))
+    }
+}
+
+/// The ten types of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum EventType {
+    /// `sent`
+    Sent,
+    /// `delivered`
+    Delivered,
+    /// `opened`
+    Opened,
+    /// `clicked`
+    Clicked,
+    /// `support_ticket`
+    SupportTicket,
+    /// `complaint`
+    Complaint,
+    /// `unsubscribe_request`
+    UnsubscribeRequest,
+    /// `site_visit`
+    SiteVisit,
+    /// `sms_click`
+    SmsClick,
+    /// `product_view`
+    ProductView,
+}
+
+impl EventType {
+    /// All, by number.
+    pub const ALL: [Self; 10] = [
+        Self::Sent,
+        Self::Delivered,
+        Self::Opened,
+        Self::Clicked,
+        Self::SupportTicket,
+        Self::Complaint,
+        Self::UnsubscribeRequest,
+        Self::SiteVisit,
+        Self::SmsClick,
+        Self::ProductView,
+    ];
+
+    /// The names as written, by number.
+    pub const NAMES: [&str; 10] = [
+        "sent",
+        "delivered",
+        "opened",
+        "clicked",
+        "support_ticket",
+        "complaint",
+        "unsubscribe_request",
+        "site_visit",
+        "sms_click",
+        "product_view",
+    ];
+
+    /// The name as written.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// Whether a circuit breaker.
+    pub const fn is_breaker(self) -> bool {
+        matches!(self, Self::SupportTicket | Self::Complaint | Self::UnsubscribeRequest)
+    }
+
+    /// Whether a hot path.
+    pub const fn is_hot_path(self) -> bool {
+        matches!(self, Self::SiteVisit | Self::SmsClick | Self::ProductView)
+    }
+}
+
+/// A row of `events`. An actor's rows come in the order of time; at the same millisecond in the order of [`EventType`], then of sending.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// Unique; its time is the event's.
+    pub event_id: Uuid,
+    /// The message of a sent, delivered, opened or clicked; null of others.
+    pub message_id: Option<Uuid>,
+    /// When, to the millisecond.
+    pub time: Instant,
+    /// What.
+    pub event_type: EventType,
+    /// Index into [`EmailModel::esps`](super::EmailModel::esps).
+    pub esp: u8,
+    /// Index into [`EmailModel::campaigns`](super::EmailModel::campaigns).
+    pub campaign: u8,
+    /// Index into [`EmailModel::sources`](super::EmailModel::sources).
+    pub source: u8,
+    /// Index into [`EmailModel::metadata`](super::EmailModel::metadata).
+    pub metadata: u8,
+    /// Index into [`EmailModel::subjects`](super::EmailModel::subjects); of a sent, delivered, opened or clicked.
+    pub subject: Option<u16>,
+    /// Index into [`EmailModel::click_urls`](super::EmailModel::click_urls); of a clicked.
+    pub click_url: Option<u8>,
+    /// Of an opened, clicked or hot path.
+    pub client: Option<Client>,
+    /// Of a delivered.
+    pub delivery: Option<Delivery>,
+}
+
+/// What a user engages with: the same in all of a user's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Index into [`EmailModel::user_agents`](super::EmailModel::user_agents).
+    pub user_agent: u8,
+    /// An address of a network reserved for documentation.
+    pub ip: Ipv4Addr,
+}
+
+/// What only a delivered row has. Its hour, minute and day of the week are those of `send_time` in UTC, its campaign type that of its
+/// campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// From sending to delivery, milliseconds.
+    pub latency_ms: u32,
+    /// When it was sent.
+    pub send_time: Instant,
+    /// Size, bytes.
+    pub payload_size_bytes: u32,
+}
+
+/// A row of a truth table. An actor's user comes first, then its rates by month, then its messages in the order of sending.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Truth {
+    /// A row of `users`.
+    User(UserTruth),
+    /// A row of `user_rates`.
+    UserRate(UserRateTruth),
+    /// A row of `messages`.
+    Message(MessageTruth),
+}
+
+/// Who a user is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UserTruth {
+    /// Index into [`EmailModel::personas`](super::EmailModel::personas).
+    pub persona: u8,
+    /// The persona's open rate.
+    pub open_rate: f64,
+    /// The persona's click rate.
+    pub click_rate: f64,
+}
+
+/// The rates of a user in a month.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UserRateTruth {
+    /// The month's first instant, or the window's for the month it starts in.
+    pub month: Instant,
+    /// Open rate of messages delivered in it.
+    pub open_rate: f64,
+    /// Click rate of messages delivered in it.
+    pub click_rate: f64,
+}
+
+/// Why something decided did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DroppedReason {
+    /// The open would have fallen inside a circuit breaker's window: neither it nor a click happened.
+    OpenSuppressed,
+    /// The click would have.
+    ClickSuppressed,
+}
+
+impl DroppedReason {
+    /// The names as written, by number.
+    pub const NAMES: [&str; 2] = ["open_suppressed", "click_suppressed"];
+
+    /// The name as written.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What was drawn against for a message. The factors of one that was not delivered are those of the delivery it would have had.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MessageTruth {
+    /// The message.
+    pub message_id: Uuid,
+    /// P(open | delivered) = `open_rate` · `timing` · `minute` · `fatigue` · `hot_path` · `cap` · (0 if `suppressed`), to 1e-12; null if
+    /// not delivered.
+    pub p_open: Option<f64>,
+    /// P(click | open) = min(1, `click_rate` / `open_rate`); null if not delivered.
+    pub p_click: Option<f64>,
+    /// The user's open rate in the month of delivery.
+    pub open_rate: f64,
+    /// The user's click rate in the month of delivery.
+    pub click_rate: f64,
+    /// By the time of the week.
+    pub timing: f64,
+    /// By the minute of the hour.
+    pub minute: f64,
+    /// By `recent_sends`.
+    pub fatigue: f64,
+    /// By `minutes_since_hot_path`.
+    pub hot_path: f64,
+    /// 1, or less where the product of the others was clipped.
+    pub cap: f64,
+    /// Whether inside a circuit breaker's window when the open was decided.
+    pub suppressed: bool,
+    /// The user's sends in the time that fatigue looks back on, this one excluded; 0 where fatigue is off.
+    pub recent_sends: u32,
+    /// Minutes from the latest hot path, if it lies within the window that hot paths have.
+    pub minutes_since_hot_path: Option<f64>,
+    /// Why a decided open or click did not happen.
+    pub dropped_reason: Option<DroppedReason>,
+    /// Seconds before factors. The four multiply to the latency, before it is rounded to the millisecond.
+    pub latency_base: f64,
+    /// Factor of the top of the hour.
+    pub latency_top: f64,
+    /// Factor of batches.
+    pub latency_batch: f64,
+    /// Factor of the weekend.
+    pub latency_weekend: f64,
+}

@@ -3,6 +3,8 @@
 //! A [`Generator`](generator::Generator) turns a shard of actors into Arrow batches; [`run`](run) writes the batches of all shards,
 //! in order, through any number of threads and in bounded memory; the [`manifest`] says what a run is.
 
+pub mod catalogue;
+pub mod dataset;
 pub mod digest;
 pub mod document;
 pub mod error;
@@ -13,3 +15,5 @@ pub mod run;
 pub mod table;
 pub mod tables;
 pub mod text;
+
+pub use populace_core::VALUES_VERSION;

@@ -18,6 +18,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Rows of the main table in a shard, about: small enough that a shard's columns stay in the cache.
 const SHARD_ROWS: u64 = 8 << 10;
 
+/// The order of the rows of tables that have a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// By actor, then time.
+    #[default]
+    Actor,
+    /// By time, then actor; within each part.
+    Time,
+}
+
 /// What to generate.
 #[derive(Clone)]
 pub struct Job<'a> {
@@ -33,6 +44,8 @@ pub struct Job<'a> {
     pub actors: Range<u64>,
     /// Rows to leave off the end of the main table, where a count of rows was asked for. They belong to the last actor.
     pub trim: u64,
+    /// The order of rows.
+    pub order: Order,
     /// Set from outside to make the run stop at the next unit.
     pub stop: &'a AtomicBool,
 }

@@ -134,6 +134,15 @@ impl Library {
         self.builtins.iter().find(|(builtin, _)| *builtin == name).map(|(_, text)| *text)
     }
 
+    /// The keys at the top of a document, unchecked: enough to tell what kind of document it is.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no YAML within the budgets.
+    pub fn keys(&self, source: Source<'_>) -> Result<Vec<String>, Diagnostics> {
+        let root = self.content(source)?;
+        Ok(root.map().into_iter().flat_map(|map| map.keys().cloned()).collect())
+    }
+
     /// Reads, merges and checks what `request` names. `schema_of` gives the JSON Schema of a family's configuration.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostics;
 use super::envelope;
 use super::merge::locate;
 use super::tree::Node;
-use populace_core::scenario::ConfigError;
+use populace_core::scenario::{ConfigError, Problem};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -30,8 +30,13 @@ impl Resolved {
     /// The problems that a family's own check found, in their places: a path that is not in the document points at the nearest
     /// thing around it.
     pub fn diagnose(&self, error: &ConfigError) -> Diagnostics {
+        self.locate(&error.problems)
+    }
+
+    /// As [`diagnose`](Self::diagnose), of anything that has a path: a warning.
+    pub fn locate(&self, found: &[Problem]) -> Diagnostics {
         let mut problems = Diagnostics::default();
-        for problem in &error.problems {
+        for problem in found {
             if problems.is_full() {
                 problems.omitted += 1;
                 continue;

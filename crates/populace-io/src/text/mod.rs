@@ -1,6 +1,9 @@
 //! CSV and JSON Lines, written by hand into reused buffers: a date, a dictionary value or a UUID costs a copy, not a formatter.
 
 mod cells;
+mod head;
+
+pub use head::first_rows;
 
 use crate::table::{Column, Kind, Table};
 use arrow_array::RecordBatch;
@@ -24,6 +27,16 @@ impl TextFormat {
                 (names.join(",") + "\n").into_bytes()
             }
             Self::Jsonl => Vec::new(),
+        }
+    }
+
+    /// Appends the rows of a batch of `table` as JSON Lines whose first key, `table`, names the table.
+    pub fn append_tagged(table: &Table, batch: &RecordBatch, out: &mut Vec<u8>) {
+        let mut lines = Vec::new();
+        Self::Jsonl.append(table, batch, &mut lines);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            out.extend_from_slice(format!("{{\"table\":\"{}\",", table.path()).as_bytes());
+            out.extend_from_slice(&line[1..]);
         }
     }
 

@@ -1,0 +1,83 @@
+//! The first rows of a file, for people.
+
+use super::TextFormat;
+use super::cells::Cells;
+use crate::error::RunError;
+use crate::table::{InstantText, Kind};
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch};
+use arrow_schema::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The first `count` rows of a file that a run wrote, by its ending: lines of CSV with the header, or of JSON.
+///
+/// # Errors
+/// The file cannot be read or is not what its ending says.
+pub fn first_rows(path: &Path, count: usize) -> Result<Vec<String>, RunError> {
+    let open = || File::open(path).map_err(|error| RunError::io(path, error));
+    let name = path.to_string_lossy();
+    if name.ends_with(".parquet") {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(open()?)?.with_limit(count).build()?;
+        let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
+        return Ok(batches.iter().flat_map(json_lines).collect());
+    }
+    if name.ends_with(".arrow") {
+        let reader = arrow_ipc::reader::FileReader::try_new(BufReader::new(open()?), None)?;
+        let first = reader.into_iter().next().transpose()?;
+        return Ok(first.map_or_else(Vec::new, |batch| json_lines(&batch.slice(0, count.min(batch.num_rows())))));
+    }
+    let bytes: Box<dyn Read> = if name.ends_with(".gz") {
+        Box::new(flate2::read::MultiGzDecoder::new(open()?))
+    } else if name.ends_with(".zst") {
+        Box::new(zstd::Decoder::new(open()?).map_err(|error| RunError::io(path, error))?)
+    } else {
+        Box::new(open()?)
+    };
+    let header = usize::from(name.contains(".csv"));
+    BufReader::new(bytes).lines().take(count + header).collect::<Result<_, _>>().map_err(|error| RunError::io(path, error))
+}
+
+fn json_lines(batch: &RecordBatch) -> Vec<String> {
+    let schema = batch.schema();
+    let arrays: Vec<(Kind, ArrayRef)> = batch.columns().iter().map(displayable).collect();
+    let mut cells: Vec<Cells<'_>> = arrays.iter().map(|(kind, array)| Cells::new(*kind, array.as_ref(), TextFormat::Jsonl)).collect();
+    let line = |row: usize| {
+        let mut line = b"{".to_vec();
+        for (index, (cell, field)) in cells.iter_mut().zip(schema.fields()).enumerate() {
+            line.extend_from_slice(format!("{}\"{}\":", if index == 0 { "" } else { "," }, field.name()).as_bytes());
+            let before = line.len();
+            cell.append(row, &mut line);
+            if line.len() == before {
+                line.extend_from_slice(b"null");
+            }
+        }
+        line.push(b'}');
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    (0..batch.num_rows()).map(line).collect()
+}
+
+/// A column of a file as a kind of ours.
+fn displayable(array: &ArrayRef) -> (Kind, ArrayRef) {
+    let kind = match array.data_type() {
+        DataType::Boolean => Kind::Bool,
+        DataType::Int16 => Kind::Int16,
+        DataType::Int32 => Kind::Int32,
+        DataType::Int64 => Kind::Int64,
+        DataType::Date32 => Kind::Date,
+        DataType::Timestamp(..) => Kind::Instant(InstantText::Micros),
+        DataType::FixedSizeBinary(16) => Kind::Uuid,
+        DataType::Utf8 => {
+            // Every text is a value of a dictionary of its own.
+            let keys = Int32Array::new((0..array.len() as i32).collect(), array.nulls().cloned());
+            let dictionary = DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(array)).expect("a key for each value");
+            return (Kind::Text, Arc::new(dictionary));
+        }
+        _ => Kind::Float,
+    };
+    (kind, Arc::clone(array))
+}

@@ -1,0 +1,215 @@
+//! What the command line takes.
+#![expect(clippy::doc_markdown, reason = "the comments are help texts, where backticks would show")]
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use populace_core::time::Date;
+use populace_io::files::Compression;
+use std::path::PathBuf;
+
+/// Synthetic behavioural event data whose ground truth is known.
+#[derive(Debug, Parser)]
+#[command(name = "populace", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Generate a data set and its truth
+    Generate(Box<GenerateArgs>),
+    /// Print the rows of one actor, without generating the others
+    Replay(ReplayArgs),
+    /// Say what a run is: its manifest, tables and first rows
+    Inspect(InspectArgs),
+    /// Check a scenario document or a workflow, and report every problem at once
+    Check(CheckArgs),
+    /// List the built-in scenarios, print one, or print the JSON Schema of their documents
+    Scenarios(ScenariosArgs),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What decides the scenario.
+#[derive(Args, Debug)]
+pub(crate) struct ScenarioArgs {
+    /// A built-in scenario (`populace scenarios list`) or a scenario file
+    #[arg(value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) scenario: String,
+    /// Number of users
+    #[arg(short = 'n', long, visible_alias = "n-users", value_name = "N")]
+    pub(crate) users: Option<u64>,
+    /// Number of days
+    #[arg(short = 'd', long, value_name = "N")]
+    pub(crate) days: Option<u32>,
+    /// First day, YYYY-MM-DD
+    #[arg(long, visible_alias = "start-date", value_name = "DATE")]
+    pub(crate) start: Option<Date>,
+    /// Apply a profile of the scenario, such as `dense` of email
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Set any value of the scenario, such as personas.night_owl.open_rate=.3; may be repeated
+    #[arg(long, value_name = "PATH=VALUE", action = ArgAction::Append)]
+    pub(crate) set: Vec<String>,
+    /// traces: the workflow, a WorkflowDefinition file or a built-in one (ecommerce, simple, microservices)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) workflow: Option<String>,
+    /// traces: share of sessions hit by a cascade failure
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) cascade_failure_rate: Option<f64>,
+    /// churn: share of users on the paid plan
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) paid_ratio: Option<f64>,
+    /// churn: base rate that the churn probability is made from
+    #[arg(long, value_name = "RATE")]
+    pub(crate) churn_base_rate: Option<f64>,
+    /// churn: the population's churn rate; solves for the base rate
+    #[arg(long, value_name = "RATE", conflicts_with = "churn_base_rate")]
+    pub(crate) target_churn_rate: Option<f64>,
+    /// churn: leave the latent engagement_score out of the data
+    #[arg(long)]
+    pub(crate) no_latent: bool,
+}
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// Seed; without one, one is drawn, printed and recorded
+    #[arg(short, long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Directory for the data, or `-` for one table on standard output
+    #[arg(short, long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// File format [default: the scenario's, parquet or csv]
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<FormatArg>,
+    /// Compression: none, zstd, zstd:LEVEL, snappy, lz4, gzip [default: zstd for parquet, else none]
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) compression: Option<Compression>,
+    /// Worker threads [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Write each table in N parts: TABLE/part-00000.EXT …
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) parts: u64,
+    /// Write part K alone, from 0; the process that completes the last part writes the manifest
+    #[arg(long, value_name = "K", requires = "parts")]
+    pub(crate) part: Option<u64>,
+    /// Order of the rows: by actor, then time; or by time
+    #[arg(long, value_enum, default_value_t = OrderArg::Actor)]
+    pub(crate) order: OrderArg,
+    /// Stop after N rows of the main table
+    #[arg(short, long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Leave out the truth tables
+    #[arg(long)]
+    pub(crate) no_truth: bool,
+    /// Generate these tables alone, such as events or truth/messages; may be repeated
+    #[arg(long, value_name = "TABLE", action = ArgAction::Append)]
+    pub(crate) table: Vec<String>,
+    /// Rows of a Parquet row group, about
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..=16_777_216))]
+    pub(crate) row_group_rows: Option<u64>,
+    /// Rows after which a table goes on in a new file, about
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..))]
+    pub(crate) file_rows: Option<u64>,
+    /// Print the volumes to expect, in closed form, and generate nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) summary: bool,
+    /// Generate and count everything, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --summary or --dry-run: print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on with an interrupted run; the bytes are those of an uninterrupted one
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+    /// Replace the run in the directory
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print nothing but errors and warnings
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print what is done
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// Seed of the run
+    #[arg(short, long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The actor, from 0
+    #[arg(short, long, value_name = "K")]
+    pub(crate) actor: u64,
+    /// Leave out the truth tables
+    #[arg(long)]
+    pub(crate) no_truth: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// Directory of a run
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// First rows to show of each table
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rows: usize,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Scenario or workflow file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ScenariosArgs {
+    #[command(subcommand)]
+    pub(crate) command: ScenariosCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenariosCommand {
+    /// List the built-in scenarios and workflows
+    List,
+    /// Print a built-in scenario or workflow: copy it, edit it, generate from it
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Print the JSON Schema of scenario documents, for editors
+    Schema {
+        /// Of one family alone
+        family: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatArg {
+    Parquet,
+    Csv,
+    Jsonl,
+    Arrow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrderArg {
+    Actor,
+    Time,
+}

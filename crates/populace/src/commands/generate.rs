@@ -1,0 +1,223 @@
+//! `populace generate`.
+
+use super::scenario::{self, Loaded};
+use crate::args::{FormatArg, GenerateArgs, OrderArg};
+use crate::failure::Failure;
+use crate::show;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use populace_io::catalogue;
+use populace_io::dataset::{Dataset, Document, Existing};
+use populace_io::error::RunError;
+use populace_io::files::place::StandardOutput;
+use populace_io::files::{FileOptions, Format};
+use populace_io::generator::{Generator, TableSet};
+use populace_io::run::{Job, Order, Part, PartState, Progress};
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
+    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
+    let generator = generator.as_ref();
+    for warning in resolved.locate(generator.warnings()).problems {
+        eprintln!("warning: {warning}");
+    }
+    if arguments.summary {
+        return show::summary(&resolved.name, &generator.expected(), arguments.json);
+    }
+    let to_stdout = arguments.output.as_os_str() == "-";
+    let options = file_options(arguments, catalogue::default_format(&resolved.family))?;
+    let tables = tables(arguments, generator, to_stdout && !arguments.dry_run)?;
+    if arguments.part.is_some_and(|part| part >= arguments.parts) {
+        return Err(Failure::input(format!("--part: must be from 0 to {}, as there are {} parts", arguments.parts - 1, arguments.parts)));
+    }
+    let (seed, drawn) = match arguments.seed.or(resolved.seed) {
+        Some(seed) => (seed, false),
+        None => (getrandom::u64().map_err(|error| Failure::input(format!("drawing a seed: {error}; give one with --seed")))?, true),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = ctrlc::set_handler(move || {
+        // A second Ctrl-C does not wait for the unit that is being written.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    handler.map_err(|error| Failure::input(format!("installing the Ctrl-C handler: {error}")))?;
+    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let order = if arguments.order == OrderArg::Time { Order::Time } else { Order::Actor };
+    let mut job = Job { generator, seed, threads, tables, actors: 0..generator.population().actors, trim: 0, order, stop: &stop };
+    if let Some(count) = arguments.count {
+        if count == 0 {
+            return Err(Failure::input("--count: must be at least 1, got 0"));
+        }
+        (job.actors, job.trim) = job.actors_for_rows(count);
+    }
+    if !arguments.quiet && (drawn || arguments.verbose) {
+        eprintln!("seed {seed}{}", if drawn { " (drawn; give it with --seed to make the same data again)" } else { "" });
+    }
+    let bar = Bar::new(&job, arguments.quiet);
+    let start = Instant::now();
+
+    if arguments.dry_run {
+        let made = job.dry_run(&bar);
+        bar.finish();
+        let (rows, tally) = made?;
+        return dry_run_report(arguments, generator, seed, &rows, &tally, start.elapsed());
+    }
+    if to_stdout {
+        let made = job.write(Part::WHOLE, options, &StandardOutput, PartState::default(), &bar);
+        bar.finish();
+        made?;
+        return Ok(());
+    }
+
+    let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
+    let dataset = Dataset::new(&arguments.output, &job, document, options, arguments.parts, arguments.count);
+    let existing = match (arguments.resume, arguments.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Refuse,
+    };
+    let shown = arguments.output.display();
+    if dataset.prepare(existing, arguments.part.is_some())? {
+        eprintln!("{shown} is complete already");
+        return Ok(());
+    }
+    let parts = arguments.part.map_or(0..arguments.parts, |part| part..part + 1);
+    for part in parts {
+        let written = dataset.write_part(&job, Part { part, parts: arguments.parts }, &bar);
+        if let Err(error) = written {
+            bar.finish();
+            return Err(resumable(error, &shown.to_string(), seed, drawn));
+        }
+    }
+    bar.finish();
+    match dataset.finish(start.elapsed())? {
+        Some(manifest) if !arguments.quiet => show::run(&arguments.output, &manifest, &generator.axes(), Some(bar.rows())),
+        Some(_) => {}
+        None if arguments.quiet => {}
+        None => eprintln!("part {} of {} is complete; others are missing", arguments.part.unwrap_or(0), arguments.parts),
+    }
+    Ok(())
+}
+
+/// What to do about a run that stopped.
+fn resumable(error: RunError, directory: &str, seed: u64, drawn: bool) -> Failure {
+    let seed = if drawn { format!(" --seed {seed}") } else { String::new() };
+    let hint = format!("{directory} holds what was written; the same command with --resume{seed} goes on from there");
+    match error {
+        RunError::Interrupted => Failure::Interrupted(hint),
+        error @ (RunError::Io { .. } | RunError::Parquet(_) | RunError::Arrow(_)) => Failure::input(format!("{error}\nhint: {hint}")),
+        error => error.into(),
+    }
+}
+
+fn file_options(arguments: &GenerateArgs, default: Format) -> Result<FileOptions, Failure> {
+    let format = match arguments.format {
+        None => default,
+        Some(FormatArg::Parquet) => Format::Parquet,
+        Some(FormatArg::Csv) => Format::Csv,
+        Some(FormatArg::Jsonl) => Format::Jsonl,
+        Some(FormatArg::Arrow) => Format::Arrow,
+    };
+    let mut options = FileOptions::new(format);
+    options.compression = arguments.compression.unwrap_or(options.compression);
+    options.row_group_rows = arguments.row_group_rows.unwrap_or(options.row_group_rows);
+    options.file_rows = arguments.file_rows.unwrap_or(options.file_rows);
+    options.check().map_err(|message| Failure::input(format!("--compression: {message}")))?;
+    Ok(options)
+}
+
+/// The tables that the arguments ask for.
+fn tables(arguments: &GenerateArgs, generator: &dyn Generator, one: bool) -> Result<TableSet, Failure> {
+    let known: Vec<String> = generator.tables().iter().map(populace_io::table::Table::path).collect();
+    for name in &arguments.table {
+        if !known.contains(name) {
+            return Err(Failure::input(format!("--table {name}: there is no such table; there are {}", known.join(", "))));
+        }
+    }
+    if one && arguments.table.len() > 1 {
+        return Err(Failure::input("-o -: standard output takes one table; name it with --table"));
+    }
+    let main = &known[generator.main_table()];
+    Ok(TableSet::of(generator.tables(), |table| {
+        let path = table.path();
+        if arguments.table.is_empty() {
+            if one { path == *main } else { !(table.truth && arguments.no_truth) }
+        } else {
+            arguments.table.contains(&path)
+        }
+    }))
+}
+
+fn dry_run_report(
+    arguments: &GenerateArgs,
+    generator: &dyn Generator,
+    seed: u64,
+    rows: &[u64],
+    tally: &populace_io::generator::Tally,
+    wall: Duration,
+) -> Result<(), Failure> {
+    let counted = generator.tables().iter().zip(rows).filter(|(_, rows)| **rows > 0);
+    if arguments.json {
+        let tables: serde_json::Map<_, _> =
+            counted.map(|(table, rows)| (table.path(), json!({ "rows": rows, "truth": table.truth }))).collect();
+        let report = json!({ "seed": seed, "tables": tables, "clipped": tally.clipped, "wall_seconds": wall.as_secs_f64() });
+        return writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error));
+    }
+    if !arguments.quiet {
+        eprintln!("Nothing was written. It would be:");
+        for (table, rows) in counted {
+            eprintln!("  {:<20} {:>14} rows", table.path(), show::thousands(*rows));
+        }
+        if arguments.count.is_none() {
+            show::tally(&tally.counts, &generator.axes());
+        }
+        let main = rows[generator.main_table()];
+        eprintln!("{} rows in {:.2} s, {} rows/s", show::thousands(main), wall.as_secs_f64(), show::rate(main, wall));
+    }
+    Ok(())
+}
+
+/// A progress bar over the actors; none when standard error is no terminal.
+struct Bar {
+    bar: ProgressBar,
+    rows: AtomicU64,
+}
+
+impl Bar {
+    fn new(job: &Job<'_>, quiet: bool) -> Self {
+        let target =
+            if quiet || !io::stderr().is_terminal() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        let bar = ProgressBar::with_draw_target(Some(job.actors.end - job.actors.start), target);
+        let style = ProgressStyle::with_template("{bar:32} {percent:>3}%  {msg}  {elapsed} of about {duration}  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, rows: AtomicU64::new(0) }
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn advanced(&self, actors: u64, rows: u64) {
+        let total = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
+        self.bar.inc(actors);
+        if !self.bar.is_hidden() {
+            let rate = show::rate(total, self.bar.elapsed());
+            self.bar.set_message(format!("{} rows, {rate}/s", show::thousands(total)));
+        }
+    }
+
+    fn checkpoint(&self, _: &PartState) -> Result<(), RunError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The commands.
+
+pub(crate) mod check;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod replay;
+mod scenario;
+pub(crate) mod scenarios;

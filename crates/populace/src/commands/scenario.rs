@@ -1,0 +1,63 @@
+//! From arguments to a checked scenario.
+
+use crate::args::ScenarioArgs;
+use crate::failure::Failure;
+use populace_core::traces::WORKFLOWS;
+use populace_io::catalogue::{self, Options};
+use populace_io::document::{Graft, Request, Resolved, Setting, Source};
+use populace_io::generator::Generator;
+use std::path::Path;
+
+/// A document and its generator.
+pub(crate) struct Loaded {
+    pub(crate) resolved: Resolved,
+    pub(crate) generator: Box<dyn Generator>,
+}
+
+/// The source of a workflow: a file, or a built-in one where there is no such file.
+pub(crate) fn workflow_source(name: &str) -> Source<'_> {
+    match WORKFLOWS.iter().find(|(builtin, _)| *builtin == name) {
+        Some((name, text)) if !Path::new(name).exists() => Source::Text { name, text },
+        _ => Source::File(Path::new(name)),
+    }
+}
+
+/// Reads and checks the scenario that the arguments name.
+pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
+    let mut settings: Vec<(&str, String, String)> = Vec::new();
+    let mut option = |option, path: &str, value: Option<String>| settings.extend(value.map(|value| (option, path.to_owned(), value)));
+    option("--users", "population.users", arguments.users.map(|users| users.to_string()));
+    option("--days", "window.days", arguments.days.map(|days| days.to_string()));
+    option("--start", "window.start", arguments.start.map(|start| start.to_string()));
+    option("--cascade-failure-rate", "cascade_failure_rate", arguments.cascade_failure_rate.map(|rate| rate.to_string()));
+    option("--paid-ratio", "paid_ratio", arguments.paid_ratio.map(|ratio| ratio.to_string()));
+    option("--churn-base-rate", "churn_base_rate", arguments.churn_base_rate.map(|rate| rate.to_string()));
+    for text in &arguments.set {
+        let Some((path, value)) = text.split_once('=') else {
+            return Err(Failure::input(format!("--set {text}: must be PATH=VALUE, such as --set population.users=100")));
+        };
+        settings.push(("--set", path.to_owned(), value.to_owned()));
+    }
+    if let Some(target) = arguments.target_churn_rate {
+        let base = catalogue::churn_base_for(&resolve(arguments, &settings)?, target)?;
+        settings.push(("--target-churn-rate", "churn_base_rate".to_owned(), base.to_string()));
+    }
+    let resolved = resolve(arguments, &settings)?;
+    let generator = catalogue::generator(&resolved, Options { latent: !arguments.no_latent })?;
+    if arguments.no_latent && resolved.family != "churn" {
+        return Err(Failure::input(format!("--no-latent is for churn; {} keeps every latent in its truth tables", resolved.family)));
+    }
+    Ok(Loaded { resolved, generator })
+}
+
+fn resolve(arguments: &ScenarioArgs, settings: &[(&str, String, String)]) -> Result<Resolved, Failure> {
+    let settings: Vec<Setting<'_>> = settings.iter().map(|(option, path, value)| Setting { option, path, value }).collect();
+    let graft = arguments.workflow.as_deref().map(|name| Graft { option: "--workflow", path: "workflow", source: workflow_source(name) });
+    let request = Request {
+        source: Source::Named(&arguments.scenario),
+        profile: arguments.profile.as_deref(),
+        grafts: graft.as_slice(),
+        settings: &settings,
+    };
+    Ok(catalogue::resolve(&request)?)
+}

@@ -1,0 +1,60 @@
+//! How a command ends when it does not end well.
+
+use populace_io::document::Diagnostics;
+use populace_io::error::RunError;
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command failed, and with which exit code it ends.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something given is wrong: exit code 2.
+    Input(String),
+    /// Ctrl-C: exit code 130.
+    Interrupted(String),
+    /// Whoever reads our output has closed it: no message, exit code 0.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// Bad input, in one message.
+    pub(crate) fn input(message: impl Display) -> Self {
+        Self::Input(message.to_string())
+    }
+
+    /// Standard output could not be written.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::Input(format!("standard output: {error}")) }
+    }
+
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Input(message) => {
+                eprintln!("error: {message}");
+                ExitCode::from(2)
+            }
+            Self::Interrupted(message) => {
+                eprintln!("interrupted: {message}");
+                ExitCode::from(130)
+            }
+            Self::ClosedPipe => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(problems: Diagnostics) -> Self {
+        Self::Input(problems.to_string().trim_end().to_owned())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Interrupted => Self::Interrupted("stopped".into()),
+            error if error.is_broken_pipe() => Self::ClosedPipe,
+            error => Self::Input(error.to_string()),
+        }
+    }
+}

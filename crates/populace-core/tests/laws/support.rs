@@ -135,6 +135,59 @@ pub fn follows(what: &str, mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> Ve
     if distance <= bound { Ok(()) } else { Err(format!("{what}: distance {distance:.5} for n = {n}, at most {bound:.5}")) }
 }
 
+/// A sum of independent indicators or values lies within the bound of its expectation.
+pub fn sum(what: &str, observed: f64, expected: f64, variance: f64) -> Verdict {
+    let bound = SIGMAS * variance.sqrt();
+    if (observed - expected).abs() <= bound.max(1e-9) { Ok(()) } else { Err(format!("{what}: {observed} of {expected:.1} ± {bound:.1}")) }
+}
+
+/// Every value of `low..=high` equally often and nothing else.
+pub fn uniform(what: &str, values: impl Iterator<Item = i64>, low: i64, high: i64) -> Verdict {
+    let mut counts = vec![0; (high - low + 1) as usize];
+    for value in values {
+        match usize::try_from(value - low).ok().and_then(|index| counts.get_mut(index)) {
+            Some(count) => *count += 1,
+            None => return Err(format!("{what}: {value} is outside {low} to {high}")),
+        }
+    }
+    let p = vec![1.0 / counts.len() as f64; counts.len()];
+    chi_square(what, &counts, &p)
+}
+
+/// A claim, and what is found where it fails.
+pub fn all(claim: bool, what: impl FnOnce() -> String) -> Verdict {
+    if claim { Ok(()) } else { Err(what()) }
+}
+
+/// At most `n` values, evenly from the whole.
+pub fn thin(values: impl ExactSizeIterator<Item = f64>, n: usize) -> Vec<f64> {
+    let step = values.len().div_ceil(n).max(1);
+    values.step_by(step).collect()
+}
+
+/// Values spread evenly over `low..high`, which they nearly fill: each end is missed by a ten-`n`th with probability 5e-5.
+pub fn fills(what: &str, values: Vec<f64>, low: f64, high: f64) -> Verdict {
+    let margin = 10.0 * (high - low) / values.len() as f64;
+    let (least, greatest) = values.iter().fold((f64::MAX, f64::MIN), |(least, greatest), &x| (least.min(x), greatest.max(x)));
+    let filled = least >= low && least <= low + margin && greatest <= high && greatest >= high - margin;
+    all(filled, || format!("{what}: {least} to {greatest}, expected {low} to {high}"))?;
+    follows(what, values, |x| (x - low) / (high - low))
+}
+
+/// Every constant of a document by its JSON pointer: scalars, the numbers of lists of numbers, other lists as a whole.
+pub fn constants(value: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(map) => {
+            map.iter()
+                .for_each(|(key, value)| constants(value, &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found));
+        }
+        Value::Array(list) if list.iter().all(Value::is_number) => {
+            list.iter().enumerate().for_each(|(index, value)| constants(value, &format!("{pointer}/{index}"), found));
+        }
+        _ => found.push((pointer.to_owned(), value.clone())),
+    }
+}
+
 /// Holds the section of one scenario in `docs/mutants.md` against what its mutants gave; `UPDATE_DOCS=1` writes it instead.
 pub fn record_mutants(scenario: &str, table: &str) {
     const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mutants.md");

@@ -1,19 +1,35 @@
 //! The laws of `traces`.
 
-use super::support::{config, document};
-use populace_core::scenario::Scenario;
-use populace_core::traces::{DOCUMENTS, TracesModel};
+mod calls;
+mod cascades;
+mod contract;
+mod documents;
+mod laws;
+mod mutants;
+mod samples;
 
-fn model() -> TracesModel {
-    TracesModel::from_config(&config(&document(DOCUMENTS[0].1))).unwrap()
+use crate::support::{config, document, with};
+use populace_core::scenario::Scenario;
+use populace_core::traces::{DOCUMENTS, TracesConfig, TracesModel, WORKFLOWS};
+use serde_json::Value;
+
+/// The built-in document.
+fn traces() -> Value {
+    document(DOCUMENTS[0].1)
 }
 
-#[test]
-fn the_default_workflow_has_the_documented_figures() {
-    let expected = model().expected();
-    let confirmation = model().endpoints().iter().position(|endpoint| endpoint.path == "/api/confirmation").unwrap();
-    assert!((expected.mean_length - 7.709).abs() < 5e-4, "{}", expected.mean_length);
-    assert!((expected.truncated - 0.028).abs() < 5e-4, "{}", expected.truncated);
-    assert!((expected.calls_by_endpoint[confirmation] / expected.sessions - 0.216).abs() < 5e-4);
-    assert!((expected.sessions - 3_000.0).abs() < 1e-6);
+/// The built-in document with cascades in three sessions of ten, so that there is something to see of them.
+fn with_cascades() -> Value {
+    with(&traces(), "/cascade_failure_rate", 0.3)
+}
+
+/// A built-in workflow by its name.
+fn workflow(name: &str) -> Value {
+    let (_, yaml) = WORKFLOWS.iter().find(|(own, _)| *own == name).unwrap_or_else(|| panic!("no workflow {name}"));
+    serde_saphyr::from_str(yaml).expect("a built-in workflow is valid YAML")
+}
+
+/// The model of a document that must be sound.
+fn model(document: &Value) -> TracesModel {
+    TracesModel::from_config(&config::<TracesConfig>(document)).unwrap_or_else(|error| panic!("{error}"))
 }

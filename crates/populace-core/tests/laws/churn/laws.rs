@@ -1,7 +1,7 @@
 //! What must hold of the data. Every number here is the specification's, none is read from the document or the code.
 
 use super::samples::{Person, Sample, Samples, Session, second, start};
-use crate::support::{SIGMAS, Verdict, chi_square, follows, share};
+use crate::support::{Verdict, all, follows, share, sum, thin, uniform};
 use populace_core::churn::{Action, EventType};
 use populace_core::math;
 use populace_core::scenario::Scenario;
@@ -55,12 +55,6 @@ pub(super) const TRUTHS: &[Law] = &[
 
 const DAYS: u32 = 120;
 
-/// A sum of independent indicators or values lies within the bound of its expectation.
-fn sum(what: &str, observed: f64, expected: f64, variance: f64) -> Verdict {
-    let bound = SIGMAS * variance.sqrt();
-    if (observed - expected).abs() <= bound.max(1e-9) { Ok(()) } else { Err(format!("{what}: {observed} of {expected:.1} ± {bound:.1}")) }
-}
-
 /// Hits among n tries of probability p, in ten bins of engagement.
 fn by_engagement(what: &str, tries: impl Iterator<Item = (f64, usize, usize, f64)>) -> Verdict {
     let mut bins = [(0.0, 0.0, 0.0); 10];
@@ -74,29 +68,6 @@ fn by_engagement(what: &str, tries: impl Iterator<Item = (f64, usize, usize, f64
         // A normal bound needs some hits and some misses.
         if variance < 20.0 { Ok(()) } else { sum(&format!("{what}, bin {bin}"), observed, expected, variance) }
     })
-}
-
-/// Every value of `low..=high` equally often and nothing else.
-fn uniform(what: &str, values: impl Iterator<Item = i64>, low: i64, high: i64) -> Verdict {
-    let mut counts = vec![0; (high - low + 1) as usize];
-    for value in values {
-        match usize::try_from(value - low).ok().and_then(|index| counts.get_mut(index)) {
-            Some(count) => *count += 1,
-            None => return Err(format!("{what}: {value} is outside {low} to {high}")),
-        }
-    }
-    let p = vec![1.0 / counts.len() as f64; counts.len()];
-    chi_square(what, &counts, &p)
-}
-
-fn all(claim: bool, what: impl FnOnce() -> String) -> Verdict {
-    if claim { Ok(()) } else { Err(what()) }
-}
-
-/// At most `n` values, evenly from the whole.
-fn thin(values: impl ExactSizeIterator<Item = f64>, n: usize) -> Vec<f64> {
-    let step = values.len().div_ceil(n).max(1);
-    values.step_by(step).collect()
 }
 
 fn population(samples: &Samples) -> Verdict {

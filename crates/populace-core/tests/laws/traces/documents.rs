@@ -1,0 +1,1 @@
+//! Every bad document is told what is wrong with it.

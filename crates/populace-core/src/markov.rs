@@ -7,6 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far a row of probabilities may be from 1.
 pub const ROW_TOLERANCE: f64 = 1e-6;
 
+/// A sum for a message, without the last digits that rounding leaves.
+pub(crate) fn shown(sum: f64) -> f64 {
+    (sum * 1e9).round() / 1e9
+}
+
 /// A chain as a document gives it. Maps are ordered by name, so the order of a document's lines never changes a draw.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainSpec<'a> {
@@ -110,7 +115,7 @@ impl Chain {
             }
             if sound && !edges.is_empty() && (sum - 1.0).abs() > ROW_TOLERANCE {
                 let hint = format!("scale the row by {:.6}, or add what is missing", 1.0 / sum);
-                found.problem(&path, format!("the probabilities must sum to 1 within {ROW_TOLERANCE}, they sum to {sum}"), hint);
+                found.problem(&path, format!("the probabilities must sum to 1 within {ROW_TOLERANCE}, they sum to {}", shown(sum)), hint);
             }
             // A sum that is 1 up to rounding leaves the probabilities as written.
             let scale = if (sum - 1.0).abs() <= 1e-12 { 1.0 } else { sum };
@@ -118,17 +123,17 @@ impl Chain {
         };
         let entries = row(&mut found, format!("{path}.entry_points"), spec.entries);
 
-        let stays = spec.exit_probability >= 1.0;
+        let ends_always = spec.exit_probability >= 1.0;
         let mut states = Vec::with_capacity(names.len());
         for name in &names {
             let exit = spec.exits.contains(name);
             let edges = spec.transitions.get(name).filter(|edges| !edges.is_empty());
             let here = format!("{path}.transitions.{name}");
             let mut transitions = edges.map_or_else(Vec::new, |edges| row(&mut found, here.clone(), edges));
-            if exit && stays && !transitions.is_empty() {
+            if exit && ends_always && !transitions.is_empty() {
                 warn(here, "is an exit point, so its transitions never happen".into(), "remove the transitions, or lower exit_probability");
                 transitions.clear();
-            } else if exit && !stays && transitions.is_empty() {
+            } else if exit && (0.0..1.0).contains(&spec.exit_probability) && transitions.is_empty() {
                 let hint = "give it transitions, or set exit_probability to 1";
                 found.problem(
                     here,

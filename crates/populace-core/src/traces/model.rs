@@ -3,10 +3,16 @@
 use super::config::{Method, TracesConfig};
 use super::sessions::session_counts;
 use crate::dist::{Bernoulli, Categorical, LogNormal, Tabulated, TruncatedNormal, UniformF64};
-use crate::markov::{Chain, ChainSpec};
+use crate::markov::{Chain, ChainSpec, ROW_TOLERANCE, shown};
 use crate::scenario::{Checker, ConfigError, Problem};
 use crate::stream::{below, unit};
-use crate::time::{SECOND, Window};
+use crate::time::{Date, SECOND, Window};
+use std::collections::BTreeMap;
+
+/// 9999-12-31: up to it a year is written with four digits.
+const LAST_DATE: Date = Date(2_932_896);
+/// Ten minutes.
+const MAX_RESPONSE_MS: f64 = 600_000.0;
 
 /// The checked scenario.
 #[derive(Clone, Debug)]
@@ -100,6 +106,8 @@ impl TracesModel {
         });
         let days = config.window.days;
         checker.require((1..=36_500).contains(&days), "window.days", || format!("must be from 1 to 36,500, got {days}"));
+        let end = i64::from(config.window.start.0) + i64::from(days);
+        checker.require(end <= i64::from(LAST_DATE.0), "window", || format!("must end by {LAST_DATE}"));
         let sessions = checker.take("sessions", session_counts(config.sessions.mean, config.sessions.sd));
 
         let workflow = &config.workflow;
@@ -135,7 +143,8 @@ impl TracesModel {
         let delay = delays(&mut checker, config);
         let cascade = cascade(&mut checker, config);
         let (parameters, search, browse) = parameters(&mut checker, config);
-        let endpoints = chain.as_ref().and_then(|chain| endpoints(&mut checker, config, chain, search, browse));
+        let laws = EndpointLaws::check(&mut checker, config, chain.as_ref());
+        let endpoints = chain.as_ref().zip(laws).map(|(chain, laws)| endpoints(config, chain, &laws, search, browse));
         for (section, names) in
             [("avg_response_times", workflow.avg_response_times.keys().collect()), ("methods", workflow.methods.keys().collect::<Vec<_>>())]
         {
@@ -204,9 +213,10 @@ impl TracesModel {
 }
 
 fn distribution(checker: &mut Checker, path: &str, shares: &[f64]) -> Option<Categorical> {
+    let distribution = checker.take(path, Categorical::new(shares))?;
     let sum: f64 = shares.iter().sum();
-    checker.require((sum - 1.0).abs() <= crate::markov::ROW_TOLERANCE, path, || format!("the shares must sum to 1, they sum to {sum}"));
-    checker.take(path, Categorical::new(shares))
+    checker.require((sum - 1.0).abs() <= ROW_TOLERANCE, path, || format!("the shares must sum to 1, they sum to {}", shown(sum)));
+    Some(distribution)
 }
 
 fn seconds_range(checker: &mut Checker, path: &str, [low, high]: [f64; 2]) {
@@ -228,11 +238,15 @@ fn cascade(checker: &mut Checker, config: &TracesConfig) -> Option<Cascade> {
     let hits = checker.take("cascade_failure_rate", Bernoulli::new(config.cascade_failure_rate));
     checker.range("cascade.start", cascade.start, 0.0, 1.0);
     let faults = [cascade.slow, cascade.timeout, cascade.unavailable];
-    let unaffected = 1.0 - faults.iter().sum::<f64>();
-    checker.require(unaffected >= -1e-9, "cascade", || {
-        format!("slow, timeout and unavailable must sum to at most 1, they sum to {}", 1.0 - unaffected)
+    for (name, share) in ["slow", "timeout", "unavailable"].into_iter().zip(faults) {
+        checker.range(format!("cascade.{name}"), share, 0.0, 1.0);
+    }
+    let sum: f64 = faults.iter().sum();
+    // A sum that is not a number is told above.
+    checker.require(sum.is_nan() || sum <= 1.0 + 1e-9, "cascade", || {
+        format!("slow, timeout and unavailable must sum to at most 1, they sum to {}", shown(sum))
     });
-    let fault = checker.take("cascade", Categorical::new(&[unaffected.max(0.0), faults[0], faults[1], faults[2]]));
+    let fault = Categorical::new(&[(1.0 - sum).max(0.0), faults[0], faults[1], faults[2]]).ok();
     let [low, high] = cascade.slow_factor;
     checker.require(low >= 1.0 && low <= high && high <= 1_000.0, "cascade.slow_factor", || {
         format!("must be a range 1 ≤ low ≤ high ≤ 1000, got {low} to {high}")
@@ -280,46 +294,78 @@ fn parameters(checker: &mut Checker, config: &TracesConfig) -> (Vec<String>, Par
     (table, searches, browses)
 }
 
-fn endpoints(
-    checker: &mut Checker,
-    config: &TracesConfig,
-    chain: &Chain,
-    search: ParameterRange,
-    browse: ParameterRange,
-) -> Option<Vec<Endpoint>> {
-    let workflow = &config.workflow;
-    let times = &config.response_times;
-    let sizes = &config.response_sizes;
-    let mut endpoints = Vec::with_capacity(chain.names().len());
-    for path in chain.names() {
-        let method = workflow.methods.get(path).copied().unwrap_or_else(|| Method::of_path(path));
-        let own = workflow.avg_response_times.get(path);
-        let place = own.map_or_else(|| "response_times.default_mean_ms".into(), |_| format!("workflow.avg_response_times.{path}"));
-        let mean_ms = own.copied().unwrap_or(times.default_mean_ms);
-        checker.range(&place, mean_ms, 1.0, 600_000.0);
-        let response_time_ms = checker.take(&place, TruncatedNormal::new(mean_ms, mean_ms * times.relative_sd, times.minimum_ms));
-        let (median, key) = if method == Method::Get {
-            (sizes.get_median_bytes, "response_sizes.get_median_bytes")
-        } else {
-            (sizes.other_median_bytes, "response_sizes.other_median_bytes")
+/// The laws of calls that endpoints share, or have of their own.
+struct EndpointLaws {
+    own: BTreeMap<String, TruncatedNormal>,
+    /// Of the endpoints without a mean of their own; none where all have one.
+    default: Option<TruncatedNormal>,
+    get_size: LogNormal,
+    other_size: LogNormal,
+}
+
+impl EndpointLaws {
+    /// Without a chain, only what does not depend on it is checked.
+    fn check(checker: &mut Checker, config: &TracesConfig, chain: Option<&Chain>) -> Option<Self> {
+        let times = &config.response_times;
+        let means = &config.workflow.avg_response_times;
+        checker.range("response_times.relative_sd", times.relative_sd, 0.0, 10.0);
+        checker.range("response_times.minimum_ms", times.minimum_ms, 0.0, MAX_RESPONSE_MS);
+        checker.range("response_times.default_mean_ms", times.default_mean_ms, 1.0, MAX_RESPONSE_MS);
+        for (path, &mean) in means {
+            checker.range(format!("workflow.avg_response_times.{path}"), mean, 1.0, MAX_RESPONSE_MS);
+        }
+        let sizes = &config.response_sizes;
+        checker.range("response_sizes.get_median_bytes", sizes.get_median_bytes, 1.0, 1e9);
+        checker.range("response_sizes.other_median_bytes", sizes.other_median_bytes, 1.0, 1e9);
+        checker.range("response_sizes.sigma", sizes.sigma, 0.0, 2.0);
+
+        let mut law = |place: String, mean: f64| {
+            let law = TruncatedNormal::new(mean, mean * times.relative_sd, times.minimum_ms);
+            // Numbers that are out of range are told above.
+            let is_sound = (1.0..=MAX_RESPONSE_MS).contains(&mean)
+                && (0.0..=10.0).contains(&times.relative_sd)
+                && (0.0..=MAX_RESPONSE_MS).contains(&times.minimum_ms);
+            if is_sound { checker.take(place, law) } else { None }
         };
-        let response_size = checker.take(key, LogNormal::new(median, sizes.sigma));
-        let segment = |word| path.split('/').any(|segment| segment == word);
-        let parameters = if segment("search") {
-            search
-        } else if segment("browse") {
-            browse
-        } else {
-            ParameterRange { first: 0, count: 1 }
-        };
-        endpoints.push(Endpoint {
-            path: path.clone(),
-            method,
-            mean_ms,
-            response_time_ms: response_time_ms?,
-            response_size: response_size?,
-            parameters,
-        });
+        let own: BTreeMap<String, TruncatedNormal> = means
+            .iter()
+            .filter_map(|(path, &mean)| Some((path.clone(), law(format!("workflow.avg_response_times.{path}"), mean)?)))
+            .collect();
+        let needs_default = chain.is_some_and(|chain| chain.names().iter().any(|path| !means.contains_key(path)));
+        let default = if needs_default { law("response_times.default_mean_ms".into(), times.default_mean_ms) } else { None };
+        Some(Self {
+            own,
+            default,
+            get_size: LogNormal::new(sizes.get_median_bytes, sizes.sigma).ok()?,
+            other_size: LogNormal::new(sizes.other_median_bytes, sizes.sigma).ok()?,
+        })
     }
-    Some(endpoints)
+}
+
+/// The endpoints that have all their laws: every one, when nothing was found wrong.
+fn endpoints(config: &TracesConfig, chain: &Chain, laws: &EndpointLaws, search: ParameterRange, browse: ParameterRange) -> Vec<Endpoint> {
+    let workflow = &config.workflow;
+    chain
+        .names()
+        .iter()
+        .filter_map(|path| {
+            let method = workflow.methods.get(path).copied().unwrap_or_else(|| Method::of_path(path));
+            let segment = |word| path.split('/').any(|segment| segment == word);
+            let parameters = if segment("search") {
+                search
+            } else if segment("browse") {
+                browse
+            } else {
+                ParameterRange { first: 0, count: 1 }
+            };
+            Some(Endpoint {
+                path: path.clone(),
+                method,
+                mean_ms: workflow.avg_response_times.get(path).copied().unwrap_or(config.response_times.default_mean_ms),
+                response_time_ms: laws.own.get(path).copied().or(laws.default)?,
+                response_size: if method == Method::Get { laws.get_size } else { laws.other_size },
+                parameters,
+            })
+        })
+        .collect()
 }

@@ -97,16 +97,22 @@ pub(super) fn response_times(samples: &Samples) -> Verdict {
     for (sample, law_of) in [(&samples.main, time_law as fn(&str) -> &'static TimeLaw), (&samples.rare, rare_time_law)] {
         let laws: Vec<&TimeLaw> = sample.model.endpoints().iter().map(|endpoint| law_of(&endpoint.path)).collect();
         let mut ranks = vec![[vec![], vec![]]; laws.len()];
-        for (session, call) in sample.every_call() {
-            let endpoint = usize::from(call.row.endpoint);
-            let [plain, mixed] = &mut ranks[endpoint];
-            match call.row.status {
-                504 => {}
-                503 => plain.push(ms(call.row)),
-                _ if is_early(session, &call) => plain.push(ms(call.row)),
-                _ => mixed.push(ms(call.row)),
+        for session in &sample.sessions {
+            // Calls of one session are struck together: of those that might be, one of each endpoint, so that all are independent.
+            let mut seen = 0_u32;
+            for call in sample.calls(session) {
+                let [plain, mixed] = &mut ranks[usize::from(call.row.endpoint)];
+                let is_early = is_early(session, &call);
+                let is_first = !is_early && seen >> call.row.endpoint & 1 == 0;
+                seen |= u32::from(is_first) << call.row.endpoint;
+                match call.row.status {
+                    504 => {}
+                    503 => plain.push(ms(call.row)),
+                    _ if is_early => plain.push(ms(call.row)),
+                    _ => mixed.extend(is_first.then(|| ms(call.row))),
+                }
+                plain.extend(call.retry.map(ms));
             }
-            plain.extend(call.retry.map(ms));
         }
         all(ranks.iter().flatten().flatten().all(|time| *time >= 10.0), || "a response within less than 10 ms".into())?;
         let mut pooled = Vec::new();
@@ -221,7 +227,7 @@ pub(super) fn parameters(samples: &Samples) -> Verdict {
 pub(super) fn ids(samples: &Samples) -> Verdict {
     let sample = &samples.main;
     let mut ids: Vec<u128> = sample.sessions.iter().map(|session| session.row.id.uuid()).collect();
-    let sound = ids.iter().all(|id| id >> 76 & 0xF == 8 && id >> 62 & 3 == 2 && id & 0xFFFF == 0);
+    let sound = ids.iter().all(|id| id >> 76 & 0xF == 8 && id >> 62 & 3 == 2 && id.trailing_zeros() >= 16);
     all(sound, || "an id that is no UUID of version 8 with 16 bits left".into())?;
     ids.sort_unstable();
     all(ids.windows(2).all(|pair| pair[0] != pair[1]), || "two sessions with one id".into())?;

@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 /// Maps whose values sum to 1: a value that moves takes from the others, or gives to them, in proportion.
 const ROWS: [&str; 4] = ["/statuses", "/workflow/entry_points", "/workflow/transitions/", "/workflow/user_type_distribution"];
 
+/// Numbers that must be whole.
+const WHOLE: [&str; 4] = ["/population/users", "/window/days", "/parameters/pages", "/workflow/max_length"];
+
 /// Constants for which a fifth more or less is no sound document or is no change.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("/window/start", &["\"2026-01-02\""]),
@@ -28,7 +31,7 @@ fn moved(pointer: &str, value: &Value) -> Vec<Value> {
     }
     match value {
         Value::Array(names) => vec![names[1..].into()],
-        Value::Number(number) if number.is_u64() => {
+        Value::Number(number) if WHOLE.contains(&pointer) => {
             let number = number.as_f64().unwrap();
             vec![json!((number * 0.8).floor() as u64), json!((number * 1.2).ceil() as u64)]
         }

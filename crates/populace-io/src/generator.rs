@@ -99,6 +99,9 @@ pub trait Generator: Send + Sync {
     /// How many actors there are and what to expect of one.
     fn population(&self) -> Population;
 
+    /// From when to when things begin, in microseconds since 1970; what follows from them may come later.
+    fn period(&self) -> Range<i64>;
+
     /// What is odd about the document.
     fn warnings(&self) -> &[Problem];
 

@@ -7,6 +7,7 @@ use crate::files::place::Place;
 use crate::files::table_file::{FilesState, TableFiles};
 use crate::files::{FileOptions, Format};
 use crate::generator::{Generator, Simulated, TableSet, Tally};
+use crate::order::Spool;
 use crate::pipeline::{self, Turns};
 use crate::table::Table;
 use arrow_array::RecordBatch;
@@ -277,7 +278,64 @@ struct Writer<'a> {
     shards_per_unit: u64,
     encoders: Vec<Option<TableEncoder>>,
     files: Vec<Option<TableFiles<'a>>>,
+    spools: Vec<Option<Spool<'a>>>,
+    options: FileOptions,
     state: PartState,
+}
+
+/// Where units go.
+struct Sinks<'s, 'a> {
+    job: &'s Job<'a>,
+    /// The tables that are not complete.
+    open: &'s [usize],
+    /// The unit from which the tally counts: units before it are counted already.
+    counted_from: u64,
+    /// What was written so far; the state has what stood when a table could last be gone on from.
+    digests: Vec<Digest>,
+    tally: Tally,
+    files: &'s mut Vec<Option<TableFiles<'a>>>,
+    spools: &'s mut Vec<Option<Spool<'a>>>,
+    state: &'s mut PartState,
+}
+
+impl Sinks<'_, '_> {
+    /// Writes a unit whose turn it is.
+    fn take(&mut self, unit: u64, mut made: Unit, scratch: &mut Scratch, progress: &dyn Progress) -> Result<(), RunError> {
+        let mut settled = false;
+        if unit >= self.counted_from {
+            self.tally.add(&made.tally);
+        }
+        for &table in self.open {
+            let here = &mut self.state.tables[table];
+            let (Some(files), Some((encoded, digest))) = (&mut self.files[table], &mut made.tables[table]) else { continue };
+            if unit < here.next_unit {
+                continue;
+            }
+            self.digests[table].add(digest);
+            if let (Some(spool), Encoded::Batches(batches)) = (&mut self.spools[table], &mut *encoded) {
+                spool.push(batches.drain(..))?;
+                continue;
+            }
+            files.write(encoded, digest.rows)?;
+            if files.settle()? {
+                here.next_unit = unit + 1;
+                here.files = files.state().clone();
+                here.digest = self.digests[table];
+                if table == self.job.generator.main_table() {
+                    self.state.tally.clone_from(&self.tally);
+                }
+                settled = true;
+            }
+            if let Encoded::Bytes(bytes) = encoded {
+                scratch.spare[table] = Some(std::mem::take(bytes));
+            }
+        }
+        if settled {
+            progress.checkpoint(self.state)?;
+        }
+        progress.advanced(made.actors, made.rows);
+        self.job.check_stop()
+    }
 }
 
 /// A unit, made and encoded.
@@ -304,17 +362,25 @@ impl<'a> Writer<'a> {
             Format::Arrow => 4,
         };
         let actors_per_unit = (shards_per_unit * plan.actors_per_shard()) as f64;
-        let (mut encoders, mut files) = (Vec::new(), Vec::new());
+        let actors = (job.actors.end - job.actors.start) as f64;
+        let (mut encoders, mut files, mut spools) = (Vec::new(), Vec::new(), Vec::new());
         for ((index, table), state) in job.generator.tables().iter().enumerate().zip(&state.tables) {
             let written = job.tables.has(index) && !state.done;
-            encoders.push(written.then(|| TableEncoder::new(table, &options, table.rows_per_actor * actors_per_unit)).transpose()?);
+            let sorted = written && job.order == Order::Time && table.time.is_some();
+            let spool = || Spool::new(table, place.scratch(), table.rows_per_actor * actors, &job.generator.period());
+            spools.push(sorted.then(spool).transpose()?);
+            let encoder = || {
+                let unit_rows = table.rows_per_actor * actors_per_unit;
+                if sorted { Ok(TableEncoder::Batches) } else { TableEncoder::new(table, &options, unit_rows) }
+            };
+            encoders.push(written.then(encoder).transpose()?);
             files.push(written.then(|| TableFiles::new(table, options, place, part.stem(table), state.files.clone())).transpose()?);
         }
-        Ok(Self { job, plan, shards_per_unit, encoders, files, state })
+        Ok(Self { job, plan, shards_per_unit, encoders, files, spools, options, state })
     }
 
     fn run(&mut self, progress: &dyn Progress) -> Result<(), RunError> {
-        let Self { job, plan, shards_per_unit, encoders, files, state } = self;
+        let Self { job, plan, shards_per_unit, encoders, files, spools, options, state } = self;
         let units = plan.shards().div_ceil(*shards_per_unit);
         let open: Vec<usize> = (0..files.len()).filter(|&table| files[table].is_some()).collect();
         let start = open.iter().map(|&table| state.tables[table].next_unit).min().unwrap_or(units);
@@ -373,44 +439,56 @@ impl<'a> Writer<'a> {
             Ok(Some(made))
         };
 
-        let consume =
-            |(files, state): &mut (&mut Vec<Option<TableFiles<'a>>>, &mut PartState), unit: u64, mut made: Unit, scratch: &mut Scratch| {
-                let mut settled = false;
-                if unit >= counted_from {
-                    state.tally.add(&made.tally);
-                }
-                for &table in &open {
-                    let here = &mut state.tables[table];
-                    let (Some(files), Some((encoded, digest))) = (&mut files[table], &mut made.tables[table]) else { continue };
-                    if unit < here.next_unit {
-                        continue;
-                    }
-                    files.write(encoded, digest.rows)?;
-                    here.digest.add(digest);
-                    if files.settle()? {
-                        here.next_unit = unit + 1;
-                        here.files = files.state().clone();
-                        settled = true;
-                    }
-                    if let Encoded::Bytes(bytes) = encoded {
-                        scratch.spare[table] = Some(std::mem::take(bytes));
-                    }
-                }
-                if settled {
-                    progress.checkpoint(state)?;
-                }
-                progress.advanced(made.actors, made.rows);
-                job.check_stop()
-            };
-        pipeline::run(start..units, job.threads, &mut (&mut *files, &mut *state), produce, consume)?;
+        let digests = state.tables.iter().map(|table| table.digest).collect();
+        let tally = state.tally.clone();
+        let mut sinks = Sinks { job, open: &open, counted_from, digests, tally, files, spools, state };
+        pipeline::run(start..units, job.threads, &mut sinks, produce, |sinks, unit, made, scratch| {
+            sinks.take(unit, made, scratch, progress)
+        })?;
 
         for table in open {
             let files = files[table].as_mut().expect("an open table has files");
+            if let Some(spool) = spools[table].take() {
+                write_sorted(job, &job.generator.tables()[table], *options, spool, files)?;
+            }
             files.finish()?;
             state.tables[table].files = files.state().clone();
+            state.tables[table].digest = digests[table];
             state.tables[table].done = true;
             state.tables[table].next_unit = units;
         }
         progress.checkpoint(state)
     }
+}
+
+/// Writes the rows of a table in the order of time. An interrupted run makes such a table again from its start.
+fn write_sorted(
+    job: &Job<'_>,
+    table: &Table,
+    options: FileOptions,
+    mut spool: Spool<'_>,
+    files: &mut TableFiles<'_>,
+) -> Result<(), RunError> {
+    let slices = spool.slices()?;
+    let encoder = TableEncoder::new(table, &options, 0.0)?;
+    pipeline::run(
+        0..slices.len() as u64,
+        job.threads,
+        files,
+        |index, spare: &mut Option<Vec<u8>>| {
+            let batch = spool.sorted(&slices[index as usize])?;
+            let rows = batch.num_rows() as u64;
+            let mut unit = encoder.start(spare.take())?;
+            unit.push(table, batch)?;
+            Ok(Some((unit.finish()?, rows)))
+        },
+        |files, _, (mut encoded, rows), spare| {
+            files.write(&mut encoded, rows)?;
+            files.settle()?;
+            if let Encoded::Bytes(bytes) = encoded {
+                *spare = Some(bytes);
+            }
+            job.check_stop()
+        },
+    )
 }

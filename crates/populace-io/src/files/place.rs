@@ -15,6 +15,9 @@ pub trait Place: Send + Sync {
 
     /// Whether an interrupted file can be continued where it stopped.
     fn can_continue(&self) -> bool;
+
+    /// A directory for temporary files.
+    fn scratch(&self) -> &Path;
 }
 
 /// A file that is being written.
@@ -91,6 +94,10 @@ impl Place for Directory {
     fn can_continue(&self) -> bool {
         true
     }
+
+    fn scratch(&self) -> &Path {
+        &self.root
+    }
 }
 
 impl Write for LocalFile {
@@ -111,16 +118,28 @@ impl PlacedFile for LocalFile {
 }
 
 /// Standard output, for one table.
-#[derive(Clone, Copy, Debug)]
-pub struct StandardOutput;
+#[derive(Clone, Debug)]
+pub struct StandardOutput {
+    scratch: PathBuf,
+}
+
+impl Default for StandardOutput {
+    fn default() -> Self {
+        Self { scratch: std::env::temp_dir() }
+    }
+}
 
 impl Place for StandardOutput {
     fn create(&self, _: &str, _: u64) -> Result<Box<dyn PlacedFile>, RunError> {
-        Ok(Box::new(StandardOutput))
+        Ok(Box::new(self.clone()))
     }
 
     fn can_continue(&self) -> bool {
         false
+    }
+
+    fn scratch(&self) -> &Path {
+        &self.scratch
     }
 }
 

@@ -10,7 +10,9 @@ use populace_core::churn::{Action, ChurnModel, Event, EventType, Row, Truth, Use
 use populace_core::plan::{Population, Shard};
 use populace_core::scenario::{Observer, Problem, Scenario};
 use populace_core::stream::StreamKey;
+use populace_core::time::Window;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 const USERS: usize = 0;
 const EVENTS: usize = 1;
@@ -113,6 +115,12 @@ impl Generator for Churn {
 
     fn population(&self) -> Population {
         self.model.population()
+    }
+
+    fn period(&self) -> Range<i64> {
+        let window = &self.model.config().window;
+        let days = Window { start: window.start, days: window.days };
+        days.begin().0..days.end().0
     }
 
     fn warnings(&self) -> &[Problem] {

@@ -134,6 +134,10 @@ impl Generator for Traces {
         self.model.population()
     }
 
+    fn period(&self) -> Range<i64> {
+        self.model.window().begin().0..self.model.window().end().0
+    }
+
     fn warnings(&self) -> &[Problem] {
         self.model.warnings()
     }

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         return dry_run_report(arguments, generator, seed, &rows, &tally, start.elapsed());
     }
     if to_stdout {
-        let made = job.write(Part::WHOLE, options, &StandardOutput, PartState::default(), &bar);
+        let made = job.write(Part::WHOLE, options, &StandardOutput::default(), PartState::default(), &bar);
         bar.finish();
         made?;
         return Ok(());

@@ -445,6 +445,8 @@ impl<'a> Writer<'a> {
         pipeline::run(start..units, job.threads, &mut sinks, produce, |sinks, unit, made, scratch| {
             sinks.take(unit, made, scratch, progress)
         })?;
+        let Sinks { digests, tally, .. } = sinks;
+        state.tally = tally;
 
         for table in open {
             let files = files[table].as_mut().expect("an open table has files");

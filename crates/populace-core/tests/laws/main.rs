@@ -5,5 +5,6 @@
 
 mod churn;
 mod email;
+mod mutation;
 mod support;
 mod traces;

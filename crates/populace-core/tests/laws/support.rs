@@ -174,20 +174,6 @@ pub fn fills(what: &str, values: Vec<f64>, low: f64, high: f64) -> Verdict {
     follows(what, values, |x| (x - low) / (high - low))
 }
 
-/// Every constant of a document by its JSON pointer: scalars, the numbers of lists of numbers, other lists as a whole.
-pub fn constants(value: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
-    match value {
-        Value::Object(map) => {
-            map.iter()
-                .for_each(|(key, value)| constants(value, &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found));
-        }
-        Value::Array(list) if list.iter().all(Value::is_number) => {
-            list.iter().enumerate().for_each(|(index, value)| constants(value, &format!("{pointer}/{index}"), found));
-        }
-        _ => found.push((pointer.to_owned(), value.clone())),
-    }
-}
-
 /// Holds the section of one scenario in `docs/mutants.md` against what its mutants gave; `UPDATE_DOCS=1` writes it instead.
 pub fn record_mutants(scenario: &str, table: &str) {
     const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mutants.md");

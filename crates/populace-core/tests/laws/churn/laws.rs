@@ -1,17 +1,15 @@
 //! What must hold of the data. Every number here is the specification's, none is read from the document or the code.
 
 use super::samples::{Person, Sample, Samples, Session, second, start};
+use crate::mutation::Law;
 use crate::support::{Verdict, all, follows, share, sum, thin, uniform};
 use populace_core::churn::{Action, EventType};
 use populace_core::math;
 use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 
-/// A law by its name.
-pub(super) type Law = (&'static str, fn(&Samples) -> Verdict);
-
 /// What must hold of the data.
-pub(super) const LAWS: &[Law] = &[
+pub(super) const LAWS: &[Law<Samples>] = &[
     ("population", population),
     ("names", names),
     ("window", window),
@@ -47,7 +45,7 @@ pub(super) const LAWS: &[Law] = &[
 ];
 
 /// What must hold of the truth itself. A mutant caught by these alone would be one that the data do not show.
-pub(super) const TRUTHS: &[Law] = &[
+pub(super) const TRUTHS: &[Law<Samples>] = &[
     ("churn probability is its formula", churn_probability),
     ("probabilities of days and sessions are theirs", told),
     ("observable but on the last day", observable),

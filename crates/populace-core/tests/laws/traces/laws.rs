@@ -7,17 +7,15 @@ use super::cascades::{
     slow_told, struck_calls, timeouts,
 };
 use super::samples::{RARE_ENTRIES, Sample, Samples};
+use crate::mutation::Law;
 use crate::support::{Verdict, all, chi_square, fills, follows, mean, share, sum, uniform};
 use populace_core::math::normal_cdf;
 use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, Date, MINUTE};
 use populace_core::traces::EndReason;
 
-/// A law by its name.
-pub(super) type Law = (&'static str, fn(&Samples) -> Verdict);
-
 /// What must hold of the data.
-pub(super) const LAWS: &[Law] = &[
+pub(super) const LAWS: &[Law<Samples>] = &[
     ("population", population),
     ("names", names),
     ("user types", user_types),
@@ -49,7 +47,7 @@ pub(super) const LAWS: &[Law] = &[
 ];
 
 /// What must hold of the truth itself. A mutant caught by these alone would be one that the data do not show.
-pub(super) const TRUTHS: &[Law] = &[
+pub(super) const TRUTHS: &[Law<Samples>] = &[
     ("cascades are told", cascades_told),
     ("faults are told", faults_told),
     ("the factor of a slow call is uniform", slow_told),

@@ -37,6 +37,29 @@ pub enum Kind {
     Json,
 }
 
+impl Kind {
+    /// For people who read the files.
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Bool => "boolean",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float => "double",
+            Self::Fixed(2) => "double, 2 places",
+            Self::Fixed(3) => "double, 3 places",
+            Self::Fixed(_) => "double, fixed places",
+            Self::Instant(InstantText::Millis) => "timestamp UTC, to the millisecond",
+            Self::Instant(InstantText::Micros) => "timestamp UTC, to the microsecond",
+            Self::Instant(InstantText::Plain) => "timestamp UTC, to the second",
+            Self::Date => "date",
+            Self::Uuid => "UUID",
+            Self::Text => "text",
+            Self::Json => "JSON object",
+        }
+    }
+}
+
 /// How text files write a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstantText {
@@ -154,6 +177,16 @@ impl Table {
     /// Its name with the folder that truth tables lie in.
     pub fn path(&self) -> String {
         if self.truth { format!("truth/{}", self.name) } else { self.name.to_owned() }
+    }
+
+    /// Its documentation.
+    pub fn markdown(&self) -> String {
+        let head = format!("\n### `{}`\n\n{}.\n\n| column | type | null | meaning |\n|---|---|---|---|\n", self.path(), self.meaning);
+        let row = |column: &Column| {
+            let null = if column.nullable { "yes" } else { "" };
+            format!("| `{}` | {} | {null} | {} |\n", column.name, column.kind.describe(), column.meaning)
+        };
+        head + &self.columns.iter().map(row).collect::<String>()
     }
 
     /// A batch of its columns.

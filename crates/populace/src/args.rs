@@ -193,6 +193,8 @@ pub(crate) enum ScenariosCommand {
         /// Its name
         name: String,
     },
+    /// Print every table and column with its meaning, as Markdown
+    Tables,
     /// Print the JSON Schema of scenario documents, for editors
     Schema {
         /// Of one family alone

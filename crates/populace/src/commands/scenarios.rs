@@ -3,7 +3,7 @@
 use crate::args::{ScenariosArgs, ScenariosCommand};
 use crate::failure::Failure;
 use populace_core::traces::WORKFLOWS;
-use populace_io::catalogue::{self, FAMILIES, LIBRARY};
+use populace_io::catalogue::{self, FAMILIES, LIBRARY, Options};
 use populace_io::document::{Request, Source};
 use std::io::{self, Write};
 
@@ -30,6 +30,17 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
                 return Err(Failure::input(format!("there is no built-in scenario `{name}`; there are {}", known.join(", "))));
             };
             out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
+        }
+        ScenariosCommand::Tables => {
+            let mut print = |page: &str| out.write_all(page.as_bytes()).map_err(|error| Failure::output(&error));
+            print("# Tables\n\nEvery table and column. `populace scenarios tables` prints this page.\n")?;
+            for name in LIBRARY.names() {
+                let resolved = catalogue::resolve(&Request::new(Source::Named(name)))?;
+                let generator = catalogue::generator(&resolved, Options::default())?;
+                print(&format!("\n## {name}\n"))?;
+                generator.tables().iter().try_for_each(|table| print(&table.markdown()))?;
+            }
+            Ok(())
         }
         ScenariosCommand::Schema { family } => {
             if let Some(unknown) = family.as_ref().filter(|family| !FAMILIES.contains(&family.as_str())) {

@@ -1,0 +1,9 @@
+//! The command line as a user meets it: every test runs the program.
+
+#![expect(unreachable_pub, reason = "the modules of a test are its own")]
+
+mod documents;
+mod input;
+mod invariance;
+mod runs;
+mod support;

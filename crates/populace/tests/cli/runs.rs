@@ -1,0 +1,174 @@
+//! Runs that are interrupted, gone on with, refused and replaced.
+
+use super::support::{Scratch, assert_same, command, files, generate, manifest, populace, succeed, text};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+fn start(scenario: &str, directory: &Path, more: &[&str]) -> Child {
+    let arguments = [&["generate", scenario, "-s", "7", "-q", "-o", directory.to_str().unwrap()], more].concat();
+    command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the run has written something, and for a moment more.
+fn wait_for_data(directory: &Path, child: &mut Child, moment: Duration) {
+    let until = Instant::now() + Duration::from_mins(1);
+    let begun = |directory: &Path| {
+        directory.join(".populace").is_dir() && files(directory).iter().any(|(name, bytes)| name.ends_with(".partial") && !bytes.is_empty())
+    };
+    while !begun(directory) {
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "the run is killed while it runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(moment);
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let scratch = Scratch::new("kill");
+    for (scenario, users, more) in [
+        ("traces", "60000", &["-f", "csv"][..]),
+        ("churn", "6000", &["-f", "csv"]),
+        ("traces", "60000", &["-f", "parquet", "--file-rows", "200000", "-j", "3"]),
+        ("churn", "6000", &["-f", "jsonl", "--compression", "zstd"]),
+        ("traces", "30000", &["-f", "csv", "--order", "time"]),
+        ("churn", "6000", &["-f", "csv", "--parts", "3"]),
+    ] {
+        let more = [&["-n", users], more].concat();
+        let name = format!("{scenario}-{}", more.join(""));
+        let (whole, killed) = (scratch.path(&format!("{name}-whole")), scratch.path(&format!("{name}-killed")));
+        generate(scenario, &whole, &[&["-s", "7"], &more[..]].concat());
+        for moment in [10, 250] {
+            let mut child = start(scenario, &killed, &[&more[..], if killed.exists() { &["--resume"] } else { &[] }].concat());
+            wait_for_data(&killed, &mut child, Duration::from_millis(moment));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            if killed.join("manifest.json").exists() {
+                break;
+            }
+        }
+        generate(scenario, &killed, &[&["-s", "7", "--resume"], &more[..]].concat());
+        assert_same(&whole, &killed, &name);
+        for key in ["run", "tables", "tally", "clipped"] {
+            assert_eq!(manifest(&whole)[key], manifest(&killed)[key], "{name}: {key}");
+        }
+        for path in [whole, killed] {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_how_to_go_on() {
+    let scratch = Scratch::new("interrupt");
+    let path = scratch.path("run");
+    let arguments = ["generate", "traces", "-n", "500000", "-f", "csv", "-o", path.to_str().unwrap()];
+    let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_data(&path, &mut child, Duration::from_millis(50));
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("interrupted: ") && message.contains("--resume --seed "), "{message}");
+    assert!(!path.join("manifest.json").exists());
+    assert!(!path.join("calls.csv").exists(), "a file that is not complete has not its name");
+}
+
+#[test]
+fn an_existing_run_is_left_alone_unless_told_otherwise() {
+    let scratch = Scratch::new("existing");
+    let path = scratch.path("run");
+    let shown = path.to_str().unwrap();
+    generate("churn", &path, &["-n", "20"]);
+    let before = files(&path);
+    let refused = populace(&["generate", "churn", "-n", "30", "-o", shown]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        text(&refused.stderr),
+        format!("error: {shown} holds a complete run; use --overwrite to replace it, or another directory with -o\n")
+    );
+    let other = populace(&["generate", "churn", "-n", "30", "-o", shown, "--resume"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(text(&other.stderr).contains("users 20 instead of 30"), "{}", text(&other.stderr));
+    assert_eq!(before, files(&path));
+
+    let complete = succeed(&["generate", "churn", "-n", "20", "-o", shown, "--resume"]);
+    assert_eq!(text(&complete.stderr), format!("{shown} is complete already\n"));
+
+    fs::write(path.join("notes.txt"), "mine").unwrap();
+    generate("churn", &path, &["-n", "30", "-f", "parquet", "--overwrite"]);
+    let after: Vec<String> = files(&path).into_keys().collect();
+    assert_eq!(after, ["events.parquet", "notes.txt", "scenario.yaml", "truth/users.parquet", "users.parquet"]);
+    assert_eq!(manifest(&path)["run"]["users"], 30);
+}
+
+#[test]
+fn files_of_somebody_else_are_not_touched() {
+    let scratch = Scratch::new("strangers");
+    let path = scratch.path("run");
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("events.csv"), "mine").unwrap();
+    let refused = populace(&["generate", "churn", "-n", "20", "-o", path.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("is not part of a known run"), "{}", text(&refused.stderr));
+    assert_eq!(files(&path).into_iter().collect::<Vec<_>>(), [("events.csv".to_owned(), b"mine".to_vec())]);
+}
+
+#[test]
+fn one_table_goes_to_standard_output_and_a_closed_pipe_ends_it_quietly() {
+    let scratch = Scratch::new("stdout");
+    let path = scratch.path("run");
+    generate("churn", &path, &["-n", "20"]);
+    let events = succeed(&["generate", "churn", "-n", "20", "-o", "-"]);
+    assert_eq!(events.stdout, fs::read(path.join("events.csv")).unwrap());
+    let truth = succeed(&["generate", "churn", "-n", "20", "-o", "-", "--table", "truth/users", "-f", "jsonl"]);
+    assert_eq!(text(&truth.stdout).lines().count(), 20);
+
+    for format in ["csv", "jsonl", "parquet", "arrow"] {
+        let mut child = command(&["generate", "traces", "-n", "200000", "-s", "1", "-o", "-", "-f", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = Vec::new();
+        BufReader::new(child.stdout.take().unwrap()).read_until(b'\n', &mut first).unwrap();
+        assert!(!first.is_empty());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{format}");
+    }
+}
+
+#[test]
+fn a_dry_run_counts_what_a_run_writes_and_writes_nothing() {
+    let scratch = Scratch::new("dry");
+    for (scenario, users) in super::support::SCENARIOS {
+        let path = scratch.path(scenario);
+        generate(scenario, &path, &["-n", users, "-s", "7"]);
+        let dry = scratch.path(&format!("{scenario}-dry"));
+        let output = succeed(&["generate", scenario, "-n", users, "-s", "7", "--dry-run", "--json", "-o", dry.to_str().unwrap()]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        for (name, table) in manifest(&path)["tables"].as_object().unwrap() {
+            assert_eq!(report["tables"][name]["rows"], table["rows"], "{scenario} {name}");
+        }
+        assert!(!dry.exists());
+    }
+}
+
+#[test]
+fn truth_stays_apart() {
+    let scratch = Scratch::new("truth");
+    for (scenario, users) in super::support::SCENARIOS {
+        let path = scratch.path(scenario);
+        generate(scenario, &path, &["-n", users, "-s", "7", "-f", "csv", "--no-truth"]);
+        assert!(files(&path).keys().all(|name| !name.starts_with("truth/")), "{scenario}");
+    }
+    let path = scratch.path("latent");
+    generate("churn", &path, &["-n", "20", "-f", "csv", "--no-latent"]);
+    let files = files(&path);
+    assert!(!text(&files["users.csv"]).contains("engagement"));
+    assert!(text(&files["truth/users.csv"]).contains("engagement"));
+}

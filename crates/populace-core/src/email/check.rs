@@ -297,8 +297,17 @@ fn latency(config: &EmailConfig, checker: &mut Checker) -> Option<Latency> {
                     days[*day as usize] = weekend.factor;
                 }
             }
-            let congestion =
-                Congestion { base: base?, timezone: config.esp_timezone, top_minutes, top: top?, batch_hours, batch: batch?, days };
+            let congestion = Congestion {
+                base: base?,
+                median_seconds: law.median_seconds,
+                sigma: law.sigma,
+                timezone: config.esp_timezone,
+                top_minutes,
+                top: top?,
+                batch_hours,
+                batch: batch?,
+                days,
+            };
             Some(Latency::Lognormal(Box::new(congestion)))
         }
     }

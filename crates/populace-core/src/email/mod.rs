@@ -4,8 +4,10 @@ mod actor;
 mod attention;
 mod check;
 mod config;
+pub mod laws;
 mod model;
 mod rows;
+mod volumes;
 
 pub use config::{
     AttentionConfig, BreakerConfig, BreakerKind, BreakersConfig, CampaignConfig, CampaignType, DecidedAt, DelaysConfig, DeliveryConfig,

@@ -158,6 +158,8 @@ pub(super) enum Latency {
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
     pub(super) base: LogNormal,
+    pub(super) median_seconds: f64,
+    pub(super) sigma: f64,
     pub(super) timezone: UtcOffset,
     pub(super) top_minutes: [bool; 60],
     pub(super) top: UniformF64,

@@ -2,9 +2,11 @@
 
 mod contract;
 mod documents;
+mod engagement;
 mod laws;
 mod mutants;
 mod samples;
+mod truths;
 
 use crate::support::{config, document};
 use populace_core::email::{DOCUMENTS, EmailConfig, EmailModel};

@@ -1,7 +1,7 @@
 //! What users of the scenario rely on: figures, prefixes, replay, pairing.
 
-use super::laws::{drift_of, timing_table};
 use super::samples::{DAYS, Samples, start};
+use super::truths::{drift_of, timing_table};
 use super::{email, email_v1, model};
 use crate::support::{Collected, collect, scaled, with};
 use populace_core::email::laws::{Cell, Expectation, Volumes};

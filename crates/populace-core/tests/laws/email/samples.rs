@@ -186,9 +186,9 @@ impl Samples {
         user.clients.extend(event.client);
         let Some(id) = event.message_id.map(populace_core::email::Uuid::to_u128) else {
             if event.event_type.is_breaker() {
-                user.breakers.push(event)
+                user.breakers.push(event);
             } else {
-                user.hot_paths.push(event)
+                user.hot_paths.push(event);
             }
             return;
         };

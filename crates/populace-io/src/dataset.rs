@@ -5,7 +5,7 @@
 
 use crate::VALUES_VERSION;
 use crate::error::RunError;
-use crate::files::place::{Directory, partial, write_whole};
+use crate::files::place::{Directory, Place};
 use crate::files::table_file::FileInfo;
 use crate::files::{Compression, FileOptions};
 use crate::generator::{Generator, Tally};
@@ -13,9 +13,7 @@ use crate::run::{Job, Order, Part, PartState, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -25,6 +23,8 @@ pub const MANIFEST: &str = "manifest.json";
 pub const SCENARIO: &str = "scenario.yaml";
 /// Where an unfinished run keeps its state.
 const STATE: &str = ".populace";
+/// What an unfinished run is.
+const RUN: &str = ".populace/run.json";
 /// How often the journal is written.
 const JOURNAL_EVERY: Duration = Duration::from_millis(200);
 
@@ -61,6 +61,24 @@ pub struct Identity {
     pub count: Option<u64>,
     /// The tables, as paths.
     pub tables: Vec<String>,
+}
+
+impl Identity {
+    /// The files that may be open when a run stops, by the names of their first pieces.
+    fn open_files(&self) -> impl Iterator<Item = String> {
+        let names = move |table: &String| -> Vec<String> {
+            match self.parts {
+                1 => vec![table.clone()],
+                parts => (0..parts).map(|part| format!("{table}/part-{part:05}")).collect(),
+            }
+        };
+        let endings = match self.compression.split(':').next() {
+            Some("gzip") => format!("{}.gz", self.format),
+            Some("zstd") if self.format != "parquet" && self.format != "arrow" => format!("{}.zst", self.format),
+            _ => self.format.clone(),
+        };
+        self.tables.iter().flat_map(names).map(move |name| format!("{name}.{endings}"))
+    }
 }
 
 /// What a scenario's document contributes to a run.
@@ -116,9 +134,9 @@ pub enum Existing {
     Overwrite,
 }
 
-/// A run on its way into a directory.
+/// A run on its way into a directory or an object store.
 pub struct Dataset<'a> {
-    root: PathBuf,
+    place: &'a dyn Place,
     generator: &'a dyn Generator,
     identity: Identity,
     document: Document,
@@ -136,8 +154,8 @@ fn describe(compression: Compression) -> String {
 }
 
 impl<'a> Dataset<'a> {
-    /// A run of `job` in the directory `root`.
-    pub fn new(root: impl Into<PathBuf>, job: &Job<'a>, document: Document, options: FileOptions, parts: u64, count: Option<u64>) -> Self {
+    /// A run of `job` in `place`.
+    pub fn new(place: &'a dyn Place, job: &Job<'a>, document: Document, options: FileOptions, parts: u64, count: Option<u64>) -> Self {
         let generator = job.generator;
         let tables = generator.tables().iter().enumerate().filter(|(index, _)| job.tables.has(*index)).map(|(_, table)| table.path());
         let identity = Identity {
@@ -157,34 +175,19 @@ impl<'a> Dataset<'a> {
             count,
             tables: tables.collect(),
         };
-        Self { root: root.into(), generator, identity, document, options }
+        Self { place, generator, identity, document, options }
     }
 
-    fn state(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.root.join(STATE).join(name)
-    }
-
-    fn receipt(&self, part: u64) -> PathBuf {
-        self.state(format!("part-{part:05}.json"))
-    }
-
-    fn journal(&self, part: u64) -> PathBuf {
-        self.state(format!("part-{part:05}.journal"))
-    }
-
-    /// Makes the directory ready: nothing of this run's in it, or what can be gone on from. `true` if the run is complete already.
+    /// Makes the place ready: nothing of this run's in it, or what can be gone on from. `true` if the run is complete already.
     ///
     /// # Errors
-    /// There is something that `existing` does not allow to touch, or the directory cannot be written.
+    /// There is something that `existing` does not allow to touch, or the place cannot be written.
     pub fn prepare(&self, existing: Existing, one_part: bool) -> Result<bool, RunError> {
-        let shown = self.root.display();
-        if self.root.exists() && !self.root.is_dir() {
-            return Err(RunError::Refused(format!("{shown} is a file; choose another directory with -o")));
-        }
-        let complete = read_manifest(&self.root)?;
-        let unfinished: Option<Identity> = read_json(&self.state("run.json"))?;
+        let shown = self.place.shown();
+        let complete: Option<Manifest> = read_json(self.place, MANIFEST)?;
+        let unfinished: Option<Identity> = read_json(self.place, RUN)?;
         match existing {
-            Existing::Overwrite => self.remove(complete.as_ref())?,
+            Existing::Overwrite => self.remove(complete.as_ref(), unfinished.as_ref())?,
             Existing::Resume | Existing::Refuse => {
                 let resume = existing == Existing::Resume;
                 if let Some(manifest) = complete {
@@ -213,10 +216,8 @@ impl<'a> Dataset<'a> {
                 }
             }
         }
-        let state = self.root.join(STATE);
-        fs::create_dir_all(&state).map_err(|error| RunError::io(&state, error))?;
-        write_json(&self.state("run.json"), &self.identity)?;
-        write_whole(&self.root.join(SCENARIO), self.document.yaml.as_bytes())?;
+        write_json(self.place, RUN, &self.identity)?;
+        self.place.write(SCENARIO, self.document.yaml.as_bytes())?;
         Ok(false)
     }
 
@@ -236,49 +237,51 @@ impl<'a> Dataset<'a> {
     /// Files under our names that no run of ours has left.
     fn refuse_strangers(&self) -> Result<(), RunError> {
         let ending = self.options.extension();
-        let ours = self
-            .identity
-            .tables
-            .iter()
-            .map(|table| if self.identity.parts == 1 { self.root.join(format!("{table}.{ending}")) } else { self.root.join(table) });
-        match ours.chain([self.root.join(SCENARIO)]).find(|path| path.exists()) {
-            None => Ok(()),
-            Some(path) => Err(RunError::Refused(format!(
-                "{} exists and is not part of a known run; move it away, or choose another directory with -o",
-                path.display()
-            ))),
+        let ours =
+            self.identity.tables.iter().map(|table| if self.identity.parts == 1 { format!("{table}.{ending}") } else { table.clone() });
+        for path in ours.chain([SCENARIO.to_owned()]) {
+            if self.place.exists(&path)? {
+                return Err(RunError::Refused(format!(
+                    "{}/{path} exists and is not part of a known run; move it away, or choose another directory with -o",
+                    self.place.shown()
+                )));
+            }
         }
+        Ok(())
     }
 
     /// Removes an earlier run: the files that its manifest, journals and receipts name, and nothing else.
-    fn remove(&self, complete: Option<&Manifest>) -> Result<(), RunError> {
+    fn remove(&self, complete: Option<&Manifest>, unfinished: Option<&Identity>) -> Result<(), RunError> {
         let mut files: Vec<String> = Vec::new();
         if let Some(manifest) = complete {
             files.extend(manifest.tables.values().flat_map(|table| &table.files).map(|file| file.path.clone()));
         }
-        let state = self.root.join(STATE);
-        if state.is_dir() {
-            for entry in fs::read_dir(&state).map_err(|error| RunError::io(&state, error))? {
-                let path = entry.map_err(|error| RunError::io(&state, error))?.path();
-                if let Ok(Some(part)) = read_json::<PartState>(&path) {
+        // The manifest first: from here on the place holds no complete run.
+        self.place.remove(MANIFEST)?;
+        if let Some(identity) = unfinished {
+            for name in (0..identity.parts).flat_map(|part| [receipt(part), journal(part)]) {
+                if let Some(part) = read_json::<PartState>(self.place, &name)? {
                     files.extend(part.tables.iter().flat_map(|table| &table.files.complete).map(|file| file.path.clone()));
                 }
+                self.place.remove(&name)?;
+            }
+            files.extend(identity.open_files());
+        }
+        for file in files.iter().filter(|file| !file.split('/').any(|step| step == "..") && !file.starts_with('/')) {
+            self.place.remove(file)?;
+        }
+        self.forget(unfinished.map_or(0, |identity| identity.parts))
+    }
+
+    /// Removes the state of an unfinished run.
+    fn forget(&self, parts: u64) -> Result<(), RunError> {
+        for part in 0..parts {
+            for name in [receipt(part), journal(part), lock(part)] {
+                self.place.remove(&name)?;
             }
         }
-        let remove = |path: PathBuf| match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RunError::io(path, error)),
-            _ => Ok(()),
-        };
-        // The manifest first: from here on the directory holds no complete run.
-        remove(self.root.join(MANIFEST))?;
-        for file in files.iter().filter(|file| !file.split('/').any(|step| step == "..") && !file.starts_with('/')) {
-            remove(self.root.join(file))?;
-            remove(partial(&self.root.join(file)))?;
-        }
-        if state.is_dir() {
-            fs::remove_dir_all(&state).map_err(|error| RunError::io(&state, error))?;
-        }
-        Ok(())
+        self.place.remove(RUN)?;
+        self.place.remove_directory(STATE)
     }
 
     /// Writes a part, going on from where it stopped. Nothing is done for a part that is complete.
@@ -286,25 +289,18 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// As [`Job::write`]; or another process writes the same part.
     pub fn write_part(&self, job: &Job<'_>, part: Part, progress: &dyn Progress) -> Result<(), RunError> {
-        if self.receipt(part.part).exists() {
+        if self.place.exists(&receipt(part.part))? {
             return Ok(());
         }
-        let lock_path = self.state(format!("part-{:05}.lock", part.part));
-        let lock = File::create(&lock_path).map_err(|error| RunError::io(&lock_path, error))?;
-        if lock.try_lock().is_err() {
-            return Err(RunError::Refused(format!("another process writes part {} of {}", part.part, self.root.display())));
-        }
-        let journal = Journal { path: self.journal(part.part), last: Mutex::new(None), progress };
-        let state = read_json(&journal.path)?.unwrap_or_default();
-        let state = job.write(part, self.options, &Directory::new(&self.root), state, &journal)?;
-        write_json(&self.receipt(part.part), &state)?;
-        for path in [journal.path, lock_path] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(RunError::io(path, error)),
-                _ => {}
-            }
-        }
-        Ok(())
+        let Some(_lock) = self.place.lock(&lock(part.part))? else {
+            return Err(RunError::Refused(format!("another process writes part {} of {}", part.part, self.place.shown())));
+        };
+        let journal = Journal { place: self.place, name: journal(part.part), last: Mutex::new(None), progress };
+        let state =
+            if self.place.can_continue() { read_json(self.place, &journal.name)?.unwrap_or_default() } else { PartState::default() };
+        let state = job.write(part, self.options, self.place, state, &journal)?;
+        write_json(self.place, &receipt(part.part), &state)?;
+        self.place.remove(&journal.name)
     }
 
     /// Writes the manifest if every part is complete; `None` if one is missing.
@@ -316,9 +312,9 @@ impl<'a> Dataset<'a> {
         let mut digests = vec![crate::digest::Digest::default(); self.generator.tables().len()];
         let mut tally = Tally::default();
         for part in 0..self.identity.parts {
-            let Some(state) = read_json::<PartState>(&self.receipt(part))? else {
+            let Some(state) = read_json::<PartState>(self.place, &receipt(part))? else {
                 // Whoever completes the last part writes the manifest; it may have done so already.
-                return read_manifest(&self.root);
+                return read_json(self.place, MANIFEST);
             };
             tally.add(&state.tally);
             for ((table, state), digest) in self.generator.tables().iter().zip(&state.tables).zip(&mut digests) {
@@ -343,16 +339,16 @@ impl<'a> Dataset<'a> {
             wall_seconds: wall.as_secs_f64(),
             tally: tally.counts,
         };
-        write_json(&self.root.join(MANIFEST), &manifest)?;
-        let state = self.root.join(STATE);
-        fs::remove_dir_all(&state).map_err(|error| RunError::io(&state, error))?;
+        write_json(self.place, MANIFEST, &manifest)?;
+        self.forget(self.identity.parts)?;
         Ok(Some(manifest))
     }
 }
 
 /// Records how far a part has come, at most every [`JOURNAL_EVERY`].
 struct Journal<'a> {
-    path: PathBuf,
+    place: &'a dyn Place,
+    name: String,
     last: Mutex<Option<Instant>>,
     progress: &'a dyn Progress,
 }
@@ -364,32 +360,42 @@ impl Progress for Journal<'_> {
 
     fn checkpoint(&self, state: &PartState) -> Result<(), RunError> {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < JOURNAL_EVERY) {
+        if !self.place.can_continue() || last.is_some_and(|last| last.elapsed() < JOURNAL_EVERY) {
             return Ok(());
         }
         *last = Some(Instant::now());
-        write_json(&self.path, state)
+        write_json(self.place, &self.name, state)
     }
 }
 
-/// The manifest of a complete run; `None` if the directory holds none.
+fn receipt(part: u64) -> String {
+    format!("{STATE}/part-{part:05}.json")
+}
+
+fn journal(part: u64) -> String {
+    format!("{STATE}/part-{part:05}.journal")
+}
+
+fn lock(part: u64) -> String {
+    format!("{STATE}/part-{part:05}.lock")
+}
+
+/// The manifest of a complete run in a directory; `None` if it holds none.
 ///
 /// # Errors
 /// It cannot be read, or is no manifest of this version.
 pub fn read_manifest(root: &Path) -> Result<Option<Manifest>, RunError> {
-    read_json(&root.join(MANIFEST))
+    read_json(&Directory::new(root), MANIFEST)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RunError> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| RunError::io(path, error.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => Ok(None),
-        Err(error) => Err(RunError::io(path, error)),
-    }
+fn read_json<T: serde::de::DeserializeOwned>(place: &dyn Place, path: &str) -> Result<Option<T>, RunError> {
+    let bytes = place.read(path)?;
+    let value = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+    value.map_err(|error| RunError::io(format!("{}/{path}", place.shown()), error.into()))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+fn write_json(place: &dyn Place, path: &str, value: &impl Serialize) -> Result<(), RunError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| RunError::io(path, error.into()))?;
     bytes.push(b'\n');
-    write_whole(path, &bytes)
+    place.write(path, &bytes)
 }

@@ -4,7 +4,6 @@ use crate::failure::Failure;
 use populace_io::dataset::Manifest;
 use populace_io::generator::{Axes, Expected};
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 /// A count with a comma every three digits.
@@ -98,7 +97,7 @@ pub(crate) fn tally(counts: &[u64], axes: &Axes) {
 }
 
 /// What a run wrote. `rows` are those of the main table that this process made, for the rate.
-pub(crate) fn run(directory: &Path, manifest: &Manifest, axes: &Axes, rows: Option<u64>) {
+pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: Option<u64>) {
     if manifest.identity.count.is_none() {
         tally(&manifest.tally, axes);
     }
@@ -116,5 +115,5 @@ pub(crate) fn run(directory: &Path, manifest: &Manifest, axes: &Axes, rows: Opti
     }
     let wall = Duration::from_secs_f64(manifest.wall_seconds);
     let speed = rows.map_or_else(String::new, |rows| format!(" in {:.2} s, {} rows/s", wall.as_secs_f64(), rate(rows, wall)));
-    eprintln!("{} in {}{speed}, seed {}", size(bytes), directory.display(), manifest.identity.seed);
+    eprintln!("{} in {place}{speed}, seed {}", size(bytes), manifest.identity.seed);
 }

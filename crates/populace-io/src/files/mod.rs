@@ -1,5 +1,7 @@
 //! Files of tables: what the workers encode in parallel and what is written in order.
 
+#[cfg(feature = "object-store")]
+pub mod bucket;
 pub(crate) mod encode;
 mod parquet;
 pub mod place;

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// Where the files of a run go.
 pub trait Place: Send + Sync {
+    /// What messages call it.
+    fn shown(&self) -> String;
+
     /// Starts a file; `keep` bytes of an earlier attempt stand already.
     ///
     /// # Errors
@@ -18,6 +21,42 @@ pub trait Place: Send + Sync {
 
     /// A directory for temporary files.
     fn scratch(&self) -> &Path;
+
+    /// The content of a small file; `None` if there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, RunError>;
+
+    /// Writes a small file whole.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RunError>;
+
+    /// Whether there is a file or a directory.
+    ///
+    /// # Errors
+    /// That cannot be told.
+    fn exists(&self, path: &str) -> Result<bool, RunError>;
+
+    /// Removes a file and its unfinished form, if there is one.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    fn remove(&self, path: &str) -> Result<(), RunError>;
+
+    /// Removes a directory if it is empty.
+    ///
+    /// # Errors
+    /// It is empty and cannot be removed.
+    fn remove_directory(&self, path: &str) -> Result<(), RunError>;
+
+    /// Holds a name until the returned value is dropped, against other processes on this machine; `None` if another holds it.
+    ///
+    /// # Errors
+    /// The name cannot be written.
+    fn lock(&self, path: &str) -> Result<Option<Box<dyn Send>>, RunError>;
 }
 
 /// A file that is being written.
@@ -48,20 +87,19 @@ impl Directory {
 }
 
 /// The name under which a file is written before it is complete.
-pub fn partial(path: &Path) -> PathBuf {
+fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
 }
 
-/// Writes a small file whole.
-///
-/// # Errors
-/// It cannot be written or renamed.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let scratch = partial(path);
-    fs::write(&scratch, bytes).map_err(|error| RunError::io(&scratch, error))?;
-    fs::rename(&scratch, path).map_err(|error| RunError::io(path, error))
+/// `None` where there is nothing of that name.
+fn if_there<V>(path: &Path, result: io::Result<V>) -> Result<Option<V>, RunError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(RunError::io(path, error)),
+    }
 }
 
 struct LocalFile {
@@ -70,6 +108,10 @@ struct LocalFile {
 }
 
 impl Place for Directory {
+    fn shown(&self) -> String {
+        self.root.display().to_string()
+    }
+
     fn create(&self, path: &str, keep: u64) -> Result<Box<dyn PlacedFile>, RunError> {
         let path = self.path(path);
         if let Some(parent) = path.parent() {
@@ -97,6 +139,51 @@ impl Place for Directory {
 
     fn scratch(&self) -> &Path {
         &self.root
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, RunError> {
+        let path = self.path(path);
+        if_there(&path, fs::read(&path))
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path(path);
+        let scratch = partial(&path);
+        let parent = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent).map_err(|error| RunError::io(parent, error))?;
+        fs::write(&scratch, bytes).map_err(|error| RunError::io(&scratch, error))?;
+        fs::rename(&scratch, &path).map_err(|error| RunError::io(path, error))
+    }
+
+    fn exists(&self, path: &str) -> Result<bool, RunError> {
+        let path = self.path(path);
+        path.try_exists().map_err(|error| RunError::io(path, error))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), RunError> {
+        let path = self.path(path);
+        for path in [partial(&path), path] {
+            if_there(&path, fs::remove_file(&path))?;
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &str) -> Result<(), RunError> {
+        let path = self.path(path);
+        match fs::remove_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            result => if_there(&path, result).map(|_| ()),
+        }
+    }
+
+    fn lock(&self, path: &str) -> Result<Option<Box<dyn Send>>, RunError> {
+        let path = self.path(path);
+        let file = File::create(&path).map_err(|error| RunError::io(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(RunError::io(path, error)),
+        }
     }
 }
 
@@ -129,7 +216,14 @@ impl Default for StandardOutput {
     }
 }
 
+/// Standard output holds no state, so these are never asked of it.
+const STREAM: &str = "standard output keeps no files";
+
 impl Place for StandardOutput {
+    fn shown(&self) -> String {
+        "standard output".into()
+    }
+
     fn create(&self, _: &str, _: u64) -> Result<Box<dyn PlacedFile>, RunError> {
         Ok(Box::new(self.clone()))
     }
@@ -140,6 +234,30 @@ impl Place for StandardOutput {
 
     fn scratch(&self) -> &Path {
         &self.scratch
+    }
+
+    fn read(&self, _: &str) -> Result<Option<Vec<u8>>, RunError> {
+        Ok(None)
+    }
+
+    fn write(&self, _: &str, _: &[u8]) -> Result<(), RunError> {
+        Err(RunError::Refused(STREAM.into()))
+    }
+
+    fn exists(&self, _: &str) -> Result<bool, RunError> {
+        Ok(false)
+    }
+
+    fn remove(&self, _: &str) -> Result<(), RunError> {
+        Err(RunError::Refused(STREAM.into()))
+    }
+
+    fn remove_directory(&self, _: &str) -> Result<(), RunError> {
+        Err(RunError::Refused(STREAM.into()))
+    }
+
+    fn lock(&self, _: &str) -> Result<Option<Box<dyn Send>>, RunError> {
+        Err(RunError::Refused(STREAM.into()))
     }
 }
 

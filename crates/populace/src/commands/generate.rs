@@ -8,12 +8,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use populace_io::catalogue;
 use populace_io::dataset::{Dataset, Document, Existing};
 use populace_io::error::RunError;
-use populace_io::files::place::StandardOutput;
+use populace_io::files::place::{Directory, Place, StandardOutput};
 use populace_io::files::{FileOptions, Format};
 use populace_io::generator::{Generator, TableSet};
 use populace_io::run::{Job, Order, Part, PartState, Progress};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -75,13 +76,14 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     }
 
     let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
-    let dataset = Dataset::new(&arguments.output, &job, document, options, arguments.parts, arguments.count);
+    let place = place(&arguments.output)?;
+    let dataset = Dataset::new(place.as_ref(), &job, document, options, arguments.parts, arguments.count);
     let existing = match (arguments.resume, arguments.overwrite) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
-    let shown = arguments.output.display();
+    let shown = place.shown();
     if dataset.prepare(existing, arguments.part.is_some())? {
         eprintln!("{shown} is complete already");
         return Ok(());
@@ -91,17 +93,33 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         let written = dataset.write_part(&job, Part { part, parts: arguments.parts }, &bar);
         if let Err(error) = written {
             bar.finish();
-            return Err(resumable(error, &shown.to_string(), seed, drawn));
+            return Err(resumable(error, &shown, seed, drawn));
         }
     }
     bar.finish();
     match dataset.finish(start.elapsed())? {
-        Some(manifest) if !arguments.quiet => show::run(&arguments.output, &manifest, &generator.axes(), Some(bar.rows())),
+        Some(manifest) if !arguments.quiet => show::run(&shown, &manifest, &generator.axes(), Some(bar.rows())),
         Some(_) => {}
         None if arguments.quiet => {}
         None => eprintln!("part {} of {} is complete; others are missing", arguments.part.unwrap_or(0), arguments.parts),
     }
     Ok(())
+}
+
+/// Where the output goes: a directory, or with the feature `object-store` a URL.
+fn place(output: &Path) -> Result<Box<dyn Place>, Failure> {
+    if let Some(url) = output.to_str().filter(|text| text.contains("://")) {
+        #[cfg(feature = "object-store")]
+        return Ok(Box::new(populace_io::files::bucket::Bucket::open(url)?));
+        #[cfg(not(feature = "object-store"))]
+        return Err(Failure::input(format!(
+            "-o {url}: this program was built without object stores; build it with --features object-store"
+        )));
+    }
+    if output.exists() && !output.is_dir() {
+        return Err(Failure::input(format!("{} is a file; choose another directory with -o", output.display())));
+    }
+    Ok(Box::new(Directory::new(output)))
 }
 
 /// What to do about a run that stopped.

@@ -250,7 +250,7 @@ impl Job<'_> {
                 let mut files = TableFiles::new(table, options, place, part.stem(table), FilesState::default())?;
                 here.digest = Digest::of(table, &batch, &mut Vec::new());
                 let rows = batch.num_rows() as u64;
-                let mut unit = encoder.start(None)?;
+                let mut unit = encoder.start(None);
                 unit.push(table, batch)?;
                 files.write(&mut unit.finish()?, rows)?;
                 files.finish()?;
@@ -399,9 +399,7 @@ impl<'a> Writer<'a> {
             let mut units: Vec<Option<(UnitEncoder, Digest)>> = Vec::with_capacity(encoders.len());
             scratch.spare.resize_with(encoders.len(), || None);
             for (encoder, spare) in encoders.iter().zip(&mut scratch.spare) {
-                units.push(
-                    encoder.as_ref().map(|encoder| Ok::<_, RunError>((encoder.start(spare.take())?, Digest::default()))).transpose()?,
-                );
+                units.push(encoder.as_ref().map(|encoder| (encoder.start(spare.take()), Digest::default())));
             }
             let mut encode = |shard: u64, simulated: Box<dyn Simulated + '_>, first: u64| -> Result<(), RunError> {
                 let (batches, tally) = simulated.finish(first);
@@ -480,7 +478,7 @@ fn write_sorted(
         |index, spare: &mut Option<Vec<u8>>| {
             let batch = spool.sorted(&slices[index as usize])?;
             let rows = batch.num_rows() as u64;
-            let mut unit = encoder.start(spare.take())?;
+            let mut unit = encoder.start(spare.take());
             unit.push(table, batch)?;
             Ok(Some((unit.finish()?, rows)))
         },

@@ -44,16 +44,16 @@ impl TableEncoder {
     }
 
     /// Starts a unit. `spare` is the buffer of an earlier one.
-    pub(crate) fn start(&self, spare: Option<Vec<u8>>) -> Result<UnitEncoder, RunError> {
-        Ok(match self {
+    pub(crate) fn start(&self, spare: Option<Vec<u8>>) -> UnitEncoder {
+        match self {
             Self::Text { format, compression } => {
                 let mut bytes = spare.unwrap_or_default();
                 bytes.clear();
                 UnitEncoder::Text { format: *format, compression: *compression, bytes }
             }
-            Self::RowGroups(factory) => UnitEncoder::RowGroup(factory.start()?),
+            Self::RowGroups(factory) => UnitEncoder::RowGroup(factory.start()),
             Self::Batches => UnitEncoder::Batches(Vec::new()),
-        })
+        }
     }
 }
 
@@ -61,7 +61,7 @@ impl UnitEncoder {
     pub(crate) fn push(&mut self, table: &Table, batch: RecordBatch) -> Result<(), RunError> {
         match self {
             Self::Text { format, bytes, .. } => format.append(table, &batch, bytes),
-            Self::RowGroup(encoder) => encoder.push(&batch)?,
+            Self::RowGroup(encoder) => encoder.push(batch)?,
             Self::Batches(batches) => batches.push(batch),
         }
         Ok(())

@@ -1,23 +1,27 @@
 //! Parquet: a worker encodes a whole row group, the writer splices it in.
 
+use self::column_chunk::{ColumnEncoder, EncodedColumn, Scratch};
 use super::{Compression, FileOptions};
 use crate::error::RunError;
 use crate::table::{Kind, Table};
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::{Array, RecordBatch};
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 
+mod column_chunk;
+#[cfg(test)]
+mod tests;
+
 /// The properties and the schema of the files of a table.
 pub(crate) struct ParquetSpec {
-    arrow: SchemaRef,
     root: TypePtr,
+    codec: Codec,
     properties: WriterPropertiesPtr,
 }
 
@@ -29,28 +33,12 @@ impl ParquetSpec {
             Compression::Lz4 => Codec::LZ4_RAW,
             Compression::None | Compression::Gzip => Codec::UNCOMPRESSED,
         };
-        let mut properties = WriterProperties::builder()
-            .set_compression(codec)
+        let properties = WriterProperties::builder()
             .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_offset_index_disabled(true);
-        for column in &table.columns {
-            let path = ColumnPath::from(column.name);
-            properties = match column.kind {
-                // High cardinality: a dictionary would be built only to be thrown away.
-                Kind::Instant(_) | Kind::Int64 => properties
-                    .set_column_dictionary_enabled(path.clone(), false)
-                    .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
-                    .set_column_statistics_enabled(path, EnabledStatistics::Chunk),
-                Kind::Uuid | Kind::Fixed(_) => {
-                    properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN)
-                }
-                _ => properties,
-            };
-        }
-        let properties = Arc::new(properties.build());
+            .set_offset_index_disabled(true)
+            .build();
         let descriptor = ArrowSchemaConverter::new().convert(&table.plain_schema())?;
-        Ok(Self { arrow: table.schema(), root: descriptor.root_schema_ptr(), properties })
+        Ok(Self { root: descriptor.root_schema_ptr(), codec, properties: Arc::new(properties) })
     }
 
     pub(crate) fn open<W: Write + Send>(&self, out: W) -> Result<SerializedFileWriter<W>, RunError> {
@@ -58,39 +46,63 @@ impl ParquetSpec {
     }
 }
 
+/// Rows of a page, at least: few enough that a page's columns stay in the cache, enough that compression finds what repeats.
+const PAGE_ROWS: usize = 16 << 10;
+
+thread_local! {
+    /// One for all tables: a compressor is larger than the pages that pass through it.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 /// Makes the encoders of row groups.
 pub(crate) struct RowGroupFactory {
-    arrow: SchemaRef,
-    factory: ArrowRowGroupWriterFactory,
+    columns: Vec<(Kind, ColumnDescPtr, Codec)>,
 }
 
 impl RowGroupFactory {
     pub(crate) fn new(table: &Table, options: &FileOptions) -> Result<Self, RunError> {
         let spec = ParquetSpec::new(table, options)?;
-        let factory = ArrowRowGroupWriterFactory::new(&spec.open(std::io::sink())?, Arc::clone(&spec.arrow));
-        Ok(Self { arrow: spec.arrow, factory })
+        let descriptor = SchemaDescriptor::new(spec.root);
+        let columns = table.columns.iter().zip(descriptor.columns());
+        let columns = columns.map(|(column, descriptor)| (column.kind, Arc::clone(descriptor), spec.codec)).collect();
+        Ok(Self { columns })
     }
 
-    pub(crate) fn start(&self) -> Result<RowGroupEncoder, RunError> {
-        Ok(RowGroupEncoder { arrow: Arc::clone(&self.arrow), writers: self.factory.create_column_writers(0)?, rows: 0 })
+    pub(crate) fn start(&self) -> RowGroupEncoder {
+        let columns = self.columns.iter();
+        let columns = columns.map(|(kind, descriptor, codec)| ColumnEncoder::new(*kind, Arc::clone(descriptor), *codec)).collect();
+        RowGroupEncoder { columns, pending: Vec::new(), pending_rows: 0, rows: 0 }
     }
 }
 
 /// A row group, being encoded.
 pub(crate) struct RowGroupEncoder {
-    arrow: SchemaRef,
-    writers: Vec<ArrowColumnWriter>,
+    columns: Vec<ColumnEncoder>,
+    /// Batches of the next page.
+    pending: Vec<RecordBatch>,
+    pending_rows: usize,
     rows: u64,
 }
 
 impl RowGroupEncoder {
-    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        for ((field, array), writer) in self.arrow.fields().iter().zip(batch.columns()).zip(&mut self.writers) {
-            for leaf in compute_leaves(field, array)? {
-                writer.write(&leaf)?;
-            }
-        }
+    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<(), RunError> {
         self.rows += batch.num_rows() as u64;
+        self.pending_rows += batch.num_rows();
+        self.pending.push(batch);
+        if self.pending_rows >= PAGE_ROWS { self.page() } else { Ok(()) }
+    }
+
+    /// Encodes what is pending, a page of each column. Readers take a page without rows for the end.
+    fn page(&mut self) -> Result<(), RunError> {
+        if self.pending_rows == 0 {
+            return Ok(());
+        }
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let arrays: Vec<&dyn Array> = self.pending.iter().map(|batch| batch.column(index).as_ref()).collect();
+            SCRATCH.with_borrow_mut(|scratch| column.page(&arrays, scratch))?;
+        }
+        self.pending.clear();
+        self.pending_rows = 0;
         Ok(())
     }
 
@@ -98,16 +110,17 @@ impl RowGroupEncoder {
         self.rows
     }
 
-    pub(crate) fn finish(self) -> Result<EncodedRowGroup, RunError> {
-        let chunks = self.writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()?;
-        Ok(EncodedRowGroup { chunks, rows: self.rows })
+    pub(crate) fn finish(mut self) -> Result<EncodedRowGroup, RunError> {
+        self.page()?;
+        let chunks = self.columns.into_iter().map(|column| SCRATCH.with_borrow_mut(|scratch| column.finish(scratch)));
+        Ok(EncodedRowGroup { chunks: chunks.collect::<Result<_, _>>()?, rows: self.rows })
     }
 }
 
 /// A row group, encoded.
 #[derive(Default)]
 pub(crate) struct EncodedRowGroup {
-    chunks: Vec<ArrowColumnChunk>,
+    chunks: Vec<EncodedColumn>,
     pub(crate) rows: u64,
 }
 
@@ -116,7 +129,7 @@ impl EncodedRowGroup {
         if self.rows > 0 {
             let mut group = file.next_row_group()?;
             for chunk in self.chunks {
-                chunk.append_to_row_group(&mut group)?;
+                group.append_column(&chunk.bytes, chunk.close)?;
             }
             group.close()?;
         }

@@ -158,8 +158,8 @@ impl<'a> TableFiles<'a> {
             (Writer::Parquet(file), Encoded::Batches(batches)) => {
                 let (_, factory) = self.parquet.as_ref().expect("a Parquet table has its schema");
                 for batch in batches.drain(..) {
-                    let mut group = self.group.take().map_or_else(|| factory.start(), Ok)?;
-                    group.push(&batch)?;
+                    let mut group = self.group.take().unwrap_or_else(|| factory.start());
+                    group.push(batch)?;
                     if group.rows() >= self.options.row_group_rows {
                         group.finish()?.append(file)?;
                     } else {

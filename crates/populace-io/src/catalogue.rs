@@ -4,8 +4,10 @@ use crate::document::{Diagnostics, Library, Request, Resolved, Source};
 use crate::files::Format;
 use crate::generator::Generator;
 use crate::tables::churn::Churn;
+use crate::tables::email::Email;
 use crate::tables::traces::Traces;
 use populace_core::churn::{self, ChurnConfig, ChurnModel};
+use populace_core::email::{self, EmailConfig, EmailModel};
 use populace_core::scenario::{ConfigError, Problem, Scenario};
 use populace_core::traces::{self, TracesConfig, TracesModel};
 use serde::de::DeserializeOwned;
@@ -14,10 +16,10 @@ use serde_json::{Map, Value, json};
 /// The built-in documents.
 pub const LIBRARY: Library = Library::new(DOCUMENTS);
 
-const DOCUMENTS: &[(&str, &str)] = &[traces::DOCUMENTS[0], churn::DOCUMENTS[0]];
+const DOCUMENTS: &[(&str, &str)] = &[email::DOCUMENTS[0], email::DOCUMENTS[1], traces::DOCUMENTS[0], churn::DOCUMENTS[0]];
 
 /// The families of scenarios.
-pub const FAMILIES: &[&str] = &["churn", "traces"];
+pub const FAMILIES: &[&str] = &["churn", "email", "traces"];
 
 /// How a family's data differs from what its document says.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,7 @@ impl Default for Options {
 pub fn schema(family: &str) -> Option<Value> {
     let schema = match family {
         "churn" => schemars::schema_for!(ChurnConfig),
+        "email" => schemars::schema_for!(EmailConfig),
         "traces" => schemars::schema_for!(TracesConfig),
         _ => return None,
     };
@@ -57,6 +60,7 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
 pub fn generator(resolved: &Resolved, options: Options) -> Result<Box<dyn Generator>, Diagnostics> {
     let made: Result<Box<dyn Generator>, ConfigError> = match resolved.family.as_str() {
         "churn" => model::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model, options.latent)) as _),
+        "email" => model::<EmailModel>(&resolved.config).map(|model| Box::new(Email::new(model)) as _),
         "traces" => model::<TracesModel>(&resolved.config).map(|model| Box::new(Traces::new(model)) as _),
         family => unreachable!("{family} has a schema and no generator"),
     };

@@ -10,6 +10,7 @@ pub mod document;
 pub mod error;
 pub mod files;
 pub mod generator;
+pub mod identity;
 mod order;
 pub mod pipeline;
 pub mod run;

@@ -209,7 +209,15 @@ pub fn dictionary<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRe
 /// A code lies beyond the dictionary: a bug of the builder.
 pub fn codes(codes: Vec<i32>, values: &ArrayRef) -> ArrayRef {
     let nulls = codes.iter().any(|code| *code < 0).then(|| codes.iter().map(|code| *code >= 0).collect::<NullBuffer>());
-    let keys = Int32Array::new(codes.into(), nulls);
+    shared_codes(&codes.into(), nulls.as_ref(), values)
+}
+
+/// A dictionary column from codes that other columns have as well, null where `valid` is false.
+///
+/// # Panics
+/// A code that is not null lies beyond the dictionary: a bug of the builder.
+pub fn shared_codes(codes: &ScalarBuffer<i32>, valid: Option<&NullBuffer>, values: &ArrayRef) -> ArrayRef {
+    let keys = Int32Array::new(codes.clone(), valid.cloned());
     Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(values)).expect("codes lie within the dictionary"))
 }
 

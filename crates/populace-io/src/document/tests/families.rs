@@ -2,17 +2,19 @@
 
 use super::super::{Graft, Library, Request, Resolved, Setting, Source};
 use populace_core::scenario::Scenario;
-use populace_core::{churn, traces};
+use populace_core::{churn, email, traces};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 static TRACES: Library = Library::new(traces::DOCUMENTS);
 static CHURN: Library = Library::new(churn::DOCUMENTS);
+static EMAIL: Library = Library::new(email::DOCUMENTS);
 
 fn schema_of(family: &str) -> Option<Value> {
     match family {
         "traces" => Some(schemars::schema_for!(traces::TracesConfig).to_value()),
         "churn" => Some(schemars::schema_for!(churn::ChurnConfig).to_value()),
+        "email" => Some(schemars::schema_for!(email::EmailConfig).to_value()),
         _ => None,
     }
 }
@@ -42,6 +44,23 @@ fn the_documents_of_the_core_are_sound() {
         let resolved = CHURN.resolve(&Request::new(Source::Named(name)), schema_of).unwrap_or_else(|problems| panic!("{problems}"));
         model::<churn::ChurnModel>(&resolved);
         reads_back_to_itself(&CHURN, &resolved);
+    }
+    for (name, _) in email::DOCUMENTS {
+        let resolved = EMAIL.resolve(&Request::new(Source::Named(name)), schema_of).unwrap_or_else(|problems| panic!("{problems}"));
+        model::<email::EmailModel>(&resolved);
+        reads_back_to_itself(&EMAIL, &resolved);
+    }
+}
+
+#[test]
+fn the_dense_profile_of_both_email_documents_changes_the_number_of_sends_and_nothing_else() {
+    for (name, _) in email::DOCUMENTS {
+        let plain = EMAIL.resolve(&Request::new(Source::Named(name)), schema_of).unwrap();
+        let mut dense = EMAIL.resolve(&Request { profile: Some("dense"), ..Request::new(Source::Named(name)) }, schema_of).unwrap();
+        model::<email::EmailModel>(&dense);
+        assert_eq!(dense.config["sends"]["per_day"], 6.1456);
+        dense.config["sends"]["per_day"] = plain.config["sends"]["per_day"].clone();
+        assert_eq!(dense.config, plain.config, "{name}");
     }
 }
 

@@ -1,0 +1,128 @@
+//! What the tables of `email` hold.
+
+use crate::table::{Column, InstantText, Kind, Table};
+use populace_core::email::EmailModel;
+use populace_core::scenario::Scenario;
+use populace_core::time::Date;
+use std::net::Ipv4Addr;
+
+/// The networks reserved for documentation (RFC 5737), of which a document chooses.
+const NETWORKS: [[u8; 3]; 3] = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
+
+/// Every address of those networks.
+pub(super) fn addresses() -> impl Iterator<Item = String> {
+    NETWORKS.into_iter().flat_map(|[a, b, c]| (0..=u8::MAX).map(move |host| Ipv4Addr::new(a, b, c, host).to_string()))
+}
+
+/// The place of an address among [`addresses`]: the first byte alone tells the three networks apart.
+#[inline]
+pub(super) const fn address_code(address: Ipv4Addr) -> i32 {
+    let [first, _, _, host] = address.octets();
+    let network = match first {
+        192 => 0,
+        198 => 1,
+        _ => 2,
+    };
+    network * 256 + host as i32
+}
+
+const MILLIS: Kind = Kind::Instant(InstantText::Millis);
+const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient");
+const UNIVERSAL_ID: Column = Column::new("universal_id", Kind::Text, "Id of the person: `sf_` and a keyed hash of the address");
+const EMAIL_HASH: Column = Column::new("recipient_email_hash", Kind::Text, "SHA-256 of the normalised address, hexadecimal");
+const PERSONA: Column = Column::new("persona", Kind::Text, "Persona");
+
+fn events() -> Vec<Column> {
+    vec![
+        Column::new("event_id", Kind::Uuid, "Id of the event: a UUID of version 7, whose time is the event's"),
+        Column::new("event_type", Kind::Text, "What happened"),
+        Column::new("timestamp", MILLIS, "When it happened, UTC"),
+        Column::new("esp", Kind::Text, "Email service provider; `internal` of what is no mail"),
+        RECIPIENT,
+        UNIVERSAL_ID,
+        EMAIL_HASH,
+        Column::new("campaign_id", Kind::Text, "Campaign; `circuit_breaker` or `hot_path` of what is no mail"),
+        Column::new("campaign_name", Kind::Text, "Name of the campaign"),
+        Column::nullable("message_id", Kind::Uuid, "Message, the same from sent to clicked; null of what is no mail"),
+        Column::nullable("subject", Kind::Text, "Subject line; null of what is no mail"),
+        Column::nullable("click_url", Kind::Text, "What was clicked; of a clicked"),
+        Column::nullable("bounce_type", Kind::Text, "Always null: a message that is not delivered leaves no trace but its sent"),
+        Column::nullable("user_agent", Kind::Text, "User agent; of an opened, a clicked or a hot path"),
+        Column::nullable("ip_address", Kind::Text, "Address from the documentation ranges; of an opened, a clicked or a hot path"),
+        Column::new("source", Kind::Text, "System that reported the event"),
+        Column::new("metadata", Kind::Json, "What else is known, a JSON object"),
+        Column::nullable("latency_seconds", Kind::Fixed(3), "From sending to delivery, seconds; of a delivered, like all that follows"),
+        Column::nullable("send_time", MILLIS, "When the message was sent, UTC"),
+        Column::nullable("hour_of_day", Kind::Int16, "Hour of send_time in UTC, 0 to 23"),
+        Column::nullable("minute", Kind::Int16, "Minute of send_time, 0 to 59"),
+        Column::nullable("day_of_week", Kind::Int16, "Day of the week of send_time in UTC, Monday 0 to Sunday 6"),
+        Column::nullable("campaign_type", Kind::Text, "`transactional` or `promotional`"),
+        Column::nullable("payload_size_bytes", Kind::Int32, "Size of the message, bytes"),
+    ]
+}
+
+fn messages() -> Vec<Column> {
+    let factor = |name, meaning| Column::new(name, Kind::Float, meaning);
+    vec![
+        Column::new("message_id", Kind::Uuid, "Id of the message"),
+        RECIPIENT,
+        Column::nullable(
+            "p_open",
+            Kind::Float,
+            "P(open | delivered): the product of open_rate, timing, minute, fatigue, hot_path and cap, 0 if suppressed; null if not delivered",
+        ),
+        Column::nullable("p_click", Kind::Float, "P(click | open): click_rate / open_rate, at most 1; null if not delivered"),
+        factor("open_rate", "Factor: the recipient's open rate in the month of delivery"),
+        factor("click_rate", "The recipient's click rate in the month of delivery"),
+        factor("timing", "Factor: by the time of the week"),
+        factor("minute", "Factor: by the minute of the hour"),
+        factor("fatigue", "Factor: by recent_sends"),
+        factor("hot_path", "Factor: by minutes_since_hot_path"),
+        factor("cap", "Factor: 1, or less where the product of the others passes the greatest probability"),
+        Column::new("suppressed", Kind::Bool, "Whether inside a circuit breaker's window when the open was decided"),
+        Column::new("recent_sends", Kind::Int32, "Sends to the recipient in the time that fatigue looks back on, this one excluded"),
+        Column::nullable("minutes_since_hot_path", Kind::Float, "Minutes since the latest hot path, within its window"),
+        Column::nullable("dropped_reason", Kind::Text, "Why a decided open or click did not happen: `open_suppressed`, `click_suppressed`"),
+        factor("latency_base", "Latency before its factors, seconds"),
+        factor("latency_top", "Latency factor: top of the hour"),
+        factor("latency_batch", "Latency factor: batches"),
+        factor("latency_weekend", "Latency factor: weekend"),
+    ]
+}
+
+/// The tables, in the order of their numbers.
+pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
+    let users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, Column::new("timezone", Kind::Text, "The recipient's clock, an offset from UTC")];
+    let truth_users = vec![
+        RECIPIENT,
+        PERSONA,
+        Column::new("open_rate", Kind::Float, "P(open | delivered) over send times, all other factors neutral"),
+        Column::new("click_rate", Kind::Float, "P(click | delivered) over send times, all other factors neutral"),
+    ];
+    let rates = vec![
+        RECIPIENT,
+        Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),
+        Column::new("open_rate", Kind::Float, "Open rate of messages delivered in that month"),
+        Column::new("click_rate", Kind::Float, "Click rate of messages delivered in that month"),
+    ];
+    let timing = vec![
+        PERSONA,
+        Column::new("minute_of_week", Kind::Int16, "Minute of the week in UTC, from Monday 00:00: 0 to 10,079"),
+        Column::new("factor", Kind::Float, "timing × minute"),
+        Column::new("best_minute", Kind::Int16, "The first minute at which this persona's factor is greatest"),
+    ];
+    let window = &model.config().window;
+    let month = |date: Date| {
+        let (year, month, _) = date.ymd();
+        f64::from(year) * 12.0 + f64::from(month)
+    };
+    let months = 1.0 + month(window.start.plus(window.days as i32)) - month(window.start);
+    vec![
+        Table::new("events", false, "One event", events(), model.population().rows_per_actor).ordered_by("timestamp"),
+        Table::new("users", false, "One recipient", users, 1.0),
+        Table::new("users", true, "Who a recipient is", truth_users, 1.0),
+        Table::new("user_rates", true, "One recipient's rates in one month", rates, months),
+        Table::new("messages", true, "What was drawn against for one message", messages(), super::expected::sent_to_one(model)),
+        Table::new("timing", true, "One minute of one persona's week", timing, 0.0),
+    ]
+}

@@ -7,6 +7,7 @@ use crate::table::{Kind, Table, as_codes};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
+use arrow_buffer::NullBuffer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -68,47 +69,49 @@ impl Digest {
     }
 }
 
+/// Absorbs a value a row; a null is a value of its own.
+#[inline]
+fn absorb_all(hashes: &mut [u64], nulls: Option<&NullBuffer>, value: impl Fn(usize) -> u64) {
+    match nulls {
+        None => hashes.iter_mut().enumerate().for_each(|(row, hash)| *hash = absorb(*hash, value(row))),
+        Some(nulls) => {
+            let values = nulls.iter().enumerate().map(|(row, valid)| if valid { value(row) } else { NULL });
+            hashes.iter_mut().zip(values).for_each(|(hash, value)| *hash = absorb(*hash, value));
+        }
+    }
+}
+
 fn absorb_column(kind: Kind, array: &dyn Array, hashes: &mut [u64]) {
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    let mut absorb_all = |value: &dyn Fn(usize) -> u64| {
-        for (row, hash) in hashes.iter_mut().enumerate() {
-            *hash = absorb(*hash, value(row));
-        }
-    };
-    macro_rules! fixed {
-        ($values:expr, $to_word:expr) => {{
-            let values = $values;
-            match nulls {
-                None => hashes.iter_mut().zip(values.iter()).for_each(|(hash, value)| *hash = absorb(*hash, $to_word(*value))),
-                Some(nulls) => absorb_all(&|row| if nulls.is_null(row) { NULL } else { $to_word(values[row]) }),
-            }
+    macro_rules! native {
+        ($type:ty, $to_word:expr) => {{
+            let values = &array.as_primitive::<$type>().values()[..hashes.len()];
+            absorb_all(hashes, nulls, |row| $to_word(values[row]));
         }};
     }
     match kind {
         Kind::Bool => {
             let values = array.as_boolean();
-            absorb_all(&|row| if values.is_null(row) { NULL } else { u64::from(values.value(row)) });
+            absorb_all(hashes, nulls, |row| u64::from(values.value(row)));
         }
-        Kind::Int16 => fixed!(array.as_primitive::<Int16Type>().values(), |value: i16| value as i64 as u64),
-        Kind::Int32 => fixed!(array.as_primitive::<Int32Type>().values(), |value: i32| value as i64 as u64),
-        Kind::Int64 => fixed!(array.as_primitive::<Int64Type>().values(), |value: i64| value as u64),
-        Kind::Date => fixed!(array.as_primitive::<Date32Type>().values(), |value: i32| value as i64 as u64),
-        Kind::Instant(_) => fixed!(array.as_primitive::<TimestampMicrosecondType>().values(), |value: i64| value as u64),
-        Kind::Float | Kind::Fixed(_) => fixed!(array.as_primitive::<Float64Type>().values(), f64::to_bits),
+        Kind::Int16 => native!(Int16Type, |value: i16| value as i64 as u64),
+        Kind::Int32 => native!(Int32Type, |value: i32| value as i64 as u64),
+        Kind::Int64 => native!(Int64Type, |value: i64| value as u64),
+        Kind::Date => native!(Date32Type, |value: i32| value as i64 as u64),
+        Kind::Instant(_) => native!(TimestampMicrosecondType, |value: i64| value as u64),
+        Kind::Float | Kind::Fixed(_) => native!(Float64Type, f64::to_bits),
         Kind::Uuid => {
-            let (bytes, _) = array.as_fixed_size_binary().value_data().as_chunks::<16>();
-            fixed!(bytes, |value: [u8; 16]| {
-                let (high, low) = (u128::from_be_bytes(value) >> 64, u128::from_be_bytes(value));
-                absorb(high as u64, low as u64)
+            let values = &array.as_fixed_size_binary().value_data().as_chunks::<16>().0[..hashes.len()];
+            absorb_all(hashes, nulls, |row| {
+                let value = u128::from_be_bytes(values[row]);
+                absorb((value >> 64) as u64, value as u64)
             });
         }
         Kind::Text | Kind::Json => {
             let (keys, values) = as_codes(array);
+            let keys = &keys[..hashes.len()];
             let words: Vec<u64> = (0..values.len()).map(|index| hash_bytes(values.value(index).as_bytes())).collect();
-            match nulls {
-                None => hashes.iter_mut().zip(keys).for_each(|(hash, key)| *hash = absorb(*hash, words[*key as usize])),
-                Some(nulls) => absorb_all(&|row| if nulls.is_null(row) { NULL } else { words[keys[row] as usize] }),
-            }
+            absorb_all(hashes, nulls, |row| words[keys[row] as usize]);
         }
     }
 }

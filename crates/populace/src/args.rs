@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Synthetic behavioural event data whose ground truth is known.
 #[derive(Debug, Parser)]
-#[command(name = "populace", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "populace", version, propagate_version = true, arg_required_else_help = true, allow_negative_numbers = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -77,6 +77,7 @@ pub(crate) struct ScenarioArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]

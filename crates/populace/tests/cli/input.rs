@@ -17,13 +17,13 @@ fn wrong_options_name_the_option_the_rule_and_the_value() {
     let out = scratch.path("out");
     let out = out.to_str().unwrap();
     for (arguments, expected) in [
-        (&["traces", "-n", "0"][..], "--users 0:1:1: population.users: must be at least 1, got 0"),
-        (&["traces", "-d", "0"], "window.days: must be at least 1, got 0"),
-        (&["traces", "--set", "sessions.mean=nine"], "sessions.mean: must be a number"),
-        (&["traces", "--set", "sessions.meen=9"], "did you mean `sessions.mean`?"),
+        (&["traces", "-n", "0"][..], "--users 0: population.users: must be from 1 to 1000000000000, got `0`"),
+        (&["traces", "-d", "0"], "--days 0: window.days: must be from 1 to 36500, got `0`"),
+        (&["traces", "--set", "sessions.mean=nine"], "sessions.mean: must be a number, got the text `nine`"),
+        (&["traces", "--set", "sessions.meen=9"], "did you mean `mean`?"),
         (&["traces", "--set", "sessions.mean"], "must be PATH=VALUE"),
         (&["traces", "--set", "sessions={mean: 1, sd: 4}"], "no count on 1, 2, … has mean 1 and sd 4"),
-        (&["traces", "--cascade-failure-rate", "1.5"], "cascade_failure_rate: must be at most 1, got 1.5"),
+        (&["traces", "--cascade-failure-rate", "1.5"], "cascade_failure_rate: must be from 0 to 1, got `1.5`"),
         (&["trace"], "did you mean `traces`?"),
         (&["nowhere.yaml"], "nowhere.yaml"),
         (&["email", "--profile", "dens"], "did you mean `dense`?"),
@@ -36,6 +36,8 @@ fn wrong_options_name_the_option_the_rule_and_the_value() {
         (&["traces", "--parts", "3", "--part", "3"], "--part: must be from 0 to 2"),
         (&["traces", "--count", "0"], "--count: must be at least 1"),
         (&["email", "--no-latent"], "--no-latent is for churn"),
+        (&["email", "--set", "personas.night_owl.open_rate=1.4"], "personas.night_owl.open_rate: must be from 0 to 1, got `1.4`"),
+        (&["churn", "--users", "-3"], "invalid value '-3' for '--users <N>'"),
         (&["traces", "--start", "2026-02-30"], "2026-02-30"),
         (&["traces", "-f", "xml"], "possible values: parquet, csv, jsonl, arrow"),
     ] {

@@ -1,10 +1,10 @@
-//! The volumes of `email` in expectation, as far as they follow from rates alone. How much engagement habits, fatigue and circuit
-//! breakers leave does not.
+//! The volumes of `email` in expectation.
 
 use crate::generator::{Expected, ExpectedGroup};
-use populace_core::email::EmailModel;
+use populace_core::email::laws::{Expectation, Volumes};
+use populace_core::email::{EmailModel, EventType};
 
-/// Messages sent to one recipient, unless circuit breakers stop some.
+/// Messages sent to one recipient, unless circuit breakers stop some: what tables are sized by.
 pub(super) fn sent_to_one(model: &EmailModel) -> f64 {
     let config = model.config();
     let triggered = config
@@ -16,27 +16,33 @@ pub(super) fn sent_to_one(model: &EmailModel) -> f64 {
 
 /// What a model is expected to bring forth.
 pub(super) fn of(model: &EmailModel) -> Expected {
-    let config = model.config();
-    let users = config.population.users as f64;
-    let window = &config.window;
-    let mut rows = Vec::new();
-    if config.circuit_breakers.as_ref().is_none_or(|law| !law.suppress_sends) {
-        let sent = users * sent_to_one(model);
-        rows.push(("sent".to_owned(), vec![sent]));
-        rows.push(("delivered".to_owned(), vec![sent * config.delivery.probability]));
-    }
-    let days = users * f64::from(window.days);
-    if let Some(law) = &config.circuit_breakers {
-        rows.push(("circuit breakers".to_owned(), vec![days * law.probability]));
-    }
-    if let Some(law) = &config.hot_paths {
-        rows.push(("hot paths".to_owned(), vec![days * law.probability]));
-    }
+    const CHAIN: [EventType; 4] = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked];
+    let expectation = Expectation::new(model);
+    let total = expectation.total();
+    let window = &model.config().window;
+    let by_type = EventType::ALL.iter().filter(|kind| total.of(**kind) > 0.0).map(|kind| (kind.name().to_owned(), vec![total.of(*kind)]));
+    let of_persona = |(name, (volumes, users)): (&str, (&Volumes, &u64))| {
+        let users = *users as f64;
+        let chain = CHAIN.iter().map(|kind| users * volumes.of(*kind));
+        (name.to_owned(), [users, users * volumes.total()].into_iter().chain(chain).collect())
+    };
+    let columns = ["users", "events"].into_iter().chain(CHAIN.map(EventType::name)).map(str::to_owned).collect();
     Expected {
         facts: vec![
-            ("users".into(), format!("{users}")),
+            ("users".into(), format!("{}", model.config().population.users)),
             ("period".into(), format!("{} to {} ({} days)", window.start, window.start.plus(window.days as i32), window.days)),
         ],
-        groups: vec![ExpectedGroup { title: "events".into(), columns: vec!["expected".into()], rows }],
+        groups: vec![
+            ExpectedGroup {
+                title: "events".into(),
+                columns: vec!["expected".into()],
+                rows: by_type.chain([("all".to_owned(), vec![total.total()])]).collect(),
+            },
+            ExpectedGroup {
+                title: "by persona".into(),
+                columns,
+                rows: model.personas().zip(expectation.personas.iter().zip(&expectation.users)).map(of_persona).collect(),
+            },
+        ],
     }
 }

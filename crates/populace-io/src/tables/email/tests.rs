@@ -211,3 +211,25 @@ fn no_address_is_written_and_files_do_not_depend_on_the_number_of_threads() {
         assert_eq!(events as usize, runs[0].1[EVENTS].split(|byte| *byte == b'\n').count() - 2);
     }
 }
+
+#[test]
+fn a_run_has_the_volumes_that_are_expected() {
+    for document in ["email", "email-v1"] {
+        let generator = generator(document, &[("population.users", "3500")]);
+        let (_, tally) = generator.simulate(1, &Shard { index: 0, actors: 0..3_500 }, TableSet::EMPTY).finish(0);
+        let expected = generator.expected();
+        let axes = generator.axes();
+        for (persona, (name, row)) in expected.groups[1].rows.iter().enumerate() {
+            assert_eq!(*name, axes.rows[persona]);
+            let counts = &tally.counts[persona * axes.columns.len()..][..axes.columns.len()];
+            let made = [counts.iter().sum(), counts[0], counts[1], counts[2], counts[3]];
+            for (made, expected) in made.into_iter().zip(&row[1..]) {
+                // Five deviations, twice those of a Poisson number as the events of one recipient hang together; 1% is what the law leaves out.
+                let bound = 10.0 * expected.sqrt() + 0.01 * expected;
+                assert!((made as f64 - expected).abs() < bound, "{document} {name}: {made} of {expected}");
+            }
+        }
+        let total = expected.groups[0].rows.last().unwrap().1[0];
+        assert!((tally.counts.iter().sum::<u64>() as f64 / total - 1.0).abs() < 0.01);
+    }
+}

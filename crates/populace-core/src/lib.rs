@@ -18,3 +18,18 @@ pub mod traces;
 
 /// Raised with every change of any sampled value; part of the manifest.
 pub const VALUES_VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    /// The bytes of every data set depend on this crate alone, so what it depends on is a short list that nobody lengthens by accident.
+    #[test]
+    fn dependencies_are_these_and_no_others() {
+        let manifest = include_str!("../Cargo.toml");
+        let section = manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or_default();
+        let lines = section.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let names: Vec<&str> = lines.filter_map(|line| line.split(['.', ' ', '=']).next()).collect();
+        assert_eq!(names, ["serde", "thiserror", "libm", "schemars"]);
+        assert!(section.contains("libm = \"=0.2.16\""), "libm is pinned");
+        assert!(section.contains("schemars = { workspace = true, optional = true }"), "schemars is optional");
+    }
+}

@@ -25,6 +25,11 @@ fn wait_for_data(directory: &Path, child: &mut Child, moment: Duration) {
     std::thread::sleep(moment);
 }
 
+/// How often a run is killed before it is let through: `POPULACE_KILLS=50 cargo test -p populace --test cli killed` is the long form.
+fn kills() -> u64 {
+    std::env::var("POPULACE_KILLS").map_or(2, |count| count.parse().expect("POPULACE_KILLS is a number"))
+}
+
 #[test]
 fn a_killed_run_resumes_to_the_same_bytes() {
     let scratch = Scratch::new("kill");
@@ -40,9 +45,9 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         let name = format!("{scenario}-{}", more.join(""));
         let (whole, killed) = (scratch.path(&format!("{name}-whole")), scratch.path(&format!("{name}-killed")));
         generate(scenario, &whole, &[&["-s", "7"], &more[..]].concat());
-        for moment in [10, 250] {
+        for kill in 0..kills() {
             let mut child = start(scenario, &killed, &[&more[..], if killed.exists() { &["--resume"] } else { &[] }].concat());
-            wait_for_data(&killed, &mut child, Duration::from_millis(moment));
+            wait_for_data(&killed, &mut child, Duration::from_millis(10 + 240 * kill % 1_000));
             child.kill().unwrap();
             child.wait().unwrap();
             if killed.join("manifest.json").exists() {

@@ -1,8 +1,8 @@
 //! What one recipient does: the only file that draws.
 //!
 //! First the calendar: for each day how much mail is scheduled, whether a circuit breaker and whether a hot path occurs. Then day by day
-//! the mail of that day in the order of sending; what happens later than its day waits for the day that it happens on. So memory does not
-//! grow with the rows, and what a day holds never depends on how many days follow.
+//! the mail of that day in the order of sending. Every few days what has happened by then is sorted and emitted, and what is still to come
+//! waits. So memory does not grow with the rows, and what a day holds never depends on how many days follow.
 
 use super::config::DecidedAt;
 use super::model::{Congestion, EmailModel, Kind, Latency, MAX_LATENCY, Persona};
@@ -48,11 +48,21 @@ const fn triggered(day: u64) -> u64 {
 }
 
 /// Microseconds of `minutes`, to the millisecond.
+#[inline]
 fn from_minutes(minutes: f64) -> i64 {
-    (minutes * (MINUTE / MILLISECOND) as f64).round() as i64 * MILLISECOND
+    nearest(minutes * (MINUTE / MILLISECOND) as f64) * MILLISECOND
+}
+
+/// The integer nearest to a value of at least 0: without a call, which `f64::round` is on the plainest of processors.
+#[inline]
+fn nearest(value: f64) -> i64 {
+    (value + 0.5) as i64
 }
 
 const MILLISECOND: i64 = SECOND / 1_000;
+
+/// How much time is sorted at once: enough that days with a row or two do not each have their round, little enough to stay in the cache.
+const FLUSHED: i64 = 8 * DAY;
 
 /// Simulates `actor`.
 pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
@@ -71,7 +81,7 @@ pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: 
         user_agent: below(words.word::<0>(), model.user_agents().len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, persona, key, client, scratch, out };
+    let mut walk = Walk { model, persona, key, client, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -89,9 +99,8 @@ struct Scratch {
     /// The latest sends, as far as fatigue looks back, from `first_recent` on.
     recent: Vec<Instant>,
     first_recent: usize,
-    /// What happens on the day at hand, and what happens later.
-    today: Vec<Event>,
-    later: Vec<Event>,
+    /// What is not emitted yet, in the order of sending.
+    pending: Vec<Event>,
     order: Vec<u64>,
 }
 
@@ -103,8 +112,7 @@ impl Scratch {
         self.hot_paths.clear();
         self.recent.clear();
         self.first_recent = 0;
-        self.today.clear();
-        self.later.clear();
+        self.pending.clear();
     }
 }
 
@@ -157,6 +165,8 @@ struct Walk<'a, O> {
     key: ActorKey,
     client: Client,
     scratch: Scratch,
+    /// The month of the day at hand.
+    month: usize,
     out: &'a mut O,
 }
 
@@ -207,7 +217,14 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let begin = self.model.window.begin();
         // The first that matter to the day at hand: a hot path of the day before may still call for a send.
         let (mut breaker, mut hot_path) = (0, 0);
+        let mut flushed = begin;
         for day in 0..self.model.window.days {
+            let midnight = begin.plus(i64::from(day) * DAY);
+            if midnight.since(flushed) == FLUSHED {
+                self.flush(flushed);
+                flushed = midnight;
+            }
+            self.month = self.model.month_at(midnight, self.month);
             self.draft(day, &mut hot_path);
             while let Some(next) = self.scratch.breakers.get(breaker).copied().filter(|next| next.day == day) {
                 self.breaker(&next);
@@ -216,12 +233,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             for index in 0..self.scratch.drafts.len() {
                 self.send(self.scratch.drafts[index]);
             }
-            self.flush(begin.plus(i64::from(day) * DAY));
         }
-        let mut midnight = self.model.window.end();
-        while !self.scratch.later.is_empty() {
-            self.flush(midnight);
-            midnight = midnight.plus(DAY);
+        while !self.scratch.pending.is_empty() {
+            self.flush(flushed);
+            flushed = flushed.plus(FLUSHED);
         }
     }
 
@@ -290,7 +305,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
 
     /// A row that is no mail.
     fn internal(&mut self, time: Instant, kind: &Kind, campaign: u8, event_id: Uuid, client: Option<Client>) {
-        self.scratch.today.push(Event {
+        self.scratch.pending.push(Event {
             event_id,
             message_id: None,
             time,
@@ -332,18 +347,18 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             client: None,
             delivery: None,
         };
-        self.scratch.today.push(sent);
+        self.scratch.pending.push(sent);
         let mut truth = self.weigh(&draft, delivered_at, message_id, &latency, recent_sends);
         if model.delivered.decide(words.word::<1>()) {
             let bytes = model.campaigns[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
-            self.scratch.today.push(Event {
+            self.scratch.pending.push(Event {
                 event_id: Uuid::v7(delivered_at, ids.word::<2>(), ids.word::<3>() >> 20),
                 time: delivered_at,
                 event_type: EventType::Delivered,
                 delivery: Some(Delivery {
                     latency_ms: (latency.latency / MILLISECOND) as u32,
                     send_time: draft.time,
-                    payload_size_bytes: bytes.round() as u32,
+                    payload_size_bytes: nearest(bytes) as u32,
                 }),
                 ..sent
             });
@@ -383,7 +398,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             Latency::Lognormal(congestion) => {
                 let base = congestion.base.sample(lane);
                 let (top, batch, weekend) = self.congestion(congestion, draft);
-                let mut latency = (base * top * batch * weekend * (SECOND / MILLISECOND) as f64).round() as i64 * MILLISECOND;
+                let mut latency = nearest(base * top * batch * weekend * (SECOND / MILLISECOND) as f64) * MILLISECOND;
                 if latency > MAX_LATENCY {
                     latency = MAX_LATENCY;
                     self.out.clipped("latency");
@@ -395,10 +410,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
 
     /// The factors of top of the hour, batch and weekend.
     fn congestion(&self, law: &Congestion, draft: &Draft) -> (f64, f64, f64) {
-        let local = law.timezone.local(draft.time);
-        let weekend = law.days[usize::from(local.weekday())];
-        let at_top = law.top_minutes[usize::from(local.minute())];
-        let in_batch = law.batch_hours[usize::from(local.hour())];
+        let minute_of_week = law.timezone.local(draft.time).minute_of_week() as u32;
+        let weekend = law.days[(minute_of_week / 1_440) as usize];
+        let at_top = law.top_minutes[(minute_of_week % 60) as usize];
+        let in_batch = law.batch_hours[(minute_of_week / 60 % 24) as usize];
         if !at_top && !in_batch {
             return (1.0, 1.0, weekend);
         }
@@ -415,10 +430,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             DecidedAt::Delivery => delivered_at,
             DecidedAt::Send => draft.time,
         };
-        let rates = self.scratch.rates[model.month_at(delivered_at)];
+        let rates = self.scratch.rates[model.month_at(delivered_at, self.month)];
         let local = model.config.timezone.local(decided_at);
-        let timing = self.persona.timing_at(local);
-        let minute = self.persona.minute_at(local);
+        let (timing, minute) = self.persona.factors_at(local);
         let fatigue = model.fatigue.as_ref().map_or(1.0, |fatigue| fatigue.factor(recent_sends as usize));
         let minutes_since_hot_path = self.minutes_since_hot_path(decided_at);
         let hot_path = match (&model.hot_paths, minutes_since_hot_path) {
@@ -479,7 +493,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             client: Some(self.client),
             ..*sent
         };
-        self.scratch.later.push(opened);
+        self.scratch.pending.push(opened);
         if p_click.is_none_or(|p| unit(words.word::<1>()) >= p) {
             return None;
         }
@@ -488,7 +502,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         if self.suppressed(clicked_at) {
             return Some(DroppedReason::ClickSuppressed);
         }
-        self.scratch.later.push(Event {
+        self.scratch.pending.push(Event {
             event_id: Uuid::v7(clicked_at, ids.word::<2>(), ids.word::<3>()),
             time: clicked_at,
             event_type: EventType::Clicked,
@@ -514,30 +528,20 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         (since < law.within).then_some(since as f64 / MINUTE as f64)
     }
 
-    /// Emits what happens on the day that begins at `midnight`.
-    fn flush(&mut self, midnight: Instant) {
-        let Scratch { today, later, order, .. } = &mut self.scratch;
-        let end = midnight.plus(DAY);
-        later.retain(|event| {
-            let due = event.time < end;
-            if due {
-                today.push(*event);
-            }
-            !due
-        });
+    /// Emits what happens within `FLUSHED` from `begin` on, before which nothing is pending.
+    fn flush(&mut self, begin: Instant) {
+        let Scratch { pending, order, .. } = &mut self.scratch;
         order.clear();
-        for (index, event) in today.iter().enumerate() {
-            if event.time < end {
-                let millisecond = (event.time.since(midnight) / MILLISECOND) as u64;
-                order.push(millisecond << 36 | (event.event_type as u64) << 32 | index as u64);
-            } else {
-                later.push(*event);
-            }
+        let end = begin.plus(FLUSHED);
+        for (index, event) in pending.iter().enumerate().filter(|(_, event)| event.time < end) {
+            // 30 bits hold the milliseconds, 4 the type, 28 more events than a user has in that time.
+            let millisecond = (event.time.since(begin) / MILLISECOND) as u64;
+            order.push(millisecond << 32 | (event.event_type as u64) << 28 | index as u64);
         }
         order.sort_unstable();
         for key in &*order {
-            self.out.emit(today[(*key & u64::from(u32::MAX)) as usize]);
+            self.out.emit(pending[(*key & 0xFFF_FFFF) as usize]);
         }
-        today.clear();
+        pending.retain(|event| event.time >= end);
     }
 }

@@ -1,7 +1,7 @@
 //! A checked document and everything that does not depend on the recipient.
 
 use super::actor;
-use super::attention::{Attention, OpenDelays, WEEK, hour_of_week};
+use super::attention::{Attention, OpenDelays, WEEK};
 use super::check;
 use super::config::{CampaignType, DecidedAt, EmailConfig, OpenDelayLaw, PersonaConfig, SendsConfig};
 use super::rows::{Event, EventType, Truth};
@@ -308,7 +308,10 @@ impl EmailModel {
         self.personas.iter().enumerate().flat_map(move |(index, persona)| {
             // Monday 1970-01-05 is the start of a week.
             let minute = |minute: usize| self.config.timezone.local(Instant(4 * DAY + minute as i64 * MINUTE));
-            let factor = move |of_week: usize| persona.timing_at(minute(of_week)) * persona.minute_at(minute(of_week));
+            let factor = move |of_week: usize| {
+                let (timing, minute) = persona.factors_at(minute(of_week));
+                timing * minute
+            };
             let best = (0..MINUTES_PER_WEEK).fold(0, |best, minute| if factor(minute) > factor(best) { minute } else { best });
             (0..MINUTES_PER_WEEK).map(move |minute| TimingRow {
                 persona: index as u8,
@@ -327,24 +330,19 @@ impl EmailModel {
         self.open_delays.cdf(&self.personas[persona].attention, self.config.timezone.local(delivered), minutes)
     }
 
-    /// The month of `instant`: an index into `months`.
+    /// The month of `instant`: an index into `months`, which is at least `from`.
     #[inline]
-    pub(super) fn month_at(&self, instant: Instant) -> usize {
-        self.months.partition_point(|month| *month <= instant).saturating_sub(1)
+    pub(super) fn month_at(&self, instant: Instant, from: usize) -> usize {
+        from + self.months[from + 1..].iter().take_while(|month| **month <= instant).count()
     }
 }
 
 impl Persona {
-    /// The timing factor at a moment of the local clock.
+    /// The timing and the minute factor at a moment of the local clock.
     #[inline]
-    pub(super) fn timing_at(&self, local: Instant) -> f64 {
-        self.timing[hour_of_week(local)]
-    }
-
-    /// The minute factor at a moment of the local clock.
-    #[inline]
-    pub(super) fn minute_at(&self, local: Instant) -> f64 {
-        self.minute[usize::from(local.minute())]
+    pub(super) fn factors_at(&self, local: Instant) -> (f64, f64) {
+        let minute_of_week = local.minute_of_week() as u32;
+        (self.timing[(minute_of_week / 60) as usize], self.minute[(minute_of_week % 60) as usize])
     }
 
     fn new(name: &str, persona: &PersonaConfig, config: &EmailConfig, delays: &OpenDelays) -> Self {

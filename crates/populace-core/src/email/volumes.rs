@@ -253,7 +253,8 @@ impl<'a> Calendar<'a> {
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
                         let local = timezone.local(sent.plus(minutes as i64 * MINUTE));
-                        put(&mut factors, persona.timing_at(local) * persona.minute_at(local), share / 60.0);
+                        let (timing, minute) = persona.factors_at(local);
+                        put(&mut factors, timing * minute, share / 60.0);
                     }
                 }
                 let delivered = timezone.local(Instant(((4 * 24 + hour as i64) * 60 + 30) * MINUTE));

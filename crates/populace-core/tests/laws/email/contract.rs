@@ -157,8 +157,8 @@ fn drift_follows_its_amplitude() {
         let mut truths = samples.truths.iter();
         for message in &samples.messages {
             let truth = truths.next().unwrap();
-            let Some((delivered, _)) = &message.delivered else { continue };
-            let month = samples.users[message.user].rates.iter().rev().find(|rate| rate.month <= delivered.time).unwrap();
+            let Some((delivered, _)) = message.delivered else { continue };
+            let month = samples.users[message.user].rates.iter().rev().find(|rate| rate.month <= delivered).unwrap();
             assert_eq!((truth.open_rate, truth.click_rate), (month.open_rate, month.click_rate));
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn opens_by_minute(samples: &Samples) -> Verdict {
 /// Messages whose minute factor is one at sending and another at delivery: that by which the open is decided holds.
 pub(super) fn opens_by_delivery(samples: &Samples) -> Verdict {
     opens(samples, "opens by minute of delivery", |message| {
-        let delivered = message.delivered.as_ref()?.0.time;
+        let delivered = message.delivered?.0;
         let [sent, delivered] = [message.sent.time, delivered].map(|time| (minute_factor(time.minute()) * 10.0) as usize);
         (sent != delivered).then_some(sent * 14 + delivered)
     })
@@ -96,9 +96,9 @@ pub(super) fn clicks_by_factor(samples: &Samples) -> Verdict {
 pub(super) fn silence(samples: &Samples) -> Verdict {
     for message in &samples.messages {
         let user = &samples.users[message.user];
-        let engaged = [message.opened.as_ref(), message.clicked.as_ref()];
+        let engaged = [message.opened, message.clicked];
         let delivered_within = message.opened.is_some() && user.stopped(message.decided_at(samples.v1));
-        if delivered_within || engaged.iter().flatten().any(|event| user.stopped(event.time)) {
+        if delivered_within || engaged.iter().flatten().any(|time| user.stopped(*time)) {
             return Err(format!("{message:?}"));
         }
     }
@@ -142,8 +142,8 @@ pub(super) fn windows_end(samples: &Samples) -> Verdict {
 /// Open delays of free messages with their places within their law.
 fn delays(samples: &Samples) -> impl Iterator<Item = (&Message, Instant, f64)> {
     samples.free().filter_map(|message| {
-        let delivered = message.delivered.as_ref()?.0.time;
-        let opened = message.opened.as_ref()?.time;
+        let delivered = message.delivered?.0;
+        let opened = message.opened?;
         Some((message, delivered, opened.since(delivered) as f64 / MINUTE as f64))
     })
 }
@@ -227,7 +227,7 @@ pub(super) fn attention(samples: &Samples) -> Verdict {
 
 pub(super) fn click_delays(samples: &Samples) -> Verdict {
     let law = TruncatedExponential::new(15.0, 59.0).expect("a law");
-    let delay = |message: &Message| Some(message.clicked.as_ref()?.time.since(message.opened.as_ref()?.time) as f64 / MINUTE as f64);
+    let delay = |message: &Message| Some(message.clicked?.since(message.opened?) as f64 / MINUTE as f64);
     let delays: Vec<f64> = samples.free().filter_map(delay).collect();
     if let Some(delay) = delays.iter().find(|delay| !(1.0..=60.0).contains(*delay)) {
         return Err(format!("a delay of {delay} minutes"));

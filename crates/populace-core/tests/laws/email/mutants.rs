@@ -8,8 +8,8 @@ use crate::support::{record_mutants, with};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Whom a law is held against: four rounds of the table of personas.
-const USERS: u64 = 1_400;
+/// Whom a law is held against: three rounds of the table of personas.
+const USERS: u64 = 1_050;
 
 /// Constants whose fifth shows in larger samples only: how many users, and of which persona if not of all.
 const SAMPLES: &[(&str, u64, Option<&str>)] = &[

@@ -76,9 +76,11 @@ pub(super) const DAYS: i64 = 101;
 pub(super) struct Message {
     pub(super) user: usize,
     pub(super) sent: Event,
-    pub(super) delivered: Option<(Event, Delivery)>,
-    pub(super) opened: Option<Event>,
-    pub(super) clicked: Option<Event>,
+    pub(super) delivered: Option<(Instant, Delivery)>,
+    pub(super) opened: Option<Instant>,
+    pub(super) clicked: Option<Instant>,
+    /// Whether the rows of the chain agree with each other and have what only their types have.
+    pub(super) is_sound: bool,
     /// The user's sends in the 19, 24 and 29 hours before.
     pub(super) recent: [usize; 3],
     /// Minutes from the latest hot path to delivery.
@@ -97,7 +99,7 @@ impl Message {
 
     /// The moment by which the open is decided.
     pub(super) fn decided_at(&self, v1: bool) -> Instant {
-        if v1 { self.sent.time } else { self.delivered.as_ref().map_or(self.sent.time, |(event, _)| event.time) }
+        if v1 { self.sent.time } else { self.delivered.map_or(self.sent.time, |(time, _)| time) }
     }
 }
 
@@ -200,6 +202,7 @@ impl Samples {
                 delivered: None,
                 opened: None,
                 clicked: None,
+                is_sound: event.client.is_none() && event.delivery.is_none() && event.click_url.is_none(),
                 recent: [0; 3],
                 since_hot_path: f64::INFINITY,
                 free: false,
@@ -208,11 +211,29 @@ impl Samples {
             return;
         }
         let message = &mut self.messages[by_id[&id]];
-        match event.event_type {
-            EventType::Delivered => message.delivered = event.delivery.map(|delivery| (event, delivery)),
-            EventType::Opened => message.opened = Some(event),
-            _ => message.clicked = Some(event),
-        }
+        let sent = &message.sent;
+        let same = |event: &Event| (event.esp, event.campaign, event.subject, event.source, event.metadata);
+        let (engaged, delivered, clicked) =
+            (event.event_type != EventType::Delivered, event.event_type == EventType::Delivered, event.event_type == EventType::Clicked);
+        message.is_sound &= same(&event) == same(sent)
+            && event.client.is_some() == engaged
+            && event.delivery.is_some() == delivered
+            && event.click_url == clicked.then_some(sent.campaign);
+        let after = match event.event_type {
+            EventType::Delivered => {
+                message.delivered = event.delivery.map(|delivery| (event.time, delivery));
+                Some(sent.time)
+            }
+            EventType::Opened => {
+                message.opened = Some(event.time);
+                message.delivered.map(|(time, _)| time)
+            }
+            _ => {
+                message.clicked = Some(event.time);
+                message.opened
+            }
+        };
+        message.is_sound &= after.is_some_and(|after| after < event.time);
     }
 
     /// Works out what the specification says of a user's messages.

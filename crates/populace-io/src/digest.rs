@@ -1,6 +1,6 @@
 //! A digest of the content of a table: over values, whatever file format, order of rows, number of parts or batch size carries them.
 //!
-//! Every row becomes a 64-bit hash of its values in column order; the digest is the number of rows and two sums, modulo 2⁶⁴, of two
+//! Every row becomes a 64-bit hash of its values, each with the number of its column, in the order of the columns; the digest is the number of rows and two sums, modulo 2⁶⁴, of two
 //! mixes of these hashes. Equal multisets of rows have equal digests. It tells accidental differences apart, not adversaries.
 
 use crate::table::{Kind, Table, as_codes};
@@ -20,7 +20,8 @@ pub struct Digest {
 }
 
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
-const NULL: u64 = 0x6E75_6C6C_6E75_6C6C;
+/// Makes the second sum of another mix than the first.
+const SECOND: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The finaliser of `MurmurHash3`.
 #[inline]
@@ -57,42 +58,39 @@ impl Digest {
     pub fn of(table: &Table, batch: &RecordBatch, hashes: &mut Vec<u64>) -> Self {
         hashes.clear();
         hashes.resize(batch.num_rows(), MULTIPLIER);
-        for (column, array) in table.columns.iter().zip(batch.columns()) {
-            absorb_column(column.kind, array.as_ref(), hashes);
+        for (number, (column, array)) in (1..).zip(table.columns.iter().zip(batch.columns())) {
+            absorb_column(column.kind, array.as_ref(), mix(number), hashes);
         }
         let mut sums = [0_u64; 2];
         for &hash in hashes.iter() {
             sums[0] = sums[0].wrapping_add(mix(hash));
-            sums[1] = sums[1].wrapping_add(mix(hash.rotate_left(32) ^ NULL));
+            sums[1] = sums[1].wrapping_add(mix(hash.rotate_left(32) ^ SECOND));
         }
         Self { rows: batch.num_rows() as u64, sums }
     }
 }
 
-/// Absorbs a value a row; a null is a value of its own.
+/// Absorbs a value a row, and nothing for a null: that values carry the number of their column tells the rows apart.
 #[inline]
-fn absorb_all(hashes: &mut [u64], nulls: Option<&NullBuffer>, value: impl Fn(usize) -> u64) {
+fn absorb_all(hashes: &mut [u64], nulls: Option<&NullBuffer>, column: u64, value: impl Fn(usize) -> u64) {
     match nulls {
-        None => hashes.iter_mut().enumerate().for_each(|(row, hash)| *hash = absorb(*hash, value(row))),
-        Some(nulls) => {
-            let values = nulls.iter().enumerate().map(|(row, valid)| if valid { value(row) } else { NULL });
-            hashes.iter_mut().zip(values).for_each(|(hash, value)| *hash = absorb(*hash, value));
-        }
+        None => hashes.iter_mut().enumerate().for_each(|(row, hash)| *hash = absorb(*hash, value(row) ^ column)),
+        Some(nulls) => nulls.valid_indices().for_each(|row| hashes[row] = absorb(hashes[row], value(row) ^ column)),
     }
 }
 
-fn absorb_column(kind: Kind, array: &dyn Array, hashes: &mut [u64]) {
+fn absorb_column(kind: Kind, array: &dyn Array, column: u64, hashes: &mut [u64]) {
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
     macro_rules! native {
         ($type:ty, $to_word:expr) => {{
             let values = &array.as_primitive::<$type>().values()[..hashes.len()];
-            absorb_all(hashes, nulls, |row| $to_word(values[row]));
+            absorb_all(hashes, nulls, column, |row| $to_word(values[row]));
         }};
     }
     match kind {
         Kind::Bool => {
             let values = array.as_boolean();
-            absorb_all(hashes, nulls, |row| u64::from(values.value(row)));
+            absorb_all(hashes, nulls, column, |row| u64::from(values.value(row)));
         }
         Kind::Int16 => native!(Int16Type, |value: i16| value as i64 as u64),
         Kind::Int32 => native!(Int32Type, |value: i32| value as i64 as u64),
@@ -102,7 +100,7 @@ fn absorb_column(kind: Kind, array: &dyn Array, hashes: &mut [u64]) {
         Kind::Float | Kind::Fixed(_) => native!(Float64Type, f64::to_bits),
         Kind::Uuid => {
             let values = &array.as_fixed_size_binary().value_data().as_chunks::<16>().0[..hashes.len()];
-            absorb_all(hashes, nulls, |row| {
+            absorb_all(hashes, nulls, column, |row| {
                 let value = u128::from_be_bytes(values[row]);
                 absorb((value >> 64) as u64, value as u64)
             });
@@ -111,7 +109,7 @@ fn absorb_column(kind: Kind, array: &dyn Array, hashes: &mut [u64]) {
             let (keys, values) = as_codes(array);
             let keys = &keys[..hashes.len()];
             let words: Vec<u64> = (0..values.len()).map(|index| hash_bytes(values.value(index).as_bytes())).collect();
-            absorb_all(hashes, nulls, |row| words[keys[row] as usize]);
+            absorb_all(hashes, nulls, column, |row| words[keys[row] as usize]);
         }
     }
 }

@@ -110,7 +110,7 @@ impl ColumnEncoder {
         let rows: usize = arrays.iter().map(|array| array.len()).sum();
         scratch.body.clear();
         if self.descriptor.max_def_level() > 0 {
-            definition_levels(arrays, &mut scratch.codes, &mut scratch.body);
+            definition_levels(arrays, &mut scratch.body);
         }
         let encoding = self.values(arrays, scratch);
         self.rows += rows as u64;
@@ -350,13 +350,17 @@ impl Texts {
             _ => vec![UNSEEN; values.len()],
         };
         let (keys, texts) = as_codes(array);
-        each(array, keys, |key| {
+        let mut code = |key: i32| {
             let code = &mut new[key as usize];
             if *code == UNSEEN {
                 *code = self.code(texts.value(key as usize));
             }
-            codes.push(*code);
-        });
+            *code
+        };
+        match array.nulls() {
+            None => codes.extend(keys.iter().map(|key| code(*key))),
+            Some(nulls) => codes.extend(nulls.valid_indices().map(|row| code(keys[row]))),
+        }
         self.source = Some((Arc::clone(values), new));
     }
 
@@ -445,18 +449,27 @@ fn plain_booleans(arrays: &[&dyn Array], body: &mut Vec<u8>) {
     body.extend_from_slice(bits.as_slice());
 }
 
-/// Appends the definition levels of a page, after their length: 1 where a value is, 0 where null is.
-fn definition_levels(arrays: &[&dyn Array], levels: &mut Vec<u32>, body: &mut Vec<u8>) {
-    levels.clear();
-    for array in arrays {
-        match array.nulls() {
-            None => levels.resize(levels.len() + array.len(), 1),
-            Some(nulls) => levels.extend(nulls.iter().map(u32::from)),
-        }
-    }
+/// Appends the definition levels of a page, after their length: 1 where a value is, 0 where null is. A bitmap of validity is a
+/// bit-packed run as it stands.
+fn definition_levels(arrays: &[&dyn Array], body: &mut Vec<u8>) {
+    let rows: usize = arrays.iter().map(|array| array.len()).sum();
+    let nulls: usize = arrays.iter().map(|array| array.null_count()).sum();
     let start = body.len() + size_of::<u32>();
     body.resize(start, 0);
-    hybrid(levels, 1, body);
+    if nulls == 0 || nulls == rows {
+        varint((rows as u64) << 1, body);
+        body.push(u8::from(nulls == 0));
+    } else {
+        let mut bits = BooleanBufferBuilder::new(rows);
+        for array in arrays {
+            match array.nulls() {
+                None => bits.append_n(array.len(), true),
+                Some(nulls) => bits.append_buffer(nulls.inner()),
+            }
+        }
+        varint((rows.div_ceil(GROUP) as u64) << 1 | 1, body);
+        body.extend_from_slice(&bits.as_slice()[..rows.div_ceil(GROUP)]);
+    }
     let length = (body.len() - start) as u32;
     body[start - size_of::<u32>()..start].copy_from_slice(&length.to_le_bytes());
 }
@@ -474,7 +487,7 @@ fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
             let groups = values.len().div_ceil(GROUP);
             varint((groups as u64) << 1 | 1, out);
             let end = out.len() + groups * width as usize;
-            pack(values.iter().map(|value| u64::from(*value)), width, out);
+            pack_codes(values, width, out);
             out.resize(end, 0);
         }
     };
@@ -527,6 +540,21 @@ fn delta(numbers: &[u64], out: &mut Vec<u8>) {
             out.resize(end, 0);
         }
     }
+}
+
+/// Appends codes of `width` bits, 32 at most, least significant bit first.
+fn pack_codes(codes: &[u32], width: u32, out: &mut Vec<u8>) {
+    let (mut bits, mut held) = (0_u64, 0);
+    for code in codes {
+        bits |= u64::from(*code) << held;
+        held += width;
+        if held >= u32::BITS {
+            out.extend_from_slice(&(bits as u32).to_le_bytes());
+            bits >>= u32::BITS;
+            held -= u32::BITS;
+        }
+    }
+    out.extend_from_slice(&bits.to_le_bytes()[..held.div_ceil(u8::BITS) as usize]);
 }
 
 /// Appends values of `width` bits, least significant bit first.

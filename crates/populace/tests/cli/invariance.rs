@@ -212,7 +212,7 @@ fn the_summary_is_what_comes_out() {
         let rows = |group: usize| groups[group]["rows"].as_array().unwrap().iter();
         let count = |row: &serde_json::Value| row[1].as_array().unwrap().last().unwrap().as_f64().unwrap();
         // A scenario names the rows of its main table, or lists them by type first.
-        let named = (0..groups.len()).flat_map(rows).find(|row| row[0] == main || row[0] == "total").map(count);
+        let named = (0..groups.len()).flat_map(rows).find(|row| row[0] == main || row[0] == "all").map(count);
         let expected = named.unwrap_or_else(|| rows(0).map(count).sum());
         assert!((made / expected - 1.0).abs() < 0.015, "{scenario}: {made} rows, {expected} expected");
     }

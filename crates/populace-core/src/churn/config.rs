@@ -1,6 +1,6 @@
 //! What a churn document may say: the reference of every key, its unit and its range. The values are those of `churn.yaml`.
 
-use crate::time::Date;
+use crate::plan::{PopulationConfig, WindowConfig};
 use serde::{Deserialize, Serialize};
 
 /// Subscribers of a course platform, what they do day by day, and when they leave.
@@ -48,28 +48,6 @@ pub struct ChurnConfig {
     pub billing: BillingConfig,
     /// Support tickets: at most one a day, on active and inactive days alike.
     pub tickets: TicketsConfig,
-}
-
-/// How many people there are.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct PopulationConfig {
-    /// Number of users, 1 to 10¹².
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000_000_u64)))]
-    pub users: u64,
-}
-
-/// The observed days.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct WindowConfig {
-    /// The first day (UTC).
-    pub start: Date,
-    /// Number of days, 1 to 36,500. Churn dates and signup dates spread with it.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 36_500)))]
-    pub days: u32,
 }
 
 /// Signup dates are uniform over as many days as `window.days / days_divisor` (whole days), but at least `min_days` and at most

@@ -8,7 +8,7 @@ mod rows;
 
 pub use config::{
     ActivityConfig, BillingConfig, BillingMode, ChurnConfig, DelayConfig, DepartureConfig, EngagementConfig, EnrolConfig, LinearMean,
-    LinearProbability, MeasureConfig, PopulationConfig, QuizConfig, SessionsConfig, SignupConfig, TicketsConfig, VideoConfig, WindowConfig,
+    LinearProbability, MeasureConfig, QuizConfig, SessionsConfig, SignupConfig, TicketsConfig, VideoConfig,
 };
 pub use model::{ChurnModel, Hazard};
 pub use rows::{Action, Event, EventType, Row, Truth, User};

@@ -1,7 +1,8 @@
 //! What an email document may say: the reference of every key, its unit and its range. The values are those of `email.yaml` and
 //! `email-v1.yaml`. A mechanism that is `null`, or left out, is off.
 
-use crate::time::{Date, UtcOffset};
+use crate::plan::{PopulationConfig, WindowConfig};
+use crate::time::UtcOffset;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,28 +72,6 @@ pub struct EmailConfig {
     /// allowed: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 3)))]
     pub ip_networks: Vec<String>,
-}
-
-/// How many people there are.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct PopulationConfig {
-    /// Number of recipients, 1 to 10¹².
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000_000_u64)))]
-    pub users: u64,
-}
-
-/// The days on which mail is sent.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct WindowConfig {
-    /// The first day (UTC), 1970-01-01 or later.
-    pub start: Date,
-    /// Number of days, 1 to 36,500.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 36_500)))]
-    pub days: u32,
 }
 
 /// A day of the week.

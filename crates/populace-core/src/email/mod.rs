@@ -12,8 +12,8 @@ mod volumes;
 pub use config::{
     AttentionConfig, BreakerConfig, BreakerKind, BreakersConfig, CampaignConfig, CampaignType, DecidedAt, DelaysConfig, DeliveryConfig,
     DriftConfig, EmailConfig, EngagementConfig, FatigueConfig, HotPathConfig, HotPathKind, HotPathsConfig, LatencyBatchConfig,
-    LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency, MinuteConfig, OpenDelayLaw, PersonaConfig, PopulationConfig,
-    SendsConfig, Span, TimingConfig, TriggerConfig, UniformLatency, Weekday, WindowConfig,
+    LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency, MinuteConfig, OpenDelayLaw, PersonaConfig, SendsConfig, Span,
+    TimingConfig, TriggerConfig, UniformLatency, Weekday,
 };
 pub use model::{CampaignInfo, EmailModel, TimingRow};
 pub use rows::{Client, Delivery, DroppedReason, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};

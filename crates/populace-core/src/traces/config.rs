@@ -1,6 +1,6 @@
 //! What you may set.
 
-use crate::time::Date;
+use crate::plan::{PopulationConfig, WindowConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,28 +32,6 @@ pub struct TracesConfig {
     pub parameters: ParametersConfig,
     /// The chain of endpoints.
     pub workflow: WorkflowConfig,
-}
-
-/// Who there is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct PopulationConfig {
-    /// Number of users.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000_000_u64)))]
-    pub users: u64,
-}
-
-/// The days in which things start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct WindowConfig {
-    /// The first day, UTC.
-    pub start: Date,
-    /// Number of days.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 36_500)))]
-    pub days: u32,
 }
 
 /// The count of sessions of a user: a rounded normal, at least 1, solved to have exactly this mean and standard deviation.

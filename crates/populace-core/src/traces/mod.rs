@@ -8,8 +8,8 @@ mod rows;
 mod sessions;
 
 pub use config::{
-    CascadeConfig, DelaysConfig, Method, ParametersConfig, PopulationConfig, ResponseSizesConfig, ResponseTimesConfig, SessionsConfig,
-    TracesConfig, WindowConfig, WorkflowConfig,
+    CascadeConfig, DelaysConfig, Method, ParametersConfig, ResponseSizesConfig, ResponseTimesConfig, SessionsConfig, TracesConfig,
+    WorkflowConfig,
 };
 pub use laws::Expected;
 pub use model::{Endpoint, TracesModel};

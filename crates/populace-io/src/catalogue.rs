@@ -50,7 +50,18 @@ pub fn schema(family: &str) -> Option<Value> {
 /// # Errors
 /// Everything that is wrong with it, each problem in its place.
 pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
-    LIBRARY.resolve(request, schema)
+    let (resolved, mut problems) = LIBRARY.examine(request, schema);
+    match resolved {
+        Some(resolved) if problems.is_empty() => Ok(resolved),
+        Some(resolved) => {
+            // What the schema finds wrong does not hide what the family's own checks find elsewhere.
+            if let Err(further) = generator(&resolved, Options::default()) {
+                problems.complete(further);
+            }
+            Err(problems)
+        }
+        None => Err(problems),
+    }
 }
 
 /// The generator of a document.

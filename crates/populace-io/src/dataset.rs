@@ -187,11 +187,16 @@ impl<'a> Dataset<'a> {
         let complete: Option<Manifest> = read_json(self.place, MANIFEST)?;
         let unfinished: Option<Identity> = read_json(self.place, RUN)?;
         match existing {
-            Existing::Overwrite => self.remove(complete.as_ref(), unfinished.as_ref())?,
+            Existing::Overwrite => {
+                self.refuse_running(unfinished.as_ref())?;
+                self.remove(complete.as_ref(), unfinished.as_ref())?;
+                self.refuse_strangers()?;
+            }
             Existing::Resume | Existing::Refuse => {
                 let resume = existing == Existing::Resume;
                 if let Some(manifest) = complete {
                     if resume && manifest.identity == self.identity {
+                        check_files(self.place, &manifest)?;
                         return Ok(true);
                     }
                     let difference = if resume { self.difference(&manifest.identity) } else { String::new() };
@@ -234,6 +239,16 @@ impl<'a> Dataset<'a> {
         if differing.is_empty() { String::new() } else { format!(" of another kind ({})", differing.join(", ")) }
     }
 
+    /// A run that another process is writing.
+    fn refuse_running(&self, unfinished: Option<&Identity>) -> Result<(), RunError> {
+        for part in 0..unfinished.map_or(0, |identity| identity.parts) {
+            if self.place.exists(&lock(part))? && self.place.lock(&lock(part))?.is_none() {
+                return Err(RunError::Refused(format!("another process writes part {part} of {}", self.place.shown())));
+            }
+        }
+        Ok(())
+    }
+
     /// Files under our names that no run of ours has left.
     fn refuse_strangers(&self) -> Result<(), RunError> {
         let ending = self.options.extension();
@@ -269,6 +284,9 @@ impl<'a> Dataset<'a> {
         }
         for file in files.iter().filter(|file| !file.split('/').any(|step| step == "..") && !file.starts_with('/')) {
             self.place.remove(file)?;
+        }
+        if complete.is_some() || unfinished.is_some() {
+            self.place.remove(SCENARIO)?;
         }
         self.forget(unfinished.map_or(0, |identity| identity.parts))
     }
@@ -378,6 +396,33 @@ fn journal(part: u64) -> String {
 
 fn lock(part: u64) -> String {
     format!("{STATE}/part-{part:05}.lock")
+}
+
+/// The seed of the run that a place holds, complete or not.
+///
+/// # Errors
+/// What says so cannot be read.
+pub fn recorded_seed(place: &dyn Place) -> Result<Option<u64>, RunError> {
+    if let Some(identity) = read_json::<Identity>(place, RUN)? {
+        return Ok(Some(identity.seed));
+    }
+    Ok(read_json::<Manifest>(place, MANIFEST)?.map(|manifest| manifest.identity.seed))
+}
+
+/// Checks that the files of a complete run are there with their sizes.
+///
+/// # Errors
+/// One is not.
+pub fn check_files(place: &dyn Place, manifest: &Manifest) -> Result<(), RunError> {
+    for file in manifest.tables.values().flat_map(|table| &table.files) {
+        let found = place.size(&file.path)?;
+        if found != Some(file.bytes) {
+            let found = found.map_or_else(|| "is missing".to_owned(), |bytes| format!("has {bytes} bytes instead of {}", file.bytes));
+            let place = place.shown();
+            return Err(RunError::Refused(format!("{place}/{} {found}; make the run again with generate --overwrite", file.path)));
+        }
+    }
+    Ok(())
 }
 
 /// The manifest of a complete run in a directory; `None` if it holds none.

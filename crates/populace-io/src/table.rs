@@ -184,7 +184,7 @@ impl Table {
         let head = format!("\n### `{}`\n\n{}.\n\n| column | type | null | meaning |\n|---|---|---|---|\n", self.path(), self.meaning);
         let row = |column: &Column| {
             let null = if column.nullable { "yes" } else { "" };
-            format!("| `{}` | {} | {null} | {} |\n", column.name, column.kind.describe(), column.meaning)
+            format!("| `{}` | {} | {null} | {} |\n", column.name, column.kind.describe(), column.meaning.replace('|', "\\|"))
         };
         head + &self.columns.iter().map(row).collect::<String>()
     }

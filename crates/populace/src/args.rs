@@ -31,8 +31,11 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of the program or of one command
+    Man {
+        /// The command, such as `generate`
+        command: Option<String>,
+    },
 }
 
 /// What decides the scenario.
@@ -103,10 +106,10 @@ pub(crate) struct GenerateArgs {
     /// Write part K alone, from 0; the process that completes the last part writes the manifest
     #[arg(long, value_name = "K", requires = "parts")]
     pub(crate) part: Option<u64>,
-    /// Order of the rows: by actor, then time; or by time
+    /// Order of the rows: by actor, then time; or by time, within each part
     #[arg(long, value_enum, default_value_t = OrderArg::Actor)]
     pub(crate) order: OrderArg,
-    /// Stop after N rows of the main table
+    /// Stop after N rows of the main table; the other tables hold all rows of the users that were reached
     #[arg(short, long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// Leave out the truth tables
@@ -118,7 +121,7 @@ pub(crate) struct GenerateArgs {
     /// Rows of a Parquet row group, about
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..=16_777_216))]
     pub(crate) row_group_rows: Option<u64>,
-    /// Rows after which a table goes on in a new file, about
+    /// Rows after which a table goes on in a new file, at the end of a unit of work
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..))]
     pub(crate) file_rows: Option<u64>,
     /// Print the volumes to expect, in closed form, and generate nothing
@@ -133,7 +136,7 @@ pub(crate) struct GenerateArgs {
     /// Go on with an interrupted run; the bytes are those of an uninterrupted one
     #[arg(long, conflicts_with = "overwrite")]
     pub(crate) resume: bool,
-    /// Replace the run in the directory
+    /// Replace the run in the directory; files of others are left alone
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Print nothing but errors and warnings

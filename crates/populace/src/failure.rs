@@ -31,11 +31,11 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Input(message) => {
-                eprintln!("error: {message}");
+                note!("error: {message}");
                 ExitCode::from(2)
             }
             Self::Interrupted(message) => {
-                eprintln!("interrupted: {message}");
+                note!("interrupted: {message}");
                 ExitCode::from(130)
             }
             Self::ClosedPipe => ExitCode::SUCCESS,

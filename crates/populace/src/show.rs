@@ -82,17 +82,17 @@ pub(crate) fn tally(counts: &[u64], axes: &Axes) {
     let columns = axes.columns.len();
     // Columns that stay empty throughout say nothing.
     let shown: Vec<usize> = (0..columns).filter(|column| counts.iter().skip(*column).step_by(columns).any(|count| *count > 0)).collect();
-    eprint!("\n{:<width$}", axes.rows_name);
+    note_part!("\n{:<width$}", axes.rows_name);
     for &column in &shown {
-        eprint!(" {:>12}", axes.columns[column]);
+        note_part!(" {:>12}", axes.columns[column]);
     }
-    eprintln!();
+    note!("");
     for (label, counts) in axes.rows.iter().zip(counts.chunks(columns)) {
-        eprint!("{label:<width$}");
+        note_part!("{label:<width$}");
         for &column in &shown {
-            eprint!(" {:>12}", thousands(counts[column]));
+            note_part!(" {:>12}", thousands(counts[column]));
         }
-        eprintln!();
+        note!("");
     }
 }
 
@@ -101,19 +101,19 @@ pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: Option<u6
     if manifest.identity.count.is_none() {
         tally(&manifest.tally, axes);
     }
-    eprintln!();
+    note!("");
     let width = manifest.tables.keys().map(String::len).max().unwrap_or(0);
     let mut bytes = 0;
     for (name, table) in &manifest.tables {
         let size_of_table: u64 = table.files.iter().map(|file| file.bytes).sum();
         bytes += size_of_table;
         let files = if table.files.len() == 1 { String::new() } else { format!("  in {} files", table.files.len()) };
-        eprintln!("  {name:<width$} {:>14} rows {:>12}{files}", thousands(table.rows), size(size_of_table));
+        note!("  {name:<width$} {:>14} rows {:>12}{files}", thousands(table.rows), size(size_of_table));
     }
     for (what, count) in &manifest.clipped {
-        eprintln!("  clipped, as its law says: {what}, {} times", thousands(*count));
+        note!("  clipped, as its law says: {what}, {} times", thousands(*count));
     }
     let wall = Duration::from_secs_f64(manifest.wall_seconds);
     let speed = rows.map_or_else(String::new, |rows| format!(" in {:.2} s, {} rows/s", wall.as_secs_f64(), rate(rows, wall)));
-    eprintln!("{} in {place}{speed}, seed {}", size(bytes), manifest.identity.seed);
+    note!("{} in {place}{speed}, seed {}", size(bytes), manifest.identity.seed);
 }

@@ -60,6 +60,16 @@ impl Diagnostics {
         self.problems.push(Diagnostic { position: position.cloned(), path: path.to_string(), message: message.into(), hint: hint.into() });
     }
 
+    /// Adds the problems of another check, but for those at places that have a problem already, or at none.
+    pub fn complete(&mut self, other: Self) {
+        let known: Vec<String> = self.problems.iter().map(|problem| problem.path.clone()).collect();
+        let within = |path: &str| {
+            known.iter().any(|known| path == known || path.starts_with(&format!("{known}.")) || known.starts_with(&format!("{path}.")))
+        };
+        let fresh = other.problems.into_iter().filter(|problem| !problem.path.is_empty() && !within(&problem.path)).collect();
+        self.append(Self { problems: fresh, omitted: other.omitted });
+    }
+
     pub(super) fn append(&mut self, other: Self) {
         self.omitted += other.omitted;
         for problem in other.problems {

@@ -147,16 +147,27 @@ impl Library {
     ///
     /// # Errors
     /// Everything that is wrong with the documents and the options, each problem in its place.
+    ///
+    /// # Panics
+    /// Never: a document without problems is resolved.
     pub fn resolve(&self, request: &Request<'_>, schema_of: impl Fn(&str) -> Option<Value>) -> Result<Resolved, Diagnostics> {
+        let (resolved, problems) = self.examine(request, schema_of);
+        problems.finish()?;
+        Ok(resolved.expect("a document without problems is resolved"))
+    }
+
+    /// As [`resolve`](Self::resolve), but gives the document and its problems both, so that a family's own checks can add theirs; no
+    /// document where it could not be read or its family is not known.
+    pub fn examine(&self, request: &Request<'_>, schema_of: impl Fn(&str) -> Option<Value>) -> (Option<Resolved>, Diagnostics) {
         let mut problems = Diagnostics::default();
         let chain = match self.load(request.source, &mut problems) {
             Ok(chain) => chain,
             Err(fatal) => {
                 problems.append(fatal);
-                return Err(problems);
+                return (None, problems);
             }
         };
-        let Some((family, schema)) = self.family(&chain, &schema_of, &mut problems) else { return Err(problems) };
+        let Some((family, schema)) = self.family(&chain, &schema_of, &mut problems) else { return (None, problems) };
         let mut merging =
             Merging { library: self, schema: Schema::new(&schema), envelope: Envelope::default(), root: Node::nothing(), problems };
 
@@ -178,11 +189,13 @@ impl Library {
         }
 
         let Merging { envelope, root, mut problems, .. } = merging;
-        let (config, wrong) = check::check(&root, &schema, &envelope::KEYS);
+        let (checked, wrong) = check::check(&root, &schema, &envelope::KEYS);
+        // Where something is wrong, the document as it stands, for further checks.
+        let config = if wrong.is_empty() { checked } else { root.to_json() };
         problems.append(wrong);
-        problems.in_order().finish()?;
         let name = envelope.name.or_else(|| chain.last().map(|document| document.fallback_name.clone())).unwrap_or_default();
-        Ok(Resolved { family, name, description: envelope.description, seed: envelope.seed, config, profiles, root })
+        let resolved = Resolved { family, name, description: envelope.description, seed: envelope.seed, config, profiles, root };
+        (Some(resolved), problems.in_order())
     }
 
     /// The family that the chain's first document names and the others may repeat, and its schema.
@@ -251,6 +264,11 @@ impl Merging<'_> {
 
     fn graft(&mut self, graft: &Graft<'_>) {
         let content = match self.library.content(graft.source) {
+            // A dumped object writes what it leaves out as null.
+            Ok(Node { kind: Kind::Map(mut map), position }) => {
+                map.retain(|_, entry| !matches!(entry.value.kind, Kind::Null));
+                Node { kind: Kind::Map(map), position }
+            }
             Ok(content) => content,
             Err(problems) => return self.problems.append(problems),
         };

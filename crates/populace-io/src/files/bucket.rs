@@ -91,9 +91,13 @@ impl Place for Bucket {
     }
 
     fn exists(&self, path: &str) -> Result<bool, RunError> {
+        Ok(self.size(path)?.is_some())
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>, RunError> {
         match self.runtime.block_on(self.store.head(&self.object(path))) {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(path, error)),
         }
     }

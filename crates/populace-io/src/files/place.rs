@@ -40,6 +40,12 @@ pub trait Place: Send + Sync {
     /// That cannot be told.
     fn exists(&self, path: &str) -> Result<bool, RunError>;
 
+    /// The size of a file in bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// That cannot be told.
+    fn size(&self, path: &str) -> Result<Option<u64>, RunError>;
+
     /// Removes a file and its unfinished form, if there is one.
     ///
     /// # Errors
@@ -160,6 +166,11 @@ impl Place for Directory {
         path.try_exists().map_err(|error| RunError::io(path, error))
     }
 
+    fn size(&self, path: &str) -> Result<Option<u64>, RunError> {
+        let path = self.path(path);
+        Ok(if_there(&path, fs::metadata(&path))?.map(|metadata| metadata.len()))
+    }
+
     fn remove(&self, path: &str) -> Result<(), RunError> {
         let path = self.path(path);
         for path in [partial(&path), path] {
@@ -246,6 +257,10 @@ impl Place for StandardOutput {
 
     fn exists(&self, _: &str) -> Result<bool, RunError> {
         Ok(false)
+    }
+
+    fn size(&self, _: &str) -> Result<Option<u64>, RunError> {
+        Ok(None)
     }
 
     fn remove(&self, _: &str) -> Result<(), RunError> {

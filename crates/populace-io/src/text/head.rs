@@ -45,14 +45,20 @@ fn json_lines(batch: &RecordBatch) -> Vec<String> {
     let schema = batch.schema();
     let arrays: Vec<(Kind, ArrayRef)> = batch.columns().iter().map(displayable).collect();
     let mut cells: Vec<Cells<'_>> = arrays.iter().map(|(kind, array)| Cells::new(*kind, array.as_ref(), TextFormat::Jsonl)).collect();
+    let quotes: Vec<&[u8]> = arrays
+        .iter()
+        .map(|(kind, _)| if matches!(kind, Kind::Instant(_) | Kind::Date | Kind::Uuid) { &b"\""[..] } else { &b""[..] })
+        .collect();
     let line = |row: usize| {
         let mut line = b"{".to_vec();
-        for (index, (cell, field)) in cells.iter_mut().zip(schema.fields()).enumerate() {
+        for (index, ((cell, field), quote)) in cells.iter_mut().zip(schema.fields()).zip(&quotes).enumerate() {
             line.extend_from_slice(format!("{}\"{}\":", if index == 0 { "" } else { "," }, field.name()).as_bytes());
-            let before = line.len();
-            cell.append(row, &mut line);
-            if line.len() == before {
+            if cell.is_null(row) {
                 line.extend_from_slice(b"null");
+            } else {
+                line.extend_from_slice(quote);
+                cell.append(row, &mut line);
+                line.extend_from_slice(quote);
             }
         }
         line.push(b'}');

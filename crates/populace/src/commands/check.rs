@@ -14,11 +14,11 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let generator = catalogue::generator(&resolved, Options::default())?;
     let shown = arguments.file.display();
     for warning in resolved.locate(generator.warnings()).problems {
-        eprintln!("warning: {warning}");
+        note!("warning: {warning}");
     }
     let warnings = generator.warnings().len();
     let kind = if workflow { "workflow" } else { "scenario" };
     let found = if warnings == 0 { "no problem".to_owned() } else { format!("{warnings} warning{}", if warnings == 1 { "" } else { "s" }) };
-    eprintln!("{shown}: a sound {kind}, {found}");
+    note!("{shown}: a sound {kind}, {found}");
     Ok(())
 }

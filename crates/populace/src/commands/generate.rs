@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use populace_io::catalogue;
-use populace_io::dataset::{Dataset, Document, Existing};
+use populace_io::dataset::{Dataset, Document, Existing, recorded_seed};
 use populace_io::error::RunError;
 use populace_io::files::place::{Directory, Place, StandardOutput};
 use populace_io::files::{FileOptions, Format};
@@ -23,18 +23,26 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
     let generator = generator.as_ref();
     for warning in resolved.locate(generator.warnings()).problems {
-        eprintln!("warning: {warning}");
+        note!("warning: {warning}");
     }
     if arguments.summary {
         return show::summary(&resolved.name, &generator.expected(), arguments.json);
     }
     let to_stdout = arguments.output.as_os_str() == "-";
     let options = file_options(arguments, catalogue::default_format(&resolved.family))?;
+    if to_stdout && !arguments.dry_run && io::stdout().is_terminal() && matches!(options.format, Format::Parquet | Format::Arrow) {
+        return Err(Failure::input("-o -: a terminal cannot show this format; choose --format csv or jsonl, or redirect the output"));
+    }
     let tables = tables(arguments, generator, to_stdout && !arguments.dry_run)?;
     if arguments.part.is_some_and(|part| part >= arguments.parts) {
         return Err(Failure::input(format!("--part: must be from 0 to {}, as there are {} parts", arguments.parts - 1, arguments.parts)));
     }
-    let (seed, drawn) = match arguments.seed.or(resolved.seed) {
+    let place = if to_stdout || arguments.dry_run { None } else { Some(place(&arguments.output)?) };
+    let recorded = match &place {
+        Some(place) if arguments.resume => recorded_seed(place.as_ref())?,
+        _ => None,
+    };
+    let (seed, drawn) = match arguments.seed.or(recorded).or(resolved.seed) {
         Some(seed) => (seed, false),
         None => (getrandom::u64().map_err(|error| Failure::input(format!("drawing a seed: {error}; give one with --seed")))?, true),
     };
@@ -57,7 +65,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         (job.actors, job.trim) = job.actors_for_rows(count);
     }
     if !arguments.quiet && (drawn || arguments.verbose) {
-        eprintln!("seed {seed}{}", if drawn { " (drawn; give it with --seed to make the same data again)" } else { "" });
+        note!("seed {seed}{}", if drawn { " (drawn; give it with --seed to make the same data again)" } else { "" });
     }
     let bar = Bar::new(&job, arguments.quiet);
     let start = Instant::now();
@@ -68,15 +76,14 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         let (rows, tally) = made?;
         return dry_run_report(arguments, generator, seed, &rows, &tally, start.elapsed());
     }
-    if to_stdout {
+    let Some(place) = place else {
         let made = job.write(Part::WHOLE, options, &StandardOutput::default(), PartState::default(), &bar);
         bar.finish();
         made?;
         return Ok(());
-    }
+    };
 
     let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
-    let place = place(&arguments.output)?;
     let dataset = Dataset::new(place.as_ref(), &job, document, options, arguments.parts, arguments.count);
     let existing = match (arguments.resume, arguments.overwrite) {
         (true, _) => Existing::Resume,
@@ -85,7 +92,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     };
     let shown = place.shown();
     if dataset.prepare(existing, arguments.part.is_some())? {
-        eprintln!("{shown} is complete already");
+        note!("{shown} is complete already");
         return Ok(());
     }
     let parts = arguments.part.map_or(0..arguments.parts, |part| part..part + 1);
@@ -93,7 +100,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         let written = dataset.write_part(&job, Part { part, parts: arguments.parts }, &bar);
         if let Err(error) = written {
             bar.finish();
-            return Err(resumable(error, &shown, seed, drawn));
+            return Err(resumable(error, &shown));
         }
     }
     bar.finish();
@@ -101,7 +108,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         Some(manifest) if !arguments.quiet => show::run(&shown, &manifest, &generator.axes(), Some(bar.rows())),
         Some(_) => {}
         None if arguments.quiet => {}
-        None => eprintln!("part {} of {} is complete; others are missing", arguments.part.unwrap_or(0), arguments.parts),
+        None => note!("part {} of {} is complete; others are missing", arguments.part.unwrap_or(0), arguments.parts),
     }
     Ok(())
 }
@@ -123,9 +130,8 @@ fn place(output: &Path) -> Result<Box<dyn Place>, Failure> {
 }
 
 /// What to do about a run that stopped.
-fn resumable(error: RunError, directory: &str, seed: u64, drawn: bool) -> Failure {
-    let seed = if drawn { format!(" --seed {seed}") } else { String::new() };
-    let hint = format!("{directory} holds what was written; the same command with --resume{seed} goes on from there");
+fn resumable(error: RunError, directory: &str) -> Failure {
+    let hint = format!("{directory} holds what was written; the same command with --resume goes on from there");
     match error {
         RunError::Interrupted => Failure::Interrupted(hint),
         error @ (RunError::Io { .. } | RunError::Parquet(_) | RunError::Arrow(_)) => Failure::input(format!("{error}\nhint: {hint}")),
@@ -187,15 +193,15 @@ fn dry_run_report(
         return writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error));
     }
     if !arguments.quiet {
-        eprintln!("Nothing was written. It would be:");
+        note!("Nothing was written. It would be:");
         for (table, rows) in counted {
-            eprintln!("  {:<20} {:>14} rows", table.path(), show::thousands(*rows));
+            note!("  {:<20} {:>14} rows", table.path(), show::thousands(*rows));
         }
         if arguments.count.is_none() {
             show::tally(&tally.counts, &generator.axes());
         }
         let main = rows[generator.main_table()];
-        eprintln!("{} rows in {:.2} s, {} rows/s", show::thousands(main), wall.as_secs_f64(), show::rate(main, wall));
+        note!("{} rows in {:.2} s, {} rows/s", show::thousands(main), wall.as_secs_f64(), show::rate(main, wall));
     }
     Ok(())
 }

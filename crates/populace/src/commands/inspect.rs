@@ -3,7 +3,8 @@
 use crate::args::InspectArgs;
 use crate::failure::Failure;
 use crate::show;
-use populace_io::dataset::{MANIFEST, read_manifest};
+use populace_io::dataset::{MANIFEST, check_files, read_manifest};
+use populace_io::files::place::Directory;
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
@@ -13,6 +14,7 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
         let why = if unfinished { "the run is unfinished: go on with it by --resume" } else { "there is no complete run" };
         return Err(Failure::input(format!("{}: no {MANIFEST} here; {why}", root.display())));
     };
+    check_files(&Directory::new(root), &manifest)?;
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if arguments.json {

@@ -21,10 +21,16 @@ pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
     let shard = Shard { index: 0, actors: arguments.actor..arguments.actor + 1 };
     let (batches, _) = generator.simulate(seed, &shard, tables).finish(0);
     let mut out = io::stdout().lock();
-    for (table, batch) in generator.tables().iter().zip(batches) {
-        let Some(batch) = batch else { continue };
+    for (index, (table, batch)) in generator.tables().iter().zip(batches).enumerate() {
+        let Some(mut batch) = batch else { continue };
+        let mut table = table.clone();
+        if generator.numbers_rows() && index == generator.main_table() {
+            // The number of a row is given at writing: one actor alone does not know how many rows come before.
+            batch.remove_column(0);
+            table.columns.remove(0);
+        }
         let mut lines = Vec::new();
-        TextFormat::append_tagged(table, &batch, &mut lines);
+        TextFormat::append_tagged(&table, &batch, &mut lines);
         out.write_all(&lines).map_err(|error| Failure::output(&error))?;
     }
     Ok(())

@@ -24,6 +24,7 @@ pub(crate) fn workflow_source(name: &str) -> Source<'_> {
 
 /// Reads and checks the scenario that the arguments name.
 pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
+    refuse_misplaced(arguments)?;
     let mut settings: Vec<(&str, String, String)> = Vec::new();
     let mut option = |option, path: &str, value: Option<String>| settings.extend(value.map(|value| (option, path.to_owned(), value)));
     option("--users", "population.users", arguments.users.map(|users| users.to_string()));
@@ -44,10 +45,29 @@ pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
     }
     let resolved = resolve(arguments, &settings)?;
     let generator = catalogue::generator(&resolved, Options { latent: !arguments.no_latent })?;
-    if arguments.no_latent && resolved.family != "churn" {
-        return Err(Failure::input(format!("--no-latent is for churn; {} keeps every latent in its truth tables", resolved.family)));
-    }
     Ok(Loaded { resolved, generator })
+}
+
+/// Options of another family, and a workflow where a scenario should be.
+fn refuse_misplaced(arguments: &ScenarioArgs) -> Result<(), Failure> {
+    let source = Source::Named(&arguments.scenario);
+    if catalogue::is_workflow(source)? {
+        let name = &arguments.scenario;
+        return Err(Failure::input(format!("{name} is a workflow, not a scenario; use `traces --workflow {name}`")));
+    }
+    let family = catalogue::resolve(&Request::new(source))?.family;
+    let options = [
+        ("--workflow", "traces", arguments.workflow.is_some()),
+        ("--cascade-failure-rate", "traces", arguments.cascade_failure_rate.is_some()),
+        ("--paid-ratio", "churn", arguments.paid_ratio.is_some()),
+        ("--churn-base-rate", "churn", arguments.churn_base_rate.is_some()),
+        ("--target-churn-rate", "churn", arguments.target_churn_rate.is_some()),
+        ("--no-latent", "churn", arguments.no_latent),
+    ];
+    match options.iter().find(|(_, of, given)| *given && *of != family) {
+        Some((option, of, _)) => Err(Failure::input(format!("{option} is for {of}, and {} is of {family}", arguments.scenario))),
+        None => Ok(()),
+    }
 }
 
 fn resolve(arguments: &ScenarioArgs, settings: &[(&str, String, String)]) -> Result<Resolved, Failure> {

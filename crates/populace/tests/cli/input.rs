@@ -28,8 +28,8 @@ fn wrong_options_name_the_option_the_rule_and_the_value() {
         (&["nowhere.yaml"], "nowhere.yaml"),
         (&["email", "--profile", "dens"], "did you mean `dense`?"),
         (&["churn", "--target-churn-rate", "0.99"], "no base rate gives a churn rate of 0.99"),
-        (&["traces", "--target-churn-rate", "0.3"], "a target churn rate is for churn"),
-        (&["traces", "--paid-ratio", "0.3"], "--paid-ratio"),
+        (&["traces", "--target-churn-rate", "0.3"], "--target-churn-rate is for churn, and traces is of traces"),
+        (&["traces", "--paid-ratio", "0.3"], "--paid-ratio is for churn, and traces is of traces"),
         (&["traces", "--workflow", "nowhere.yaml"], "nowhere.yaml"),
         (&["traces", "--table", "call"], "there is no such table; there are calls, sessions"),
         (&["traces", "-f", "csv", "--compression", "snappy"], "csv files can be compressed with none, zstd, gzip"),
@@ -99,14 +99,25 @@ fn a_workflow_is_checked_as_a_whole() {
     assert_eq!(message, refused(&["generate", "traces", "--workflow", shown, "--summary"]));
 
     fs::write(&file, FIRST_EXAMPLE.replace("[/api/logout]", "[/api/logout, /api/browse]")).unwrap();
+    assert!(refused(&["generate", shown]).contains("is a workflow, not a scenario"));
     let checked = succeed(&["check", shown]);
     assert_eq!(text(&checked.stderr), format!("{shown}: a sound workflow, no problem\n"));
     let calls = succeed(&["generate", "traces", "--workflow", shown, "-n", "5", "-s", "1", "-f", "csv", "-o", "-"]);
     assert!(text(&calls.stdout).contains("/api/profile"));
 
-    fs::write(&file, FIRST_EXAMPLE.replace("0.7", "0.8").replace("0.4", "-0.4").replace("[/api/logout]", "[]")).unwrap();
+    // What the schema finds (the length) does not hide what the workflow's own checks find.
+    let late = FIRST_EXAMPLE.replace("0.7", "0.8").replace("0.4", "-0.4").replace("[/api/logout]", "[]") + "max_length: 0\nmethods: null\n";
+    fs::write(&file, late).unwrap();
     let message = refused(&["check", shown]);
-    for part in ["workflow.yaml:4:", "must be a probability", "must sum to 1", "needs at least one exit point", "dead end", "problems"] {
+    for part in [
+        "workflow.yaml:4:",
+        "must be a probability",
+        "must sum to 1",
+        "needs at least one exit point",
+        "dead end",
+        "max_length: must be",
+        "problems",
+    ] {
         assert!(message.contains(part), "{part}: {message}");
     }
 }

@@ -78,9 +78,19 @@ fn an_interrupted_run_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{message}");
-    assert!(message.contains("interrupted: ") && message.contains("--resume --seed "), "{message}");
+    assert!(message.contains("interrupted: ") && message.contains("--resume goes on"), "{message}");
     assert!(!path.join("manifest.json").exists());
     assert!(!path.join("calls.csv").exists(), "a file that is not complete has not its name");
+    // The seed that was drawn stands on record.
+    succeed(&["generate", "traces", "-n", "500000", "-f", "csv", "-o", path.to_str().unwrap(), "--resume"]);
+    assert!(path.join("manifest.json").exists());
+
+    fs::write(path.join("sessions.csv"), "damaged").unwrap();
+    for arguments in [&["inspect"][..], &["generate", "traces", "-n", "500000", "-f", "csv", "--resume", "-o"]] {
+        let damaged = populace(&[arguments, &[path.to_str().unwrap()]].concat());
+        assert_eq!(damaged.status.code(), Some(2));
+        assert!(text(&damaged.stderr).contains("sessions.csv has 7 bytes instead of"), "{}", text(&damaged.stderr));
+    }
 }
 
 #[test]
@@ -120,6 +130,8 @@ fn files_of_somebody_else_are_not_touched() {
     let refused = populace(&["generate", "churn", "-n", "20", "-o", path.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("is not part of a known run"), "{}", text(&refused.stderr));
+    let overwrite = populace(&["generate", "churn", "-n", "20", "-o", path.to_str().unwrap(), "--overwrite"]);
+    assert_eq!(overwrite.status.code(), Some(2));
     assert_eq!(files(&path).into_iter().collect::<Vec<_>>(), [("events.csv".to_owned(), b"mine".to_vec())]);
 }
 
@@ -145,6 +157,18 @@ fn one_table_goes_to_standard_output_and_a_closed_pipe_ends_it_quietly() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{format}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_listening_on_standard_error_is_no_failure() {
+    let scratch = Scratch::new("deaf");
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let path = scratch.path("run");
+    let made = command(&["generate", "traces", "-n", "5", "-o", path.to_str().unwrap()]).stderr(full()).status().unwrap();
+    assert_eq!(made.code(), Some(0));
+    assert!(path.join("manifest.json").exists());
+    assert_eq!(command(&["generate", "nosuch"]).stderr(full()).status().unwrap().code(), Some(2));
 }
 
 #[test]

@@ -13,6 +13,9 @@ use parquet::file::writer::SerializedFileWriter;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufWriter, Write};
 
+/// Rows of a row group of a small table, which the writer holds until it is full.
+const SMALL_GROUP_ROWS: u64 = 16 << 10;
+
 /// A complete file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInfo {
@@ -160,7 +163,7 @@ impl<'a> TableFiles<'a> {
                 for batch in batches.drain(..) {
                     let mut group = self.group.take().unwrap_or_else(|| factory.start());
                     group.push(batch)?;
-                    if group.rows() >= self.options.row_group_rows {
+                    if group.rows() >= self.options.row_group_rows.min(SMALL_GROUP_ROWS) {
                         group.finish()?.append(file)?;
                     } else {
                         self.group = Some(group);

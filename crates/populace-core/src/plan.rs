@@ -71,11 +71,6 @@ impl Plan {
         self.actors_per_shard
     }
 
-    /// The actors covered.
-    pub fn actors(&self) -> Range<u64> {
-        self.actors.clone()
-    }
-
     /// How many shards there are.
     pub fn shards(&self) -> u64 {
         (self.actors.end - self.actors.start).div_ceil(self.actors_per_shard)

@@ -55,7 +55,6 @@ fn refuse_misplaced(arguments: &ScenarioArgs) -> Result<(), Failure> {
         let name = &arguments.scenario;
         return Err(Failure::input(format!("{name} is a workflow, not a scenario; use `traces --workflow {name}`")));
     }
-    let family = catalogue::resolve(&Request::new(source))?.family;
     let options = [
         ("--workflow", "traces", arguments.workflow.is_some()),
         ("--cascade-failure-rate", "traces", arguments.cascade_failure_rate.is_some()),
@@ -64,6 +63,10 @@ fn refuse_misplaced(arguments: &ScenarioArgs) -> Result<(), Failure> {
         ("--target-churn-rate", "churn", arguments.target_churn_rate.is_some()),
         ("--no-latent", "churn", arguments.no_latent),
     ];
+    if !options.iter().any(|(_, _, given)| *given) {
+        return Ok(());
+    }
+    let family = catalogue::resolve(&Request::new(source))?.family;
     match options.iter().find(|(_, of, given)| *given && *of != family) {
         Some((option, of, _)) => Err(Failure::input(format!("{option} is for {of}, and {} is of {family}", arguments.scenario))),
         None => Ok(()),

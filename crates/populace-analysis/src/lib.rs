@@ -1,0 +1,7 @@
+//! All that reads data back: the files of a run, or a user's own with the same columns, as a stream of batches; what is made of them
+//! (tables, features, verdicts, scores, a report); and what a study can learn at its size.
+
+pub mod error;
+pub mod prepare;
+
+pub use error::AnalysisError;

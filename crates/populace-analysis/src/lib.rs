@@ -2,6 +2,8 @@
 //! (tables, features, verdicts, scores, a report); and what a study can learn at its size.
 
 pub mod error;
+pub mod model;
 pub mod prepare;
+pub mod source;
 
 pub use error::AnalysisError;

@@ -70,15 +70,23 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
 /// Everything that the family's own checks find wrong.
 pub fn generator(resolved: &Resolved, options: Options) -> Result<Box<dyn Generator>, Diagnostics> {
     let made: Result<Box<dyn Generator>, ConfigError> = match resolved.family.as_str() {
-        "churn" => model::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model, options.latent)) as _),
-        "email" => model::<EmailModel>(&resolved.config).map(|model| Box::new(Email::new(model)) as _),
-        "traces" => model::<TracesModel>(&resolved.config).map(|model| Box::new(Traces::new(model)) as _),
+        "churn" => checked::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model, options.latent)) as _),
+        "email" => checked::<EmailModel>(&resolved.config).map(|model| Box::new(Email::new(model)) as _),
+        "traces" => checked::<TracesModel>(&resolved.config).map(|model| Box::new(Traces::new(model)) as _),
         family => unreachable!("{family} has a schema and no generator"),
     };
     made.map_err(|error| resolved.diagnose(&error))
 }
 
-fn model<S: Scenario<Config: DeserializeOwned>>(config: &Value) -> Result<S, ConfigError> {
+/// The model of a document of the family `S`.
+///
+/// # Errors
+/// Everything that the family's own checks find wrong.
+pub fn model<S: Scenario<Config: DeserializeOwned>>(resolved: &Resolved) -> Result<S, Diagnostics> {
+    checked(&resolved.config).map_err(|error| resolved.diagnose(&error))
+}
+
+fn checked<S: Scenario<Config: DeserializeOwned>>(config: &Value) -> Result<S, ConfigError> {
     let config = serde_json::from_value(config.clone()).map_err(|error| ConfigError {
         problems: vec![Problem { path: String::new(), message: error.to_string(), hint: String::new() }],
     })?;

@@ -1,0 +1,133 @@
+//! From what a file holds to what is wanted.
+
+use super::{As, Want};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, StringArray, new_null_array};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, TimeUnit};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Hexadecimal digits of a UUID.
+const UUID_DIGITS: usize = 32;
+
+impl As {
+    /// The type that a column of this kind is read as.
+    pub(super) fn data_type(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Int => DataType::Int64,
+            Self::Float => DataType::Float64,
+            Self::Bool => DataType::Boolean,
+            Self::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
+            Self::Uuid => DataType::FixedSizeBinary(16),
+        }
+    }
+
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "a whole number",
+            Self::Float => "a number",
+            Self::Bool => "true or false",
+            Self::Instant => "a timestamp",
+            Self::Date => "a date",
+            Self::Uuid => "a UUID",
+        }
+    }
+}
+
+impl Want {
+    pub(super) fn field(&self) -> Field {
+        Field::new(self.name, self.kind.data_type(), self.nullable)
+    }
+
+    /// A column that is missing.
+    pub(super) fn nulls(&self, rows: usize) -> ArrayRef {
+        new_null_array(&self.kind.data_type(), rows)
+    }
+
+    /// The column as wanted.
+    ///
+    /// # Errors
+    /// The row, from 0, and what is wrong with it.
+    pub(super) fn cast(&self, column: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
+        let cast = self.convert(column)?;
+        if cast.null_count() > column.logical_null_count() {
+            let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
+            let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
+                .map_or_else(|_| "the value".to_owned(), |formatter| format!("`{}`", formatter.value(row)));
+            return Err((row, format!("{shown} is not {}", self.kind.describe())));
+        }
+        if !self.nullable && cast.null_count() > 0 {
+            let row = (0..cast.len()).find(|&row| cast.is_null(row)).unwrap_or(0);
+            return Err((row, format!("is empty, and must be {}", self.kind.describe())));
+        }
+        Ok(cast)
+    }
+
+    /// The column in the wanted type; null where a value does not fit.
+    fn convert(&self, column: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
+        let to = self.kind.data_type();
+        if *column.data_type() == to {
+            return Ok(Arc::clone(column));
+        }
+        let plain = match column.data_type() {
+            DataType::Dictionary(key, _) if **key == DataType::Int32 => {
+                let dictionary = column.as_dictionary::<Int32Type>();
+                arrow_select::take::take(dictionary.values(), dictionary.keys(), None).map_err(|error| (0, error.to_string()))?
+            }
+            _ => Arc::clone(column),
+        };
+        let options = CastOptions { safe: true, ..CastOptions::default() };
+        let cast = |array: &ArrayRef, to: &DataType| {
+            cast_with_options(array, to, &options)
+                .map_err(|_| (0, format!("is {}, and must be {}", array.data_type(), self.kind.describe())))
+        };
+        match (plain.data_type(), self.kind) {
+            (from, _) if *from == to => Ok(plain),
+            (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
+            (DataType::FixedSizeBinary(_) | DataType::Binary, As::Uuid) => cast(&plain, &to),
+            (_, As::Uuid) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string())),
+            // Numbers with blanks around them, and `1` or `0` as a truth value, are what spreadsheets write.
+            (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, As::Int | As::Float | As::Bool | As::Date | As::Instant) => {
+                let text = cast(&plain, &DataType::Utf8)?;
+                let trimmed: StringArray = text.as_string::<i32>().iter().map(|value| value.map(str::trim)).collect();
+                let trimmed: ArrayRef = Arc::new(trimmed);
+                // A moment may be written in full where its date is wanted.
+                if self.kind == As::Date { cast(&cast(&trimmed, &As::Instant.data_type())?, &to) } else { cast(&trimmed, &to) }
+            }
+            _ => cast(&plain, &to),
+        }
+    }
+}
+
+fn is_null(column: &dyn Array, row: usize) -> bool {
+    column.logical_nulls().is_some_and(|nulls| nulls.is_null(row))
+}
+
+fn hyphenated(values: &FixedSizeBinaryArray) -> ArrayRef {
+    let text = |bytes: &[u8]| {
+        let mut text = String::with_capacity(36);
+        for (index, byte) in bytes.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    };
+    Arc::new(values.iter().map(|value| value.map(text)).collect::<StringArray>())
+}
+
+fn uuids(values: &StringArray) -> ArrayRef {
+    let parse = |text: &str| {
+        let digits: String = text.trim().chars().filter(|letter| *letter != '-').collect();
+        (digits.len() == UUID_DIGITS).then(|| u128::from_str_radix(&digits, 16).ok()).flatten().map(u128::to_be_bytes)
+    };
+    let parsed = values.iter().map(|value| value.and_then(parse));
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(parsed, 16).expect("every UUID has 16 bytes"))
+}

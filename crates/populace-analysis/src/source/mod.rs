@@ -1,0 +1,315 @@
+//! The tables of a run, or of a user's own directory, as streams of batches.
+//!
+//! ```no_run
+//! use populace_analysis::source::{As, Source, Want};
+//!
+//! let source = Source::open("data".as_ref())?;
+//! let wants = [Want::new("recipient_id", As::Text), Want::new("timestamp", As::Instant), Want::new("event_type", As::Text)];
+//! for group in source.table("events")?.by_key(&wants, "recipient_id", Some("timestamp"))? {
+//!     let events = group?; // the events of one recipient, in order of time
+//!     println!("{}", events.num_rows());
+//! }
+//! # Ok::<(), populace_analysis::AnalysisError>(())
+//! ```
+
+mod cast;
+mod columns;
+mod groups;
+mod reader;
+
+pub use columns::Columns;
+pub use groups::Groups;
+
+use crate::error::AnalysisError;
+use crate::model::Model;
+use arrow_array::RecordBatch;
+use populace_io::catalogue;
+use populace_io::dataset::{MANIFEST, Manifest, SCENARIO, check_files, read_manifest};
+use populace_io::document::{self, Request, Resolved};
+use populace_io::files::place::Directory;
+use populace_io::run::Order;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The endings of files that can be read, compressed text among them.
+pub const ENDINGS: [&str; 8] = ["parquet", "arrow", "csv", "jsonl", "csv.gz", "jsonl.gz", "csv.zst", "jsonl.zst"];
+
+/// What a column is read as, whatever it is held as in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum As {
+    /// `StringArray`; a UUID is written with hyphens.
+    Text,
+    /// `Int64Array`.
+    Int,
+    /// `Float64Array`.
+    Float,
+    /// `BooleanArray`.
+    Bool,
+    /// `TimestampMicrosecondArray`, UTC. Text without an offset is taken as UTC.
+    Instant,
+    /// `Date32Array`.
+    Date,
+    /// `FixedSizeBinaryArray` of 16 bytes.
+    Uuid,
+}
+
+/// A column that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is read as.
+    pub kind: As,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Whether it may be missing; it is then all null.
+    pub optional: bool,
+}
+
+impl Want {
+    /// A column that must be there and is never null.
+    pub const fn new(name: &'static str, kind: As) -> Self {
+        Self { name, kind, nullable: false, optional: false }
+    }
+
+    /// A column that must be there and may be null.
+    pub const fn nullable(name: &'static str, kind: As) -> Self {
+        Self { name, kind, nullable: true, optional: false }
+    }
+
+    /// A column that may be missing or null.
+    pub const fn optional(name: &'static str, kind: As) -> Self {
+        Self { name, kind, nullable: true, optional: true }
+    }
+}
+
+/// A directory of tables.
+#[derive(Debug)]
+pub struct Source {
+    root: PathBuf,
+    manifest: Option<Manifest>,
+}
+
+impl Source {
+    /// Opens the directory of a run, or one of a user's own files.
+    ///
+    /// # Errors
+    /// It is no directory, holds an unfinished run, or its files are not those that its manifest names.
+    pub fn open(root: &Path) -> Result<Self, AnalysisError> {
+        if !root.is_dir() {
+            return Err(AnalysisError::input(format!("{}: is no directory; give the directory of a run", root.display())));
+        }
+        let manifest = read_manifest(root)?;
+        match &manifest {
+            Some(manifest) => check_files(&Directory::new(root), manifest)?,
+            None if root.join(".populace").is_dir() => {
+                let root = root.display();
+                return Err(AnalysisError::input(format!("{root}: the run is unfinished; go on with it by generate --resume")));
+            }
+            None => {}
+        }
+        Ok(Self { root: root.to_owned(), manifest })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the run is; `None` of a user's own files.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The scenario that lies beside the data.
+    ///
+    /// # Errors
+    /// There is none, or it is not sound.
+    pub fn scenario(&self) -> Result<Resolved, AnalysisError> {
+        let path = self.root.join(SCENARIO);
+        if !path.is_file() {
+            let root = self.root.display();
+            return Err(AnalysisError::input(format!("{root}: has no {SCENARIO}; name the scenario with --scenario")));
+        }
+        Ok(catalogue::resolve(&Request::new(document::Source::File(&path)))?)
+    }
+
+    /// The model of the scenario that lies beside the data.
+    ///
+    /// # Errors
+    /// As [`scenario`](Self::scenario).
+    pub fn model(&self) -> Result<Model, AnalysisError> {
+        Model::new(&self.scenario()?)
+    }
+
+    /// Whether there is a table, such as `events` or `truth/messages`.
+    pub fn has(&self, table: &str) -> bool {
+        self.find(table).is_ok_and(|files| !files.is_empty())
+    }
+
+    /// A table.
+    ///
+    /// # Errors
+    /// There is no such table, or it is there in two formats.
+    pub fn table(&self, table: &str) -> Result<TableSource, AnalysisError> {
+        let files = self.find(table)?;
+        if files.is_empty() {
+            let root = self.root.display();
+            let hint = match &self.manifest {
+                Some(manifest) => {
+                    let tables: Vec<&str> = manifest.tables.keys().map(String::as_str).collect();
+                    format!("the run has {}", tables.join(", "))
+                }
+                None => format!("expected {table}.parquet, .arrow, .csv or .jsonl, and there is no {MANIFEST}"),
+            };
+            return Err(AnalysisError::input(format!("{root}: has no table {table}; {hint}")));
+        }
+        let by_actor = self.manifest.as_ref().is_some_and(|manifest| manifest.identity.order == Order::Actor);
+        Ok(TableSource { files, by_actor })
+    }
+
+    /// The files of a table, in order.
+    fn find(&self, table: &str) -> Result<Vec<PathBuf>, AnalysisError> {
+        if let Some(manifest) = &self.manifest {
+            let files = manifest.tables.get(table).map(|table| &table.files);
+            return Ok(files.into_iter().flatten().map(|file| self.root.join(&file.path)).collect());
+        }
+        let mut found: Vec<(&str, Vec<PathBuf>)> = Vec::new();
+        for ending in ENDINGS {
+            let mut files = Vec::new();
+            let whole = self.root.join(format!("{table}.{ending}"));
+            if whole.is_file() {
+                files.push(whole);
+            }
+            let parts = self.root.join(table);
+            if parts.is_dir() {
+                let entries = fs::read_dir(&parts).map_err(|error| AnalysisError::io(&parts, error))?;
+                for entry in entries {
+                    let path = entry.map_err(|error| AnalysisError::io(&parts, error))?.path();
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    if name.split_once('.').is_some_and(|(_, rest)| rest == ending) {
+                        files.push(path);
+                    }
+                }
+            }
+            if !files.is_empty() {
+                files.sort();
+                found.push((ending, files));
+            }
+        }
+        if let [(one, _), (other, _), ..] = found.as_slice() {
+            let root = self.root.display();
+            return Err(AnalysisError::input(format!("{root}: {table} is there as .{one} and as .{other}; keep one of them")));
+        }
+        Ok(found.pop().map(|(_, files)| files).unwrap_or_default())
+    }
+}
+
+/// The files of one table.
+#[derive(Clone, Debug)]
+pub struct TableSource {
+    files: Vec<PathBuf>,
+    by_actor: bool,
+}
+
+impl TableSource {
+    /// A table that is one file, of whatever order.
+    ///
+    /// # Errors
+    /// There is no such file, or its ending is none of [`ENDINGS`].
+    pub fn file(path: &Path) -> Result<Self, AnalysisError> {
+        if !path.is_file() {
+            return Err(AnalysisError::input(format!("{}: is no file", path.display())));
+        }
+        reader::Encoding::of(path)?;
+        Ok(Self { files: vec![path.to_owned()], by_actor: false })
+    }
+
+    /// Its files, in order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The names of its columns, of the first file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn column_names(&self) -> Result<Vec<String>, AnalysisError> {
+        reader::column_names(&self.files[0])
+    }
+
+    /// The rows, file after file: batches of the wanted columns, in the order wanted.
+    ///
+    /// # Errors
+    /// A file is no table or lacks a column; as an item: a value is not what is wanted, a file is cut off.
+    pub fn read(&self, wants: &[Want]) -> Result<Batches, AnalysisError> {
+        // Columns that are missing in a later file are found before the first is read.
+        for file in &self.files {
+            reader::check_columns(file, wants)?;
+        }
+        Ok(Batches { files: self.files.clone().into_iter(), wants: wants.to_vec(), open: None })
+    }
+
+    /// The rows of one key at a time, in order of time if `time` names a column (rows of equal time stay in their order). Rows that do
+    /// not come ordered by key, as those of a run in actor order do, are first spread over temporary files by a hash of the key; the
+    /// keys then come in no particular order.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    /// `key` or `time` is not among `wants`.
+    pub fn by_key(&self, wants: &[Want], key: &str, time: Option<&str>) -> Result<Groups, AnalysisError> {
+        let place = |name: &str| wants.iter().position(|want| want.name == name).expect("the key and the time are wanted");
+        let (key, time) = (place(key), time.map(place));
+        let batches = self.read(wants)?;
+        if self.by_actor { Ok(Groups::ordered(batches, key)) } else { Groups::partitioned(batches, key, time, self.size()?) }
+    }
+
+    /// Bytes that the files' rows take when they are read, very roughly.
+    fn size(&self) -> Result<u64, AnalysisError> {
+        /// Columnar files are compressed about so much.
+        const EXPANSION: u64 = 8;
+        let mut total = 0;
+        for file in &self.files {
+            let bytes = fs::metadata(file).map_err(|error| AnalysisError::io(file, error))?.len();
+            total += bytes * if reader::Encoding::of(file)?.is_plain_text() { 1 } else { EXPANSION };
+        }
+        Ok(total)
+    }
+}
+
+/// Batches of the wanted columns.
+pub struct Batches {
+    files: std::vec::IntoIter<PathBuf>,
+    wants: Vec<Want>,
+    open: Option<reader::FileReader>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, AnalysisError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(reader) = &mut self.open {
+                match reader.next_batch() {
+                    Ok(Some(batch)) => return Some(Ok(batch)),
+                    Ok(None) => self.open = None,
+                    Err(error) => {
+                        self.open = None;
+                        self.files = Vec::new().into_iter();
+                        return Some(Err(error));
+                    }
+                }
+            }
+            let file = self.files.next()?;
+            match reader::FileReader::open(&file, &self.wants) {
+                Ok(reader) => self.open = Some(reader),
+                Err(error) => {
+                    self.files = Vec::new().into_iter();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}

@@ -4,17 +4,20 @@
 //! When every part has its receipt, `DIR/manifest.json` is written and `.populace` goes.
 
 use crate::VALUES_VERSION;
+use crate::catalogue;
+use crate::document::Resolved;
 use crate::error::RunError;
 use crate::files::place::{Directory, Place};
 use crate::files::table_file::FileInfo;
 use crate::files::{Compression, FileOptions};
-use crate::generator::{Generator, Tally};
-use crate::run::{Job, Order, Part, PartState, Progress};
+use crate::generator::{Generator, TableSet, Tally};
+use crate::run::{Job, NoProgress, Order, Part, PartState, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// The file that says what a run is. It is written last: a directory with it holds a complete run.
@@ -396,6 +399,24 @@ fn journal(part: u64) -> String {
 
 fn lock(part: u64) -> String {
     format!("{STATE}/part-{part:05}.lock")
+}
+
+/// Generates a run of all tables into an empty directory, with one thread, in the family's default format.
+///
+/// # Errors
+/// The directory holds something, or cannot be written.
+pub fn generate(root: &Path, resolved: &Resolved, generator: &dyn Generator, seed: u64) -> Result<Manifest, RunError> {
+    let start = Instant::now();
+    let (place, stop) = (Directory::new(root), AtomicBool::new(false));
+    let tables = TableSet::of(generator.tables(), |_| true);
+    let actors = 0..generator.population().actors;
+    let job = Job { generator, seed, threads: 1, tables, actors, trim: 0, order: Order::Actor, stop: &stop };
+    let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
+    let options = FileOptions::new(catalogue::default_format(generator.family()));
+    let dataset = Dataset::new(&place, &job, document, options, 1, None);
+    dataset.prepare(Existing::Refuse, false)?;
+    dataset.write_part(&job, Part::WHOLE, &NoProgress)?;
+    dataset.finish(start.elapsed())?.ok_or(RunError::Interrupted)
 }
 
 /// The seed of the run that a place holds, complete or not.

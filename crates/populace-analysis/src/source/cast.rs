@@ -2,7 +2,7 @@
 
 use super::{As, Want};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, StringArray, new_null_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
@@ -97,12 +97,29 @@ impl Want {
                 let text = cast(&plain, &DataType::Utf8)?;
                 let trimmed: StringArray = text.as_string::<i32>().iter().map(|value| value.map(str::trim)).collect();
                 let trimmed: ArrayRef = Arc::new(trimmed);
-                // A moment may be written in full where its date is wanted.
-                if self.kind == As::Date { cast(&cast(&trimmed, &As::Instant.data_type())?, &to) } else { cast(&trimmed, &to) }
+                match self.kind {
+                    As::Instant => Ok(in_utc(&cast(&trimmed, &utc_offset())?)),
+                    // A moment may be written in full where its date is wanted.
+                    As::Date => cast(&cast(&trimmed, &utc_offset())?, &to),
+                    _ => cast(&trimmed, &to),
+                }
+            }
+            (DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64, As::Instant) => {
+                Ok(in_utc(&cast(&plain, &DataType::Timestamp(TimeUnit::Microsecond, None))?))
             }
             _ => cast(&plain, &to),
         }
     }
+}
+
+/// The type of a moment in UTC whose time zone needs no database of zones.
+fn utc_offset() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
+}
+
+/// Moments that are in UTC already, under its name.
+fn in_utc(moments: &ArrayRef) -> ArrayRef {
+    Arc::new(moments.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
 }
 
 fn is_null(column: &dyn Array, row: usize) -> bool {

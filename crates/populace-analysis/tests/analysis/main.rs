@@ -1,1 +1,5 @@
 //! What must hold of the analysis commands.
+
+mod email;
+mod source;
+mod support;

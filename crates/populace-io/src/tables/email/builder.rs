@@ -1,7 +1,7 @@
 //! From the rows of `email` to columns.
 
 use super::columns::address_code;
-use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, TRUTH_USERS, USER_RATES, USERS};
+use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS};
 use crate::generator::{Simulated, TableSet, Tally};
 use crate::table::{
     booleans, codes, dates, dictionary, floats, floats_or_null, instants, instants_or_null, ints, ints_or_null, shared_codes,
@@ -164,7 +164,13 @@ struct Recipients {
 
 /// The id of a recipient, by number.
 fn recipient_id(actor: u64) -> String {
-    format!("synth_user_{:05}", actor + FIRST_RECIPIENT)
+    format!("{RECIPIENT}{:05}", actor + FIRST_RECIPIENT)
+}
+
+/// The actor that a recipient id names; `None` of an id that no scenario gives.
+pub fn actor_of(recipient_id: &str) -> Option<u64> {
+    let number: u64 = recipient_id.strip_prefix(RECIPIENT)?.parse().ok()?;
+    number.checked_sub(FIRST_RECIPIENT)
 }
 
 impl Recipients {

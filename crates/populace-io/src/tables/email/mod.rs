@@ -11,6 +11,7 @@ use crate::identity::Identities;
 use crate::table::{Table, codes, dictionary, floats, shorts};
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::Builder;
+pub use builder::actor_of;
 use populace_core::email::{CampaignType, DroppedReason, EmailModel, EventType};
 use populace_core::plan::{Population, Shard};
 use populace_core::scenario::{Problem, Scenario};
@@ -27,6 +28,8 @@ const TIMING: usize = 5;
 
 /// The number of the first recipient, in its id and in its address.
 const FIRST_RECIPIENT: u64 = 1_000;
+/// What the id of a recipient begins with.
+const RECIPIENT: &str = "synth_user_";
 
 /// The generator of `email`.
 pub struct Email {

@@ -1,0 +1,205 @@
+//! A recipient's messages, put together from the events.
+
+use crate::source::{As, Columns, Want};
+use arrow_array::RecordBatch;
+use populace_core::email::{DecidedAt, EmailConfig, EventType};
+use populace_core::time::{HOUR, Instant, MINUTE};
+use std::collections::HashMap;
+
+/// The columns of `events` that a history is made from. Further columns may be wanted beside them.
+pub const EVENT_COLUMNS: [Want; 4] = [
+    Want::new("recipient_id", As::Text),
+    Want::new("timestamp", As::Instant),
+    Want::new("event_type", As::Text),
+    Want::nullable("message_id", As::Uuid),
+];
+
+/// What one recipient lived through.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The recipient.
+    pub recipient_id: String,
+    /// The messages, in the order of sending.
+    pub messages: Vec<Message>,
+    /// The circuit breakers, in the order of time.
+    pub breakers: Vec<Breaker>,
+    /// The moments of the hot paths, in order.
+    pub hot_paths: Vec<Instant>,
+    /// Rows that fit nowhere: of an unknown type, without a message, or of a message that was never sent.
+    pub orphans: u64,
+    /// Rows that tell again what a row before has told: a second `sent`, `delivered`, `opened` or `clicked` of a message.
+    pub repeats: u64,
+}
+
+/// A circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// When it was triggered.
+    pub time: Instant,
+    /// When engagement resumes if no later breaker stops it again: the latest end so far.
+    pub end: Instant,
+}
+
+/// A message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Message {
+    /// `message_id`.
+    pub id: u128,
+    /// When it was sent.
+    pub sent: Instant,
+    /// The row of its `sent` in the batch that the history was made from.
+    pub sent_row: usize,
+    /// When it was delivered, if it was.
+    pub delivered: Option<Instant>,
+    /// The row of its `delivered`.
+    pub delivered_row: Option<usize>,
+    /// When it was opened, if it was.
+    pub opened: Option<Instant>,
+    /// When it was clicked, if it was.
+    pub clicked: Option<Instant>,
+    /// Sends to this recipient in the time before this one that fatigue looks back on; 0 where there is no fatigue.
+    pub recent_sends: u32,
+    /// Minutes from the latest hot path to the moment at which the open is decided, if within the hot path's window.
+    pub minutes_since_hot_path: Option<f64>,
+    /// Whether a circuit breaker was active at the moment at which the open is decided.
+    pub suppressed: bool,
+}
+
+impl Message {
+    fn new(id: u128, sent: Instant, sent_row: usize) -> Self {
+        Self {
+            id,
+            sent,
+            sent_row,
+            delivered: None,
+            delivered_row: None,
+            opened: None,
+            clicked: None,
+            recent_sends: 0,
+            minutes_since_hot_path: None,
+            suppressed: false,
+        }
+    }
+}
+
+impl History {
+    /// The history in the events of one recipient, in order of time: a batch with at least the [`EVENT_COLUMNS`].
+    pub fn new(config: &EmailConfig, events: &RecordBatch) -> Self {
+        let mut history = Self { recipient_id: events.text("recipient_id").value(0).to_owned(), ..Self::default() };
+        let (times, types, ids) = (events.instant("timestamp"), events.text("event_type"), events.uuid("message_id"));
+        let mut places: HashMap<u128, usize> = HashMap::new();
+        // What follows from a send may, in a file that lies, stand before it: sends first.
+        for row in 0..events.num_rows() {
+            if types.value(row) == EventType::Sent.name() {
+                let Some(id) = ids.get(row) else {
+                    history.orphans += 1;
+                    continue;
+                };
+                if places.contains_key(&id) {
+                    history.repeats += 1;
+                    continue;
+                }
+                places.insert(id, history.messages.len());
+                history.messages.push(Message::new(id, Instant(times.value(row)), row));
+            }
+        }
+        for row in 0..events.num_rows() {
+            let time = Instant(times.value(row));
+            let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) else {
+                history.orphans += 1;
+                continue;
+            };
+            match kind {
+                EventType::Sent => {}
+                EventType::Delivered | EventType::Opened | EventType::Clicked => {
+                    let Some(&place) = ids.get(row).as_ref().and_then(|id| places.get(id)) else {
+                        history.orphans += 1;
+                        continue;
+                    };
+                    let message = &mut history.messages[place];
+                    let told = match kind {
+                        EventType::Delivered => {
+                            message.delivered_row.get_or_insert(row);
+                            &mut message.delivered
+                        }
+                        EventType::Opened => &mut message.opened,
+                        _ => &mut message.clicked,
+                    };
+                    match told {
+                        None => *told = Some(time),
+                        Some(_) => history.repeats += 1,
+                    }
+                }
+                kind if kind.is_breaker() => history.breaker(config, kind, time),
+                _ => history.hot_paths.push(time),
+            }
+        }
+        history.messages.sort_by_key(|message| message.sent);
+        history.settle(config);
+        history
+    }
+
+    fn breaker(&mut self, config: &EmailConfig, kind: EventType, time: Instant) {
+        let kinds = config.circuit_breakers.as_ref().map(|law| &law.kinds);
+        let law = kinds.and_then(|kinds| kinds.iter().find(|(known, _)| EventType::from(**known) == kind));
+        let Some((_, law)) = law else {
+            self.orphans += 1;
+            return;
+        };
+        let end = time.plus(i64::from(law.hours) * HOUR);
+        let end = self.breakers.last().map_or(end, |before| before.end.max(end));
+        self.breakers.push(Breaker { time, end });
+    }
+
+    /// What the messages' circumstances were.
+    fn settle(&mut self, config: &EmailConfig) {
+        let mut first_recent = 0;
+        for index in 0..self.messages.len() {
+            let message = self.messages[index];
+            if let Some(law) = &config.fatigue {
+                let since = message.sent.plus(-i64::from(law.hours) * HOUR);
+                while self.messages[first_recent].sent < since {
+                    first_recent += 1;
+                }
+                self.messages[index].recent_sends = (index - first_recent) as u32;
+            }
+            let Some(decided) = decided_at(config, &message) else { continue };
+            self.messages[index].suppressed = self.suppressed_at(decided);
+            if let Some(law) = &config.hot_paths {
+                let begun = self.hot_paths.partition_point(|path| *path <= decided);
+                let since = begun.checked_sub(1).map(|last| decided.since(self.hot_paths[last]) as f64 / MINUTE as f64);
+                self.messages[index].minutes_since_hot_path = since.filter(|minutes| *minutes < law.window_minutes);
+            }
+        }
+    }
+
+    /// Whether a circuit breaker is active at `time`.
+    pub fn suppressed_at(&self, time: Instant) -> bool {
+        let begun = self.breakers.partition_point(|breaker| breaker.time <= time);
+        begun > 0 && time < self.breakers[begun - 1].end
+    }
+
+    /// The stretches of time in which circuit breakers are active, joined where they overlap, that end after `from`.
+    pub fn suppressed_after(&self, from: Instant) -> impl Iterator<Item = (Instant, Instant)> {
+        let breakers = &self.breakers;
+        let mut next = breakers.partition_point(|breaker| breaker.end <= from);
+        std::iter::from_fn(move || {
+            let first = breakers.get(next)?;
+            let mut end = first.end;
+            next += 1;
+            while let Some(more) = breakers.get(next).filter(|more| more.time <= end) {
+                end = more.end;
+                next += 1;
+            }
+            Some((first.time, end))
+        })
+    }
+}
+
+/// When a message's open is decided; `None` where it was not delivered.
+pub fn decided_at(config: &EmailConfig, message: &Message) -> Option<Instant> {
+    message.delivered.map(|delivered| match config.engagement.decided_at {
+        DecidedAt::Delivery => delivered,
+        DecidedAt::Send => message.sent,
+    })
+}

@@ -1,0 +1,71 @@
+//! Histories against the truth that the simulation reveals.
+
+use crate::support::Run;
+use arrow_array::Array;
+use populace_analysis::email::{EVENT_COLUMNS, History, Law};
+use populace_analysis::model::Model;
+use populace_analysis::source::{As, Columns, Want};
+use std::collections::HashMap;
+
+/// What is known of a message by id: recent sends, minutes since the hot path, suppressed, and the product of timing, minute, fatigue and
+/// hot path.
+fn truth(run: &Run) -> HashMap<u128, (i64, Option<f64>, bool, f64, bool)> {
+    let wants = [
+        Want::new("message_id", As::Uuid),
+        Want::nullable("p_open", As::Float),
+        Want::new("timing", As::Float),
+        Want::new("minute", As::Float),
+        Want::new("fatigue", As::Float),
+        Want::new("hot_path", As::Float),
+        Want::new("suppressed", As::Bool),
+        Want::new("recent_sends", As::Int),
+        Want::nullable("minutes_since_hot_path", As::Float),
+    ];
+    let mut known = HashMap::new();
+    for batch in run.source().table("truth/messages").unwrap().read(&wants).unwrap() {
+        let batch = batch.unwrap();
+        let factor = |name: &str, row: usize| batch.float(name).value(row);
+        for row in 0..batch.num_rows() {
+            let minutes = batch.float("minutes_since_hot_path");
+            let product = ["timing", "minute", "fatigue", "hot_path"].map(|name| factor(name, row)).iter().product();
+            known.insert(
+                batch.uuid("message_id").get(row).unwrap(),
+                (
+                    batch.int("recent_sends").value(row),
+                    minutes.is_valid(row).then(|| minutes.value(row)),
+                    batch.bool("suppressed").value(row),
+                    product,
+                    batch.float("p_open").is_valid(row),
+                ),
+            );
+        }
+    }
+    known
+}
+
+#[test]
+fn circumstances_told_from_the_events_are_those_of_the_simulation() {
+    for scenario in ["email", "email-v1"] {
+        let run = Run::new(scenario, 3, &[("population.users", "60"), ("sends.per_day", "2")]);
+        let truth = truth(&run);
+        let Model::Email(model) = run.source().model().unwrap() else { panic!("a run of email") };
+        let law = Law::new(&model);
+        let mut messages = 0;
+        for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
+            let history = History::new(law.config(), &events.unwrap());
+            let persona = law.persona_of(&history.recipient_id).unwrap();
+            assert_eq!((history.orphans, history.repeats), (0, 0));
+            for message in &history.messages {
+                let (recent, minutes, suppressed, product, delivered) = truth[&message.id];
+                messages += 1;
+                assert_eq!((i64::from(message.recent_sends), message.delivered.is_some()), (recent, delivered));
+                if delivered {
+                    assert_eq!((message.minutes_since_hot_path, message.suppressed), (minutes, suppressed));
+                    let factors = law.factors(persona, message).unwrap();
+                    assert!((factors.product() / product - 1.0).abs() < 1e-12, "{factors:?} instead of {product}");
+                }
+            }
+        }
+        assert_eq!(messages, truth.len());
+    }
+}

@@ -3,10 +3,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "the pinned mathematics and the bans are for what data depends on; nothing here is data")]
 
+pub mod churn;
 pub mod email;
 pub mod error;
 pub mod model;
 pub mod prepare;
 pub mod source;
+pub mod traces;
 
 pub use error::AnalysisError;

@@ -7,7 +7,6 @@ use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, StringArray, new_null_a
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, TimeUnit};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Hexadecimal digits of a UUID.
@@ -128,12 +127,9 @@ fn is_null(column: &dyn Array, row: usize) -> bool {
 
 fn hyphenated(values: &FixedSizeBinaryArray) -> ArrayRef {
     let text = |bytes: &[u8]| {
-        let mut text = String::with_capacity(36);
-        for (index, byte) in bytes.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            let _ = write!(text, "{byte:02x}");
+        let mut text = data_encoding::HEXLOWER.encode(bytes);
+        for place in [8, 13, 18, 23] {
+            text.insert(place, '-');
         }
         text
     };

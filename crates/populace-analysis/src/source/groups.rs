@@ -45,15 +45,19 @@ impl Groups {
         Self::new(Input::Ordered(batches), key)
     }
 
-    /// Groups of rows in any order.
-    pub(super) fn partitioned(batches: Batches, key: usize, time: Option<usize>, bytes: u64) -> Result<Self, AnalysisError> {
-        let partitions = bytes.div_ceil(PARTITION).clamp(1, MOST_PARTITIONS);
+    /// Groups of rows in any order. With one number of partitions the keys of any table come in one order.
+    pub(super) fn partitioned(batches: Batches, key: usize, time: Option<usize>, partitions: u64) -> Result<Self, AnalysisError> {
         if partitions == 1 {
             let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
             return Ok(Self::new(Input::Whole(sorted(&batches, key, time)?), key));
         }
         let files = spread(batches, key, partitions)?;
         Ok(Self::new(Input::Partitions { files, time }, key))
+    }
+
+    /// The place of the key among the columns.
+    pub(super) fn key(&self) -> usize {
+        self.key
     }
 
     fn new(input: Input, key: usize) -> Self {
@@ -128,15 +132,20 @@ impl Iterator for Groups {
     }
 }
 
+/// Into how many partitions rows of so many bytes are spread.
+pub(super) fn partitions(bytes: u64) -> u64 {
+    bytes.div_ceil(PARTITION).clamp(1, MOST_PARTITIONS)
+}
+
 /// A column that rows are grouped by.
-enum Keys<'a> {
+pub(super) enum Keys<'a> {
     Text(&'a StringArray),
     Int(&'a Int64Array),
     Bytes(&'a FixedSizeBinaryArray),
 }
 
 impl<'a> Keys<'a> {
-    fn of(column: &'a ArrayRef) -> Self {
+    pub(super) fn of(column: &'a ArrayRef) -> Self {
         match column.data_type() {
             DataType::Utf8 => Self::Text(column.as_string()),
             DataType::Int64 => Self::Int(column.as_primitive()),
@@ -145,12 +154,21 @@ impl<'a> Keys<'a> {
         }
     }
 
-    fn same(&self, row: usize, other: &Self, at: usize) -> bool {
+    pub(super) fn same(&self, row: usize, other: &Self, at: usize) -> bool {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => a.value(row) == b.value(at),
             (Self::Int(a), Self::Int(b)) => a.value(row) == b.value(at),
             (Self::Bytes(a), Self::Bytes(b)) => a.value(row) == b.value(at),
             _ => false,
+        }
+    }
+
+    /// For messages.
+    pub(super) fn show(&self, row: usize) -> String {
+        match self {
+            Self::Text(keys) => keys.value(row).to_owned(),
+            Self::Int(keys) => keys.value(row).to_string(),
+            Self::Bytes(keys) => data_encoding::HEXLOWER.encode(keys.value(row)),
         }
     }
 

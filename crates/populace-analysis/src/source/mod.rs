@@ -15,10 +15,12 @@
 mod cast;
 mod columns;
 mod groups;
+mod join;
 mod reader;
 
 pub use columns::Columns;
 pub use groups::Groups;
+pub use join::{Joined, Side};
 
 use crate::error::AnalysisError;
 use crate::model::Model;
@@ -168,6 +170,25 @@ impl Source {
         Ok(TableSource { files, by_actor })
     }
 
+    /// The rows of one key at a time in several tables: the first has every key, such as a table of users, the others some of them. The
+    /// keys come in the order of a run in actor order, else in no particular order.
+    ///
+    /// # Errors
+    /// As [`TableSource::by_key`]; as the last item: a table has rows of a key that the first lacks.
+    ///
+    /// # Panics
+    /// There is no side, or `key` is not among the wanted columns of each.
+    pub fn join(&self, key: &str, sides: &[Side<'_>]) -> Result<Joined, AnalysisError> {
+        let tables = sides.iter().map(|side| self.table(side.table)).collect::<Result<Vec<_>, _>>()?;
+        let sizes = tables.iter().map(TableSource::size).collect::<Result<Vec<_>, _>>()?;
+        let partitions = groups::partitions(sizes.into_iter().max().expect("there is a side"));
+        let open = |(table, side): (&TableSource, &Side<'_>)| table.by_key_in(partitions, side.wants, key, side.time);
+        let mut groups = tables.iter().zip(sides).map(open);
+        let first = groups.next().expect("there is a side")?;
+        let others = groups.zip(&sides[1..]).map(|(groups, side)| Ok((side.table.to_owned(), groups?)));
+        Joined::new(first, others.collect::<Result<_, AnalysisError>>()?)
+    }
+
     /// The files of a table, in order.
     fn find(&self, table: &str) -> Result<Vec<PathBuf>, AnalysisError> {
         if let Some(manifest) = &self.manifest {
@@ -260,10 +281,14 @@ impl TableSource {
     /// # Panics
     /// `key` or `time` is not among `wants`.
     pub fn by_key(&self, wants: &[Want], key: &str, time: Option<&str>) -> Result<Groups, AnalysisError> {
+        self.by_key_in(groups::partitions(self.size()?), wants, key, time)
+    }
+
+    fn by_key_in(&self, partitions: u64, wants: &[Want], key: &str, time: Option<&str>) -> Result<Groups, AnalysisError> {
         let place = |name: &str| wants.iter().position(|want| want.name == name).expect("the key and the time are wanted");
         let (key, time) = (place(key), time.map(place));
         let batches = self.read(wants)?;
-        if self.by_actor { Ok(Groups::ordered(batches, key)) } else { Groups::partitioned(batches, key, time, self.size()?) }
+        if self.by_actor { Ok(Groups::ordered(batches, key)) } else { Groups::partitioned(batches, key, time, partitions) }
     }
 
     /// Bytes that the files' rows take when they are read, very roughly.

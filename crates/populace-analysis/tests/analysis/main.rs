@@ -1,5 +1,7 @@
 //! What must hold of the analysis commands.
 
+mod churn;
 mod email;
 mod source;
 mod support;
+mod traces;

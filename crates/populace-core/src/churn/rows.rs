@@ -98,6 +98,17 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Every type, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Login,
+        Self::CourseEnroll,
+        Self::VideoWatch,
+        Self::QuizAttempt,
+        Self::PaymentSuccess,
+        Self::PaymentFailed,
+        Self::SupportTicket,
+    ];
+
     /// The names as written, by number.
     pub const NAMES: [&str; 7] =
         ["login", "course_enroll", "video_watch", "quiz_attempt", "payment_success", "payment_failed", "support_ticket"];

@@ -1,0 +1,7 @@
+//! What can be told of a subscriber from the data alone, and what the scenario says about it.
+
+pub mod law;
+pub mod users;
+
+pub use law::Engagement;
+pub use users::{EVENT_COLUMNS, Event, USER_COLUMNS, User};

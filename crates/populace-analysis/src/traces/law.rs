@@ -1,0 +1,114 @@
+//! What the scenario says about a session, worked out from the document anew, apart from the simulation.
+
+use populace_core::traces::{TracesConfig, TracesModel};
+use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+use std::collections::BTreeMap;
+
+/// Steps of the integrals over the factor of a slow call: Simpson's rule.
+const STEPS: usize = 64;
+
+/// The laws of a document. States are endpoints by the number that the model gives them.
+pub struct Law<'a> {
+    model: &'a TracesModel,
+    entries: Vec<f64>,
+    /// By state, then by state: P(next | from).
+    transitions: Vec<BTreeMap<usize, f64>>,
+    exits: Vec<bool>,
+    /// The mean response time before truncation, milliseconds.
+    means_ms: Vec<f64>,
+}
+
+impl<'a> Law<'a> {
+    /// The laws of a model's document.
+    pub fn new(model: &'a TracesModel) -> Self {
+        let (config, names) = (model.config(), model.chain().names());
+        let workflow = &config.workflow;
+        let places: BTreeMap<&String, usize> = names.iter().enumerate().map(|(place, name)| (name, place)).collect();
+        // Rows may miss 1 by what the document's check tolerates; the law is their proportions.
+        let scaled = |row: &BTreeMap<String, f64>| {
+            let total: f64 = row.values().sum();
+            row.iter().filter(|(_, p)| **p > 0.0).map(|(name, p)| (places[name], p / total)).collect::<BTreeMap<usize, f64>>()
+        };
+        let mut entries = vec![0.0; names.len()];
+        for (state, probability) in scaled(&workflow.entry_points) {
+            entries[state] = probability;
+        }
+        let exits: Vec<bool> = names.iter().map(|name| workflow.exit_points.contains(name)).collect();
+        let row = |(state, name): (usize, &String)| match workflow.transitions.get(name) {
+            // What follows an exit point that always ends a session never happens.
+            Some(row) if !exits[state] || workflow.exit_probability < 1.0 => scaled(row),
+            _ => BTreeMap::new(),
+        };
+        let transitions = names.iter().enumerate().map(row).collect();
+        let mean = |name: &String| workflow.avg_response_times.get(name).copied().unwrap_or(config.response_times.default_mean_ms);
+        Self { model, entries, transitions, exits, means_ms: names.iter().map(mean).collect() }
+    }
+
+    /// The document.
+    pub fn config(&self) -> &TracesConfig {
+        self.model.config()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &TracesModel {
+        self.model
+    }
+
+    /// The endpoints, by state.
+    pub fn names(&self) -> &[String] {
+        self.model.chain().names()
+    }
+
+    /// P(a session starts here), by state.
+    pub fn entries(&self) -> &[f64] {
+        &self.entries
+    }
+
+    /// P(next | at a state and the session goes on), by the state left: the transitions that can happen.
+    pub fn transitions(&self) -> &[BTreeMap<usize, f64>] {
+        &self.transitions
+    }
+
+    /// Whether a state is an exit point.
+    pub fn is_exit(&self, state: usize) -> bool {
+        self.exits[state]
+    }
+
+    fn response(&self, state: usize) -> (Normal, f64) {
+        let law = &self.config().response_times;
+        let mean = self.means_ms[state];
+        let normal = Normal::new(mean, mean * law.relative_sd).expect("means and deviations of a checked document are positive");
+        let kept = normal.sf(law.minimum_ms);
+        (normal, kept)
+    }
+
+    /// P(response time ≤ `ms`) of a call that no fault struck: a normal, truncated below.
+    pub fn response_cdf(&self, state: usize, ms: f64) -> f64 {
+        let (normal, kept) = self.response(state);
+        if ms <= self.config().response_times.minimum_ms { 0.0 } else { 1.0 - normal.sf(ms) / kept }
+    }
+
+    /// The density of the response time of a call that no fault struck, per millisecond.
+    pub fn response_density(&self, state: usize, ms: f64) -> f64 {
+        let (normal, kept) = self.response(state);
+        if ms < self.config().response_times.minimum_ms { 0.0 } else { normal.pdf(ms) / kept }
+    }
+
+    /// P(response time ≤ `ms`) of a call that a cascade slowed down: the response time × a uniform factor.
+    pub fn slow_response_cdf(&self, state: usize, ms: f64) -> f64 {
+        self.over_factors(|factor| self.response_cdf(state, ms / factor))
+    }
+
+    /// The density of the response time of a call that a cascade slowed down, per millisecond.
+    pub fn slow_response_density(&self, state: usize, ms: f64) -> f64 {
+        self.over_factors(|factor| self.response_density(state, ms / factor) / factor)
+    }
+
+    /// The mean of `value` over the factor of a slow call.
+    fn over_factors(&self, value: impl Fn(f64) -> f64) -> f64 {
+        let [low, high] = self.config().cascade.slow_factor;
+        let weight = |step: usize| if step == 0 || step == STEPS { 1.0 } else { 2.0 + 2.0 * (step % 2) as f64 };
+        let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
+        (0..=STEPS).map(|step| weight(step) * value(at(step))).sum::<f64>() / (3 * STEPS) as f64
+    }
+}

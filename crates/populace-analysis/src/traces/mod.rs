@@ -1,0 +1,7 @@
+//! What can be told of a session from the calls alone, and what the scenario says about it.
+
+pub mod law;
+pub mod sessions;
+
+pub use law::Law;
+pub use sessions::{CALL_COLUMNS, Call, Endpoints, Session};

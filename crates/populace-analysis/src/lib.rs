@@ -9,6 +9,7 @@ pub mod error;
 pub mod model;
 pub mod prepare;
 pub mod source;
+pub mod stats;
 pub mod traces;
 
 pub use error::AnalysisError;

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List the built-in scenarios, print one, or print the JSON Schema of their documents
     Scenarios(ScenariosArgs),
+    /// Grade a model's predictions against the truth, and against the best that any model could do
+    Score(ScoreArgs),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -180,6 +182,69 @@ pub(crate) struct CheckArgs {
     /// Scenario or workflow file
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct ScoreArgs {
+    /// What is predicted
+    #[arg(value_enum)]
+    pub(crate) task: TaskArg,
+    /// Directory of a run, with its truth
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// File of predictions: Parquet, Arrow, CSV or JSON Lines
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) predictions: PathBuf,
+    /// Write the scorecard as JSON
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the scorecard as JSON instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Accept predictions of a part, such as a test split
+    #[arg(long)]
+    pub(crate) subset: bool,
+    /// The scores are no probabilities: only their order counts
+    #[arg(long)]
+    pub(crate) ranks: bool,
+    /// Write each row with its label and the probabilities of the ceilings, as CSV
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rows: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArgs,
+}
+
+/// What must hold, else the exit code is 1.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Thresholds: the exit code is 1 if one is missed")]
+pub(crate) struct ThresholdArgs {
+    /// Least share of the attainable gain
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) min_gain: Option<f64>,
+    /// Least area under the curve
+    #[arg(long, value_name = "AUC")]
+    pub(crate) min_auc: Option<f64>,
+    /// Least average precision
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) min_average_precision: Option<f64>,
+    /// Greatest log-loss
+    #[arg(long, value_name = "LOSS")]
+    pub(crate) max_log_loss: Option<f64>,
+    /// Greatest Brier score
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) max_brier: Option<f64>,
+    /// Greatest calibration error
+    #[arg(long, value_name = "ERROR")]
+    pub(crate) max_calibration_error: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TaskArg {
+    /// Whether a delivered message is opened: message_id, score
+    Open,
+    /// Whether an opened message is clicked: message_id, score
+    Click,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! How a command ends when it does not end well.
 
+use populace_analysis::AnalysisError;
 use populace_io::document::Diagnostics;
 use populace_io::error::RunError;
 use std::fmt::Display;
@@ -9,6 +10,8 @@ use std::process::ExitCode;
 /// Why a command failed, and with which exit code it ends.
 #[derive(Debug)]
 pub(crate) enum Failure {
+    /// A check failed: exit code 1.
+    Check(String),
     /// Something given is wrong: exit code 2.
     Input(String),
     /// Ctrl-C: exit code 130.
@@ -23,6 +26,11 @@ impl Failure {
         Self::Input(message.to_string())
     }
 
+    /// A check that did not hold, in one message.
+    pub(crate) fn check(message: impl Display) -> Self {
+        Self::Check(message.to_string())
+    }
+
     /// Standard output could not be written.
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::Input(format!("standard output: {error}")) }
@@ -30,6 +38,10 @@ impl Failure {
 
     pub(crate) fn report(self) -> ExitCode {
         match self {
+            Self::Check(message) => {
+                note!("failed: {message}");
+                ExitCode::from(1)
+            }
             Self::Input(message) => {
                 note!("error: {message}");
                 ExitCode::from(2)
@@ -55,6 +67,16 @@ impl From<RunError> for Failure {
             RunError::Interrupted => Self::Interrupted("stopped".into()),
             error if error.is_broken_pipe() => Self::ClosedPipe,
             error => Self::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<AnalysisError> for Failure {
+    fn from(error: AnalysisError) -> Self {
+        match error {
+            AnalysisError::Run(error) => error.into(),
+            AnalysisError::Scenario(problems) => problems.into(),
+            error @ (AnalysisError::Io { .. } | AnalysisError::Input(_)) => Self::input(error),
         }
     }
 }

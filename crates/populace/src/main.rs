@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "populace", &mut io::stdout());
             Ok(())

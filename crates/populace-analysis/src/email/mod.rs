@@ -1,7 +1,10 @@
 //! What can be told of a recipient from the events alone, and what the scenario says about it.
 
+pub mod delay;
+pub mod filter;
 pub mod history;
 pub mod law;
 
+pub use filter::{Filter, Inference};
 pub use history::{Breaker, EVENT_COLUMNS, History, Message};
 pub use law::{Factors, Law};

@@ -6,3 +6,4 @@ pub(crate) mod inspect;
 pub(crate) mod replay;
 mod scenario;
 pub(crate) mod scenarios;
+pub(crate) mod score;

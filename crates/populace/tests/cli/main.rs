@@ -7,4 +7,5 @@ mod guides;
 mod input;
 mod invariance;
 mod runs;
+mod score;
 mod support;

@@ -1,0 +1,266 @@
+//! When, after a delivery or an open, an open or a click falls; and whether a circuit breaker that nobody knows of yet will silence it.
+//! Worked out from the document anew, apart from the simulation.
+
+use super::history::History;
+use populace_core::email::{DelaysConfig, EmailConfig, OpenDelayLaw, PersonaConfig};
+use populace_core::time::{DAY, HOUR, Instant, MINUTE, UtcOffset, Window};
+
+const HOURS_OF_WEEK: usize = 168;
+const MINUTES_OF_DAY: usize = 1_440;
+const MILLISECOND: i64 = 1_000;
+
+/// The law of a delay for each kind of recipient: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span.
+#[derive(Clone, Debug)]
+pub struct DelayLaw {
+    least: i64,
+    span: i64,
+    /// Microseconds.
+    mean: f64,
+    timezone: UtcOffset,
+    /// By kind of recipient and hour of the week of the local clock.
+    attention: Vec<[f64; HOURS_OF_WEEK]>,
+}
+
+/// One delay to come, cut at the hours of the clock, between which attention is constant.
+#[derive(Clone, Debug)]
+pub struct Delay<'a> {
+    law: &'a DelayLaw,
+    begin: Instant,
+    /// Ends of the pieces but the last, and the last's; and exp(−x/mean) there.
+    ends: Vec<(Instant, f64)>,
+    /// The hour of the week of the first piece.
+    first_hour: usize,
+    /// By kind, then piece: the mass before the piece's end.
+    masses: Vec<f64>,
+}
+
+impl DelayLaw {
+    /// The law of open delays, by persona in the order of the document.
+    pub fn opens(config: &EmailConfig) -> Self {
+        let attention = |persona: &PersonaConfig| match config.open_delay {
+            OpenDelayLaw::Exponential => [1.0; HOURS_OF_WEEK],
+            OpenDelayLaw::Attention => std::array::from_fn(|hour| {
+                let own = persona.peak_hours.is_empty() || persona.peak_hours.iter().any(|label| usize::from(*label) == hour % 24);
+                let active = persona.active_days.iter().any(|day| *day as usize == hour / 24);
+                (if own { 1.0 } else { config.attention.off_peak }) * (if active { 1.0 } else { config.attention.inactive_day })
+            }),
+        };
+        Self::new(&config.open_delays, config.timezone, config.personas.values().map(attention).collect())
+    }
+
+    /// The law of click delays, which is the same for all.
+    pub fn clicks(config: &EmailConfig) -> Self {
+        Self::new(&config.click_delays, config.timezone, vec![[1.0; HOURS_OF_WEEK]])
+    }
+
+    fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
+        let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
+        Self {
+            least: microseconds(law.min_minutes),
+            span: microseconds(law.max_minutes - law.min_minutes),
+            mean: law.mean_minutes * MINUTE as f64,
+            timezone,
+            attention,
+        }
+    }
+
+    /// The delay that begins at `from`.
+    pub fn after(&self, from: Instant) -> Delay<'_> {
+        let begin = from.plus(self.least);
+        let local = self.timezone.local(begin);
+        let end = begin.plus(self.span);
+        let mut next = begin.plus(HOUR - local.0.rem_euclid(HOUR));
+        let mut ends = Vec::with_capacity((self.span / HOUR) as usize + 2);
+        while next < end {
+            ends.push((next, self.left(next.since(begin))));
+            next = next.plus(HOUR);
+        }
+        ends.push((end, self.left(self.span)));
+        let first_hour = local.minute_of_week() / 60;
+        let mut masses = Vec::with_capacity(self.attention.len() * ends.len());
+        for attention in &self.attention {
+            let (mut mass, mut left, mut hour) = (0.0, 1.0, first_hour);
+            for &(_, after) in &ends {
+                mass += attention[hour] * (left - after);
+                masses.push(mass);
+                left = after;
+                hour = (hour + 1) % HOURS_OF_WEEK;
+            }
+        }
+        Delay { law: self, begin, ends, first_hour, masses }
+    }
+
+    /// exp(−x/mean).
+    fn left(&self, x: i64) -> f64 {
+        (-(x as f64) / self.mean).exp()
+    }
+}
+
+impl Delay<'_> {
+    /// The moment from which on it is certain to be over.
+    pub fn end(&self) -> Instant {
+        self.ends[self.ends.len() - 1].0
+    }
+
+    /// P(it is over by `time`) for a kind of recipient.
+    pub fn cdf(&self, kind: usize, time: Instant) -> f64 {
+        let pieces = self.ends.len();
+        let masses = &self.masses[kind * pieces..(kind + 1) * pieces];
+        if time <= self.begin {
+            return 0.0;
+        }
+        if time >= self.end() {
+            return 1.0;
+        }
+        let piece = self.ends.partition_point(|(end, _)| *end <= time);
+        let (before, left) = piece.checked_sub(1).map_or((0.0, 1.0), |last| (masses[last], self.ends[last].1));
+        let attention = self.law.attention[kind][(self.first_hour + piece) % HOURS_OF_WEEK];
+        (before + attention * (left - self.law.left(time.since(self.begin)))) / masses[pieces - 1]
+    }
+
+    /// P(it ends within a millisecond of `time`): moments are rounded to the millisecond.
+    pub fn around(&self, kind: usize, time: Instant) -> f64 {
+        self.cdf(kind, time.plus(MILLISECOND)) - self.cdf(kind, time.plus(-MILLISECOND))
+    }
+
+    /// P(it ended by `time` at a moment that no breaker of the history silences).
+    pub fn heard(&self, kind: usize, time: Instant, history: &History) -> f64 {
+        let silent = history.suppressed_after(self.begin).take_while(|(from, _)| *from < time);
+        let silenced: f64 = silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum();
+        self.cdf(kind, time) - silenced
+    }
+
+    /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient.
+    pub fn heard_in_expectation(&self, foresight: &Foresight<'_>) -> Vec<f64> {
+        let pieces = self.ends.len();
+        // The chance at the mean moment of a piece is the mean of the chance over the piece, because it falls linearly within an hour.
+        let (mut start, mut left) = (self.begin, 1.0);
+        let mut chances = Vec::with_capacity(pieces);
+        for &(end, after) in &self.ends {
+            // Of a piece in which a known breaker ends, what follows counts.
+            let (from, from_left) = match foresight.silent_until {
+                Some(until) if until > start => (until.min(end), self.law.left(until.min(end).since(self.begin))),
+                _ => (start, left),
+            };
+            let share = if left > after { (from_left - after) / (left - after) } else { 0.0 };
+            let chance = if share > 0.0 { share * foresight.heard_at(self.mean_moment(from, end)) } else { 0.0 };
+            chances.push(chance);
+            (start, left) = (end, after);
+        }
+        let kinds = self.law.attention.len();
+        let of_kind = |kind: usize| {
+            let masses = &self.masses[kind * pieces..(kind + 1) * pieces];
+            let mut before = 0.0;
+            let mut heard = 0.0;
+            for (mass, chance) in masses.iter().zip(&chances) {
+                heard += (mass - before) * chance;
+                before = *mass;
+            }
+            heard / before
+        };
+        (0..kinds).map(of_kind).collect()
+    }
+
+    /// The mean of an exponential law cut to `from..to`.
+    fn mean_moment(&self, from: Instant, to: Instant) -> Instant {
+        let length = to.since(from) as f64;
+        let ratio = length / self.law.mean;
+        // Below, the difference of the two terms has no digits left, and the middle is as good.
+        let offset = if ratio < 1e-4 { length / 2.0 } else { self.law.mean - length / ratio.exp_m1() };
+        from.plus(offset as i64)
+    }
+}
+
+/// The law of circuit breakers to come.
+#[derive(Clone, Debug)]
+pub struct Breakers {
+    /// Of a day of the calendar.
+    probability: f64,
+    /// Share and microseconds of each kind.
+    kinds: Vec<(f64, i64)>,
+    /// The share of a day's breakers that begin before a minute of the day, UTC.
+    before: Vec<f64>,
+    window: Window,
+}
+
+/// What is known at a moment about circuit breakers to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Foresight<'a> {
+    /// `None` where there are no circuit breakers.
+    law: Option<&'a Breakers>,
+    now: Instant,
+    /// Whether today's has been.
+    today_is_over: bool,
+    /// When those that are active end.
+    silent_until: Option<Instant>,
+}
+
+impl Breakers {
+    /// The law of a document; `None` where there are no circuit breakers.
+    pub fn new(config: &EmailConfig) -> Option<Self> {
+        let law = config.circuit_breakers.as_ref()?;
+        let weights: f64 = law.kinds.values().map(|kind| kind.weight).sum();
+        let weight = |minute: usize| {
+            let hour = config.timezone.local(Instant(minute as i64 * MINUTE)).hour();
+            if (config.sends.first_hour..=config.sends.last_hour).contains(&hour) { 1.0 } else { config.sends.night_weight }
+        };
+        let total: f64 = (0..MINUTES_OF_DAY).map(weight).sum();
+        let mut before = vec![0.0];
+        for minute in 0..MINUTES_OF_DAY {
+            before.push(before[minute] + weight(minute) / total);
+        }
+        Some(Self {
+            probability: law.probability,
+            kinds: law.kinds.values().map(|kind| (kind.weight / weights, i64::from(kind.hours) * HOUR)).collect(),
+            before,
+            window: Window { start: config.window.start, days: config.window.days },
+        })
+    }
+
+    /// The share of a day's breakers that begin before a moment of that day.
+    fn share_before(&self, since_midnight: i64) -> f64 {
+        let minutes = since_midnight as f64 / MINUTE as f64;
+        let minute = (minutes as usize).min(MINUTES_OF_DAY - 1);
+        self.before[minute] + (minutes - minute as f64) * (self.before[minute + 1] - self.before[minute])
+    }
+}
+
+impl<'a> Foresight<'a> {
+    /// What the history up to `now` tells.
+    pub fn new(law: Option<&'a Breakers>, history: &History, now: Instant) -> Self {
+        let begun = history.breakers.partition_point(|breaker| breaker.time <= now);
+        let last = begun.checked_sub(1).map(|last| history.breakers[last]);
+        Self {
+            law,
+            now,
+            today_is_over: last.is_some_and(|last| last.time.date() == now.date()),
+            silent_until: last.map(|last| last.end).filter(|end| *end > now),
+        }
+    }
+
+    /// P(no breaker that begins after now is active at `later`).
+    fn heard_at(&self, later: Instant) -> f64 {
+        let Some(law) = self.law else { return 1.0 };
+        let mut midnight = self.now.date().midnight();
+        let mut heard = 1.0;
+        while midnight <= later {
+            let is_today = midnight <= self.now;
+            let outside = !law.window.contains(midnight) || (is_today && self.today_is_over);
+            if !outside {
+                let until = law.share_before(later.since(midnight).min(DAY));
+                let active: f64 = law
+                    .kinds
+                    .iter()
+                    .map(|&(share, lasting)| {
+                        let from = later.plus(-lasting).max(self.now).since(midnight).clamp(0, DAY);
+                        share * (until - law.share_before(from)).max(0.0)
+                    })
+                    .sum();
+                let gone = if is_today { law.share_before(self.now.since(midnight)) } else { 0.0 };
+                heard *= 1.0 - law.probability * active / (1.0 - law.probability * gone);
+            }
+            midnight = midnight.plus(DAY);
+        }
+        heard
+    }
+}

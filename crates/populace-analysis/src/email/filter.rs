@@ -1,0 +1,133 @@
+//! Who a recipient is, given what the recipient has done: the exact posterior over personas.
+
+use super::delay::{Breakers, Delay, DelayLaw, Foresight};
+use super::history::{History, Message};
+use super::law::Law;
+use populace_core::time::Instant;
+
+/// The laws of a document, prepared for inference.
+pub struct Inference<'a> {
+    law: &'a Law<'a>,
+    opens: DelayLaw,
+    clicks: DelayLaw,
+    breakers: Option<Breakers>,
+}
+
+impl<'a> Inference<'a> {
+    /// Of a document's laws.
+    pub fn new(law: &'a Law<'a>) -> Self {
+        let config = law.config();
+        Self { law, opens: DelayLaw::opens(config), clicks: DelayLaw::clicks(config), breakers: Breakers::new(config) }
+    }
+
+    /// The laws.
+    pub fn law(&self) -> &Law<'a> {
+        self.law
+    }
+
+    /// For each persona, P(an open that is decided for leaves an `opened` row | what is known at delivery).
+    pub fn open_heard(&self, history: &History, delivered: Instant) -> Vec<f64> {
+        self.opens.after(delivered).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, delivered))
+    }
+
+    /// P(a click that is decided for leaves a `clicked` row | what is known at the open).
+    pub fn click_heard(&self, history: &History, opened: Instant) -> f64 {
+        self.clicks.after(opened).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
+    }
+
+    /// A filter over a recipient's history, from the document's shares of personas.
+    pub fn filter<'h>(&'h self, history: &'h History) -> Filter<'h> {
+        self.filter_from(history, &self.law.personas().iter().map(|persona| persona.share).collect::<Vec<_>>())
+    }
+
+    /// A filter that begins with other probabilities of the personas.
+    pub fn filter_from<'h>(&'h self, history: &'h History, prior: &[f64]) -> Filter<'h> {
+        let mut order: Vec<(Instant, usize)> =
+            history.messages.iter().enumerate().filter_map(|(index, message)| Some((message.delivered?, index))).collect();
+        order.sort_unstable();
+        Filter { inference: self, history, order, next: 0, settled: prior.iter().map(|share| share.ln()).collect(), open: Vec::new() }
+    }
+}
+
+/// The posterior over personas, moved on in time.
+///
+/// A delivered message tells of the persona k, once its open was decided with p: by an open at s, p f(s − delivered); by none up to now,
+/// 1 − p × P(an open by now that no breaker silences); by a click, q; by none up to now, 1 − q × P(a click by now that none silences).
+/// What can tell no more is summed up.
+pub struct Filter<'h> {
+    inference: &'h Inference<'h>,
+    history: &'h History,
+    /// Deliveries in order of time, and the messages.
+    order: Vec<(Instant, usize)>,
+    next: usize,
+    /// ln prior + ln of all that is settled, up to a constant, by persona.
+    settled: Vec<f64>,
+    open: Vec<Open<'h>>,
+}
+
+/// A message that may tell more.
+struct Open<'h> {
+    message: &'h Message,
+    /// P(open) by persona.
+    p: Vec<f64>,
+    delay: Delay<'h>,
+}
+
+impl Filter<'_> {
+    /// P(persona) by all that happened before `now`, which never goes back. `None` if that cannot have happened.
+    pub fn before(&mut self, now: Instant) -> Option<Vec<f64>> {
+        while let Some(&(delivered, index)) = self.order.get(self.next).filter(|(delivered, _)| *delivered < now) {
+            self.next += 1;
+            let message = &self.history.messages[index];
+            let personas = 0..self.settled.len();
+            let p = personas.map(|persona| self.inference.law.p_open(persona, message).unwrap_or(0.0)).collect();
+            self.open.push(Open { message, p, delay: self.inference.opens.after(delivered) });
+        }
+        let mut total = self.settled.clone();
+        let mut index = 0;
+        while index < self.open.len() {
+            let (evidence, is_settled) = self.evidence(&self.open[index], now);
+            for (persona, evidence) in evidence.iter().enumerate() {
+                total[persona] += evidence;
+                if is_settled {
+                    self.settled[persona] += evidence;
+                }
+            }
+            if is_settled {
+                self.open.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        let most = total.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if most == f64::NEG_INFINITY {
+            return None;
+        }
+        let weights: Vec<f64> = total.iter().map(|weight| (weight - most).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        Some(weights.iter().map(|weight| weight / sum).collect())
+    }
+
+    /// ln of what a message tells by `now`, by persona; and whether that is all.
+    fn evidence(&self, open: &Open<'_>, now: Instant) -> (Vec<f64>, bool) {
+        let law = self.inference.law;
+        let personas = 0..self.settled.len();
+        let Some(opened) = open.message.opened.filter(|opened| *opened < now) else {
+            let unheard = |persona: usize| (-open.p[persona] * open.delay.heard(persona, now, self.history)).ln_1p();
+            return (personas.map(unheard).collect(), now > open.delay.end() || open.message.suppressed);
+        };
+        let mut evidence: Vec<f64> = personas.clone().map(|persona| (open.p[persona] * open.delay.around(persona, opened)).ln()).collect();
+        if open.message.clicked.is_some_and(|clicked| clicked < now) {
+            for persona in personas {
+                evidence[persona] += law.p_click(persona).ln();
+            }
+            return (evidence, true);
+        }
+        let click = self.inference.clicks.after(opened);
+        let heard = click.heard(0, now, self.history);
+        for persona in personas {
+            evidence[persona] += (-law.p_click(persona) * heard).ln_1p();
+        }
+        (evidence, now > click.end())
+    }
+}

@@ -1,0 +1,202 @@
+//! Opens and clicks.
+
+use super::binary::{self, Binary, Row};
+use super::card::{Predictor, Scorecard};
+use super::predictions::{Missing, Predictions, finite, probability};
+use super::rows::RowsFile;
+use super::{Context, Task};
+use crate::email::{EVENT_COLUMNS, History, Inference, Law, Message};
+use crate::error::AnalysisError;
+use crate::source::{As, Columns, Side, Want};
+use arrow_array::{Array, RecordBatch};
+use populace_core::email::EmailModel;
+use std::collections::HashMap;
+
+const USERS: [Want; 1] = [Want::new("recipient_id", As::Text)];
+const TRUTH: [Want; 4] = [
+    Want::new("recipient_id", As::Text),
+    Want::new("message_id", As::Uuid),
+    Want::nullable("p_open", As::Float),
+    Want::nullable("p_click", As::Float),
+];
+const SIDES: [Side<'_>; 3] = [
+    Side { table: "users", wants: &USERS, time: None },
+    Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") },
+    Side { table: "truth/messages", wants: &TRUTH, time: None },
+];
+const CEILINGS: [Predictor; 2] = [Predictor::Observable, Predictor::Latent];
+/// Drift is told of where the relative standard deviation that it adds up to is above this.
+const SMALL_DRIFT: f64 = 0.01;
+
+/// Scores opens or clicks.
+pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scorecard, AnalysisError> {
+    let options = context.options;
+    let wants = [Want::new("score", As::Float)];
+    let value = if options.ranks { finite } else { probability };
+    let predictions = Predictions::<u128, f64>::read(context.predictions, "message_id", &wants, |batch, row| value(batch, "score", row))?;
+    let law = Law::new(model);
+    let mut scorer = Scorer {
+        task: context.task,
+        inference: &Inference::new(&law),
+        predictions,
+        missing: Missing::default(),
+        binary: Binary::new(&CEILINGS, !options.ranks),
+        rows: RowsFile::create(options.rows.as_deref(), "message_id,label,score,p_observable,p_latent")?,
+    };
+    for recipient in context.source.join("recipient_id", &SIDES)? {
+        let recipient = recipient?;
+        if let Some(events) = &recipient[1] {
+            scorer.recipient(events, recipient[2].as_ref())?;
+        }
+    }
+    scorer.finish(context)
+}
+
+struct Scorer<'a> {
+    task: Task,
+    inference: &'a Inference<'a>,
+    predictions: Predictions<u128, f64>,
+    missing: Missing,
+    binary: Binary,
+    rows: Option<RowsFile>,
+}
+
+impl Scorer<'_> {
+    fn recipient(&mut self, events: &RecordBatch, truth: Option<&RecordBatch>) -> Result<(), AnalysisError> {
+        let law = self.inference.law();
+        let history = History::new(law.config(), events);
+        let id = &history.recipient_id;
+        if history.orphans + history.repeats > 0 {
+            let (orphans, repeats) = (history.orphans, history.repeats);
+            return Err(AnalysisError::input(format!(
+                "events: recipient {id} has {orphans} rows that fit nowhere and {repeats} that tell again what was told; score the run as it was generated"
+            )));
+        }
+        let persona = law.persona_of(id).ok_or_else(|| AnalysisError::input(format!("events: {id} is no recipient of the scenario")))?;
+        let truth = truths(truth);
+        let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
+        order.sort_by_key(|message| self.decided(message));
+        let mut filter = self.inference.filter(&history);
+        for message in order {
+            let Some(place) = self.predictions.place(&message.id) else {
+                self.missing.add(&message.id);
+                continue;
+            };
+            let known = truth.get(&message.id).copied().flatten().ok_or_else(|| {
+                AnalysisError::input(format!("truth/messages: has no probability of a delivered message of {id}; generate the run again"))
+            })?;
+            let impossible = || {
+                AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
+            };
+            let delivered = message.delivered.ok_or_else(impossible)?;
+            let row = match self.task {
+                Task::Open => {
+                    let personas = filter.before(delivered).ok_or_else(impossible)?;
+                    let heard = self.inference.open_heard(&history, delivered);
+                    let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * heard[persona];
+                    let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
+                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * heard[persona]] }
+                }
+                Task::Click => {
+                    let opened = message.opened.ok_or_else(impossible)?;
+                    // The open itself is known.
+                    let personas = filter.before(opened.plus(1)).ok_or_else(impossible)?;
+                    let heard = self.inference.click_heard(&history, opened);
+                    let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona)).sum();
+                    Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * heard, known[1] * heard] }
+                }
+            };
+            self.take(place, row, &law.personas()[persona].name)?;
+        }
+        self.binary.end_user();
+        Ok(())
+    }
+
+    /// When the label begins to be open.
+    fn decided(&self, message: &Message) -> Option<populace_core::time::Instant> {
+        match self.task {
+            Task::Open => message.delivered,
+            Task::Click => message.opened,
+        }
+    }
+
+    fn take(&mut self, place: usize, mut row: Row, persona: &str) -> Result<(), AnalysisError> {
+        // Weighted sums of probabilities may pass 1 by a rounding.
+        row.ceilings = row.ceilings.map(|p| p.min(1.0));
+        row.model = *self.predictions.value(place);
+        self.predictions.see(place);
+        self.binary.add(&row, persona);
+        if let Some(file) = &mut self.rows {
+            let (label, [observable, latent]) = (u8::from(row.label), row.ceilings);
+            let id = super::predictions::Key::show(self.predictions.id(place));
+            file.write(format_args!("{id},{label},{},{observable},{latent}", row.model))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+        let (what, label) = match self.task {
+            Task::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
+            Task::Click => ("opened message", "a `clicked` row exists, of each opened message"),
+        };
+        self.predictions.check_all_seen(|_| match self.task {
+            Task::Open => "is no delivered message of the run",
+            Task::Click => "is no opened message of the run",
+        })?;
+        if !context.options.subset {
+            self.missing.check(self.predictions.path(), "message_id", what)?;
+        }
+        if let Some(file) = self.rows {
+            file.finish()?;
+        }
+        let mut card = context.card(label);
+        fill(&mut card, &self.binary, "persona");
+        if self.missing.count() > 0 {
+            card.counts.insert("without a prediction".into(), self.missing.count() as u64);
+        }
+        card.notes.extend(drift(self.inference.law().model()));
+        Ok(card)
+    }
+}
+
+/// Fills a card with the scores of a label of two values.
+pub(super) fn fill(card: &mut Scorecard, binary: &Binary, by: &str) {
+    card.n = binary.n();
+    card.positives = Some(binary.positives());
+    card.columns = binary.columns();
+    card.metrics = binary::metrics();
+    card.gains = binary.gains();
+    card.calibration = binary.calibration();
+    card.groups = binary.groups(by);
+    if binary.contradicted() > 0 {
+        card.counts.insert("predicted impossible, and happened".into(), binary.contradicted());
+        card.notes.push(format!(
+            "{} predictions gave what happened a probability below 1e-15 and count as 1e-15: each costs 34.5 in log-loss",
+            binary.contradicted()
+        ));
+    }
+    if binary.positives() == 0 || binary.positives() == binary.n() {
+        card.notes.push("all labels are alike: neither the area under the curve nor a gain is defined".into());
+    }
+}
+
+/// The probabilities of each message of a recipient: `p_open` and `p_click`, null where it was not delivered.
+fn truths(truth: Option<&RecordBatch>) -> HashMap<u128, Option<[f64; 2]>> {
+    let Some(truth) = truth else { return HashMap::new() };
+    let (ids, opens, clicks) = (truth.uuid("message_id"), truth.float("p_open"), truth.float("p_click"));
+    let known = |row: usize| (opens.is_valid(row) && clicks.is_valid(row)).then(|| [opens.value(row), clicks.value(row)]);
+    (0..truth.num_rows()).filter_map(|row| Some((ids.get(row)?, known(row)))).collect()
+}
+
+/// What the observable ceiling leaves out.
+fn drift(model: &EmailModel) -> Option<String> {
+    let amplitude = model.config().drift.as_ref()?.amplitude;
+    let months = f64::from(model.config().window.days) / 30.4;
+    let deviation = amplitude * (months / 3.0).sqrt();
+    (deviation > SMALL_DRIFT).then(|| {
+        format!(
+            "rates drift by up to {:.1}% (one standard deviation) over the run; the observable ceiling knows their law but does not learn them, and may be passed",
+            100.0 * deviation
+        )
+    })
+}

@@ -1,0 +1,33 @@
+//! Scores against the truth.
+
+mod engagement;
+mod metrics;
+
+use crate::support::Run;
+use populace_analysis::score::{Options, Scorecard, Task, score};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// A directory for predictions, and a run.
+struct Bench {
+    run: Run,
+    files: TempDir,
+}
+
+impl Bench {
+    fn new(run: Run) -> Self {
+        Self { run, files: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Scores rows of text under a header.
+    fn score(&self, task: Task, text: &str, options: &Options) -> Result<Scorecard, String> {
+        let path = self.file("predictions.csv");
+        fs::write(&path, text).unwrap();
+        score(task, self.run.path(), &path, options).map_err(|error| error.to_string())
+    }
+}

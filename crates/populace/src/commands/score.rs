@@ -1,0 +1,68 @@
+//! `populace score`.
+
+use crate::args::{ScoreArgs, TaskArg, ThresholdArgs};
+use crate::failure::Failure;
+use populace_analysis::score::{self, Options, Scorecard, Task, Threshold, text};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
+    let task = match arguments.task {
+        TaskArg::Open => Task::Open,
+        TaskArg::Click => Task::Click,
+    };
+    let options = Options {
+        subset: arguments.subset,
+        ranks: arguments.ranks,
+        rows: arguments.rows.clone(),
+        thresholds: thresholds(&arguments.thresholds),
+    };
+    let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
+    if let Some(path) = &arguments.output {
+        write(path, &card)?;
+    }
+    let mut out = io::stdout().lock();
+    let printed = if arguments.json { writeln!(out, "{}", json(&card)?) } else { write!(out, "{}", text::render(&card)) };
+    printed.map_err(|error| Failure::output(&error))?;
+    if card.passed() {
+        return Ok(());
+    }
+    let failed = card.verdicts.iter().filter(|verdict| verdict.required && !verdict.passed);
+    let failed: Vec<String> = failed.map(|verdict| format!("{}, and is {:.4}", verdict.name, verdict.value)).collect();
+    Err(Failure::check(failed.join("; ")))
+}
+
+fn thresholds(arguments: &ThresholdArgs) -> Vec<Threshold> {
+    let all = [
+        ("min-gain", arguments.min_gain),
+        ("min-auc", arguments.min_auc),
+        ("min-average-precision", arguments.min_average_precision),
+        ("max-log-loss", arguments.max_log_loss),
+        ("max-brier", arguments.max_brier),
+        ("max-calibration-error", arguments.max_calibration_error),
+    ];
+    let threshold = |(name, bound): (&str, Option<f64>)| {
+        Some(Threshold {
+            option: format!("--{name}"),
+            metric: name[4..].replace('-', "_"),
+            is_least: name.starts_with("min"),
+            bound: bound?,
+        })
+    };
+    all.into_iter().filter_map(threshold).collect()
+}
+
+fn json(card: &Scorecard) -> Result<String, Failure> {
+    serde_json::to_string_pretty(card).map_err(|error| Failure::input(format!("the scorecard cannot be written: {error}")))
+}
+
+/// Writes the card under another name, and gives it its own when it is whole.
+fn write(path: &Path, card: &Scorecard) -> Result<(), Failure> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let wrong = |error: io::Error| Failure::input(format!("{}: {error}", path.display()));
+    fs::write(&partial, json(card)? + "\n").map_err(wrong)?;
+    fs::rename(&partial, path).map_err(wrong)
+}

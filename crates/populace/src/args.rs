@@ -41,44 +41,44 @@ pub(crate) enum Command {
 }
 
 /// What decides the scenario.
-#[derive(Args, Debug)]
-pub(crate) struct ScenarioArgs {
+#[derive(Args, Clone, Debug, Default)]
+pub struct ScenarioArgs {
     /// A built-in scenario (`populace scenarios list`) or a scenario file
     #[arg(value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) scenario: String,
+    pub scenario: String,
     /// Number of users
     #[arg(short = 'n', long, visible_alias = "n-users", value_name = "N")]
-    pub(crate) users: Option<u64>,
+    pub users: Option<u64>,
     /// Number of days
     #[arg(short = 'd', long, value_name = "N")]
-    pub(crate) days: Option<u32>,
+    pub days: Option<u32>,
     /// First day, YYYY-MM-DD
     #[arg(long, visible_alias = "start-date", value_name = "DATE")]
-    pub(crate) start: Option<Date>,
+    pub start: Option<Date>,
     /// Apply a profile of the scenario, such as `dense` of email
     #[arg(long, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
+    pub profile: Option<String>,
     /// Set any value of the scenario, such as personas.night_owl.open_rate=.3; may be repeated
     #[arg(long, value_name = "PATH=VALUE", action = ArgAction::Append)]
-    pub(crate) set: Vec<String>,
+    pub set: Vec<String>,
     /// traces: the workflow, a WorkflowDefinition file or a built-in one (ecommerce, simple, microservices)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) workflow: Option<String>,
+    pub workflow: Option<String>,
     /// traces: share of sessions hit by a cascade failure
     #[arg(long, value_name = "SHARE")]
-    pub(crate) cascade_failure_rate: Option<f64>,
+    pub cascade_failure_rate: Option<f64>,
     /// churn: share of users on the paid plan
     #[arg(long, value_name = "SHARE")]
-    pub(crate) paid_ratio: Option<f64>,
+    pub paid_ratio: Option<f64>,
     /// churn: base rate that the churn probability is made from
     #[arg(long, value_name = "RATE")]
-    pub(crate) churn_base_rate: Option<f64>,
+    pub churn_base_rate: Option<f64>,
     /// churn: the population's churn rate; solves for the base rate
     #[arg(long, value_name = "RATE", conflicts_with = "churn_base_rate")]
-    pub(crate) target_churn_rate: Option<f64>,
+    pub target_churn_rate: Option<f64>,
     /// churn: leave the latent engagement_score out of the data
     #[arg(long)]
-    pub(crate) no_latent: bool,
+    pub no_latent: bool,
 }
 
 #[derive(Args, Debug)]

@@ -5,11 +5,10 @@ use populace_io::document::Diagnostics;
 use populace_io::error::RunError;
 use std::fmt::Display;
 use std::io;
-use std::process::ExitCode;
 
 /// Why a command failed, and with which exit code it ends.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// A check failed: exit code 1.
     Check(String),
     /// Something given is wrong: exit code 2.
@@ -36,21 +35,21 @@ impl Failure {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::Input(format!("standard output: {error}")) }
     }
 
-    pub(crate) fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> u8 {
         match self {
             Self::Check(message) => {
                 note!("failed: {message}");
-                ExitCode::from(1)
+                1
             }
             Self::Input(message) => {
                 note!("error: {message}");
-                ExitCode::from(2)
+                2
             }
             Self::Interrupted(message) => {
                 note!("interrupted: {message}");
-                ExitCode::from(130)
+                130
             }
-            Self::ClosedPipe => ExitCode::SUCCESS,
+            Self::ClosedPipe => 0,
         }
     }
 }

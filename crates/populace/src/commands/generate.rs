@@ -1,6 +1,6 @@
 //! `populace generate`.
 
-use super::scenario::{self, Loaded};
+use super::scenario::{self, Documents, Loaded};
 use crate::args::{FormatArg, GenerateArgs, OrderArg};
 use crate::failure::Failure;
 use crate::show;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
-    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
+    let Loaded { resolved, generator } = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?;
     let generator = generator.as_ref();
     for warning in resolved.locate(generator.warnings()).problems {
         note!("warning: {warning}");

@@ -4,6 +4,6 @@ pub(crate) mod check;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod replay;
-mod scenario;
+pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod score;

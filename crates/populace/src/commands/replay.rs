@@ -1,6 +1,6 @@
 //! `populace replay`.
 
-use super::scenario::{self, Loaded};
+use super::scenario::{self, Documents, Loaded};
 use crate::args::ReplayArgs;
 use crate::failure::Failure;
 use populace_core::plan::Shard;
@@ -9,7 +9,7 @@ use populace_io::text::TextFormat;
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
-    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
+    let Loaded { resolved, generator } = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?;
     let Some(seed) = arguments.seed.or(resolved.seed) else {
         return Err(Failure::input("--seed: the scenario has no seed of its own; give the seed of the run"));
     };

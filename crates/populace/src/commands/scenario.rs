@@ -9,9 +9,27 @@ use populace_io::generator::Generator;
 use std::path::Path;
 
 /// A document and its generator.
-pub(crate) struct Loaded {
-    pub(crate) resolved: Resolved,
-    pub(crate) generator: Box<dyn Generator>,
+pub struct Loaded {
+    /// The document.
+    pub resolved: Resolved,
+    /// The scenario, ready to run.
+    pub generator: Box<dyn Generator>,
+}
+
+/// Where the documents are that the arguments name.
+#[derive(Clone, Copy, Debug)]
+pub struct Documents<'a> {
+    /// The scenario.
+    pub scenario: Source<'a>,
+    /// The workflow, where one is given.
+    pub workflow: Option<Source<'a>>,
+}
+
+impl<'a> Documents<'a> {
+    /// Built-in documents and files, by the names in the arguments.
+    pub fn named(arguments: &'a ScenarioArgs) -> Self {
+        Self { scenario: Source::Named(&arguments.scenario), workflow: arguments.workflow.as_deref().map(workflow_source) }
+    }
 }
 
 /// The source of a workflow: a file, or a built-in one where there is no such file.
@@ -23,8 +41,11 @@ pub(crate) fn workflow_source(name: &str) -> Source<'_> {
 }
 
 /// Reads and checks the scenario that the arguments name.
-pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
-    refuse_misplaced(arguments)?;
+///
+/// # Errors
+/// Everything that is wrong with the documents and the arguments.
+pub fn load(arguments: &ScenarioArgs, documents: Documents<'_>) -> Result<Loaded, Failure> {
+    refuse_misplaced(arguments, documents)?;
     let mut settings: Vec<(&str, String, String)> = Vec::new();
     let mut option = |option, path: &str, value: Option<String>| settings.extend(value.map(|value| (option, path.to_owned(), value)));
     option("--users", "population.users", arguments.users.map(|users| users.to_string()));
@@ -40,23 +61,22 @@ pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
         settings.push(("--set", path.to_owned(), value.to_owned()));
     }
     if let Some(target) = arguments.target_churn_rate {
-        let base = catalogue::churn_base_for(&resolve(arguments, &settings)?, target)?;
+        let base = catalogue::churn_base_for(&resolve(arguments, documents, &settings)?, target)?;
         settings.push(("--target-churn-rate", "churn_base_rate".to_owned(), base.to_string()));
     }
-    let resolved = resolve(arguments, &settings)?;
+    let resolved = resolve(arguments, documents, &settings)?;
     let generator = catalogue::generator(&resolved, Options { latent: !arguments.no_latent })?;
     Ok(Loaded { resolved, generator })
 }
 
 /// Options of another family, and a workflow where a scenario should be.
-fn refuse_misplaced(arguments: &ScenarioArgs) -> Result<(), Failure> {
-    let source = Source::Named(&arguments.scenario);
+fn refuse_misplaced(arguments: &ScenarioArgs, Documents { scenario: source, workflow }: Documents<'_>) -> Result<(), Failure> {
     if catalogue::is_workflow(source)? {
         let name = &arguments.scenario;
         return Err(Failure::input(format!("{name} is a workflow, not a scenario; use `traces --workflow {name}`")));
     }
     let options = [
-        ("--workflow", "traces", arguments.workflow.is_some()),
+        ("--workflow", "traces", workflow.is_some()),
         ("--cascade-failure-rate", "traces", arguments.cascade_failure_rate.is_some()),
         ("--paid-ratio", "churn", arguments.paid_ratio.is_some()),
         ("--churn-base-rate", "churn", arguments.churn_base_rate.is_some()),
@@ -73,14 +93,10 @@ fn refuse_misplaced(arguments: &ScenarioArgs) -> Result<(), Failure> {
     }
 }
 
-fn resolve(arguments: &ScenarioArgs, settings: &[(&str, String, String)]) -> Result<Resolved, Failure> {
+fn resolve(arguments: &ScenarioArgs, documents: Documents<'_>, settings: &[(&str, String, String)]) -> Result<Resolved, Failure> {
     let settings: Vec<Setting<'_>> = settings.iter().map(|(option, path, value)| Setting { option, path, value }).collect();
-    let graft = arguments.workflow.as_deref().map(|name| Graft { option: "--workflow", path: "workflow", source: workflow_source(name) });
-    let request = Request {
-        source: Source::Named(&arguments.scenario),
-        profile: arguments.profile.as_deref(),
-        grafts: graft.as_slice(),
-        settings: &settings,
-    };
+    let graft = documents.workflow.map(|source| Graft { option: "--workflow", path: "workflow", source });
+    let request =
+        Request { source: documents.scenario, profile: arguments.profile.as_deref(), grafts: graft.as_slice(), settings: &settings };
     Ok(catalogue::resolve(&request)?)
 }

@@ -1,0 +1,79 @@
+//! The command line: arguments in, exit codes out. Data goes to standard output, everything else to standard error.
+//!
+//! Exit codes: 0 done, 1 a check failed, 2 bad input or I/O, 130 interrupted.
+//!
+//! It is a library so that the Python package has the same command, and reads scenarios by the same options with the same messages.
+
+/// A line on standard error. Nobody may be listening, which is no reason to fail.
+macro_rules! note {
+    ($($part:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($part)*)));
+    }};
+}
+
+/// The beginning of a line on standard error.
+macro_rules! note_part {
+    ($($part:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($part)*));
+    }};
+}
+
+mod args;
+mod commands;
+mod failure;
+mod show;
+
+pub use args::ScenarioArgs;
+pub use commands::scenario::{Documents, Loaded, load};
+pub use failure::Failure;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::io;
+
+/// Runs the program: `arguments` are its name and what follows it. Gives the exit code.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be listening, which is no reason to fail.
+            let _ = error.print();
+            return error.exit_code() as u8;
+        }
+    };
+    let done = match cli.command {
+        Command::Generate(arguments) => commands::generate::run(&arguments),
+        Command::Replay(arguments) => commands::replay::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "populace", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man { command } => manual(command.as_deref()),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The manual page of the program, or of one of its commands.
+fn manual(name: Option<&str>) -> Result<(), Failure> {
+    let mut program = Cli::command();
+    program.build();
+    let page = match name {
+        None => program,
+        Some(name) => {
+            let Some(command) = program.find_subcommand(name) else {
+                let known: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+                return Err(Failure::input(format!("there is no command `{name}`; there are {}", known.join(", "))));
+            };
+            command.clone()
+        }
+    };
+    clap_mangen::Man::new(page).render(&mut io::stdout()).map_err(|error| Failure::output(&error))
+}

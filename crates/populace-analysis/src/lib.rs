@@ -12,5 +12,6 @@ pub mod score;
 pub mod source;
 pub mod stats;
 pub mod traces;
+pub mod verify;
 
 pub use error::AnalysisError;

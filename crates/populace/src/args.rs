@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check a scenario document or a workflow, and report every problem at once
     Check(CheckArgs),
+    /// Hold the data of a run against the laws of its scenario
+    Verify(VerifyArgs),
     /// List the built-in scenarios, print one, or print the JSON Schema of their documents
     Scenarios(ScenariosArgs),
     /// Grade a model's predictions against the truth, and against the best that any model could do
@@ -245,6 +247,25 @@ pub(crate) enum TaskArg {
     Open,
     /// Whether an opened message is clicked: message_id, score
     Click,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Directory of a run, or of files with the same columns
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// Hold the data against this built-in scenario or scenario file [default: the directory's scenario.yaml]
+    #[arg(long, value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) scenario: Option<String>,
+    /// The probability that sound data fails, over all tests together
+    #[arg(long, value_name = "A", default_value_t = populace_analysis::verify::DEFAULT_ALPHA)]
+    pub(crate) alpha: f64,
+    /// Print verify.json instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the verdicts go [default: verify.json in the directory]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -48,6 +48,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "populace", &mut io::stdout());

@@ -6,3 +6,4 @@ mod score;
 mod source;
 mod support;
 mod traces;
+mod verify;

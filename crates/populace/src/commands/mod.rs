@@ -7,3 +7,4 @@ pub(crate) mod replay;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod score;
+pub(crate) mod verify;

@@ -9,3 +9,4 @@ mod invariance;
 mod runs;
 mod score;
 mod support;
+mod verify;

@@ -1,0 +1,129 @@
+//! When opens and clicks fall.
+
+use super::Recipient;
+use super::latency::minutes;
+use crate::email::Law;
+use crate::stats::Pit;
+use crate::verify::board::{Board, Calibration, Found};
+use crate::verify::report::Group;
+use populace_core::email::{EmailConfig, OpenDelayLaw, PersonaConfig};
+use populace_core::time::{HOUR, Instant, MINUTE};
+
+/// Delays of opens by persona, of clicks, and the hours into which opens fall.
+pub(super) struct Delays<'a> {
+    law: &'a Law<'a>,
+    opens: Vec<Pit>,
+    clicks: Pit,
+    own_hours: Calibration,
+    open_seconds: Pit,
+    click_seconds: Pit,
+}
+
+impl<'a> Delays<'a> {
+    pub(super) fn new(law: &'a Law<'a>) -> Self {
+        Self {
+            law,
+            opens: vec![Pit::default(); law.personas().len()],
+            clicks: Pit::default(),
+            own_hours: Calibration::new("opens fall into a persona's own hours and days as its attention says"),
+            open_seconds: Pit::default(),
+            click_seconds: Pit::default(),
+        }
+    }
+
+    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+        for message in &recipient.history.messages {
+            let (Some(delivered), Some(opened)) = (message.delivered, message.opened) else { continue };
+            self.open_seconds.add(opened.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
+            let dropped = self.law.p_open_dropped(recipient.persona, message, recipient.history);
+            let place = self.place(recipient, delivered, opened, dropped);
+            self.opens[recipient.persona].add(place);
+            if dropped == 0.0 {
+                self.hours(recipient, delivered, opened);
+            }
+            if let Some(clicked) = message.clicked {
+                self.click_seconds.add(clicked.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
+                let dropped = self.law.p_click_dropped(opened, recipient.history);
+                let cdf = |moment: Instant| self.law.click_delay_cdf(minutes(moment, opened));
+                let before = recipient.history.suppressed_after(opened).take_while(|(from, _)| *from < clicked);
+                let lost: f64 = before.map(|(from, to)| cdf(to.min(clicked)) - cdf(from)).sum();
+                self.clicks.add((cdf(clicked) - lost) / (1.0 - dropped));
+            }
+        }
+    }
+
+    /// The place of an open within its law, given that no circuit breaker's window holds it.
+    fn place(&self, recipient: &Recipient<'_>, delivered: Instant, opened: Instant, dropped: f64) -> f64 {
+        let cdf = |moment: Instant| self.law.model().open_delay_cdf(recipient.persona, delivered, minutes(moment, delivered).max(0.0));
+        let lost: f64 = if dropped > 0.0 {
+            let before = recipient.history.suppressed_after(delivered).take_while(|(from, _)| *from < opened);
+            before.map(|(from, to)| cdf(to.min(opened)) - cdf(from)).sum()
+        } else {
+            0.0
+        };
+        (cdf(opened) - lost) / (1.0 - dropped)
+    }
+
+    /// Whether an open falls into the persona's peak hours, and its active days, against the mass of attention there.
+    fn hours(&mut self, recipient: &Recipient<'_>, delivered: Instant, opened: Instant) {
+        let config = recipient.config();
+        let name = &self.law.personas()[recipient.persona].name;
+        let persona = &config.personas[name];
+        if persona.peak_hours.is_empty() && persona.active_days.len() == 7 {
+            return;
+        }
+        let law = &config.open_delays;
+        let local = config.timezone.local(delivered);
+        let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
+        let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
+        let (mut at, mut left, mut total, mut at_peak, mut active) = (begin, 1.0, 0.0, 0.0, 0.0);
+        while at < end {
+            let next = Instant((at.0.div_euclid(HOUR) + 1) * HOUR).min(end);
+            let after = (-minutes(next, begin) / law.mean_minutes).exp();
+            let (peak, day) = own(persona, at);
+            let mass = (left - after) * attention(config, peak, day);
+            total += mass;
+            at_peak += if peak { mass } else { 0.0 };
+            active += if day { mass } else { 0.0 };
+            (left, at) = (after, next);
+        }
+        let (peak, day) = own(persona, config.timezone.local(opened));
+        if !persona.peak_hours.is_empty() {
+            self.own_hours.add(&format!("{name}, peak hours"), at_peak / total, peak);
+        }
+        if persona.active_days.len() < 7 {
+            self.own_hours.add(&format!("{name}, active days"), (active / total).min(1.0), day);
+        }
+    }
+
+    pub(super) fn report(self, board: &mut Board) {
+        let group = Group::Distribution;
+        let personas = self.opens.iter().zip(self.law.personas()).filter(|(sample, _)| sample.n() > 0);
+        let found = Found::worst(personas.map(|(sample, persona)| (&persona.name, Found::places(sample))));
+        board.try_test(group, "delays of opens by persona", found);
+        if self.clicks.n() > 0 {
+            board.test(group, "delays of clicks", Found::places(&self.clicks));
+        } else {
+            board.skip(group, "delays of clicks", "there are no clicks");
+        }
+        let seconds = [("opens", self.open_seconds), ("clicks", self.click_seconds)];
+        let seconds = seconds.into_iter().filter(|(_, sample)| sample.n() > 0).map(|(what, sample)| (what, Found::places(&sample)));
+        board.try_test(group, "the second within the minute of opens and clicks", Found::worst(seconds));
+        self.own_hours.report(board, Group::Calibration, 0.0);
+    }
+}
+
+/// Whether a moment of the local clock lies in a persona's peak hours, and on its active days.
+pub(super) fn own(persona: &PersonaConfig, local: Instant) -> (bool, bool) {
+    let peak = persona.peak_hours.is_empty() || persona.peak_hours.contains(&local.hour());
+    (peak, persona.active_days.iter().any(|day| *day as u8 == local.weekday()))
+}
+
+fn attention(config: &EmailConfig, peak: bool, active: bool) -> f64 {
+    match config.open_delay {
+        OpenDelayLaw::Exponential => 1.0,
+        OpenDelayLaw::Attention => {
+            (if peak { 1.0 } else { config.attention.off_peak }) * (if active { 1.0 } else { config.attention.inactive_day })
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Opens and clicks against the probability of each message, worked out from the events and the document.
+
+use super::Recipient;
+use super::delays::own;
+use super::latency::minutes;
+use crate::email::history::decided_at;
+use crate::email::{Law, Message};
+use crate::stats::PoissonBinomial;
+use crate::verify::board::{Board, Calibration, WorstActor};
+use crate::verify::report::Group;
+use populace_core::email::EventType;
+use populace_core::time::{HOUR, Instant};
+
+/// Labels of the openings, in the order of [`Opens::labels`].
+const OPENS: [&str; 15] = [
+    "opens",
+    "opens by persona",
+    "opens by recent sends",
+    "opens by hours since the send before",
+    "opens by minute of the hour",
+    "opens by persona, own hours and own days",
+    "opens by persona and day of the week",
+    "opens by hour of the day",
+    "opens by minutes since a hot path",
+    "opens by month",
+    "opens by probability",
+    "opens after a circuit breaker's window",
+    "opens of mail that a hot path triggered",
+    "opens by campaign",
+    "opens by provider",
+];
+
+const CLICKS: [&str; 7] = [
+    "clicks of opens",
+    "clicks of opens by persona",
+    "clicks of opens by minute of the hour",
+    "clicks of opens by recent sends",
+    "clicks of opens by minutes since a hot path",
+    "clicks of opens by month",
+    "clicks of opens by own hours",
+];
+
+/// Hours beyond which a send before matters to nobody.
+const FAR_HOURS: f64 = 48.0;
+
+/// Opens and clicks by what may matter to them.
+pub(super) struct Opens<'a> {
+    law: &'a Law<'a>,
+    by_open: Vec<Calibration>,
+    by_click: Vec<Calibration>,
+    recipients: WorstActor,
+}
+
+impl<'a> Opens<'a> {
+    pub(super) fn new(law: &'a Law<'a>) -> Self {
+        Self {
+            law,
+            by_open: OPENS.map(Calibration::new).into(),
+            by_click: CLICKS.map(Calibration::new).into(),
+            recipients: WorstActor::default(),
+        }
+    }
+
+    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+        let config = recipient.config();
+        let mut before: Option<Instant> = None;
+        let mut own = PoissonBinomial::default();
+        for (message, trigger) in recipient.sends() {
+            let since = before.map_or(FAR_HOURS, |before| message.sent.since(before) as f64 / HOUR as f64);
+            before = Some(message.sent);
+            let Some(p_open) = self.law.p_open(recipient.persona, message) else { continue };
+            let Some(moment) = decided_at(config, message) else { continue };
+            let p = p_open * (1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history));
+            own.add(p, message.opened.is_some());
+            let labels = self.labels(recipient, message, config.timezone.local(moment), since, p_open, trigger);
+            for (calibration, label) in self.by_open.iter_mut().zip(&labels) {
+                if let Some(label) = label {
+                    calibration.add(label, p, message.opened.is_some());
+                }
+            }
+            let Some(opened) = message.opened else { continue };
+            let p = self.law.p_click(recipient.persona) * (1.0 - self.law.p_click_dropped(opened, recipient.history));
+            for (calibration, place) in self.by_click.iter_mut().zip([0, 1, 4, 2, 8, 9, 5]) {
+                if let Some(label) = &labels[place] {
+                    calibration.add(label, p, message.clicked.is_some());
+                }
+            }
+        }
+        self.by_open.iter_mut().chain(&mut self.by_click).for_each(Calibration::end_actor);
+        // What drift does to one recipient.
+        let together = own.expected() * own.expected() * self.drift_variance();
+        self.recipients.add(recipient.id(), &own, together);
+    }
+
+    /// The groups that a message belongs to, as in [`OPENS`].
+    fn labels(
+        &self,
+        recipient: &Recipient<'_>,
+        message: &Message,
+        local: Instant,
+        since: f64,
+        p_open: f64,
+        trigger: Option<EventType>,
+    ) -> [Option<String>; OPENS.len()] {
+        let name = &self.law.personas()[recipient.persona].name;
+        let (peak, active) = own(&recipient.config().personas[name], local);
+        let (year, month, _) = message.delivered.unwrap_or(message.sent).date().ymd();
+        let hot = match message.minutes_since_hot_path {
+            Some(minutes) => format!("{} minutes", (minutes / 2.5).floor() * 2.5),
+            None => "none near".to_owned(),
+        };
+        // The latest window that ended before the open was decided, by its kind and the time since, in tenths of its length.
+        let breakers = recipient.config().circuit_breakers.as_ref();
+        let after = recipient.breakers.iter().rev().find_map(|(time, kind)| {
+            let hours = breakers?.kinds.iter().find(|(known, _)| EventType::from(**known) == *kind)?.1.hours;
+            let moment = decided_at(recipient.config(), message)?;
+            let past = minutes(moment, *time) / 60.0 - f64::from(hours);
+            (0.0..0.3 * f64::from(hours))
+                .contains(&past)
+                .then(|| format!("{}, by tenths {:.0}", kind.name(), past / (0.1 * f64::from(hours))))
+        });
+        [
+            Some("all".to_owned()),
+            Some(name.clone()),
+            Some(message.recent_sends.min(6).to_string()),
+            Some(format!("{:.0} hours", (since.min(FAR_HOURS) / 4.0).floor() * 4.0)),
+            Some(format!("minute {}", local.minute())),
+            Some(format!("{name}, {} hours, {} day", if peak { "peak" } else { "other" }, if active { "active" } else { "other" })),
+            Some(format!("{name}, day {}", local.weekday())),
+            Some(format!("hour {}", local.hour())),
+            Some(hot),
+            Some(format!("{year}-{month:02}")),
+            Some(format!("{:.2}", (p_open * 20.0).floor() / 20.0)),
+            after,
+            trigger.map(|kind| kind.name().to_owned()),
+            Some(recipient.text("campaign_id", message.sent_row).to_owned()),
+            Some(recipient.text("esp", message.sent_row).to_owned()),
+        ]
+    }
+
+    /// Drift multiplies a recipient's rates by a factor of mean 1; over m months its variance is (1 + a²/3)^m − 1.
+    fn drift_variance(&self) -> f64 {
+        let config = self.law.config();
+        let months = f64::from(config.window.days) / 28.0;
+        config.drift.as_ref().map_or(0.0, |law| (1.0 + law.amplitude * law.amplitude / 3.0).powf(months) - 1.0)
+    }
+
+    pub(super) fn report(self, board: &mut Board) {
+        let variance = self.drift_variance();
+        self.recipients.report(board, Group::Calibration, "opens by recipient", "");
+        for calibration in self.by_open {
+            calibration.report(board, Group::Calibration, variance);
+        }
+        // Of clicks given an open, both rates vary.
+        for calibration in self.by_click {
+            calibration.report(board, Group::Calibration, 2.0 * variance);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The queries by which users look at such data, each with the result to expect: what the specification's examples ask of ClickHouse.
+
+use super::Recipient;
+use super::latency::minutes;
+use crate::email::Law;
+use crate::source::Columns;
+use crate::stats::{PoissonBinomial, Test, binomial, normal_two_sided};
+use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
+use crate::verify::report::Group;
+use populace_core::email::EventType;
+use populace_core::email::laws::Expectation;
+use populace_core::time::{HOUR, Instant, MINUTE};
+
+/// The expectation leaves out what lies below this share (see [`Expectation`]).
+const EXPECTATION_ERROR: f64 = 0.005;
+/// A hot path is near for so many minutes.
+const NEAR_MINUTES: f64 = 10.0;
+/// How long the query of support tickets looks, hours.
+const TICKET_HOURS: i64 = 48;
+const LEADERS: usize = 10;
+
+/// What the queries ask.
+#[derive(Default)]
+pub(super) struct Queries {
+    /// From the latencies.
+    pub(super) latency: Option<[(&'static str, Found); 2]>,
+    types: [u64; EventType::ALL.len()],
+    with_universal_id: u64,
+    /// Clicks and recipient, the most first.
+    leaders: Vec<(u64, String)>,
+    clicks: WorstActor,
+    hours: Option<Calibration>,
+    near: PoissonBinomial,
+    far: PoissonBinomial,
+    tickets: u64,
+    after_tickets: Option<Exact>,
+}
+
+impl Queries {
+    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+        let (types, universal) = (recipient.events.text("event_type"), recipient.events.text("universal_id"));
+        for row in 0..recipient.events.num_rows() {
+            if let Some(kind) = super::kind_of(types.value(row)) {
+                self.types[kind as usize] += 1;
+            }
+            self.with_universal_id += u64::from(universal.value(row).starts_with("sf_"));
+        }
+        let law = recipient.law;
+        let mut clicks = PoissonBinomial::default();
+        for message in &recipient.history.messages {
+            let Some(p) = law.p_open(recipient.persona, message) else { continue };
+            let p = p * (1.0 - law.p_open_dropped(recipient.persona, message, recipient.history));
+            let near = message.minutes_since_hot_path.is_some_and(|minutes| minutes < NEAR_MINUTES);
+            if near { &mut self.near } else { &mut self.far }.add(p, message.opened.is_some());
+            if let Some(opened) = message.opened {
+                let dropped = law.p_click_dropped(opened, recipient.history);
+                let p = law.p_click(recipient.persona);
+                clicks.add(p * (1.0 - dropped), message.clicked.is_some());
+                if dropped == 0.0 {
+                    self.click_hours(law, p, opened, message.clicked);
+                }
+            }
+        }
+        self.lead(recipient.id(), &clicks);
+        self.after_tickets(recipient);
+    }
+
+    /// The hours into which a click of an open may fall.
+    fn click_hours(&mut self, law: &Law<'_>, p: f64, opened: Instant, clicked: Option<Instant>) {
+        let hours = self.hours.get_or_insert_with(|| Calibration::new("clicked by toHour(timestamp)"));
+        let end = opened.plus((law.config().click_delays.max_minutes * MINUTE as f64) as i64);
+        let mut from = opened;
+        while from < end {
+            let to = Instant((from.0.div_euclid(HOUR) + 1) * HOUR);
+            let share = law.click_delay_cdf(minutes(to, opened)) - law.click_delay_cdf(minutes(from, opened));
+            let falls = clicked.is_some_and(|clicked| clicked >= from && clicked < to);
+            if share > 0.0 || falls {
+                hours.add(&format!("hour {:02}", from.hour()), p * share, falls);
+            }
+            from = to;
+        }
+    }
+
+    fn lead(&mut self, id: &str, clicks: &PoissonBinomial) {
+        self.leaders.push((clicks.hits(), id.to_owned()));
+        self.leaders.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        self.leaders.truncate(LEADERS);
+        self.clicks.add(id, clicks, 0.0);
+    }
+
+    fn after_tickets(&mut self, recipient: &Recipient<'_>) {
+        let law = self.after_tickets.get_or_insert_with(|| Exact::new("no engagement in the 48 hours after support_ticket"));
+        for (time, kind) in &recipient.breakers {
+            if *kind != EventType::SupportTicket {
+                continue;
+            }
+            self.tickets += 1;
+            let within = |moment: Option<Instant>| moment.is_some_and(|moment| (0..TICKET_HOURS * HOUR).contains(&moment.since(*time)));
+            let found = recipient.history.messages.iter().find(|message| within(message.opened) || within(message.clicked));
+            law.hold(found.is_none(), || format!("{} after {time}", recipient.id()));
+        }
+    }
+
+    pub(super) fn report(self, law: &Law<'_>, board: &mut Board) {
+        let group = Group::Query;
+        self.volumes(law, board);
+        let leaders: Vec<String> = self.leaders.iter().take(3).map(|(clicks, id)| format!("{id} {clicks}")).collect();
+        self.clicks.report(board, group, "recipients with most clicks, each against its opens", &format!("{}; ", leaders.join(", ")));
+        match self.hours {
+            Some(hours) => hours.report(board, group, 0.0),
+            None => board.skip(group, "clicked by toHour(timestamp)", "there are no opens"),
+        }
+        match self.latency {
+            Some(found) => found.into_iter().for_each(|(name, found)| board.test(group, name, found)),
+            None => board.skip(group, "latency_seconds", "nothing is delivered"),
+        }
+        hot_path_impact(&self.near, &self.far, board);
+        match self.after_tickets {
+            Some(exact) if self.tickets > 0 && law.config().circuit_breakers.as_ref().is_some_and(|law| ticket_hours(law) >= 48) => {
+                board.exact_as(group, exact);
+            }
+            _ => board.skip(group, "no engagement in the 48 hours after support_ticket", "there are no support tickets of 48 hours"),
+        }
+        let mut universal = Exact::new("every row has a universal_id LIKE 'sf_%'");
+        let total: u64 = self.types.iter().sum();
+        universal.hold(self.with_universal_id == total, || format!("{} of {total}", self.with_universal_id));
+        board.exact_as(group, universal);
+    }
+
+    /// The counts of all rows and of each type.
+    fn volumes(&self, law: &Law<'_>, board: &mut Board) {
+        let config = law.config();
+        let expected = Expectation::new(law.model()).total();
+        let user_days = config.population.users * u64::from(config.window.days);
+        let breakers = config.circuit_breakers.as_ref().map_or(0.0, |law| law.probability);
+        let hot_paths = config.hot_paths.as_ref().map_or(0.0, |law| law.probability);
+        let of = |kind: EventType| expected.of(kind);
+        let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));
+        // A Poisson number of messages, each of up to four rows: the variance is the sum of the squares. A circuit breaker takes the
+        // opens and clicks of its days, whose number is random too: per breaker at most the mail of its hours, all clicked.
+        let squares = sent + 3.0 * of(EventType::Delivered) + 5.0 * opened + 7.0 * clicked;
+        let longest = config.circuit_breakers.iter().flat_map(|law| law.kinds.values()).map(|kind| kind.hours).max().unwrap_or(0);
+        let lost = f64::from(longest) / 24.0 * config.sends.per_day * (opened + clicked) / sent.max(1.0);
+        let variance = squares + expected.breakers() * (1.0 + lost * lost) + expected.hot_paths() * 9.0;
+        let total: u64 = self.types.iter().sum();
+        let far = |observed: f64, expected: f64, variance: f64, error: f64| {
+            let beyond = ((observed - expected).abs() - error * expected).max(0.0);
+            Test { statistic: z(observed, expected, variance), p_value: normal_two_sided(beyond / variance.max(1e-300).sqrt()) }
+        };
+        let test = far(total as f64, expected.total(), variance, EXPECTATION_ERROR);
+        board.test(
+            Group::Query,
+            "count()",
+            Found { n: user_days, observed: total.to_string(), expected: format!("{:.0}", expected.total()), test },
+        );
+        let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].map(|kind| {
+            let (count, mean) = (self.types[kind as usize], of(kind));
+            let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
+            let variance = mean + if engaged { expected.breakers() * lost * lost } else { 0.0 };
+            let test = far(count as f64, mean, variance, if engaged { EXPECTATION_ERROR } else { 0.0 });
+            (kind.name(), Found { n: count, observed: count.to_string(), expected: format!("{mean:.0}"), test })
+        });
+        board.try_test(Group::Query, "count() by event_type", Found::worst(mail));
+        let rare = |of: fn(EventType) -> bool, rate: f64| {
+            Found::worst(EventType::ALL.into_iter().filter(|kind| of(*kind)).map(|kind| {
+                let (count, share) = (self.types[kind as usize], expected.of(kind) / user_days as f64);
+                let test = Test {
+                    statistic: z(count as f64, expected.of(kind), expected.of(kind)),
+                    p_value: if rate > 0.0 { binomial(count, user_days, share) } else { f64::from(u8::from(count == 0)) },
+                };
+                (kind.name(), Found { n: count, observed: count.to_string(), expected: format!("{:.1}", expected.of(kind)), test })
+            }))
+        };
+        let name = "count() of support_ticket, complaint and unsubscribe_request";
+        board.try_test(Group::Query, name, rare(EventType::is_breaker, breakers));
+        board.try_test(Group::Query, "count() of site_visit, sms_click and product_view", rare(EventType::is_hot_path, hot_paths));
+    }
+}
+
+fn ticket_hours(law: &populace_core::email::BreakersConfig) -> u32 {
+    law.kinds.iter().find(|(kind, _)| EventType::from(**kind) == EventType::SupportTicket).map_or(0, |(_, of)| of.hours)
+}
+
+/// The open rate within ten minutes of a hot path over the rest.
+fn hot_path_impact(near: &PoissonBinomial, far: &PoissonBinomial, board: &mut Board) {
+    let name = "open rate within 10 minutes of a hot path over the rest";
+    if near.tries() == 0 || far.tries() == 0 {
+        board.skip(Group::Query, name, "no message is delivered near a hot path");
+        return;
+    }
+    let rate = |hits: f64, of: &PoissonBinomial| hits / of.tries() as f64;
+    let ratio = rate(near.hits() as f64, near) / rate(far.hits() as f64, far);
+    let expected = rate(near.expected(), near) / rate(far.expected(), far);
+    let p = (2.0 * near.p_value().min(far.p_value())).min(1.0);
+    let found = Found {
+        n: near.tries(),
+        observed: format!("{ratio:.3} times"),
+        expected: format!("{expected:.3} times"),
+        test: Test { statistic: near.z(), p_value: p },
+    };
+    board.test(Group::Query, name, found);
+}

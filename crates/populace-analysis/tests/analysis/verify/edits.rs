@@ -1,0 +1,251 @@
+//! Data with one fault: a file is edited after it was written.
+
+use super::mutants::names;
+use super::{answer, document, record};
+use crate::support::Run;
+use arrow_array::Array;
+use populace_analysis::email::Law;
+use populace_analysis::model::Model;
+use populace_analysis::source::{As, Columns, Source, Want};
+use populace_core::time::Date;
+use std::fmt::Write;
+use tempfile::TempDir;
+
+/// A table as text.
+#[derive(Clone)]
+struct Text {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Text {
+    fn read(source: &Source, table: &str) -> Self {
+        let table = source.table(table).unwrap();
+        let is_text = table.files()[0].extension().is_some_and(|ending| ending == "csv");
+        let header = table.column_names().unwrap();
+        // A moment in UTC is text in a CSV file already.
+        let kind = |name: &str| if MOMENTS.contains(&name) && !is_text { As::Instant } else { As::Text };
+        let wants: Vec<Want> = header.iter().map(|name| Want::nullable(String::leak(name.clone()), kind(name))).collect();
+        let mut rows = Vec::new();
+        for batch in table.read(&wants).unwrap() {
+            let batch = batch.unwrap();
+            let cell = |want: &Want, row: usize| match want.kind {
+                As::Instant if batch.instant(want.name).is_valid(row) => written(batch.instant(want.name).value(row) / 1_000, 'T'),
+                As::Text if batch.text(want.name).is_valid(row) => batch.text(want.name).value(row).to_owned(),
+                _ => String::new(),
+            };
+            rows.extend((0..batch.num_rows()).map(|row| wants.iter().map(|want| cell(want, row)).collect::<Vec<_>>()));
+        }
+        Self { header, rows }
+    }
+
+    fn write(&self, path: &std::path::Path) {
+        let mut writer = csv::Writer::from_path(path).unwrap();
+        writer.write_record(&self.header).unwrap();
+        self.rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        writer.flush().unwrap();
+    }
+
+    fn place(&self, column: &str) -> usize {
+        self.header.iter().position(|name| name == column).unwrap_or_else(|| panic!("there is a column {column}"))
+    }
+
+    /// The first row from the middle on in which a column has a value.
+    fn find(&self, column: &str, value: &str) -> usize {
+        let (place, half) = (self.place(column), self.rows.len() / 2);
+        half + self.rows[half..].iter().position(|row| row[place] == value).unwrap()
+    }
+
+    /// Changes a column in the rows whose `by` is `value`; every row where `by` is empty.
+    fn change(&mut self, [by, value]: [&str; 2], column: &str, with: impl Fn(&str) -> String) {
+        let (column, by) = (self.place(column), (!by.is_empty()).then(|| self.place(by)));
+        for row in self.rows.iter_mut().filter(|row| by.is_none_or(|by| row[by] == value)) {
+            row[column] = with(&row[column]);
+        }
+    }
+}
+
+/// The columns that are moments.
+const MOMENTS: [&str; 4] = ["timestamp", "send_time", "start", "end"];
+
+/// A moment, in milliseconds since 1970: with its date and its time apart by a `T` and a `Z` at the end, or by a blank.
+fn written(milliseconds: i64, apart: char) -> String {
+    let (date, time) = (Date(milliseconds.div_euclid(86_400_000) as i32), milliseconds.rem_euclid(86_400_000));
+    let seconds = format!("{date}{apart}{:02}:{:02}:{:02}", time / 3_600_000, time / 60_000 % 60, time / 1_000 % 60);
+    if apart == 'T' { format!("{seconds}.{:03}Z", time % 1_000) } else { seconds }
+}
+
+/// A moment moved by so many milliseconds, in the form it has; nothing stays nothing.
+fn moved(text: &str, milliseconds: i64) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let (date, clock) = text.split_at(10);
+    let date: Date = date.parse().unwrap();
+    let parts: Vec<f64> = clock[1..].trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
+    let time = ((parts[0] * 60.0 + parts[1]) * 60_000.0 + parts[2] * 1_000.0).round() as i64 + milliseconds;
+    written(i64::from(date.0) * 86_400_000 + time, clock.chars().next().unwrap())
+}
+
+/// A fault of the data: what it is, of which scenario, in which table, and what does it.
+struct Edit {
+    what: &'static str,
+    scenario: &'static str,
+    table: &'static str,
+    apply: fn(&mut Text),
+}
+
+const HOUR: i64 = 3_600_000;
+const EVERY: [&str; 2] = ["", ""];
+
+const EDITS: &[Edit] = &[
+    Edit { what: "an event is there twice", scenario: "email", table: "events", apply: |text| text.rows.push(text.rows[400].clone()) },
+    Edit {
+        what: "the delivered of an opened message is lost",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let (message, kind) = (text.place("message_id"), text.place("event_type"));
+            let id = text.rows[text.find("event_type", "opened")][message].clone();
+            text.rows.retain(|row| row[message] != id || row[kind] != "delivered");
+        },
+    },
+    Edit {
+        what: "opens and clicks come an hour later",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            for kind in ["opened", "clicked"] {
+                text.change(["event_type", kind], "timestamp", |time| moved(time, HOUR));
+            }
+        },
+    },
+    Edit {
+        what: "a click comes before its open",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let (row, time) = (text.find("event_type", "clicked"), text.place("timestamp"));
+            text.rows[row][time] = moved(&text.rows[row][time], -2 * HOUR);
+        },
+    },
+    Edit {
+        what: "latencies are whole seconds",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let (time, latency, sent) = (text.place("timestamp"), text.place("latency_seconds"), text.place("send_time"));
+            for row in text.rows.iter_mut().filter(|row| !row[latency].is_empty()) {
+                let seconds = row[latency].parse::<f64>().unwrap().round();
+                row[latency] = seconds.to_string();
+                row[time] = moved(&row[sent], (seconds * 1_000.0) as i64);
+            }
+        },
+    },
+    Edit {
+        what: "day_of_week begins at 1",
+        scenario: "email",
+        table: "events",
+        apply: |text| text.change(["event_type", "delivered"], "day_of_week", |day| (day.parse::<u8>().unwrap() + 1).to_string()),
+    },
+    Edit {
+        what: "one open inside a circuit breaker's window",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let (who, kind, time) = (text.place("recipient_id"), text.place("event_type"), text.place("timestamp"));
+            let breaker = text.rows[text.find("event_type", "complaint")].clone();
+            let open = text.rows.iter_mut().find(|row| row[who] == breaker[who] && row[kind] == "opened").unwrap();
+            open[time] = moved(&breaker[time], HOUR);
+        },
+    },
+    Edit {
+        what: "all clocks are an hour ahead",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            text.change(EVERY, "timestamp", |time| moved(time, HOUR));
+            text.change(EVERY, "send_time", |time| moved(time, HOUR));
+        },
+    },
+    Edit {
+        what: "one row carries another's hash",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let hash = text.place("recipient_email_hash");
+            text.rows[500][hash] = text.rows.last().unwrap()[hash].clone();
+        },
+    },
+    Edit {
+        what: "two recipients of unlike personas are exchanged",
+        scenario: "email",
+        table: "events",
+        apply: |text| {
+            let columns = ["recipient_id", "universal_id", "recipient_email_hash"].map(|name| text.place(name));
+            let [one, other] = [unlike(0.65), unlike(0.10)].map(|id| {
+                let row = text.rows.iter().find(|row| row[columns[0]] == id).unwrap();
+                columns.map(|column| row[column].clone())
+            });
+            for row in &mut text.rows {
+                let own = if row[columns[0]] == one[0] {
+                    &other
+                } else if row[columns[0]] == other[0] {
+                    &one
+                } else {
+                    continue;
+                };
+                columns.into_iter().zip(own).for_each(|(column, value)| row[column].clone_from(value));
+            }
+        },
+    },
+];
+
+/// The first recipient of `email` whose persona has an open rate.
+fn unlike(open_rate: f64) -> String {
+    let Model::Email(model) = Model::new(&document("email", &[])).unwrap() else { unreachable!("a scenario of email") };
+    let law = Law::new(&model);
+    let ids = (1_000..).map(|number| format!("synth_user_{number:05}"));
+    ids.into_iter().find(|id| law.persona_of(id).is_some_and(|persona| law.personas()[persona].open_rate == open_rate)).unwrap()
+}
+
+/// A scenario, the tables of its data, and what is set.
+type Edited = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+const TABLES: [Edited; 1] = [("email", &["events", "users"], &[("window.days", "40")])];
+
+#[test]
+fn data_with_one_fault_fails() {
+    let mut table = String::from("| scenario | fault | caught by |\n|---|---|---|\n");
+    let mut survivors = Vec::new();
+    for (scenario, tables, set) in TABLES {
+        let run = Run::new(scenario, 11, set);
+        let source = run.source();
+        let document = document(scenario, set);
+        let directory = TempDir::new().unwrap();
+        let original: Vec<(&str, Text)> = tables.iter().map(|table| (*table, Text::read(&source, table))).collect();
+        let path = |table: &str| directory.path().join(format!("{table}.csv"));
+        for (table, text) in &original {
+            text.write(&path(table));
+        }
+        // The tables as text, without an edit and without a manifest, are sound.
+        let report = answer(directory.path(), &document);
+        assert!(report.failed == 0, "{report}");
+        for edit in EDITS.iter().filter(|edit| edit.scenario == scenario) {
+            let (_, sound) = original.iter().find(|(table, _)| *table == edit.table).unwrap();
+            let mut text = sound.clone();
+            (edit.apply)(&mut text);
+            text.write(&path(edit.table));
+            let report = answer(directory.path(), &document);
+            let by = names(report.failures());
+            if report.failed == 0 {
+                survivors.push(edit.what);
+            }
+            writeln!(table, "| `{scenario}` | {} | {} |", edit.what, if by.is_empty() { "**nothing**" } else { &by }).unwrap();
+            sound.write(&path(edit.table));
+        }
+    }
+    let (many, caught) = (EDITS.len(), EDITS.len() - survivors.len());
+    println!("{table}{caught} of {many} caught");
+    record("mutants of the data", &format!("{table}\n{caught} of {many} caught."));
+    assert!(survivors.is_empty(), "not caught: {survivors:#?}");
+}

@@ -1,0 +1,83 @@
+//! The answer key: sound data passes, and data with one fault does not.
+//!
+//! A short campaign by default. `POPULACE_SEEDS=200 POPULACE_MUTANTS=all UPDATE_DOCS=1` runs the long one and writes its tables into
+//! `docs/verify.md`.
+
+mod edits;
+mod mutants;
+
+use crate::support::Run;
+use populace_analysis::source::Source;
+use populace_analysis::verify::{DEFAULT_ALPHA, Report, Verdict, verify};
+use populace_io::catalogue;
+use populace_io::document::{self, Request, Resolved, Setting};
+use std::fmt::Write;
+use std::path::Path;
+
+/// A built-in document with some values set.
+fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
+    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
+    catalogue::resolve(&Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) }).unwrap()
+}
+
+/// The answer key of a directory.
+fn answer(root: &Path, document: &Resolved) -> Report {
+    verify(&Source::open(root).unwrap(), document, DEFAULT_ALPHA).unwrap()
+}
+
+/// The number that a variable of the environment gives.
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}: {text} is no number")))
+}
+
+/// Writes a section of `docs/verify.md` where the environment asks for it.
+fn record(section: &str, table: &str) {
+    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/verify.md");
+    static FILE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    if std::env::var_os("UPDATE_DOCS").is_none() {
+        return;
+    }
+    let _guard = FILE.lock().unwrap();
+    let page = std::fs::read_to_string(PATH).unwrap();
+    let (begin, end) = (format!("<!-- {section} -->"), format!("<!-- end of {section} -->"));
+    let (head, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("docs/verify.md has a place for {section}"));
+    let (_, tail) = rest.split_once(&end).unwrap();
+    std::fs::write(PATH, format!("{head}{begin}\n\n{}\n\n{end}{tail}", table.trim_end())).unwrap();
+}
+
+/// The four built-in scenarios at their built-in size.
+const SCENARIOS: [&str; 2] = ["email", "email-v1"];
+
+#[test]
+fn sound_data_passes() {
+    let seeds = number("POPULACE_SEEDS", 3);
+    let mut table = String::from("| scenario | runs | tests a run | failures | smallest p × tests |\n|---|---|---|---|---|\n");
+    let mut failures = Vec::new();
+    for scenario in SCENARIOS {
+        let document = document(scenario, &[]);
+        let (mut tests, mut failed, mut least) = (0, 0, f64::INFINITY);
+        for seed in 0..seeds {
+            let run = Run::new(scenario, 1_000 + seed, &[]);
+            let report = answer(run.path(), &document);
+            tests = report.tests;
+            assert_eq!(report.passed + report.failed + report.skipped, report.checks.len() as u64);
+            failed += u64::from(report.failed > 0);
+            least = report.checks.iter().filter_map(|check| check.p_value).fold(least, f64::min);
+            failures.extend(report.failures().map(|check| format!("{scenario}, seed {}: {check}", 1_000 + seed)));
+        }
+        writeln!(table, "| `{scenario}` | {seeds} | {tests} | {failed} | {:.2e} |", least * tests as f64).unwrap();
+    }
+    record("error rate", &table);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn verdicts_are_written_and_read_back() {
+    let run = Run::new("email-v1", 4, &[("population.users", "40"), ("window.days", "20")]);
+    let report = answer(run.path(), &document("email-v1", &[("population.users", "40"), ("window.days", "20")]));
+    let path = run.path().join("verify.json");
+    report.write(&path).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&std::fs::read_to_string(&path).unwrap()).unwrap(), report);
+    let skipped: Vec<_> = report.checks.iter().filter(|check| check.verdict == Verdict::Skipped).collect();
+    assert!(!skipped.is_empty() && skipped.iter().all(|check| check.reason.is_some()), "{report}");
+}

@@ -1,0 +1,123 @@
+//! Generators with one fault: a constant of the document is moved or a mechanism removed, and the data is held against the document as
+//! it was.
+
+use super::{answer, document, record};
+use crate::support::Run;
+use populace_analysis::verify::Check;
+use std::fmt::Write;
+
+/// A fault: the scenario, what holds of both generators, what is changed in one, and whether it is among those of the short campaign.
+struct Mutant {
+    scenario: &'static str,
+    path: &'static str,
+    value: &'static str,
+    short: bool,
+}
+
+const fn mutant(scenario: &'static str, path: &'static str, value: &'static str) -> Mutant {
+    Mutant { scenario, path, value, short: false }
+}
+
+const fn short(scenario: &'static str, path: &'static str, value: &'static str) -> Mutant {
+    Mutant { short: true, ..mutant(scenario, path, value) }
+}
+
+/// Recipients, callers and users of a mutant's run: ten times those of the built-in scenarios.
+const SIZES: [(&str, &[(&str, &str)]); 4] = [
+    ("email", &[("population.users", "3500")]),
+    ("email-v1", &[("population.users", "3500")]),
+    ("traces", &[("population.users", "10000"), ("cascade_failure_rate", "0.1")]),
+    ("churn", &[("population.users", "20000")]),
+];
+
+/// One constant off by a fifth, or a mechanism off.
+const MUTANTS: &[Mutant] = &[
+    short("email", "sends.per_day", "0.84"),
+    mutant("email", "sends.night_weight", "0.18"),
+    mutant("email", "sends.last_hour", "21"),
+    mutant("email", "delivery.probability", "0.985"),
+    mutant("email", "campaigns.newsletter.weight", "1.2"),
+    mutant("email", "esps.mailchimp", "0.24"),
+    mutant("email", "size_factor.high", "1.2"),
+    mutant("email", "latency.lognormal.median_seconds", "14.4"),
+    mutant("email", "latency.lognormal.sigma", "0.48"),
+    mutant("email", "latency.lognormal.top_of_hour", "null"),
+    mutant("email", "latency.lognormal.batch.factor.high", "3"),
+    mutant("email", "latency.lognormal.weekend.factor", "0.84"),
+    mutant("email", "esp_timezone", "UTC+01:00"),
+    mutant("email", "personas.morning_person.open_rate", "0.42"),
+    mutant("email", "personas.commuter.click_rate", "0.192"),
+    mutant("email", "personas.night_owl.peak_hours", "[23, 0, 1, 2]"),
+    mutant("email", "timing.off_peak", "0.24"),
+    mutant("email", "timing.inactive_day", "0.36"),
+    short("email", "minute", "null"),
+    mutant("email", "minute.slow_factor", "0.84"),
+    mutant("email", "fatigue", "null"),
+    mutant("email", "fatigue.hours", "29"),
+    mutant("email", "fatigue.factors.3", "0.72"),
+    mutant("email", "drift.amplitude", "0.0024"),
+    mutant("email", "open_delay", "exponential"),
+    mutant("email", "open_delays.mean_minutes", "288"),
+    mutant("email", "attention.off_peak", "0.12"),
+    mutant("email", "click_delays.mean_minutes", "18"),
+    mutant("email", "circuit_breakers.probability", "0.0288"),
+    short("email", "circuit_breakers.kinds.complaint.hours", "38"),
+    mutant("email", "circuit_breakers.kinds.unsubscribe_request.hours", "202"),
+    mutant("email", "circuit_breakers.suppress_sends", "true"),
+    mutant("email", "hot_paths.boost", "2.4"),
+    mutant("email", "hot_paths.decay_minutes", "18"),
+    mutant("email", "hot_paths.floor", "0"),
+    mutant("email", "hot_paths.trigger.probability", "0.9"),
+    short("email-v1", "latency.uniform.high_seconds", "36"),
+    mutant("email-v1", "engagement.decided_at", "delivery"),
+    mutant("email-v1", "timezone", "UTC+02:00"),
+];
+
+fn size_of(scenario: &str) -> &'static [(&'static str, &'static str)] {
+    SIZES.iter().find(|(name, _)| *name == scenario).unwrap().1
+}
+
+/// The names of some checks, shortened where they are many.
+pub(super) fn names<'a>(checks: impl Iterator<Item = &'a Check>) -> String {
+    let names: Vec<&str> = checks.map(|check| check.name.as_str()).collect();
+    match names.as_slice() {
+        [first, second, third, _, ..] => format!("{first}; {second}; {third}; {} more", names.len() - 3),
+        _ => names.join("; "),
+    }
+}
+
+#[test]
+fn generators_with_one_fault_fail() {
+    let all = std::env::var("POPULACE_MUTANTS").is_ok_and(|which| which == "all");
+    let mut table = String::from("| scenario | constant | moved to | caught by |\n|---|---|---|---|\n");
+    let (mut caught, mut survivors, mut many) = (0, Vec::new(), 0);
+    for mutant in MUTANTS.iter().filter(|mutant| all || mutant.short) {
+        let size = size_of(mutant.scenario);
+        let changed = [size, &[(mutant.path, mutant.value)]].concat();
+        let run = Run::new(mutant.scenario, 7, &changed);
+        let report = answer(run.path(), &document(mutant.scenario, size));
+        many += 1;
+        let by = names(report.failures());
+        if report.failed > 0 {
+            caught += 1;
+        } else {
+            survivors.push(format!("{} = {}", mutant.path, mutant.value));
+        }
+        writeln!(
+            table,
+            "| `{}` | `{}` | {} | {} |",
+            mutant.scenario,
+            mutant.path,
+            if mutant.value == "null" { "off" } else { mutant.value },
+            if by.is_empty() { "**nothing**" } else { &by }
+        )
+        .unwrap();
+    }
+    if all {
+        record("mutants of the document", &format!("{table}\n{caught} of {many} caught."));
+    }
+    // The bound for all of them; those of the short campaign are to be caught every one.
+    let most = if all { many / 20 } else { 0 };
+    println!("{table}{caught} of {many} caught");
+    assert!(survivors.len() <= most, "not caught: {survivors:#?}");
+}

@@ -1,0 +1,27 @@
+//! `populace verify`.
+
+use crate::args::VerifyArgs;
+use crate::failure::Failure;
+use populace_analysis::source::Source;
+use populace_analysis::verify::{FILE, verify};
+use populace_io::catalogue;
+use populace_io::document::{self, Request};
+use std::io::{self, Write};
+
+pub(crate) fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
+    let source = Source::open(&arguments.directory)?;
+    let document = match &arguments.scenario {
+        Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
+        None => source.scenario()?,
+    };
+    let report = verify(&source, &document, arguments.alpha)?;
+    let path = arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE));
+    report.write(&path)?;
+    let mut out = io::stdout().lock();
+    let printed = if arguments.json { writeln!(out, "{}", report.to_json()) } else { writeln!(out, "{report}") };
+    printed.map_err(|error| Failure::output(&error))?;
+    match report.failures().next() {
+        None => Ok(()),
+        Some(first) => Err(Failure::check(format!("{} of {} checks, the first: {}", report.failed, report.checks.len(), first.name))),
+    }
+}

@@ -1,0 +1,61 @@
+//! `populace verify`.
+
+use crate::support::{Scratch, generate, populace, succeed, text};
+use serde_json::Value;
+use std::fs;
+
+#[test]
+fn verify_passes_sound_data_and_fails_what_another_scenario_made() {
+    let scratch = Scratch::new("verify");
+    let data = scratch.path("data");
+    let directory = data.to_str().unwrap();
+    generate("email", &data, &["--users", "100", "--days", "40", "--seed", "3", "--no-truth"]);
+    let output = succeed(&["verify", directory]);
+    let lines = text(&output.stdout);
+    assert!(lines.contains("ok   exact        every event_id is there once"), "{lines}");
+    assert!(lines.trim_end().lines().last().unwrap().starts_with("email: ") && lines.contains(" 0 failed"), "{lines}");
+    let verdicts: Value = serde_json::from_slice(&fs::read(data.join("verify.json")).unwrap()).unwrap();
+    assert_eq!(verdicts["failed"], 0);
+    assert_eq!(
+        verdicts["passed"].as_u64().unwrap() + verdicts["skipped"].as_u64().unwrap(),
+        verdicts["checks"].as_array().unwrap().len() as u64
+    );
+
+    // The scenario of the same size, with more mail.
+    let other = scratch.path("other.yaml");
+    fs::write(&other, "version: 1\nextends: email\npopulation: {users: 100}\nwindow: {days: 40}\nsends: {per_day: 1.2}\n").unwrap();
+    let elsewhere = scratch.path("verdicts.json");
+    let arguments = ["verify", directory, "--scenario", other.to_str().unwrap(), "--json", "-o", elsewhere.to_str().unwrap()];
+    let output = populace(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(output.stdout, fs::read(&elsewhere).unwrap());
+    let verdicts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let failed: Vec<&str> = verdicts["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["verdict"] == "fail")
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert!(failed.contains(&"scheduled sends"), "{failed:?}");
+}
+
+#[test]
+fn verify_says_what_it_cannot_read() {
+    let scratch = Scratch::new("verify-input");
+    let data = scratch.path("data");
+    let directory = data.to_str().unwrap();
+    generate("email", &data, &["--users", "20", "--days", "5", "--seed", "3", "--count", "100"]);
+    let nowhere = scratch.path("nowhere");
+    for (arguments, message) in [
+        (vec![nowhere.to_str().unwrap()], "is no directory"),
+        (vec![directory], "was cut at 100 rows"),
+        (vec![directory, "--alpha", "2"], "the family-wise error must lie between 0 and 1, got 2"),
+        (vec![directory, "--scenario", "churn"], "was cut at 100 rows"),
+    ] {
+        let output = populace(&[vec!["verify"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(message), "{} instead of {message}", text(&output.stderr));
+    }
+    assert!(!data.join("verify.json").exists());
+}

@@ -236,6 +236,21 @@ pub(crate) struct ThresholdArgs {
     /// Greatest Brier score
     #[arg(long, value_name = "SCORE")]
     pub(crate) max_brier: Option<f64>,
+    /// transitions: the level at which all states together must be what sampling gives
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) alpha: Option<f64>,
+    /// transitions: greatest mean total variation
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) max_total_variation: Option<f64>,
+    /// send-time: greatest regret
+    #[arg(long, value_name = "PROBABILITY")]
+    pub(crate) max_regret: Option<f64>,
+    /// latency: greatest mean absolute error, seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_mae: Option<f64>,
+    /// latency: greatest pinball loss, seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_pinball_loss: Option<f64>,
     /// Greatest calibration error
     #[arg(long, value_name = "ERROR")]
     pub(crate) max_calibration_error: Option<f64>,
@@ -247,6 +262,13 @@ pub(crate) enum TaskArg {
     Open,
     /// Whether an opened message is clicked: message_id, score
     Click,
+    /// When to send to a recipient: recipient_id, minute_of_week (0, Monday 00:00 UTC, to 10079)
+    #[value(name = "send_time", alias = "send-time")]
+    SendTime,
+    /// How long a delivery takes: message_id, seconds, and if wanted quantiles q01 q05 q10 q20 q25 q50 q75 q80 q90 q95 q99
+    Latency,
+    /// Where sessions go next: from, to, probability
+    Transitions,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,7 @@
 //! Scores of labels of two values: how good the model is, how good one can be, and which share of that the model has.
 
 use super::card::{Bin, Column, Estimate, Gain, Group, Metric, Predictor};
+use super::clusters::{Clusters, dot, plus};
 use super::ranks::Ranked;
 use std::collections::BTreeMap;
 
@@ -32,11 +33,7 @@ pub struct Binary {
     is_probability: bool,
     labels: Vec<bool>,
     scores: [Vec<f64>; MOST],
-    user: Sums,
-    total: Sums,
-    /// Σ over users of products of their sums.
-    products: [Sums; SUMS],
-    users: u64,
+    sums: Clusters<SUMS>,
     groups: BTreeMap<String, Sums>,
     contradicted: u64,
 }
@@ -49,10 +46,7 @@ impl Binary {
             is_probability,
             labels: Vec::new(),
             scores: [const { Vec::new() }; MOST],
-            user: [0.0; SUMS],
-            total: [0.0; SUMS],
-            products: [[0.0; SUMS]; SUMS],
-            users: 0,
+            sums: Clusters::default(),
             groups: BTreeMap::new(),
             contradicted: 0,
         }
@@ -76,7 +70,7 @@ impl Binary {
             sums[2 + index] = -of_label.max(LEAST).ln();
         }
         self.labels.push(row.label);
-        plus(&mut self.user, &sums);
+        self.sums.add(&sums);
         match self.groups.get_mut(group) {
             Some(of_group) => plus(of_group, &sums),
             None => drop(self.groups.insert(group.to_owned(), sums)),
@@ -85,17 +79,7 @@ impl Binary {
 
     /// The rows of the user at hand are complete: users are what standard errors take for independent.
     pub fn end_user(&mut self) {
-        if self.user[0] == 0.0 {
-            return;
-        }
-        self.users += 1;
-        for (index, value) in self.user.iter().enumerate() {
-            self.total[index] += value;
-            for (other, product) in self.products[index].iter_mut().enumerate() {
-                *product += value * self.user[other];
-            }
-        }
-        self.user = [0.0; SUMS];
+        self.sums.end_user();
     }
 
     /// Rows.
@@ -124,7 +108,7 @@ impl Binary {
     }
 
     fn rate(&self) -> f64 {
-        self.total[1] / self.total[0]
+        self.sums.total()[1] / self.sums.total()[0]
     }
 
     /// Weights of a user's sums that give the log-loss of predicting the base rate.
@@ -137,26 +121,13 @@ impl Binary {
         weights
     }
 
-    /// Standard error of the sum over users of weighted sums.
-    fn error(&self, weights: &Sums) -> f64 {
-        let mut variance = 0.0;
-        for (a, products) in weights.iter().zip(&self.products) {
-            for (b, product) in weights.iter().zip(products) {
-                variance += a * b * product;
-            }
-        }
-        let mean = dot(weights, &self.total) / self.users as f64;
-        let users = self.users as f64;
-        ((variance - users * mean * mean).max(0.0) * users / (users - 1.0).max(1.0)).sqrt()
-    }
-
     /// The mean log-loss that `weights` give.
     fn loss(&self, weights: &Sums) -> Estimate {
-        let n = self.total[0];
-        let mean = dot(weights, &self.total) / n;
+        let n = self.sums.total()[0];
+        let mean = dot(weights, self.sums.total()) / n;
         let mut around = *weights;
         around[0] -= mean;
-        Estimate::new(mean, self.error(&around) / n)
+        Estimate::new(mean, self.sums.error(&around) / n)
     }
 
     /// The columns: the model, the ceilings, the base rate.
@@ -206,13 +177,13 @@ impl Binary {
             return Vec::new();
         }
         let share = |(index, ceiling): (usize, &Predictor)| {
-            let share = self.gain(&self.total, 3 + index)?;
+            let share = self.gain(self.sums.total(), 3 + index)?;
             // The base rate was estimated from the same rows, which does not matter: there the loss is least.
             let mut weights = self.base().map(|weight| weight * (1.0 - share));
             weights[2] -= 1.0;
             weights[3 + index] += share;
-            let attainable = dot(&self.base(), &self.total) - self.total[3 + index];
-            let share = Estimate::new(share, self.error(&weights) / attainable);
+            let attainable = dot(&self.base(), self.sums.total()) - self.sums.total()[3 + index];
+            let share = Estimate::new(share, self.sums.error(&weights) / attainable);
             Some(Gain { metric: "log_loss".to_owned(), ceiling: *ceiling, share })
         };
         self.ceilings.iter().enumerate().filter_map(share).collect()
@@ -261,16 +232,6 @@ pub fn metrics() -> Vec<Metric> {
         Metric::more("average_precision", "area under precision by recall"),
         Metric::less("calibration_error", "mean over ten bins of |predicted − observed|, weighted by rows"),
     ]
-}
-
-fn plus(sums: &mut Sums, more: &Sums) {
-    for (sum, value) in sums.iter_mut().zip(more) {
-        *sum += value;
-    }
-}
-
-fn dot(a: &Sums, b: &Sums) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Bins of about the same number of rows, in the order of the scores; equal scores share a bin.

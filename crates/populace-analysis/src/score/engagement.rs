@@ -1,59 +1,60 @@
 //! Opens and clicks.
 
+use super::Context;
 use super::binary::{self, Binary, Row};
 use super::card::{Predictor, Scorecard};
 use super::predictions::{Missing, Predictions, finite, probability};
 use super::rows::RowsFile;
-use super::{Context, Task};
-use crate::email::{EVENT_COLUMNS, History, Inference, Law, Message};
+use crate::email::{Inference, Law, Message, Recipient, Recipients};
 use crate::error::AnalysisError;
 use crate::source::{As, Columns, Side, Want};
 use arrow_array::{Array, RecordBatch};
 use populace_core::email::EmailModel;
 use std::collections::HashMap;
 
-const USERS: [Want; 1] = [Want::new("recipient_id", As::Text)];
 const TRUTH: [Want; 4] = [
     Want::new("recipient_id", As::Text),
     Want::new("message_id", As::Uuid),
     Want::nullable("p_open", As::Float),
     Want::nullable("p_click", As::Float),
 ];
-const SIDES: [Side<'_>; 3] = [
-    Side { table: "users", wants: &USERS, time: None },
-    Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") },
-    Side { table: "truth/messages", wants: &TRUTH, time: None },
-];
+const MESSAGES: Side<'_> = Side { table: "truth/messages", wants: &TRUTH, time: None };
 const CEILINGS: [Predictor; 2] = [Predictor::Observable, Predictor::Latent];
 /// Drift is told of where the relative standard deviation that it adds up to is above this.
 const SMALL_DRIFT: f64 = 0.01;
 
+/// What is predicted of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// That it is opened.
+    Open,
+    /// That it is clicked, once it is opened.
+    Click,
+}
+
 /// Scores opens or clicks.
-pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scorecard, AnalysisError> {
+pub(super) fn score(context: &Context<'_>, model: &EmailModel, step: Step) -> Result<Scorecard, AnalysisError> {
     let options = context.options;
     let wants = [Want::new("score", As::Float)];
     let value = if options.ranks { finite } else { probability };
     let predictions = Predictions::<u128, f64>::read(context.predictions, "message_id", &wants, |batch, row| value(batch, "score", row))?;
     let law = Law::new(model);
     let mut scorer = Scorer {
-        task: context.task,
+        step,
         inference: &Inference::new(&law),
         predictions,
         missing: Missing::default(),
         binary: Binary::new(&CEILINGS, !options.ranks),
         rows: RowsFile::create(options.rows.as_deref(), "message_id,label,score,p_observable,p_latent")?,
     };
-    for recipient in context.source.join("recipient_id", &SIDES)? {
-        let recipient = recipient?;
-        if let Some(events) = &recipient[1] {
-            scorer.recipient(events, recipient[2].as_ref())?;
-        }
+    for recipient in Recipients::new(context.source, &law, Some(MESSAGES))? {
+        scorer.recipient(&recipient?)?;
     }
     scorer.finish(context)
 }
 
 struct Scorer<'a> {
-    task: Task,
+    step: Step,
     inference: &'a Inference<'a>,
     predictions: Predictions<u128, f64>,
     missing: Missing,
@@ -62,21 +63,14 @@ struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    fn recipient(&mut self, events: &RecordBatch, truth: Option<&RecordBatch>) -> Result<(), AnalysisError> {
+    fn recipient(&mut self, recipient: &Recipient) -> Result<(), AnalysisError> {
         let law = self.inference.law();
-        let history = History::new(law.config(), events);
+        let Recipient { persona, ref history, ref more } = *recipient;
         let id = &history.recipient_id;
-        if history.orphans + history.repeats > 0 {
-            let (orphans, repeats) = (history.orphans, history.repeats);
-            return Err(AnalysisError::input(format!(
-                "events: recipient {id} has {orphans} rows that fit nowhere and {repeats} that tell again what was told; score the run as it was generated"
-            )));
-        }
-        let persona = law.persona_of(id).ok_or_else(|| AnalysisError::input(format!("events: {id} is no recipient of the scenario")))?;
-        let truth = truths(truth);
+        let truth = truths(more.as_ref());
         let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
         order.sort_by_key(|message| self.decided(message));
-        let mut filter = self.inference.filter(&history);
+        let mut filter = self.inference.filter(history);
         for message in order {
             let Some(place) = self.predictions.place(&message.id) else {
                 self.missing.add(&message.id);
@@ -89,19 +83,19 @@ impl Scorer<'_> {
                 AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
             };
             let delivered = message.delivered.ok_or_else(impossible)?;
-            let row = match self.task {
-                Task::Open => {
+            let row = match self.step {
+                Step::Open => {
                     let personas = filter.before(delivered).ok_or_else(impossible)?;
-                    let heard = self.inference.open_heard(&history, delivered);
+                    let heard = self.inference.open_heard(history, delivered);
                     let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * heard[persona];
                     let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
                     Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * heard[persona]] }
                 }
-                Task::Click => {
+                Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
                     // The open itself is known.
                     let personas = filter.before(opened.plus(1)).ok_or_else(impossible)?;
-                    let heard = self.inference.click_heard(&history, opened);
+                    let heard = self.inference.click_heard(history, opened);
                     let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona)).sum();
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * heard, known[1] * heard] }
                 }
@@ -114,9 +108,9 @@ impl Scorer<'_> {
 
     /// When the label begins to be open.
     fn decided(&self, message: &Message) -> Option<populace_core::time::Instant> {
-        match self.task {
-            Task::Open => message.delivered,
-            Task::Click => message.opened,
+        match self.step {
+            Step::Open => message.delivered,
+            Step::Click => message.opened,
         }
     }
 
@@ -135,13 +129,13 @@ impl Scorer<'_> {
     }
 
     fn finish(self, context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
-        let (what, label) = match self.task {
-            Task::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
-            Task::Click => ("opened message", "a `clicked` row exists, of each opened message"),
+        let (what, label) = match self.step {
+            Step::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
+            Step::Click => ("opened message", "a `clicked` row exists, of each opened message"),
         };
-        self.predictions.check_all_seen(|_| match self.task {
-            Task::Open => "is no delivered message of the run",
-            Task::Click => "is no opened message of the run",
+        self.predictions.check_all_seen(match self.step {
+            Step::Open => "is no delivered message of the run",
+            Step::Click => "is no opened message of the run",
         })?;
         if !context.options.subset {
             self.missing.check(self.predictions.path(), "message_id", what)?;

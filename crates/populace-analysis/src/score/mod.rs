@@ -3,17 +3,22 @@
 
 pub mod binary;
 pub mod card;
+mod clusters;
 mod engagement;
+mod latency;
 mod predictions;
 pub mod ranks;
 mod rows;
+mod send_time;
 pub mod text;
+mod transitions;
 
 pub use card::{Bin, Column, Estimate, FORMAT, Gain, Group, Metric, Predictor, RunInfo, Scorecard, Verdict};
 
 use crate::error::AnalysisError;
 use crate::model::Model;
 use crate::source::Source;
+use engagement::Step;
 use std::path::{Path, PathBuf};
 
 /// What is scored.
@@ -23,24 +28,34 @@ pub enum Task {
     Open,
     /// Whether an opened message is clicked.
     Click,
+    /// When to send to a recipient.
+    SendTime,
+    /// How long a delivery takes.
+    Latency,
+    /// Where sessions go next.
+    Transitions,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 2] = [Self::Open, Self::Click];
+    pub const ALL: [Self; 5] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Transitions];
 
     /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Click => "click",
+            Self::SendTime => "send_time",
+            Self::Latency => "latency",
+            Self::Transitions => "transitions",
         }
     }
 
     /// The family of scenarios that it belongs to.
     const fn family(self) -> &'static str {
         match self {
-            Self::Open | Self::Click => "email",
+            Self::Open | Self::Click | Self::SendTime | Self::Latency => "email",
+            Self::Transitions => "traces",
         }
     }
 }
@@ -56,6 +71,8 @@ pub struct Options {
     pub rows: Option<PathBuf>,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
+    /// Of transitions: the level at which all states together must be what sampling gives; none if that is told and not asked for.
+    pub alpha: Option<f64>,
 }
 
 /// A bound on a metric of the model.
@@ -77,6 +94,10 @@ pub struct Threshold {
 /// The run has no truth or is of another scenario; a prediction is unknown, missing, repeated or not finite; a threshold is of a metric
 /// that the task does not have.
 pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> Result<Scorecard, AnalysisError> {
+    let alpha = options.alpha.unwrap_or(0.5);
+    if !(alpha > 0.0 && alpha < 1.0) {
+        return Err(AnalysisError::input(format!("--alpha: must lie between 0 and 1, got {alpha}")));
+    }
     let source = Source::open(run)?;
     let model = source.model()?;
     if model.family() != task.family() {
@@ -86,7 +107,11 @@ pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> R
     check_whole(&source)?;
     let context = Context { task, source: &source, predictions, options };
     let mut card = match (task, &model) {
-        (Task::Open | Task::Click, Model::Email(model)) => engagement::score(&context, model)?,
+        (Task::Open, Model::Email(model)) => engagement::score(&context, model, Step::Open)?,
+        (Task::Click, Model::Email(model)) => engagement::score(&context, model, Step::Click)?,
+        (Task::SendTime, Model::Email(model)) => send_time::score(&context, model)?,
+        (Task::Latency, Model::Email(model)) => latency::score(&context, model)?,
+        (Task::Transitions, Model::Traces(model)) => transitions::score(&context, model)?,
         _ => unreachable!("the family was checked"),
     };
     judge(&mut card, &options.thresholds)?;

@@ -148,18 +148,17 @@ impl<K: Key, V> Predictions<K, V> {
         &self.path
     }
 
-    /// That every prediction was one that there is a truth about; `why` says of one that is not why it has none.
+    /// That there is a truth about every prediction; `why` says of one why there is none.
     ///
     /// # Errors
-    /// There is one that was not.
-    pub(super) fn check_all_seen(&self, why: impl Fn(&V) -> &'static str) -> Result<(), AnalysisError> {
+    /// There is one without.
+    pub(super) fn check_all_seen(&self, why: &str) -> Result<(), AnalysisError> {
         let unseen = || self.rows.iter().filter(|row| !row.seen);
         let count = unseen().count();
         if count == 0 {
             return Ok(());
         }
-        let named: Vec<String> =
-            unseen().take(NAMED).map(|row| format!("{} in row {} {}", row.id.show(), row.row, why(&row.value))).collect();
+        let named: Vec<String> = unseen().take(NAMED).map(|row| format!("{} in row {} {why}", row.id.show(), row.row)).collect();
         let (path, column) = (self.path.display(), self.column);
         let what = listed(named.iter(), count);
         Err(AnalysisError::input(format!("{path}: {column} without a label: {what}\nhint: leave such rows out")))
@@ -203,7 +202,7 @@ impl Missing {
 }
 
 /// Names, and how many more there are.
-fn listed(named: impl ExactSizeIterator<Item = impl Display>, count: usize) -> String {
+pub(super) fn listed(named: impl ExactSizeIterator<Item = impl Display>, count: usize) -> String {
     let more = count - named.len();
     let mut text = String::new();
     for (index, name) in named.enumerate() {

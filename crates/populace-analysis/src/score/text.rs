@@ -4,7 +4,7 @@ use super::card::{Estimate, Predictor, Scorecard};
 use std::fmt::Write;
 
 /// Groups are printed up to so many.
-const MOST_GROUPS: usize = 24;
+const MOST_GROUPS: usize = 48;
 
 /// The card for people.
 pub fn render(card: &Scorecard) -> String {
@@ -67,21 +67,22 @@ fn calibration(text: &mut String, card: &Scorecard) {
 }
 
 fn groups(text: &mut String, card: &Scorecard) {
-    let Some(first) = card.groups.first() else { return };
-    let mut names: Vec<&String> = card.groups.iter().flat_map(|group| group.values.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut table = vec![vec![first.by.replace('_', " "), "n".to_owned()]];
-    table[0].extend(names.iter().map(|name| name.replace('_', " ")));
-    for group in card.groups.iter().take(MOST_GROUPS) {
-        let mut row = vec![group.name.clone(), group.n.to_string()];
-        row.extend(names.iter().map(|name| group.values.get(*name).copied().map_or_else(String::new, number)));
-        table.push(row);
-    }
-    text.push('\n');
-    aligned(text, &table);
-    if card.groups.len() > MOST_GROUPS {
-        let _ = writeln!(text, "… and {} more in the JSON", card.groups.len() - MOST_GROUPS);
+    for groups in card.groups.chunk_by(|a, b| a.by == b.by) {
+        let mut names: Vec<&String> = groups.iter().flat_map(|group| group.values.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut table = vec![vec![groups[0].by.replace('_', " "), "n".to_owned()]];
+        table[0].extend(names.iter().map(|name| name.replace('_', " ")));
+        for group in groups.iter().take(MOST_GROUPS) {
+            let mut row = vec![group.name.clone(), group.n.to_string()];
+            row.extend(names.iter().map(|name| group.values.get(*name).copied().map_or_else(String::new, number)));
+            table.push(row);
+        }
+        text.push('\n');
+        aligned(text, &table);
+        if groups.len() > MOST_GROUPS {
+            let _ = writeln!(text, "… and {} more in the JSON", groups.len() - MOST_GROUPS);
+        }
     }
 }
 

@@ -11,12 +11,16 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
     let task = match arguments.task {
         TaskArg::Open => Task::Open,
         TaskArg::Click => Task::Click,
+        TaskArg::SendTime => Task::SendTime,
+        TaskArg::Latency => Task::Latency,
+        TaskArg::Transitions => Task::Transitions,
     };
     let options = Options {
         subset: arguments.subset,
         ranks: arguments.ranks,
         rows: arguments.rows.clone(),
         thresholds: thresholds(&arguments.thresholds),
+        alpha: arguments.thresholds.alpha,
     };
     let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
     if let Some(path) = &arguments.output {
@@ -40,6 +44,10 @@ fn thresholds(arguments: &ThresholdArgs) -> Vec<Threshold> {
         ("min-average-precision", arguments.min_average_precision),
         ("max-log-loss", arguments.max_log_loss),
         ("max-brier", arguments.max_brier),
+        ("max-total-variation", arguments.max_total_variation),
+        ("max-regret", arguments.max_regret),
+        ("max-mae", arguments.max_mae),
+        ("max-pinball-loss", arguments.max_pinball_loss),
         ("max-calibration-error", arguments.max_calibration_error),
     ];
     let threshold = |(name, bound): (&str, Option<f64>)| {

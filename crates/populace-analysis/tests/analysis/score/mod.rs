@@ -1,7 +1,10 @@
 //! Scores against the truth.
 
 mod engagement;
+mod latency;
 mod metrics;
+mod send_time;
+mod transitions;
 
 use crate::support::Run;
 use populace_analysis::score::{Options, Scorecard, Task, score};

@@ -1,0 +1,171 @@
+//! When to send.
+
+use super::Context;
+use super::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
+use super::predictions::{Missing, Predictions};
+use super::rows::RowsFile;
+use crate::email::{Inference, Law, Recipients};
+use crate::error::AnalysisError;
+use crate::source::{As, Columns, Want};
+use populace_core::email::EmailModel;
+use populace_core::time::{DAY, Instant, MINUTE, MINUTES_PER_WEEK};
+use std::collections::BTreeMap;
+
+const VALUE: &str = "expected_open_probability";
+
+/// P(open) by persona, then by minute of the week, UTC.
+struct Values(Vec<Vec<f64>>);
+
+/// What policies are worth, summed over recipients.
+#[derive(Clone, Copy, Default)]
+struct Worth {
+    n: f64,
+    model: f64,
+    observable: f64,
+    oracle: f64,
+    random: f64,
+}
+
+/// Scores a policy of send times.
+pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scorecard, AnalysisError> {
+    let wants = [Want::new("minute_of_week", As::Int)];
+    let mut predictions = Predictions::<String, u16>::read(context.predictions, "recipient_id", &wants, |batch, row| {
+        let minute = batch.int("minute_of_week").value(row);
+        u16::try_from(minute)
+            .ok()
+            .filter(|minute| usize::from(*minute) < MINUTES_PER_WEEK)
+            .ok_or_else(|| format!("minute_of_week is {minute}, and must be from 0 (Monday 00:00 UTC) to 10079"))
+    })?;
+    let law = Law::new(model);
+    let inference = Inference::new(&law);
+    let values = Values::new(&law);
+    let mut missing = Missing::default();
+    let mut worths = vec![Worth::default(); law.personas().len()];
+    let header = "recipient_id,minute_of_week,value,observable_minute,observable_value,oracle_minute,oracle_value";
+    let mut file = RowsFile::create(context.options.rows.as_deref(), header)?;
+    for recipient in Recipients::new(context.source, &law, None)? {
+        let recipient = recipient?;
+        let (id, own) = (&recipient.history.recipient_id, &values.0[recipient.persona]);
+        let Some(place) = predictions.place(id) else {
+            missing.add(id);
+            continue;
+        };
+        predictions.see(place);
+        let weights = inference.filter(&recipient.history).before(Instant(i64::MAX)).ok_or_else(|| {
+            AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
+        })?;
+        let (minute, observable, oracle) = (usize::from(*predictions.value(place)), values.best(&weights), best(own));
+        let worth = &mut worths[recipient.persona];
+        worth.n += 1.0;
+        worth.model += own[minute];
+        worth.observable += own[observable];
+        worth.oracle += own[oracle];
+        worth.random += own.iter().sum::<f64>() / MINUTES_PER_WEEK as f64;
+        if let Some(file) = &mut file {
+            file.write(format_args!("{id},{minute},{},{observable},{},{oracle},{}", own[minute], own[observable], own[oracle]))?;
+        }
+    }
+    predictions.check_all_seen("is no recipient of the run")?;
+    if !context.options.subset {
+        missing.check(predictions.path(), "recipient_id", "recipient")?;
+    }
+    if let Some(file) = file {
+        file.finish()?;
+    }
+    let mut card = context.card("the minute of the week at which a message to a recipient is best delivered, of each recipient");
+    if missing.count() > 0 {
+        card.counts.insert("without a prediction".into(), missing.count() as u64);
+    }
+    fill(&mut card, &law, &worths);
+    Ok(card)
+}
+
+impl Values {
+    fn new(law: &Law<'_>) -> Self {
+        let most = law.config().engagement.max_probability;
+        let minute = |persona: usize, minute: usize| {
+            // 1970-01-05 was a Monday.
+            let (timing, of_hour) = law.timing_at(persona, Instant(4 * DAY + minute as i64 * MINUTE));
+            (law.personas()[persona].open_rate * timing * of_hour).min(most)
+        };
+        let of = |persona: usize| (0..MINUTES_PER_WEEK).map(|of_week| minute(persona, of_week)).collect();
+        Self((0..law.personas().len()).map(of).collect())
+    }
+
+    /// The first minute that is best on average over personas with these weights.
+    fn best(&self, weights: &[f64]) -> usize {
+        let mut mean = vec![0.0; MINUTES_PER_WEEK];
+        // What a persona of next to no weight has to say cannot be told from rounding.
+        for (values, weight) in self.0.iter().zip(weights).filter(|(_, weight)| **weight > 1e-12) {
+            for (sum, value) in mean.iter_mut().zip(values) {
+                *sum += weight * value;
+            }
+        }
+        best(&mean)
+    }
+}
+
+/// The first minute of the greatest value.
+fn best(values: &[f64]) -> usize {
+    (0..values.len()).fold(0, |best, minute| if values[minute] > values[best] { minute } else { best })
+}
+
+impl Worth {
+    fn plus(&self, other: &Self) -> Self {
+        Self {
+            n: self.n + other.n,
+            model: self.model + other.model,
+            observable: self.observable + other.observable,
+            oracle: self.oracle + other.oracle,
+            random: self.random + other.random,
+        }
+    }
+
+    /// The share of what is to gain over random minutes.
+    fn gain(&self, ceiling: f64) -> Option<f64> {
+        // Of personas who open at any minute alike, nothing is to be gained but rounding.
+        (ceiling - self.random > 1e-9 * self.n).then(|| (self.model - self.random) / (ceiling - self.random))
+    }
+}
+
+fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
+    let all = worths.iter().fold(Worth::default(), |all, worth| all.plus(worth));
+    card.n = all.n as u64;
+    card.metrics = vec![
+        Metric::more(VALUE, "P(open) at the minute, mean over recipients, under the truth"),
+        Metric::less("regret", "what the best minute of each recipient would give more"),
+    ];
+    let columns = [
+        (Predictor::Model, all.model),
+        (Predictor::Observable, all.observable),
+        (Predictor::Latent, all.oracle),
+        (Predictor::Base, all.random),
+    ];
+    for (predictor, value) in columns {
+        let metrics = [(VALUE, value / all.n), ("regret", (all.oracle - value) / all.n)];
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), Estimate::exact(value))).into();
+        card.columns.push(Column { predictor, metrics });
+    }
+    for (ceiling, value) in [(Predictor::Observable, all.observable), (Predictor::Latent, all.oracle)] {
+        let share = all.gain(value).map(Estimate::exact);
+        card.gains.extend(share.map(|share| Gain { metric: VALUE.to_owned(), ceiling, share }));
+    }
+    for (persona, worth) in law.personas().iter().zip(worths).filter(|(_, worth)| worth.n > 0.0) {
+        let n = worth.n;
+        let mut values = BTreeMap::from([
+            ("value_model".to_owned(), worth.model / n),
+            ("value_observable".to_owned(), worth.observable / n),
+            ("value_oracle".to_owned(), worth.oracle / n),
+            ("value_random".to_owned(), worth.random / n),
+            ("regret".to_owned(), (worth.oracle - worth.model) / n),
+        ]);
+        values.extend(worth.gain(worth.oracle).map(|gain| ("gain_latent".to_owned(), gain)));
+        card.groups.push(Group { by: "persona".into(), name: persona.name.clone(), n: n as u64, values });
+    }
+    card.notes.push(
+        "P(open) is open_rate × timing × minute, at most the greatest probability, of a message delivered in that minute with no recent \
+         sends, hot path or breaker; it is the truth's, so these values have no sampling error. The base line is a minute at random. \
+         Observable history is the best minute for the posterior of the recipient's persona after the whole run."
+            .into(),
+    );
+}

@@ -52,6 +52,7 @@ impl Kind {
             Self::Instant(InstantText::Millis) => "timestamp UTC, to the millisecond",
             Self::Instant(InstantText::Micros) => "timestamp UTC, to the microsecond",
             Self::Instant(InstantText::Plain) => "timestamp UTC, to the second",
+            Self::Instant(InstantText::Exact) => "timestamp UTC",
             Self::Date => "date",
             Self::Uuid => "UUID",
             Self::Text => "text",
@@ -69,6 +70,8 @@ pub enum InstantText {
     Micros,
     /// `2026-01-31 09:15:00`.
     Plain,
+    /// `2026-01-31 09:15:00`, and `.123456` after it where the second is not whole.
+    Exact,
 }
 
 /// A column: its name, what it holds and what that means.

@@ -3,7 +3,7 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use populace_core::time::Date;
-use populace_io::files::Compression;
+use populace_io::files::{Compression, Format};
 use std::path::PathBuf;
 
 /// Synthetic behavioural event data whose ground truth is known.
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Hold the data of a run against the laws of its scenario
     Verify(VerifyArgs),
+    /// Make clean tables of raw data, dirty or not
+    Prepare(PrepareArgs),
     /// List the built-in scenarios, print one, or print the JSON Schema of their documents
     Scenarios(ScenariosArgs),
     /// Grade a model's predictions against the truth, and against the best that any model could do
@@ -180,6 +182,50 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct PrepareArgs {
+    #[command(subcommand)]
+    pub(crate) command: PrepareCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PrepareCommand {
+    /// Users and events of a subscription: users_clean, events_clean and user_daily, the full grid of users and days
+    Churn(PrepareChurnArgs),
+}
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct PrepareChurnArgs {
+    /// Directory of users and events: a run, or files of your own
+    #[arg(value_name = "RAW", value_hint = ValueHint::DirPath)]
+    pub(crate) raw: PathBuf,
+    /// Directory for the clean tables and prepare_report.json
+    #[arg(value_name = "PROCESSED", value_hint = ValueHint::DirPath)]
+    pub(crate) processed: PathBuf,
+    /// File format
+    #[arg(short, long, value_enum, default_value_t = TableFormatArg::Csv)]
+    pub(crate) format: TableFormatArg,
+    /// Keep the latent engagement_score in users_clean
+    #[arg(long)]
+    pub(crate) keep_latent: bool,
+    /// First day of the grid, YYYY-MM-DD; events before it are dropped [default: the run's, or that of the first event]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<Date>,
+    /// Last day of the grid, included; events after it are dropped [default: the run's, or that of the last event]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) to: Option<Date>,
+    /// Replace what an earlier prepare left in the directory
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print the report as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// Scenario or workflow file
     #[arg(value_hint = ValueHint::FilePath)]
@@ -320,6 +366,22 @@ pub(crate) enum FormatArg {
     Csv,
     Jsonl,
     Arrow,
+}
+
+/// Formats of tables that are made from data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormatArg {
+    Csv,
+    Parquet,
+}
+
+impl From<TableFormatArg> for Format {
+    fn from(format: TableFormatArg) -> Self {
+        match format {
+            TableFormatArg::Csv => Self::Csv,
+            TableFormatArg::Parquet => Self::Parquet,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

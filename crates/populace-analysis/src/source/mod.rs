@@ -113,6 +113,17 @@ impl Source {
         Ok(Self { root: root.to_owned(), manifest })
     }
 
+    /// Opens a directory for its files as they are, whatever a manifest beside them says.
+    ///
+    /// # Errors
+    /// It is no directory.
+    pub fn open_as_found(root: &Path) -> Result<Self, AnalysisError> {
+        if !root.is_dir() {
+            return Err(AnalysisError::input(format!("{}: is no directory", root.display())));
+        }
+        Ok(Self { root: root.to_owned(), manifest: None })
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
@@ -223,6 +234,22 @@ impl Source {
             return Err(AnalysisError::input(format!("{root}: {table} is there as .{one} and as .{other}; keep one of them")));
         }
         Ok(found.pop().map(|(_, files)| files).unwrap_or_default())
+    }
+}
+
+/// Whether a file is CSV, compressed or not.
+pub(crate) fn is_csv(path: &Path) -> bool {
+    matches!(reader::Encoding::of(path), Ok(reader::Encoding::Csv(_)))
+}
+
+/// The text of a CSV file, unpacked; `None` if the file is of another format.
+///
+/// # Errors
+/// The file cannot be opened, or is of no known format.
+pub(crate) fn open_csv(path: &Path) -> Result<Option<Box<dyn std::io::Read + Send>>, AnalysisError> {
+    match reader::Encoding::of(path)? {
+        reader::Encoding::Csv(packed) => reader::unpacked(path, packed).map(Some),
+        _ => Ok(None),
     }
 }
 

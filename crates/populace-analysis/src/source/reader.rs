@@ -179,7 +179,7 @@ fn open(path: &Path) -> Result<File, AnalysisError> {
     File::open(path).map_err(|error| AnalysisError::io(path, error))
 }
 
-fn unpacked(path: &Path, packed: Packed) -> Result<Box<dyn Read + Send>, AnalysisError> {
+pub(super) fn unpacked(path: &Path, packed: Packed) -> Result<Box<dyn Read + Send>, AnalysisError> {
     let file = BufReader::with_capacity(BUFFER, open(path)?);
     Ok(match packed {
         Packed::No => Box::new(file),

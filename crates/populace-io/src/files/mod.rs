@@ -6,6 +6,7 @@ pub(crate) mod encode;
 mod parquet;
 pub mod place;
 pub(crate) mod table_file;
+pub mod writer;
 
 use std::str::FromStr;
 

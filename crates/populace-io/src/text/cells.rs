@@ -141,7 +141,7 @@ fn append_instant(value: i64, style: InstantText, date: &mut DateText, out: &mut
     let time = value.rem_euclid(DAY);
     let mut text = [0; 27];
     text[..10].copy_from_slice(date.of(value.div_euclid(DAY) as i32));
-    text[10] = if style == InstantText::Plain { b' ' } else { b'T' };
+    text[10] = if matches!(style, InstantText::Plain | InstantText::Exact) { b' ' } else { b'T' };
     text[11..13].copy_from_slice(pair((time / HOUR) as u32));
     text[13] = b':';
     text[14..16].copy_from_slice(pair((time % HOUR / MINUTE) as u32));
@@ -151,6 +151,7 @@ fn append_instant(value: i64, style: InstantText, date: &mut DateText, out: &mut
     let micros = (time % SECOND) as u32;
     match style {
         InstantText::Plain => out.extend_from_slice(&text[..19]),
+        InstantText::Exact if micros == 0 => out.extend_from_slice(&text[..19]),
         InstantText::Millis => {
             let millis = micros / 1_000;
             text[20] = b'0' + (millis / 100) as u8;
@@ -158,12 +159,12 @@ fn append_instant(value: i64, style: InstantText, date: &mut DateText, out: &mut
             text[23] = b'Z';
             out.extend_from_slice(&text[..24]);
         }
-        InstantText::Micros => {
+        InstantText::Micros | InstantText::Exact => {
             text[20..22].copy_from_slice(pair(micros / 10_000));
             text[22..24].copy_from_slice(pair(micros / 100 % 100));
             text[24..26].copy_from_slice(pair(micros % 100));
             text[26] = b'Z';
-            out.extend_from_slice(&text);
+            out.extend_from_slice(&text[..if style == InstantText::Exact { 26 } else { 27 }]);
         }
     }
 }

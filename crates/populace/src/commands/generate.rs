@@ -1,5 +1,6 @@
 //! `populace generate`.
 
+use super::progress;
 use super::scenario::{self, Documents, Loaded};
 use crate::args::{FormatArg, GenerateArgs, OrderArg};
 use crate::failure::Failure;
@@ -15,8 +16,7 @@ use populace_io::run::{Job, Order, Part, PartState, Progress};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
@@ -46,15 +46,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         Some(seed) => (seed, false),
         None => (getrandom::u64().map_err(|error| Failure::input(format!("drawing a seed: {error}; give one with --seed")))?, true),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let handler = ctrlc::set_handler(move || {
-        // A second Ctrl-C does not wait for the unit that is being written.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    handler.map_err(|error| Failure::input(format!("installing the Ctrl-C handler: {error}")))?;
+    let stop = progress::stop_flag()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let order = if arguments.order == OrderArg::Time { Order::Time } else { Order::Actor };
     let mut job = Job { generator, seed, threads, tables, actors: 0..generator.population().actors, trim: 0, order, stop: &stop };

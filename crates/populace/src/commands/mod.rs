@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod prepare;
+mod progress;
 pub(crate) mod replay;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;

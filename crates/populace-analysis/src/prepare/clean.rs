@@ -1,0 +1,310 @@
+//! One raw row into one clean row.
+
+use super::reasons::{Drop, Marks, Note, Repair};
+use super::rows::{Place, RawColumn, Rows};
+use super::text::{self, Read};
+use populace_core::churn::EventType;
+use populace_core::time::{DAY, Date};
+
+/// The columns of raw users.
+pub(super) const USER_COLUMNS: &[RawColumn] = &[
+    RawColumn { name: "user_id", required: true },
+    RawColumn { name: "signup_date", required: true },
+    RawColumn { name: "plan", required: false },
+    RawColumn { name: "is_paid", required: false },
+    RawColumn { name: "country", required: false },
+    RawColumn { name: "marketing_source", required: false },
+    RawColumn { name: "engagement_score", required: false },
+];
+
+/// The columns of raw events.
+pub(super) const EVENT_COLUMNS: &[RawColumn] = &[
+    RawColumn { name: "event_id", required: true },
+    RawColumn { name: "user_id", required: true },
+    RawColumn { name: "event_time", required: true },
+    RawColumn { name: "event_type", required: true },
+    RawColumn { name: "course_id", required: false },
+    RawColumn { name: "watch_minutes", required: false },
+    RawColumn { name: "quiz_score", required: false },
+    RawColumn { name: "amount", required: false },
+];
+
+/// Minutes of a day: nobody watches more in one event.
+const MOST_MINUTES: f64 = 1_440.0;
+/// The best score.
+const BEST_SCORE: f64 = 100.0;
+/// Letters of a country's code, at most.
+const CODE_LETTERS: usize = 3;
+
+/// A clean row of users.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UserRow {
+    pub(super) place: Place,
+    pub(super) id: i64,
+    pub(super) signup: i32,
+    pub(super) plan: String,
+    pub(super) is_paid: bool,
+    /// Empty where it is not known, as the next.
+    pub(super) country: String,
+    pub(super) source: String,
+    /// NaN where it is not known.
+    pub(super) engagement: f64,
+    pub(super) marks: Marks,
+}
+
+/// A clean row of events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventRow {
+    pub(super) place: Place,
+    pub(super) id: i64,
+    pub(super) user: i64,
+    /// Microseconds since 1970, UTC.
+    pub(super) time: i64,
+    /// One of the known types by its number; [`OTHER`] where `type_name` holds another.
+    pub(super) kind: u8,
+    pub(super) type_name: String,
+    /// Empty where there is none.
+    pub(super) course: String,
+    pub(super) watch: f64,
+    /// NaN where there is none, as the next.
+    pub(super) quiz: f64,
+    pub(super) amount: f64,
+    pub(super) marks: Marks,
+}
+
+/// The type of an event that is none of the known ones.
+pub(super) const OTHER: u8 = EventType::NAMES.len() as u8;
+
+/// Cleans users.
+#[derive(Default)]
+pub(super) struct UserCleaner {
+    /// Whether the engagement score is wanted.
+    pub(super) latent: bool,
+    scratch: String,
+}
+
+/// Cleans events.
+#[derive(Default)]
+pub(super) struct EventCleaner {
+    /// The last plain date that was read, and its first instant: neighbours share it.
+    date: [u8; 10],
+    midnight: i64,
+    scratch: String,
+}
+
+impl UserCleaner {
+    /// Cleans the current row.
+    pub(super) fn clean(&mut self, rows: &Rows<'_>, user: &mut UserRow) -> Result<(), Drop> {
+        let mut marks = Marks::default();
+        let id = required(rows.field(0), Drop::UserIdBlank, Drop::UserIdUnreadable, text::int)?;
+        marks.repair_if(id.rewritten, Repair::UserIdRewritten);
+        let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, text::date)?;
+        marks.repair_if(signup.rewritten, Repair::SignupDateRewritten);
+        let told = is_paid(rows.field(3));
+        let blank = read_text(rows.field(2), &mut user.plan, &mut marks);
+        if blank {
+            user.plan.push_str(if told.ok_or(Drop::PlanBlank)? { "paid" } else { "free" });
+            marks.repair(Repair::PlanFromIsPaid);
+        } else {
+            marks.repair_if(lower(&mut user.plan) || untrimmed(rows.field(2)), Repair::PlanNormalised);
+        }
+        user.is_paid = user.plan == "paid";
+        if user.plan != "paid" && user.plan != "free" {
+            marks.note(Note::PlanUnknown);
+        }
+        marks.repair_if(rows.has(3) && told != Some(user.is_paid), Repair::IsPaidCorrected);
+
+        if read_text(rows.field(4), &mut user.country, &mut marks) {
+            marks.repair_if(rows.has(4), Repair::CountryBlank);
+        } else {
+            let code = user.country.len() <= CODE_LETTERS && user.country.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let raised = code && user.country.bytes().any(|byte| byte.is_ascii_lowercase());
+            if raised {
+                user.country.make_ascii_uppercase();
+            }
+            marks.repair_if(raised || untrimmed(rows.field(4)), Repair::CountryNormalised);
+        }
+        if read_text(rows.field(5), &mut user.source, &mut marks) {
+            marks.repair_if(rows.has(5), Repair::MarketingSourceBlank);
+        } else {
+            marks.repair_if(lower(&mut user.source) || untrimmed(rows.field(5)), Repair::MarketingSourceNormalised);
+        }
+        user.engagement = f64::NAN;
+        if self.latent && !read_text(rows.field(6), &mut self.scratch, &mut marks) {
+            match text::number(self.scratch.as_bytes()).filter(|read| (0.0..=1.0).contains(&read.value)) {
+                Some(read) => user.engagement = read.value,
+                None => marks.repair(Repair::EngagementScoreUnreadable),
+            }
+        }
+        (user.place, user.id, user.signup, user.marks) = (rows.place(), id.value, signup.value.0, marks);
+        Ok(())
+    }
+}
+
+impl EventCleaner {
+    /// Cleans the current row.
+    pub(super) fn clean(&mut self, rows: &Rows<'_>, event: &mut EventRow) -> Result<(), Drop> {
+        let mut marks = Marks::default();
+        let id = required(rows.field(0), Drop::EventIdBlank, Drop::EventIdUnreadable, text::int)?;
+        marks.repair_if(id.rewritten, Repair::EventIdRewritten);
+        let user = required(rows.field(1), Drop::UserIdBlank, Drop::UserIdUnreadable, text::int)?;
+        marks.repair_if(user.rewritten, Repair::UserIdRewritten);
+        let time = match self.plain_time(rows.field(2)) {
+            Some(value) => Read { value, rewritten: false },
+            None => required(rows.field(2), Drop::EventTimeBlank, Drop::EventTimeUnreadable, text::instant)?,
+        };
+        marks.repair_if(time.rewritten, Repair::EventTimeRewritten);
+        self.event_type(rows.field(3), event, &mut marks)?;
+
+        if !read_optional(rows.field(4), &mut event.course, &mut marks) {
+            marks.repair_if(untrimmed(rows.field(4)), Repair::CourseIdTrimmed);
+        }
+        let read = |column: usize, most: f64, repairs: [Repair; 3], marks: &mut Marks| {
+            number(rows.field(column), if column == AMOUNT { f64::NEG_INFINITY } else { 0.0 }..=most, repairs, marks)
+        };
+        let [rewritten, unreadable, out] = [Repair::WatchMinutesRewritten, Repair::WatchMinutesUnreadable, Repair::WatchMinutesOutOfRange];
+        event.watch = read(WATCH, MOST_MINUTES, [rewritten, unreadable, out], &mut marks).unwrap_or(0.0);
+        let [rewritten, unreadable, out] = [Repair::QuizScoreRewritten, Repair::QuizScoreUnreadable, Repair::QuizScoreOutOfRange];
+        event.quiz = read(QUIZ, BEST_SCORE, [rewritten, unreadable, out], &mut marks).unwrap_or(f64::NAN);
+        let [rewritten, unreadable] = [Repair::AmountRewritten, Repair::AmountUnreadable];
+        event.amount = read(AMOUNT, f64::INFINITY, [rewritten, unreadable, unreadable], &mut marks).unwrap_or(f64::NAN);
+        (event.place, event.id, event.user, event.time, event.marks) = (rows.place(), id.value, user.value, time.value, marks);
+        Ok(())
+    }
+
+    /// The moment of a field that is `YYYY-MM-DD HH:MM:SS`, which nearly all are.
+    #[inline]
+    fn plain_time(&mut self, field: &[u8]) -> Option<i64> {
+        let field: &[u8; 19] = field.try_into().ok()?;
+        if field[10] != b' ' || field[13] != b':' || field[16] != b':' {
+            return None;
+        }
+        let pair = |at: usize| {
+            let (tens, ones) = (field[at].wrapping_sub(b'0'), field[at + 1].wrapping_sub(b'0'));
+            (tens <= 9 && ones <= 9).then(|| i64::from(tens) * 10 + i64::from(ones))
+        };
+        let (hour, minute, second) = (pair(11)?, pair(14)?, pair(17)?);
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        if field[..10] != self.date {
+            let date: Date = str::from_utf8(&field[..10]).ok()?.parse().ok()?;
+            self.date.copy_from_slice(&field[..10]);
+            self.midnight = i64::from(date.0) * DAY;
+        }
+        Some(self.midnight + ((hour * 60 + minute) * 60 + second) * 1_000_000)
+    }
+
+    /// Reads the type: one of the known ones, or another.
+    fn event_type(&mut self, field: &[u8], event: &mut EventRow, marks: &mut Marks) -> Result<(), Drop> {
+        if let Some(kind) = known_type(field) {
+            event.kind = kind;
+            return Ok(());
+        }
+        if read_text(field, &mut self.scratch, marks) {
+            return Err(Drop::EventTypeBlank);
+        }
+        let changed = lower(&mut self.scratch) || untrimmed(field);
+        let joined: String = self.scratch.split([' ', '-', '_']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+        if let Some(kind) = known_type(joined.as_bytes()) {
+            event.kind = kind;
+            marks.repair(Repair::EventTypeNormalised);
+        } else {
+            event.kind = OTHER;
+            event.type_name.clone_from(&self.scratch);
+            marks.repair_if(changed, Repair::EventTypeNormalised);
+            marks.note(Note::EventTypeUnknown);
+        }
+        Ok(())
+    }
+}
+
+const WATCH: usize = 5;
+const QUIZ: usize = 6;
+const AMOUNT: usize = 7;
+
+fn known_type(field: &[u8]) -> Option<u8> {
+    EventType::NAMES.iter().position(|name| name.as_bytes() == field).map(|index| index as u8)
+}
+
+fn untrimmed(field: &[u8]) -> bool {
+    text::trim(field).len() < field.len()
+}
+
+/// A value that a row cannot be kept without.
+fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: fn(&[u8]) -> Option<Read<T>>) -> Result<Read<T>, Drop> {
+    if let Some(found) = read(field) {
+        return Ok(found);
+    }
+    let field = text::trim(field);
+    if field.is_empty() || text::is_null_word(field) {
+        return Err(blank);
+    }
+    read(field).ok_or(unreadable)
+}
+
+/// A number within a range; `None` where there is none.
+fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 3], marks: &mut Marks) -> Option<f64> {
+    let [rewritten, unreadable, out_of_range] = repairs;
+    let field = text::trim(field);
+    if field.is_empty() {
+        return None;
+    }
+    let Some(read) = text::number(field) else {
+        marks.repair(if text::is_null_word(field) { Repair::NullWord } else { unreadable });
+        return None;
+    };
+    if !range.contains(&read.value) {
+        marks.repair(out_of_range);
+        return None;
+    }
+    marks.repair_if(read.rewritten, rewritten);
+    Some(read.value)
+}
+
+/// Copies a trimmed field; true if it is blank or a word for nothing.
+fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
+    into.clear();
+    let field = text::trim(field);
+    if field.is_empty() || text::is_null_word(field) {
+        return true;
+    }
+    match str::from_utf8(field) {
+        Ok(text) => into.push_str(text),
+        Err(_) => {
+            into.push_str(&String::from_utf8_lossy(field));
+            marks.repair(Repair::NotUtf8);
+        }
+    }
+    false
+}
+
+/// The same for a field that is rightly blank in most rows: a word for nothing is a repair.
+fn read_optional(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
+    let blank = read_text(field, into, marks);
+    marks.repair_if(blank && !text::trim(field).is_empty(), Repair::NullWord);
+    blank
+}
+
+/// Makes capitals small; true if there were any.
+fn lower(text: &mut String) -> bool {
+    if text.chars().any(char::is_uppercase) {
+        *text = text.to_lowercase();
+        return true;
+    }
+    false
+}
+
+/// What `is_paid` says, if it says anything.
+fn is_paid(field: &[u8]) -> Option<bool> {
+    let field = text::trim(field);
+    let any = |words: &[&str]| words.iter().any(|word| field.eq_ignore_ascii_case(word.as_bytes()));
+    match text::int(field).map(|read| read.value) {
+        Some(1) => Some(true),
+        Some(0) => Some(false),
+        Some(_) => None,
+        None if any(&["true", "t", "yes", "y"]) => Some(true),
+        None if any(&["false", "f", "no", "n"]) => Some(false),
+        None => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! What long commands share: Ctrl-C, and a progress bar over rows.
+
+use crate::failure::Failure;
+use crate::show;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use populace_analysis::prepare::Progress;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// A flag that the first Ctrl-C raises; the second ends the program at once. A process that runs several commands, as Python does, has
+/// one flag, which each command lowers.
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(stop) = STOP.get() {
+        stop.store(false, Ordering::Relaxed);
+        return Ok(Arc::clone(stop));
+    }
+    let stop = Arc::clone(STOP.get_or_init(Arc::default));
+    let flag = Arc::clone(&stop);
+    let handler = ctrlc::set_handler(move || {
+        // A second Ctrl-C does not wait for the unit that is being written.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    handler.map_err(|error| Failure::input(format!("installing the Ctrl-C handler: {error}")))?;
+    Ok(stop)
+}
+
+/// A progress bar over rows; none when standard error is no terminal.
+pub(super) struct RowBar {
+    bar: ProgressBar,
+}
+
+impl RowBar {
+    pub(super) fn new(quiet: bool) -> Self {
+        let target =
+            if quiet || !io::stderr().is_terminal() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        Self { bar: ProgressBar::with_draw_target(None, target) }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for RowBar {
+    fn begins(&self, what: &str, rows: Option<u64>) {
+        let template = match rows {
+            Some(_) => "{prefix} {bar:32} {percent:>3}%  {msg}  {elapsed} of about {duration}",
+            None => "{prefix} {spinner}  {msg}  {elapsed}",
+        };
+        self.bar.reset();
+        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_prefix(what.to_owned());
+        match rows {
+            Some(rows) => self.bar.set_length(rows),
+            None => self.bar.unset_length(),
+        }
+    }
+
+    fn advanced(&self, rows: u64) {
+        self.bar.inc(rows);
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{} rows", show::thousands(self.bar.position())));
+        }
+    }
+}

@@ -5,6 +5,7 @@ use super::rows::{Place, RawColumn, Rows};
 use super::text::{self, Read};
 use populace_core::churn::EventType;
 use populace_core::time::{DAY, Date};
+use std::borrow::Cow;
 
 /// The columns of raw users.
 pub(super) const USER_COLUMNS: &[RawColumn] = &[
@@ -269,13 +270,9 @@ fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
     if field.is_empty() || text::is_null_word(field) {
         return true;
     }
-    match str::from_utf8(field) {
-        Ok(text) => into.push_str(text),
-        Err(_) => {
-            into.push_str(&String::from_utf8_lossy(field));
-            marks.repair(Repair::NotUtf8);
-        }
-    }
+    let text = String::from_utf8_lossy(field);
+    marks.repair_if(matches!(text, Cow::Owned(_)), Repair::NotUtf8);
+    into.push_str(&text);
     false
 }
 
@@ -302,9 +299,8 @@ fn is_paid(field: &[u8]) -> Option<bool> {
     match text::int(field).map(|read| read.value) {
         Some(1) => Some(true),
         Some(0) => Some(false),
-        Some(_) => None,
         None if any(&["true", "t", "yes", "y"]) => Some(true),
         None if any(&["false", "f", "no", "n"]) => Some(false),
-        None => None,
+        Some(_) | None => None,
     }
 }

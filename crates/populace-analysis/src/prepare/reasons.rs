@@ -5,7 +5,7 @@ macro_rules! reasons {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $code:literal, $meaning:literal;)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = $meaning] $variant,)* }
+        pub enum $name { $(#[doc = concat!("`", $code, "`")] $variant,)* }
 
         impl Reason for $name {
             const ALL: &'static [Self] = &[$(Self::$variant,)*];

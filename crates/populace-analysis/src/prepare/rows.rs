@@ -42,17 +42,14 @@ impl RawTable {
         let table = Self { files: files.to_vec(), columns };
         let mut header = Header::default();
         for file in files {
-            let (names, places) = match open_text(file)? {
-                Some(mut records) => {
-                    let names = header_names(file, &mut records)?;
-                    let places = table.places(file, &names, fold)?;
-                    (names, places)
-                }
-                None => {
-                    let names = TableSource::file(file)?.column_names()?;
-                    let places = table.places(file, &names, str::to_owned)?;
-                    (names, places)
-                }
+            let (names, places) = if let Some(mut records) = open_text(file)? {
+                let names = header_names(file, &mut records)?;
+                let places = table.places(file, &names, fold)?;
+                (names, places)
+            } else {
+                let names = TableSource::file(file)?.column_names()?;
+                let places = table.places(file, &names, str::to_owned)?;
+                (names, places)
             };
             for (index, name) in names.iter().enumerate() {
                 if !places.contains(&Some(index)) && !header.ignored.contains(name) {

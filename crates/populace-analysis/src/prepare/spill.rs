@@ -115,7 +115,7 @@ impl<R: Clone> Stream for Sorted<'_, R> {
 }
 
 fn put(out: &mut Vec<u8>, words: &[u64]) {
-    words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -199,5 +199,75 @@ impl SpillRow for EventRow {
             type_name: text(bytes)?,
             course: text(bytes)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_hold_every_row_once_in_order() {
+        let rows: Vec<EventRow> = (0..1_000_i64)
+            .map(|index| EventRow {
+                place: Place(index as u64),
+                id: index - 7,
+                user: index * 7_919 % 101 - 50,
+                time: -index % 13,
+                kind: if index % 3 == 0 { super::super::clean::OTHER } else { 2 },
+                type_name: if index % 3 == 0 { format!("other {index}") } else { String::new() },
+                course: "é".repeat(index as usize % 5),
+                watch: index as f64 / 7.0,
+                quiz: -0.5,
+                amount: f64::INFINITY,
+                marks: Marks { repairs: u32::MAX - index as u32, notes: index as u32 },
+            })
+            .collect();
+        let shown = |bounds: &[i64]| {
+            let mut spill = Spill::new(bounds).unwrap();
+            for row in &rows {
+                spill.push(&mut row.clone()).unwrap();
+            }
+            assert_eq!(spill.partitions(), bounds.len() + 1);
+            for again in [false, true] {
+                let mut found = Vec::new();
+                for partition in 0..spill.partitions() {
+                    let (mut sorted, mut row) = (spill.sorted(partition).unwrap(), EventRow::default());
+                    while sorted.advance(&mut row, &mut Tally::default()).unwrap() {
+                        found.push(format!("{row:?}"));
+                    }
+                }
+                if again {
+                    return found;
+                }
+                assert_eq!(found.len(), rows.len());
+            }
+            unreachable!("the second time returns")
+        };
+        let mut expected = rows.clone();
+        expected.sort_by_key(SpillRow::order);
+        let expected: Vec<String> = expected.iter().map(|row| format!("{row:?}")).collect();
+        assert_eq!(shown(&[]), expected);
+        assert_eq!(shown(&[-20, 0, 49, 1_000]), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_an_error() {
+        let mut bytes = Vec::new();
+        let user = UserRow { plan: "paid".into(), country: "IN".into(), ..UserRow::default() };
+        user.encode(&mut bytes);
+        for length in 0..bytes.len() {
+            assert!(UserRow::decode(&mut &bytes[..length]).is_none(), "{length}");
+        }
+        assert_eq!(format!("{:?}", UserRow::decode(&mut bytes.as_slice()).unwrap()), format!("{user:?}"));
+    }
+
+    #[test]
+    fn bounds_part_the_users_evenly() {
+        let sample: Vec<i64> = (0..1_000).collect();
+        assert!(bounds(1_000, &sample).is_empty());
+        assert_eq!(bounds(1 << 20, &sample), [333, 666]);
+        assert_eq!(bounds(1 << 40, &sample).len(), 255);
+        assert_eq!(bounds(1 << 40, &[7; 50]), [7], "one user cannot be parted");
     }
 }

@@ -88,6 +88,12 @@ impl Want {
         };
         match (plain.data_type(), self.kind) {
             (from, _) if *from == to => Ok(plain),
+            // The text of a zoned moment needs a table of zones; that of UTC does not.
+            (DataType::Timestamp(_, Some(_)), As::Text) => {
+                let moments = cast(&plain, &As::Instant.data_type())?;
+                let unzoned = moments.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>);
+                cast(&(Arc::new(unzoned) as ArrayRef), &to)
+            }
             (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
             (DataType::FixedSizeBinary(_) | DataType::Binary, As::Uuid) => cast(&plain, &to),
             (_, As::Uuid) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string())),

@@ -2,6 +2,7 @@
 
 mod churn;
 mod email;
+mod prepare;
 mod score;
 mod source;
 mod support;

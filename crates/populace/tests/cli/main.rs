@@ -6,6 +6,7 @@ mod documents;
 mod guides;
 mod input;
 mod invariance;
+mod prepare;
 mod runs;
 mod score;
 mod support;

@@ -489,7 +489,8 @@ fn a_run_whose_files_were_edited_is_read_as_it_is() {
 #[test]
 fn the_guide_lists_every_reason_in_order() {
     fn rows<R: Reason>() -> String {
-        R::ALL.iter().map(|reason| format!("| `{}` | {} |\n", reason.code(), reason.meaning())).collect()
+        let rows: Vec<String> = R::ALL.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.meaning())).collect();
+        rows.join("\n")
     }
     let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/prepare.md")).unwrap();
     for rows in [rows::<Drop>(), rows::<Repair>(), rows::<Note>()] {

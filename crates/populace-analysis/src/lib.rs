@@ -8,6 +8,7 @@ pub mod email;
 pub mod error;
 pub mod model;
 pub mod prepare;
+pub mod recover;
 pub mod score;
 pub mod source;
 pub mod stats;

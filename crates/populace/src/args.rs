@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check a scenario document or a workflow, and report every problem at once
     Check(CheckArgs),
+    /// Say what a data set can teach at its size: estimates, intervals, and the truth beside them
+    Recover(RecoverArgs),
     /// Hold the data of a run against the laws of its scenario
     Verify(VerifyArgs),
     /// Make clean tables of raw data, dirty or not
@@ -332,6 +334,25 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Where the verdicts go [default: verify.json in the directory]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RecoverArgs {
+    /// Directory of a run, or of files with the same columns
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// Take the truth from this built-in scenario or scenario file [default: the directory's scenario.yaml]
+    #[arg(long, value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) scenario: Option<String>,
+    /// The probability with which an interval holds the truth
+    #[arg(long, value_name = "LEVEL", default_value_t = populace_analysis::recover::DEFAULT_LEVEL)]
+    pub(crate) level: f64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the estimates go as JSON [default: recover.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }

@@ -47,6 +47,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Recover(arguments) => commands::recover::run(&arguments),
         Command::Prepare(arguments) => commands::prepare::run(&arguments),
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),

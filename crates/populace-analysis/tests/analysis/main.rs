@@ -3,6 +3,7 @@
 mod churn;
 mod email;
 mod prepare;
+mod recover;
 mod score;
 mod source;
 mod support;

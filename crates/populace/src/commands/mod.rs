@@ -5,6 +5,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 mod progress;
+pub(crate) mod recover;
 pub(crate) mod replay;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;

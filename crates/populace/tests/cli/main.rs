@@ -7,6 +7,7 @@ mod guides;
 mod input;
 mod invariance;
 mod prepare;
+mod recover;
 mod runs;
 mod score;
 mod support;

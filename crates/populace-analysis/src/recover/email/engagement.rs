@@ -1,0 +1,302 @@
+//! Opens, by a joint model; clicks; delays.
+
+use super::tally::{Cell, HOT_PARTS, Tally};
+use crate::email::Law;
+use crate::recover::loglinear::{self, Count, Fit, Predictor};
+use crate::recover::numbers::Moments;
+use crate::recover::sheet::{Parameter, Scale, Sheet};
+use populace_core::email::{EmailConfig, HotPathsConfig};
+use std::collections::BTreeMap;
+
+const JOINT: &str = "joint log-linear model of opens";
+/// Above it, the months of a recipient are too alike for their opens to pass as independent.
+const NOTICEABLE_DRIFT: f64 = 0.05;
+
+/// Where the coefficients stand.
+#[derive(Default)]
+struct Places {
+    bases: BTreeMap<(u16, u8), usize>,
+    peak: Option<usize>,
+    slow: Option<usize>,
+    recent: BTreeMap<u8, usize>,
+    hot: BTreeMap<u8, usize>,
+    size: usize,
+}
+
+impl Places {
+    fn next(&mut self) -> usize {
+        self.size += 1;
+        self.size - 1
+    }
+}
+
+/// ln p of a cell = the base of its persona and class + what the minute, recent sends and a hot path add: places, and how often.
+struct Model {
+    rows: Vec<Vec<(usize, f64)>>,
+}
+
+impl Predictor for Model {
+    fn predict(&self, cell: usize, coefficients: &[f64], derivatives: &mut Vec<(usize, f64)>) -> f64 {
+        derivatives.clone_from(&self.rows[cell]);
+        derivatives.iter().map(|&(place, x)| x * coefficients[place]).sum()
+    }
+}
+
+/// The cells that a part of the model rests on.
+fn total<'c>(cells: impl Iterator<Item = (&'c Cell, &'c Count)>, part: impl Fn(&Cell) -> bool) -> Count {
+    cells
+        .filter(|(cell, _)| part(cell))
+        .fold(Count::default(), |sum, (_, count)| Count { trials: sum.trials + count.trials, successes: sum.successes + count.successes })
+}
+
+/// Open rates, timing, minutes, fatigue and hot paths, all at once: each factor is what is left when the others are accounted for.
+pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
+    let config = law.config();
+    let mut cells = tally.cells.clone();
+    let places = places(config, &mut cells, sheet);
+    if let Some(drift) = config.drift.as_ref().filter(|drift| drift.amplitude > NOTICEABLE_DRIFT) {
+        let amplitude = drift.amplitude;
+        sheet.notes.push(format!(
+            "drift.amplitude is {amplitude}: opens of one recipient are alike, and the intervals of opens and clicks, which take them as \
+             independent, are too narrow"
+        ));
+    }
+    let row = |cell: &Cell| {
+        let mut row = vec![(places.bases[&(cell.persona, cell.class)], 1.0)];
+        row.extend(places.peak.filter(|_| cell.peaks > 0).map(|place| (place, f64::from(cell.peaks))));
+        row.extend(places.slow.filter(|_| cell.slows > 0).map(|place| (place, f64::from(cell.slows))));
+        row.extend(places.recent.get(&cell.recent).map(|place| (*place, 1.0)));
+        row.extend(places.hot.get(&cell.hot).map(|place| (*place, 1.0)));
+        row
+    };
+    let model = Model { rows: cells.keys().map(row).collect() };
+    let counts: Vec<Count> = cells.values().copied().collect();
+    let mut start = vec![0.0; places.size];
+    for (&(persona, class), &place) in &places.bases {
+        let here = total(cells.iter(), |cell| (cell.persona, cell.class) == (persona, class));
+        start[place] = (here.successes as f64 / here.trials as f64).ln().min(-0.05);
+    }
+    let Some(fit) = loglinear::fit(&model, &counts, config.engagement.max_probability, start) else {
+        return sheet.skip("the model of opens", "the data does not identify it at this size");
+    };
+    report(law, tally, &cells, &places, &fit, sheet);
+}
+
+/// The path of the factor in a part, from 1, of a hot path's window.
+fn hot_path(law: &HotPathsConfig, part: u8) -> String {
+    let end = |part: u8| if part == 0 { 0.0 } else { (HOT_PARTS[usize::from(part) - 1] * law.window_minutes * 1e3).round() / 1e3 };
+    let begin = end(part - 1);
+    format!("hot_paths.boost (minutes {begin} to {})", end(part))
+}
+
+/// The coefficients that the data can tell. Cells of those that it cannot are left out.
+fn places(config: &EmailConfig, cells: &mut BTreeMap<Cell, Count>, sheet: &mut Sheet) -> Places {
+    let mut places = Places::default();
+    let mut keep = |cells: &mut BTreeMap<Cell, Count>, path: &str, part: &dyn Fn(&Cell) -> bool| {
+        let here = total(cells.iter(), part);
+        if here.successes > 0 {
+            return true;
+        }
+        sheet.skip(path, format!("no open among {} messages", here.trials));
+        cells.retain(|cell, _| !part(cell));
+        false
+    };
+    if config.minute.is_some() {
+        places.peak = keep(cells, "minute.peak_factor", &|cell| cell.peaks > 0).then(|| places.next());
+        places.slow = keep(cells, "minute.slow_factor", &|cell| cell.slows > 0).then(|| places.next());
+    }
+    for level in 1..config.fatigue.as_ref().map_or(1, |law| law.factors.len()) as u8 {
+        if keep(cells, &format!("fatigue.factors.{level}"), &|cell| cell.recent == level) {
+            let place = places.next();
+            places.recent.insert(level, place);
+        }
+    }
+    for part in 1..=HOT_PARTS.len() as u8 {
+        let Some(law) = &config.hot_paths else { break };
+        if keep(cells, &hot_path(law, part), &|cell| cell.hot == part) {
+            let place = places.next();
+            places.hot.insert(part, place);
+        }
+    }
+    let bases: Vec<(u16, u8)> = cells.keys().map(|cell| (cell.persona, cell.class)).collect();
+    for base in bases {
+        if !places.bases.contains_key(&base) && total(cells.iter(), |cell| (cell.persona, cell.class) == base).successes > 0 {
+            let place = places.next();
+            places.bases.insert(base, place);
+        }
+    }
+    cells.retain(|cell, _| places.bases.contains_key(&(cell.persona, cell.class)));
+    places
+}
+
+/// Writes down what was found.
+fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, places: &Places, fit: &Fit, sheet: &mut Sheet) {
+    let config = law.config();
+    let mut factor = |path: String, truth: f64, place: usize, n: u64| {
+        let error = fit.covariance.at(place, place).sqrt();
+        sheet.normal(Parameter::factor(path, truth, JOINT), Scale::Log, fit.coefficients[place].exp(), error, n);
+    };
+    let trials = |part: &dyn Fn(&Cell) -> bool| total(cells.iter(), part).trials;
+    if let Some(law) = &config.minute {
+        if let Some(place) = places.peak {
+            factor("minute.peak_factor".into(), law.peak_factor, place, trials(&|cell| cell.peaks > 0));
+        }
+        if let Some(place) = places.slow {
+            factor("minute.slow_factor".into(), law.slow_factor, place, trials(&|cell| cell.slows > 0));
+        }
+    }
+    for (&level, &place) in &places.recent {
+        let law = config.fatigue.as_ref().expect("recent sends are told apart by fatigue");
+        let truth = law.factors[usize::from(level)] / law.factors[0];
+        factor(format!("fatigue.factors.{level}"), truth, place, trials(&|cell| cell.recent == level));
+    }
+    for (&part, &place) in &places.hot {
+        let law = config.hot_paths.as_ref().expect("parts of the window are told apart by hot paths");
+        let truth = tally.hot_factors[usize::from(part) - 1].mean;
+        factor(hot_path(law, part), truth, place, trials(&|cell| cell.hot == part));
+    }
+    let neutral = config.fatigue.as_ref().map_or(1.0, |law| law.factors[0]);
+    for (index, persona) in law.personas().iter().enumerate() {
+        let week = Week::new(tally, index, places, fit);
+        let path = format!("personas.{}", persona.name);
+        let n = trials(&|cell| usize::from(cell.persona) == index);
+        if n == 0 {
+            sheet.skip(format!("{path}.open_rate"), "nobody of this persona got mail that counts");
+            continue;
+        }
+        let rate = Parameter::level(format!("{path}.open_rate"), "share", persona.open_rate * neutral, JOINT);
+        let all = week.mean(|_| true);
+        sheet.normal(rate, Scale::Log, all.value, all.error(fit, None), n);
+        // Peak against other hours, active against other days: all of the one over all of the other.
+        for (name, bit) in [("peak_over_off_peak", 1), ("active_over_inactive_day", 2)] {
+            let (inside, outside) = (week.mean(|class| class & bit == 0), week.mean(|class| class & bit != 0));
+            if inside.weight == 0.0 || outside.weight == 0.0 {
+                continue;
+            }
+            let parameter = Parameter::factor(format!("{path}.timing.{name}"), inside.truth / outside.truth, JOINT);
+            let error = inside.error(fit, Some(&outside));
+            sheet.normal(parameter, Scale::Log, inside.value / outside.value, error, n);
+        }
+    }
+}
+
+/// A persona's week, by the classes of its hours.
+struct Week {
+    /// Class, weight in the law of sends, factor in truth, place of the coefficient, rate found.
+    classes: Vec<(u8, f64, f64, Option<usize>, f64)>,
+}
+
+/// The mean rate over some classes.
+struct Mean {
+    weight: f64,
+    value: f64,
+    truth: f64,
+    /// Derivatives of its logarithm.
+    derivatives: Vec<(usize, f64)>,
+}
+
+impl Week {
+    fn new(tally: &Tally<'_>, persona: usize, places: &Places, fit: &Fit) -> Self {
+        let mut classes = Vec::new();
+        for class in 0..4 {
+            let hours = || tally.weeks[persona].iter().filter(|hour| hour.class == class);
+            let weight: f64 = hours().map(|hour| hour.weight).sum();
+            if weight > 0.0 {
+                let truth = hours().map(|hour| hour.weight * hour.factor).sum::<f64>() / weight;
+                let place = places.bases.get(&(persona as u16, class)).copied();
+                classes.push((class, weight, truth, place, place.map_or(0.0, |place| fit.coefficients[place].exp())));
+            }
+        }
+        Self { classes }
+    }
+
+    /// A class without any open has a rate of 0, and is as if known: what it may hide is less than the noise of the others.
+    fn mean(&self, of: impl Fn(u8) -> bool) -> Mean {
+        let classes = || self.classes.iter().filter(|class| of(class.0));
+        let weight: f64 = classes().map(|class| class.1).sum();
+        let value = classes().map(|class| class.1 * class.4).sum::<f64>() / weight;
+        let truth = classes().map(|class| class.1 * class.2).sum::<f64>() / weight;
+        let derivatives = classes().filter_map(|class| Some((class.3?, class.1 * class.4 / weight / value))).collect();
+        Mean { weight, value, truth, derivatives }
+    }
+}
+
+impl Mean {
+    /// The error of its logarithm, or of that of its ratio to another.
+    fn error(&self, fit: &Fit, over: Option<&Self>) -> f64 {
+        let mut derivatives = self.derivatives.clone();
+        derivatives.extend(over.into_iter().flat_map(|over| &over.derivatives).map(|&(place, x)| (place, -x)));
+        fit.covariance.quadratic(&derivatives).sqrt()
+    }
+}
+
+/// Clicks given an open.
+pub(super) fn clicks(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
+    for (index, (persona, count)) in law.personas().iter().zip(&tally.clicks).enumerate() {
+        let path = format!("personas.{}.click_rate (given an open)", persona.name);
+        let parameter = Parameter::level(path, "share", law.p_click(index), "clicks of opens away from circuit breakers");
+        sheet.share(parameter, count.successes, count.trials);
+    }
+}
+
+/// The mean times to an open and to a click.
+pub(super) fn delays(config: &EmailConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
+    let method = "maximum likelihood, truncated exponential";
+    let laws = [
+        ("open_delays.mean_minutes", &config.open_delays, &tally.open_delays, "no persona looks at its mail at all hours alike"),
+        ("click_delays.mean_minutes", &config.click_delays, &tally.click_delays, "there is no click"),
+    ];
+    for (path, law, sample, reason) in laws {
+        if sample.n == 0 {
+            sheet.skip(path, reason);
+            continue;
+        }
+        match truncated_exponential(sample, law.max_minutes - law.min_minutes) {
+            Some((rate, error)) => {
+                let parameter = Parameter::level(path, "minutes", law.mean_minutes, method);
+                sheet.normal(parameter, Scale::Reciprocal, rate.recip(), error, sample.n);
+            }
+            None => sheet.skip(path, "the delays are spread so evenly that their mean is anything"),
+        }
+    }
+}
+
+/// The rate of an exponential law truncated at `span`, by maximum likelihood, and its error: an exponential family in the rate, so that
+/// the likelihood's top is where the mean is the sample's, and the information is the variance.
+fn truncated_exponential(sample: &Moments, span: f64) -> Option<(f64, f64)> {
+    let mean_of = |rate: f64| rate.recip() - span / (rate * span).exp_m1();
+    if sample.mean >= span / 2.0 || sample.mean <= 0.0 {
+        return None;
+    }
+    // The mean falls from span / 2 as the rate grows from 0; without truncation the rate would be 1 / mean, with it it is less.
+    let (mut low, mut high) = (1e-9 / span, sample.mean.recip());
+    for _ in 0..200 {
+        let middle = f64::midpoint(low, high);
+        if mean_of(middle) > sample.mean { low = middle } else { high = middle }
+    }
+    let rate = f64::midpoint(low, high);
+    let cut = span / (0.5 * rate * span).sinh() / 2.0;
+    let variance = rate.powi(-2) - cut * cut;
+    Some((rate, (sample.n as f64 * variance).sqrt().recip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_exponential_is_found_from_its_mean() {
+        for (rate, span) in [(1.0_f64 / 15.0, 59.0), (1.0 / 240.0, 2_879.0), (0.01, 20.0)] {
+            let mut sample = Moments::default();
+            let steps = 100_000;
+            for step in 0..steps {
+                let u = (f64::from(step) + 0.5) / f64::from(steps);
+                sample.add(-(u * (-rate * span).exp_m1()).ln_1p() / rate);
+            }
+            let (found, error) = truncated_exponential(&sample, span).unwrap();
+            assert!((found / rate - 1.0).abs() < 1e-3, "{found} instead of {rate}");
+            let expected = (sample.n as f64 * sample.variance()).sqrt().recip();
+            assert!((error / expected - 1.0).abs() < 1e-2, "{error} instead of {expected}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What mail teaches: volumes, shares, latency, and a joint model of opens.
+
+mod engagement;
+mod tally;
+
+use super::numbers::Moments;
+use super::sheet::{Parameter, Scale, Sheet};
+use crate::email::{History, Law};
+use crate::error::AnalysisError;
+use crate::source::{As, Source, Want};
+use populace_core::email::{EmailConfig, EmailModel, LatencyConfig, LognormalLatency};
+use std::collections::BTreeMap;
+use tally::{COLUMNS, Tally};
+
+/// Estimates all that the events tell. Returns how much there is of what.
+pub(super) fn estimate(source: &Source, model: &EmailModel, sheet: &mut Sheet) -> Result<BTreeMap<String, u64>, AnalysisError> {
+    let law = Law::new(model);
+    let mut tally = Tally::new(&law);
+    for events in source.table("events")?.by_key(&COLUMNS, "recipient_id", Some("timestamp"))? {
+        let events = events?;
+        let history = History::new(law.config(), &events);
+        tally.add(&history, &events);
+    }
+    let users = users(source, &tally, sheet)?;
+    for (count, what) in [
+        (tally.orphans, "rows fit nowhere (of an unknown type, or of a message that was never sent)"),
+        (tally.repeats, "rows tell a step of a message a second time; the first counts"),
+        (tally.strangers, "recipients have an id of no scenario, so no persona: they do not enter the model of opens"),
+        (tally.outside, "messages were sent outside the scenario's window; they count as long as their own law does not need the window"),
+        (
+            tally.near_breakers,
+            "messages were left out of the model of opens: inside a circuit breaker's window, or close enough to one \
+                               that an open might have been dropped",
+        ),
+        (tally.instant, "messages arrived at the instant they were sent; they have no logarithm and do not enter the latency"),
+    ] {
+        if count > 0 {
+            sheet.notes.push(format!("{count} {what}"));
+        }
+    }
+    volumes(&law, &tally, users, sheet);
+    shares(law.config(), &tally, sheet);
+    match &law.config().latency {
+        LatencyConfig::Lognormal(config) => latency(config, &tally, sheet),
+        LatencyConfig::Uniform(config) => {
+            let truth = f64::midpoint(f64::from(config.low_seconds), f64::from(config.high_seconds));
+            sheet.mean(Parameter::level("latency.uniform.mean", "seconds", truth, "mean of all latencies"), &tally.seconds);
+        }
+    }
+    engagement::opens(&law, &tally, sheet);
+    engagement::clicks(&law, &tally, sheet);
+    engagement::delays(law.config(), &tally, sheet);
+    let messages = tally.sent;
+    let size =
+        [("users", users), ("messages", messages), ("delivered", tally.delivered), ("messages in the model of opens", tally.modelled())];
+    Ok(size.map(|(name, count)| (name.to_owned(), count)).into())
+}
+
+/// How many recipients there are.
+fn users(source: &Source, tally: &Tally<'_>, sheet: &mut Sheet) -> Result<u64, AnalysisError> {
+    if !source.has("users") {
+        sheet.notes.push("there is no table of users: those without any event do not count".into());
+        return Ok(tally.recipients);
+    }
+    let mut users = 0;
+    for batch in source.table("users")?.read(&[Want::new("recipient_id", As::Text)])? {
+        users += batch?.num_rows() as u64;
+    }
+    if users < tally.recipients {
+        return Err(AnalysisError::input(format!(
+            "{}: the table of users has {users} rows, and events tell of {} recipients; give both of one run",
+            source.root().display(),
+            tally.recipients
+        )));
+    }
+    Ok(users)
+}
+
+/// How much mail, and what happens beside it.
+fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
+    let config = law.config();
+    let user_days = users * u64::from(config.window.days);
+    let suppresses = config.circuit_breakers.as_ref().is_some_and(|breakers| breakers.suppress_sends);
+    let per_day = Parameter::level("sends.per_day", "sends a user and day", config.sends.per_day, "scheduled sends over user-days heard");
+    let trigger = config.hot_paths.as_ref().and_then(|paths| paths.trigger.as_ref());
+    if trigger.is_some() && !tally.has_metadata {
+        sheet.skip("sends.per_day", "without the column metadata, scheduled sends cannot be told from triggered ones");
+        sheet.skip("hot_paths.trigger.probability", "without the column metadata, triggered sends cannot be told");
+    } else {
+        sheet.rate(per_day, tally.scheduled, user_days as f64 - tally.silenced_days);
+        if let (Some(trigger), false) = (trigger, suppresses) {
+            let parameter =
+                Parameter::level("hot_paths.trigger.probability", "share", trigger.probability, "hot paths that a triggered send follows");
+            sheet.share(parameter, tally.triggered, tally.may_trigger);
+        } else if trigger.is_some() {
+            sheet.skip("hot_paths.trigger.probability", "circuit breakers suppress triggered sends too, whether they fell or not");
+        }
+        let hours = config.sends.last_hour - config.sends.first_hour + 1;
+        if hours < 24 && !suppresses && tally.scheduled_by_day > 0 && tally.scheduled > tally.scheduled_by_day {
+            let (day, night) = (tally.scheduled_by_day as f64, (tally.scheduled - tally.scheduled_by_day) as f64);
+            let weight = night / f64::from(24 - hours) / (day / f64::from(hours));
+            let parameter = Parameter::level("sends.night_weight", "weight", config.sends.night_weight, "sends an hour, night over day");
+            sheet.normal(parameter, Scale::Log, weight, (day.recip() + night.recip()).sqrt(), tally.scheduled);
+        }
+    }
+    let delivery = Parameter::level("delivery.probability", "share", config.delivery.probability, "delivered of sent");
+    sheet.share(delivery, tally.delivered, tally.sent);
+    if let Some(breakers) = &config.circuit_breakers {
+        let parameter = Parameter::level("circuit_breakers.probability", "share", breakers.probability, "user-days with one");
+        sheet.share(parameter, tally.breakers, user_days);
+    }
+    if let Some(paths) = &config.hot_paths {
+        let parameter = Parameter::level("hot_paths.probability", "share", paths.probability, "user-days with one");
+        sheet.share(parameter, tally.hot_paths, user_days);
+    }
+    if config.drift.is_some() {
+        sheet.skip("drift.amplitude", "not identifiable: the drift of one user's rates drowns in the noise of that user's few opens");
+    }
+}
+
+/// Campaigns and providers.
+fn shares(config: &EmailConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
+    let weights: f64 = config.campaigns.values().map(|campaign| campaign.weight).sum();
+    let known: u64 = config.campaigns.keys().map(|id| tally.campaigns.get(id).copied().unwrap_or(0)).sum();
+    for (id, campaign) in config.campaigns.iter().filter(|_| config.campaigns.len() > 1) {
+        let path = format!("campaigns.{id}.weight (share)");
+        let parameter = Parameter::level(path, "share", campaign.weight / weights, "share of scheduled sends");
+        sheet.share(parameter, tally.campaigns.get(id).copied().unwrap_or(0), known);
+    }
+    let weights: f64 = config.esps.values().sum();
+    let known: u64 = config.esps.keys().map(|name| tally.esps.get(name).copied().unwrap_or(0)).sum();
+    for (name, weight) in config.esps.iter().filter(|_| config.esps.len() > 1) {
+        let parameter = Parameter::level(format!("esps.{name} (share)"), "share", weight / weights, "share of sends");
+        sheet.share(parameter, tally.esps.get(name).copied().unwrap_or(0), known);
+    }
+}
+
+/// The law of latencies and its congestion.
+fn latency(config: &LognormalLatency, tally: &Tally<'_>, sheet: &mut Sheet) {
+    let regular = &tally.regular_logs;
+    let at = |name: &str| format!("latency.lognormal.{name}");
+    let median = Parameter::level(at("median_seconds"), "seconds", config.median_seconds, "mean of logarithms, regular hours of weekdays");
+    sheet.log_mean(median, regular);
+    let sigma = Parameter::level(at("sigma"), "of the logarithm", config.sigma, "deviation of logarithms, regular hours of weekdays");
+    sheet.normal_deviation(sigma, regular);
+    let ratio = |sheet: &mut Sheet, name: &str, truth: f64, sample: &Moments| {
+        let parameter = Parameter::factor(at(name), truth, "mean latency over that of regular hours, weekdays");
+        if sample.n < 2 || tally.regular.n < 2 {
+            return sheet.skip(at(name), "fewer than two messages of the kind");
+        }
+        let relative = |moments: &Moments| moments.variance() / (moments.mean * moments.mean * moments.n as f64);
+        let error = (relative(sample) + relative(&tally.regular)).sqrt();
+        sheet.normal(parameter, Scale::Log, sample.mean / tally.regular.mean, error, sample.n);
+    };
+    if let Some(top) = &config.top_of_hour {
+        ratio(sheet, "top_of_hour.factor (mean)", f64::midpoint(top.factor.low, top.factor.high), &tally.top);
+    }
+    if let Some(batch) = &config.batch {
+        ratio(sheet, "batch.factor (mean)", f64::midpoint(batch.factor.low, batch.factor.high), &tally.batch);
+    }
+    if let Some(weekend) = &config.weekend {
+        let sample = &tally.weekend_logs;
+        let parameter = Parameter::factor(at("weekend.factor"), weekend.factor, "difference of mean logarithms, regular hours");
+        if sample.n < 2 || regular.n < 2 {
+            return sheet.skip(at("weekend.factor"), "fewer than two messages of the kind");
+        }
+        let error = (sample.variance() / sample.n as f64 + regular.variance() / regular.n as f64).sqrt();
+        sheet.normal(parameter, Scale::Log, (sample.mean - regular.mean).exp(), error, sample.n);
+    }
+}

@@ -3,6 +3,7 @@
 use crate::time::Instant;
 use core::fmt;
 use core::num::NonZeroU128;
+use core::str::FromStr;
 use std::net::Ipv4Addr;
 
 /// A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then bits of the actor's stream.
@@ -25,6 +26,28 @@ impl Uuid {
     #[inline]
     pub const fn to_u128(self) -> u128 {
         self.0.get()
+    }
+
+    /// The UUID of these 128 bits; none of zeros alone, which stand for no UUID.
+    pub const fn from_u128(bits: u128) -> Option<Self> {
+        match NonZeroU128::new(bits) {
+            Some(bits) => Some(Self(bits)),
+            None => None,
+        }
+    }
+}
+
+/// From the form as written, in any case of letters.
+impl FromStr for Uuid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+        let shaped = text.len() == 36
+            && text.bytes().enumerate().all(|(index, byte)| if HYPHENS.contains(&index) { byte == b'-' } else { byte.is_ascii_hexdigit() });
+        let bits = shaped
+            .then(|| text.bytes().filter_map(|byte| char::from(byte).to_digit(16)).fold(0, |bits, digit| bits << 4 | u128::from(digit)));
+        bits.and_then(Self::from_u128).ok_or_else(|| "must be a UUID such as 018cc251-f400-7cde-8f00-0123456789ab".to_owned())
     }
 }
 

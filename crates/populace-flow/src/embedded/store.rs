@@ -1,0 +1,111 @@
+//! A SQLite file that survives being killed at any moment.
+
+use crate::error::FlowError;
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long one process waits for another that writes.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A SQLite file: write-ahead log, synced to disk at every commit.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the file, and makes it from `schema` if there is none. `version` is the number of that schema.
+    ///
+    /// # Errors
+    /// It cannot be opened, is no such file, or has a schema of another version.
+    pub fn open(path: &Path, schema: &str, version: u32) -> Result<Self, FlowError> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| FlowError::io(parent, error))?;
+        }
+        let connection = Connection::open(path).map_err(|source| FlowError::Store { path: path.to_owned(), source })?;
+        let store = Self { path: path.to_owned(), connection: Mutex::new(connection) };
+        store.with(|connection| {
+            connection.busy_timeout(BUSY)?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            connection.pragma_update(None, "secure_delete", true)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(())
+        })?;
+        let found: u32 = store.write(|transaction| {
+            let found: u32 = transaction.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))?;
+            if found == 0 {
+                transaction.execute_batch(schema)?;
+                transaction.pragma_update(None, "user_version", version)?;
+                return Ok(version);
+            }
+            Ok(found)
+        })?;
+        if found != version {
+            let path = path.display();
+            return Err(FlowError::Refused(format!(
+                "{path}: was written by another version of Populace (schema {found}, not {version}); choose another directory"
+            )));
+        }
+        Ok(store)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A thread that panicked within a transaction has rolled it back.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<V>(&self, act: impl FnOnce(&mut Connection) -> rusqlite::Result<V>) -> Result<V, FlowError> {
+        act(&mut self.lock()).map_err(|source| FlowError::Store { path: self.path.clone(), source })
+    }
+
+    /// Changes something, whole or not at all, and durably when this returns.
+    ///
+    /// # Errors
+    /// Those of `act`, which then has changed nothing, and those of the file.
+    pub fn write<V>(&self, act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<V>) -> Result<V, FlowError> {
+        self.with(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let made = act(&transaction)?;
+            transaction.commit()?;
+            Ok(made)
+        })
+    }
+
+    /// Reads something, all of it at one moment.
+    ///
+    /// # Errors
+    /// Those of `act` and those of the file.
+    pub fn read<V>(&self, act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<V>) -> Result<V, FlowError> {
+        self.with(|connection| act(&connection.transaction()?))
+    }
+
+    /// The first row of a query, if there is one.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn first<V>(
+        &self,
+        query: &str,
+        values: impl Params,
+        of: impl FnOnce(&Row<'_>) -> rusqlite::Result<V>,
+    ) -> Result<Option<V>, FlowError> {
+        self.with(|connection| connection.prepare_cached(query)?.query_row(values, of).optional())
+    }
+
+    /// The only number of a query.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn number(&self, query: &str) -> Result<u64, FlowError> {
+        self.with(|connection| connection.prepare_cached(query)?.query_row([], |row| row.get::<_, i64>(0))).map(|number| number as u64)
+    }
+}

@@ -1,0 +1,244 @@
+//! The table as a SQLite file, with the dead letters beside it.
+
+use super::store::Store;
+use crate::error::FlowError;
+use crate::event::{COLUMNS, Event, holds_address};
+use crate::log::Position;
+use crate::table::{DeadLetter, DeadLetters, EventTable, Inserted};
+use crate::time;
+use populace_core::email::Uuid;
+use rusqlite::types::{ToSql, ToSqlOutput, Value};
+use rusqlite::{Transaction, params};
+use std::collections::HashSet;
+use std::path::Path;
+
+const SCHEMA_VERSION: u32 = 1;
+/// How many tokens of batches are kept: a consumer asks for its last batch of each partition alone.
+const TOKENS: i64 = 10_000;
+
+/// Moments and ids are text, as in JSON: they sort as they should, and SQLite's functions of dates take them.
+const SCHEMA: &str = "
+    CREATE TABLE email_events (
+        event_id TEXT NOT NULL UNIQUE, event_type TEXT NOT NULL, timestamp TEXT NOT NULL, esp TEXT NOT NULL, recipient_id TEXT NOT NULL,
+        universal_id TEXT NOT NULL, recipient_email_hash TEXT NOT NULL, campaign_id TEXT NOT NULL, campaign_name TEXT NOT NULL,
+        message_id TEXT, subject TEXT, click_url TEXT, bounce_type TEXT, user_agent TEXT, ip_address TEXT, source TEXT NOT NULL,
+        metadata TEXT NOT NULL, latency_seconds REAL, send_time TEXT, hour_of_day INTEGER, minute INTEGER, day_of_week INTEGER,
+        campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX email_events_by_person ON email_events (universal_id, timestamp);
+    CREATE TABLE batches (number INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE, events INTEGER NOT NULL) STRICT;
+    CREATE TABLE dead_letters (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, key BLOB, value BLOB NOT NULL, reason TEXT NOT NULL,
+        at TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)
+    ) STRICT;
+";
+
+/// The table `email_events` in a file.
+#[derive(Debug)]
+pub struct EmbeddedTable {
+    store: Store,
+    insert: String,
+}
+
+impl EmbeddedTable {
+    /// Opens the table in `directory`, and makes it if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is of another version.
+    pub fn open(directory: &Path) -> Result<Self, FlowError> {
+        let store = Store::open(&directory.join("email_events.sqlite"), SCHEMA, SCHEMA_VERSION)?;
+        let insert = format!("INSERT OR IGNORE INTO email_events VALUES ({})", vec!["?"; COLUMNS.len()].join(", "));
+        Ok(Self { store, insert })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// The events as JSON objects in the order of person and time, `most` at a time, from the one after `after` on: what a page ended
+    /// with.
+    ///
+    /// # Errors
+    /// The file is not to be read.
+    pub fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
+        let query = "SELECT * FROM email_events WHERE (universal_id, timestamp, event_id) > (?, ?, ?)
+            ORDER BY universal_id, timestamp, event_id LIMIT ?";
+        self.select(query, params![after.0, after.1, after.2, most as i64])
+    }
+
+    /// The events of some ids of a person, in the order of time.
+    ///
+    /// # Errors
+    /// The file is not to be read.
+    pub fn of_person(&self, universal_id: &str) -> Result<Vec<Event>, FlowError> {
+        let query = "SELECT * FROM email_events WHERE universal_id = ? ORDER BY timestamp, event_id";
+        Ok(self.select(query, [universal_id])?.0)
+    }
+
+    fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event>, PageEnd), FlowError> {
+        let rows = self.store.read(|file| {
+            let mut select = file.prepare_cached(query)?;
+            select.query_map(values, json)?.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let mut end = PageEnd::default();
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let event = Event::from_map(row).map_err(|problems| {
+                let path = self.store.path().display();
+                FlowError::Refused(format!("{path}: email_events holds a row that is no event: {}", crate::event::reasons(&problems)))
+            })?;
+            events.push(event);
+        }
+        if let Some(event) = events.last() {
+            end = PageEnd(event.universal_id.clone(), time::text(event.timestamp), event.event_id.to_string());
+        }
+        Ok((events, end))
+    }
+
+    /// Removes what dead letters hold of a person: those whose key is one of the ids.
+    ///
+    /// # Errors
+    /// The file is not to be written.
+    pub fn erase_letters(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        self.store.write(|file| {
+            let mut delete = file.prepare("DELETE FROM dead_letters WHERE key = ?")?;
+            universal_ids.iter().try_fold(0, |removed, id| Ok(removed + delete.execute([id.as_bytes()])? as u64))
+        })
+    }
+}
+
+/// Where a page ended: person, time and id of its last event. The default is before all events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageEnd(String, String, String);
+
+/// A row as the JSON object it was made from.
+fn json(row: &rusqlite::Row<'_>) -> rusqlite::Result<serde_json::Map<String, serde_json::Value>> {
+    let mut map = serde_json::Map::new();
+    for (index, name) in COLUMNS.iter().enumerate() {
+        let value = match row.get::<_, Value>(index)? {
+            Value::Null | Value::Blob(_) => serde_json::Value::Null,
+            Value::Integer(number) => number.into(),
+            Value::Real(number) => number.into(),
+            Value::Text(text) if *name == "metadata" => serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)),
+            Value::Text(text) => text.into(),
+        };
+        map.insert((*name).to_owned(), value);
+    }
+    Ok(map)
+}
+
+fn insert(file: &Transaction<'_>, statement: &str, events: &[Event], now: &str) -> rusqlite::Result<u64> {
+    let mut insert = file.prepare_cached(statement)?;
+    let mut stored = 0;
+    for event in events {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let maybe = |value: &Option<String>| value.as_deref().map_or(Value::Null, text);
+        let clock =
+            event.send_clock().map_or([Value::Null, Value::Null, Value::Null], |clock| clock.map(|part| Value::Integer(part.into())));
+        let [hour, minute, day] = clock;
+        let values: [Value; COLUMNS.len()] = [
+            Value::Text(event.event_id.to_string()),
+            text(event.event_type.name()),
+            Value::Text(time::text(event.timestamp)),
+            text(&event.esp),
+            text(&event.recipient_id),
+            text(&event.universal_id),
+            text(&event.recipient_email_hash),
+            text(&event.campaign_id),
+            text(&event.campaign_name),
+            event.message_id.map_or(Value::Null, |id| Value::Text(id.to_string())),
+            maybe(&event.subject),
+            maybe(&event.click_url),
+            maybe(&event.bounce_type),
+            maybe(&event.user_agent),
+            maybe(&event.ip_address),
+            text(&event.source),
+            Value::Text(serde_json::Value::Object(event.metadata.clone()).to_string()),
+            event.latency_seconds().map_or(Value::Null, Value::Real),
+            event.send_time.map_or(Value::Null, |at| Value::Text(time::text(at))),
+            hour,
+            minute,
+            day,
+            maybe(&event.campaign_type),
+            event.payload_size_bytes.map_or(Value::Null, |size| Value::Integer(size.into())),
+            event.ingested_at.map_or_else(|| text(now), |at| Value::Text(time::text(at))),
+        ];
+        stored += insert.execute(rusqlite::params_from_iter(values))? as u64;
+    }
+    Ok(stored)
+}
+
+/// An id as the table writes it.
+struct Written<'a>(&'a Uuid);
+
+impl ToSql for Written<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_string().into())
+    }
+}
+
+impl EventTable for EmbeddedTable {
+    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+        let now = time::text(time::now());
+        let given = events.len() as u64;
+        let stored = self.store.write(|file| {
+            let new = file
+                .prepare_cached("INSERT OR IGNORE INTO batches (token, events) VALUES (?, ?)")?
+                .execute(params![token, given as i64])?;
+            if new == 0 {
+                return Ok(0);
+            }
+            file.prepare_cached("DELETE FROM batches WHERE number <= ?")?.execute([file.last_insert_rowid() - TOKENS])?;
+            insert(file, &self.insert, events, &now)
+        })?;
+        Ok(Inserted { stored, known: given - stored })
+    }
+
+    fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
+        self.store.read(|file| {
+            let mut find = file.prepare_cached("SELECT 1 FROM email_events WHERE event_id = ?")?;
+            let mut known = HashSet::new();
+            for id in ids {
+                if find.exists([Written(id)])? {
+                    known.insert(*id);
+                }
+            }
+            Ok(known)
+        })
+    }
+
+    fn count(&self) -> Result<u64, FlowError> {
+        self.store.number("SELECT count(*) FROM email_events")
+    }
+
+    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        self.store.write(|file| {
+            let mut delete = file.prepare("DELETE FROM email_events WHERE universal_id = ?")?;
+            universal_ids.iter().try_fold(0, |removed, id| Ok(removed + delete.execute([id])? as u64))
+        })
+    }
+
+    fn ready(&self) -> Result<(), FlowError> {
+        self.store.write(|_| Ok(()))
+    }
+}
+
+impl DeadLetters for EmbeddedTable {
+    fn put(&self, letters: &[DeadLetter]) -> Result<u64, FlowError> {
+        let now = time::text(time::now());
+        self.store.write(|file| {
+            let mut insert = file.prepare_cached("INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+            letters.iter().try_fold(0, |kept, letter| {
+                debug_assert!(!holds_address(&letter.reason), "reasons hold no value");
+                let Position { partition, offset } = letter.position;
+                let values = params![letter.topic, partition, offset, letter.key, letter.value, letter.reason, now];
+                Ok(kept + insert.execute(values)? as u64)
+            })
+        })
+    }
+
+    fn count(&self) -> Result<u64, FlowError> {
+        self.store.number("SELECT count(*) FROM dead_letters")
+    }
+}

@@ -1,0 +1,19 @@
+//! Services: how events reach a table the way they do in production.
+//!
+//! ```text
+//! connector (HTTP) ─► identity ─► log (`email-events`) ─► consumer ─► table (`email_events`)
+//!                                                            └─────► dead letters
+//! ```
+//!
+//! The log and the table are traits ([`log`], [`table`]). Behind them stand Kafka and ClickHouse, or the [`embedded`] ones, which need no
+//! server. Both traits block: only the HTTP front is asynchronous, and it calls them from threads that may block.
+
+pub mod embedded;
+pub mod error;
+pub mod event;
+pub mod log;
+pub mod table;
+pub mod time;
+
+pub use error::FlowError;
+pub use event::Event;

@@ -258,6 +258,9 @@ pub(crate) struct ScoreArgs {
     /// The scores are no probabilities: only their order counts
     #[arg(long)]
     pub(crate) ranks: bool,
+    /// churn: the last day whose events are known [default: the day before anybody can churn]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) as_of: Option<Date>,
     /// Write each row with its label and the probabilities of the ceilings, as CSV
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) rows: Option<PathBuf>,
@@ -299,6 +302,12 @@ pub(crate) struct ThresholdArgs {
     /// latency: greatest pinball loss, seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_pinball_loss: Option<f64>,
+    /// churn: least concordance
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) min_concordance: Option<f64>,
+    /// churn: greatest integrated Brier score of survival curves
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) max_integrated_brier: Option<f64>,
     /// Greatest calibration error
     #[arg(long, value_name = "ERROR")]
     pub(crate) max_calibration_error: Option<f64>,
@@ -315,6 +324,8 @@ pub(crate) enum TaskArg {
     SendTime,
     /// How long a delivery takes: message_id, seconds, and if wanted quantiles q01 q05 q10 q20 q25 q50 q75 q80 q90 q95 q99
     Latency,
+    /// Who churns: user_id, score; or survival curves: user_id, date or day, survival
+    Churn,
     /// Where sessions go next: from, to, probability
     Transitions,
 }

@@ -18,8 +18,13 @@ pub struct Engagement {
 impl Engagement {
     /// The law of a document, by the trapezoidal rule over the logit of engagement.
     pub fn new(config: &ChurnConfig) -> Self {
+        Self::with_steps(config, STEPS)
+    }
+
+    /// The same with so many steps over the logits from −16 to 16.
+    pub fn with_steps(config: &ChurnConfig, steps: i32) -> Self {
         let (alpha, beta) = (config.engagement.alpha, config.engagement.beta);
-        let logits = (0..=STEPS).map(|step| REACH * (2.0 * f64::from(step) / f64::from(STEPS) - 1.0));
+        let logits = (0..=steps).map(|step| REACH * (2.0 * f64::from(step) / f64::from(steps) - 1.0));
         let (values, mut weights): (Vec<f64>, Vec<f64>) = logits
             .map(|logit: f64| {
                 // ln e and ln (1 − e), each exact where it is close to 0.

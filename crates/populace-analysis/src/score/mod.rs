@@ -3,7 +3,10 @@
 
 pub mod binary;
 pub mod card;
+mod churn;
 mod clusters;
+pub mod concordance;
+mod curves;
 mod engagement;
 mod latency;
 mod predictions;
@@ -19,6 +22,7 @@ use crate::error::AnalysisError;
 use crate::model::Model;
 use crate::source::Source;
 use engagement::Step;
+use populace_core::time::Date;
 use std::path::{Path, PathBuf};
 
 /// What is scored.
@@ -32,13 +36,15 @@ pub enum Task {
     SendTime,
     /// How long a delivery takes.
     Latency,
+    /// Who churns.
+    Churn,
     /// Where sessions go next.
     Transitions,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 5] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Transitions];
+    pub const ALL: [Self; 6] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Churn, Self::Transitions];
 
     /// As on the command line.
     pub const fn name(self) -> &'static str {
@@ -47,6 +53,7 @@ impl Task {
             Self::Click => "click",
             Self::SendTime => "send_time",
             Self::Latency => "latency",
+            Self::Churn => "churn",
             Self::Transitions => "transitions",
         }
     }
@@ -55,6 +62,7 @@ impl Task {
     const fn family(self) -> &'static str {
         match self {
             Self::Open | Self::Click | Self::SendTime | Self::Latency => "email",
+            Self::Churn => "churn",
             Self::Transitions => "traces",
         }
     }
@@ -73,6 +81,8 @@ pub struct Options {
     pub thresholds: Vec<Threshold>,
     /// Of transitions: the level at which all states together must be what sampling gives; none if that is told and not asked for.
     pub alpha: Option<f64>,
+    /// Of churn: the last day whose events are known; none for the day before anybody can churn.
+    pub as_of: Option<Date>,
 }
 
 /// A bound on a metric of the model.
@@ -111,6 +121,7 @@ pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> R
         (Task::Click, Model::Email(model)) => engagement::score(&context, model, Step::Click)?,
         (Task::SendTime, Model::Email(model)) => send_time::score(&context, model)?,
         (Task::Latency, Model::Email(model)) => latency::score(&context, model)?,
+        (Task::Churn, Model::Churn(model)) => churn::score(&context, model)?,
         (Task::Transitions, Model::Traces(model)) => transitions::score(&context, model)?,
         _ => unreachable!("the family was checked"),
     };

@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         TaskArg::Click => Task::Click,
         TaskArg::SendTime => Task::SendTime,
         TaskArg::Latency => Task::Latency,
+        TaskArg::Churn => Task::Churn,
         TaskArg::Transitions => Task::Transitions,
     };
     let options = Options {
@@ -20,6 +21,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         ranks: arguments.ranks,
         rows: arguments.rows.clone(),
         thresholds: thresholds(&arguments.thresholds),
+        as_of: arguments.as_of,
         alpha: arguments.thresholds.alpha,
     };
     let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
@@ -48,6 +50,8 @@ fn thresholds(arguments: &ThresholdArgs) -> Vec<Threshold> {
         ("max-regret", arguments.max_regret),
         ("max-mae", arguments.max_mae),
         ("max-pinball-loss", arguments.max_pinball_loss),
+        ("min-concordance", arguments.min_concordance),
+        ("max-integrated-brier", arguments.max_integrated_brier),
         ("max-calibration-error", arguments.max_calibration_error),
     ];
     let threshold = |(name, bound): (&str, Option<f64>)| {

@@ -63,7 +63,7 @@ fn rows(bench: &Bench, task: Task) -> (Vec<Row>, Scorecard) {
 }
 
 /// That events happen as often as their probabilities say: the sum of what was predicted is within `bound` standard deviations.
-fn assert_calibrated(pairs: &[(bool, f64)], bound: f64, what: &str) {
+pub(super) fn assert_calibrated(pairs: &[(bool, f64)], bound: f64, what: &str) {
     let expected: f64 = pairs.iter().map(|(_, p)| p).sum();
     let variance: f64 = pairs.iter().map(|(_, p)| p * (1.0 - p)).sum();
     let observed = pairs.iter().filter(|(label, _)| *label).count() as f64;
@@ -72,7 +72,7 @@ fn assert_calibrated(pairs: &[(bool, f64)], bound: f64, what: &str) {
 }
 
 /// The same by bins of the prediction.
-fn assert_calibrated_by_bin(mut pairs: Vec<(bool, f64)>, what: &str) {
+pub(super) fn assert_calibrated_by_bin(mut pairs: Vec<(bool, f64)>, what: &str) {
     const BINS: usize = 25;
     pairs.sort_by(|a, b| a.1.total_cmp(&b.1));
     for bin in pairs.chunks(pairs.len().div_ceil(BINS)) {

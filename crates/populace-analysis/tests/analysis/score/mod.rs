@@ -1,5 +1,6 @@
 //! Scores against the truth.
 
+mod churn;
 mod engagement;
 mod latency;
 mod metrics;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod model;
 pub mod prepare;
 pub mod recover;
+pub mod report;
 pub mod score;
 pub mod source;
 pub mod stats;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Say what a run is: its manifest, tables and first rows
     Inspect(InspectArgs),
+    /// Look at a run: one HTML file of figures, and the same figures as JSON
+    Report(ReportArgs),
     /// Check a scenario document or a workflow, and report every problem at once
     Check(CheckArgs),
     /// Say what a data set can teach at its size: estimates, intervals, and the truth beside them
@@ -225,6 +227,25 @@ pub(crate) struct PrepareChurnArgs {
     /// Print nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// Directory of a run, or of your own files with the same columns
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// The page; the figures go to a file of the same name that ends in .json [default: report.html in DIRECTORY]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Scorecards to show, as score writes them with -o; may be several
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub(crate) scores: Vec<PathBuf>,
+    /// Do not hold the data against its laws
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Print the figures as JSON on standard output, and write nothing
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -46,6 +46,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Generate(arguments) => commands::generate::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Recover(arguments) => commands::recover::run(&arguments),
         Command::Prepare(arguments) => commands::prepare::run(&arguments),

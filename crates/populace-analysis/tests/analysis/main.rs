@@ -4,6 +4,7 @@ mod churn;
 mod email;
 mod prepare;
 mod recover;
+mod report;
 mod score;
 mod source;
 mod support;

@@ -7,6 +7,7 @@ pub(crate) mod prepare;
 mod progress;
 pub(crate) mod recover;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod score;

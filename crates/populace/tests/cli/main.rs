@@ -8,6 +8,7 @@ mod input;
 mod invariance;
 mod prepare;
 mod recover;
+mod report;
 mod runs;
 mod score;
 mod support;

@@ -1,0 +1,357 @@
+//! The figures of mail.
+
+use super::super::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
+use super::super::measure::{Rate, Sketch, expected, observed, quantile_of};
+use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
+use populace_core::time::Date;
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// Observations below which a point says nothing.
+const FEW: u64 = 5;
+
+pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
+    let when = vec![week(gathered), by_hour(gathered)];
+    let who = vec![funnel(gathered), days(gathered)];
+    let why = vec![hot_path(gathered), recent_sends(gathered), breakers(gathered), calibration(gathered)];
+    let latency = vec![
+        latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),
+        latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),
+    ];
+    [
+        Section::new("funnel", "Who engages", "From sending to the click, and the run day by day.", who),
+        Section::new("timing", "When they engage", "Each persona has hours and days of its own.", when),
+        Section::new(
+            "causes",
+            "What moves the open rate",
+            "What the recipient just did, how much mail came before, and when it is wiser not to send.",
+            why,
+        ),
+        Section::new("latency", "From sending to delivery", "Mail sent with everybody else's arrives late.", latency),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn hours() -> impl Iterator<Item = String> {
+    (0..24).map(|hour| format!("{hour:02}"))
+}
+
+/// Engagement by hour of the week beside the true timing factor.
+fn week(gathered: &Gathered<'_>) -> Option<Figure> {
+    let present = gathered.present();
+    let relative = |row: &[f64]| -> Option<Vec<Option<f64>>> {
+        let mean = row.iter().sum::<f64>() / row.len() as f64;
+        (mean > 0.0).then(|| row.iter().map(|value| Some(value / mean)).collect())
+    };
+    let empty = vec![None; HOURS_OF_WEEK];
+    let seen = |persona: usize| {
+        let counts: Vec<f64> = gathered.engagement[persona].iter().map(|count| *count as f64).collect();
+        relative(&counts).unwrap_or_else(|| empty.clone())
+    };
+    let mut maps = vec![Map { name: "Observed: when mail is opened".into(), rows: present.iter().map(|&persona| seen(persona)).collect() }];
+    if let Some(law) = gathered.law {
+        let map = |name: &str, week: &dyn Fn(usize) -> Vec<f64>| {
+            let known = |persona: &usize| (*persona < law.personas().len()).then(|| relative(&week(*persona))).flatten();
+            Map { name: name.into(), rows: present.iter().map(|persona| known(persona).unwrap_or_else(|| empty.clone())).collect() }
+        };
+        maps.push(map("True: when it is expected to be opened", &|persona| expected_opens(law, persona, &gathered.open_mass[persona])));
+        maps.push(map("True: timing factor of mail delivered then", &|persona| true_week(law, persona)));
+    }
+    let mut values: Vec<f64> = maps.iter().flat_map(|map| map.rows.iter().flatten().flatten().copied()).collect();
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    // A few hours with one event too many must not bleach the rest.
+    let top = values[(values.len() - 1) * 98 / 100].max(1.5).ceil();
+    let categories = DAYS.iter().flat_map(|_| hours()).map(|hour| format!("{hour}:00"));
+    let mut x = Axis::categories("Hour of the week", categories);
+    x.groups = DAYS.map(str::to_owned).to_vec();
+    let heat = Heat {
+        x,
+        y: Axis::categories("Persona", present.iter().map(|&persona| gathered.names[persona].clone())),
+        value: Axis::number("times the persona's mean", "×").between(0.0, top),
+        maps,
+    };
+    let caption = "Each row is a persona, each column an hour of the week on the recipients' clock, each colour a multiple of the persona's own mean. Opens gather in a persona's own hours and days as the scenario says they should; rows without habits stay even.";
+    Some(Figure::new("week", "The week of each persona", caption, Plot::Heat(heat)).wide())
+}
+
+/// Open rate by hour of the day, a panel for each persona.
+fn by_hour(gathered: &Gathered<'_>) -> Option<Figure> {
+    let panel = |persona: usize| {
+        let mut series = Vec::new();
+        for (kind, name, role) in [(0, "Monday to Friday", Role::Observed), (1, "Saturday, Sunday", Role::Estimate)] {
+            let rates = &gathered.by_hour[persona][kind];
+            let clear: Vec<Rate> = rates.iter().map(|rate| if rate.n < FEW { Rate::default() } else { *rate }).collect();
+            if gathered.law.is_some() {
+                let mut truth = expected(&format!("{name}, true"), if kind == 0 { Draw::Line } else { Draw::Dashed }, &clear);
+                truth.role = Role::Truth;
+                series.push(truth);
+            }
+            series.push(observed(&format!("{name}, observed"), role, Draw::Points, &clear));
+        }
+        let chart = Chart {
+            x: Axis::categories("Hour of delivery, on the recipients' clock", hours()),
+            y: Axis::share("Opened, of delivered"),
+            series,
+            ..Chart::default()
+        };
+        Panel { name: gathered.names[persona].clone(), plot: Plot::Chart(chart) }
+    };
+    let panels: Vec<Panel> = gathered.present().into_iter().map(panel).collect();
+    let caption = format!(
+        "Share of messages opened by the hour at which they were delivered. The points scatter around the true curve, which has all factors in it; hours with fewer than {FEW} messages are left out."
+    );
+    (!panels.is_empty()).then(|| Figure::choice("open-hour", "Open rate by hour of the day", caption, "Persona", panels).wide())
+}
+
+/// Delivered, opened and clicked by persona.
+fn funnel(gathered: &Gathered<'_>) -> Option<Figure> {
+    let present = gathered.present();
+    if present.is_empty() {
+        return None;
+    }
+    let funnels: Vec<_> = present.iter().map(|&persona| gathered.funnels[persona]).collect();
+    let of_sent = |n: u64, sent: u64| (sent > 0).then(|| n as f64 / sent as f64);
+    let mut delivered =
+        Series::new("delivered", Role::Third, Draw::Bars, funnels.iter().map(|one| of_sent(one.delivered, one.sent)).collect());
+    delivered.n = funnels.iter().map(|one| one.sent).collect();
+    let rates = |of: fn(&super::Funnel) -> Rate| -> Vec<Rate> {
+        // Of sent: the messages that were not delivered count as neither opened nor clicked.
+        funnels
+            .iter()
+            .map(|one| {
+                let mut rate = of(one);
+                (one.delivered..one.sent).for_each(|_| rate.add(false, 0.0));
+                rate
+            })
+            .collect()
+    };
+    let (opens, clicks) = (rates(|one| one.opens), rates(|one| one.clicks));
+    let mut series =
+        vec![delivered, observed("opened", Role::Second, Draw::Bars, &opens), observed("clicked", Role::Observed, Draw::Bars, &clicks)];
+    if gathered.law.is_some() {
+        series.push(expected("opened, true", Draw::Ticks, &opens));
+        series.push(expected("clicked, true", Draw::Ticks, &clicks));
+    }
+    let chart = Chart {
+        x: Axis::categories("Persona", present.iter().map(|&persona| gathered.names[persona].clone())),
+        y: Axis::share("Of messages sent").between(0.0, 1.0),
+        series,
+        horizontal: true,
+        ..Chart::default()
+    };
+    let total = gathered.total();
+    let share = |hits: u64| 100.0 * hits as f64 / total.sent.max(1) as f64;
+    let caption = format!(
+        "Of 100 messages sent, {:.0} are delivered, {:.0} opened and {:.0} clicked; the personas differ widely. The ticks are what the scenario's probabilities add up to.",
+        share(total.delivered),
+        share(total.opens.hits),
+        share(total.clicks.hits)
+    );
+    Some(Figure::new("funnel-persona", "The funnel of each persona", caption, Plot::Chart(chart)))
+}
+
+/// Events by day.
+fn days(gathered: &Gathered<'_>) -> Option<Figure> {
+    let (mut first, mut last) = (*gathered.days.keys().next()?, *gathered.days.keys().next_back()?);
+    if gathered.law.is_some() {
+        // What spills past the window is no day of it.
+        let window = &gathered.config.window;
+        (first, last) = (window.start.0, window.start.0 + window.days as i32 - 1);
+    }
+    if (last - first) as usize >= MOST_DAYS {
+        return None;
+    }
+    let kinds = [
+        ("sent", Role::Reference, Draw::Dashed),
+        ("delivered", Role::Second, Draw::Line),
+        ("opened", Role::Observed, Draw::Line),
+        ("clicked", Role::Estimate, Draw::Line),
+    ];
+    let of = |kind: usize| (first..=last).map(|day| Some(gathered.days.get(&day).map_or(0.0, |counts| counts[kind] as f64))).collect();
+    let series = kinds.iter().enumerate().map(|(kind, (name, role, draw))| Series::new(name, *role, *draw, of(kind))).collect();
+    let chart = Chart {
+        x: Axis::categories("Day (UTC)", (first..=last).map(|day| Date(day).to_string())),
+        y: Axis::number("Events a day", "").from_zero(),
+        series,
+        ..Chart::default()
+    };
+    let caption = "Events of each type by day. Sends stay level over the window, and so does what they lead to.";
+    Some(Figure::new("days", "The run day by day", caption, Plot::Chart(chart)))
+}
+
+fn hot_path(gathered: &Gathered<'_>) -> Option<Figure> {
+    if gathered.hot_path.iter().all(|rate| rate.n == 0) {
+        return None;
+    }
+    // Two minutes to a point, from the earliest; the last ones may be too few to say anything.
+    let pairs: Vec<Rate> = gathered
+        .hot_path
+        .chunks(2)
+        .map(|pair| {
+            let mut both = Rate::default();
+            for rate in pair {
+                both.merge(rate);
+            }
+            if both.n < 4 * FEW { Rate::default() } else { both }
+        })
+        .collect();
+    let middle = |index: usize| index as f64 * 2.0 + 1.0;
+    let places = (0..pairs.len()).map(middle);
+    let ends = [0.0, gathered.hot_path.len() as f64];
+    let mut series = Vec::new();
+    if gathered.law.is_some() {
+        series.push(expected("true", Draw::Line, &pairs).at(places.clone()));
+    }
+    series.push(observed("observed", Role::Observed, Draw::Points, &pairs).at(places));
+    let without = gathered.no_hot_path.share();
+    series.push(Series::new("observed without a hot path", Role::Reference, Draw::Dashed, vec![without; 2]).at(ends));
+    let chart = Chart {
+        x: Axis::number("Minutes since the latest hot path", "min").between(ends[0], ends[1]),
+        y: Axis::share("Opened, of delivered"),
+        series,
+        ..Chart::default()
+    };
+    let mut early = Rate::default();
+    gathered.hot_path.iter().take(10).for_each(|rate| early.merge(rate));
+    let caption = format!(
+        "Right after a visit to the site or the like, mail is opened more often, and the effect fades within minutes: {} within ten minutes, {} without a hot path.",
+        percent(early.share()),
+        percent(without)
+    );
+    Some(Figure::new("hot-path", "After a hot path", caption, Plot::Chart(chart)))
+}
+
+fn recent_sends(gathered: &Gathered<'_>) -> Option<Figure> {
+    let rates = &gathered.recent_sends;
+    if rates.len() < 2 {
+        return None;
+    }
+    let last = rates.len() - 1;
+    let names = (0..rates.len()).map(|sends| if sends == last { format!("{sends} or more") } else { sends.to_string() });
+    let hours = gathered.config.fatigue.as_ref().map_or(24, |law| law.hours);
+    let mut series = vec![observed("observed", Role::Observed, Draw::Bars, rates)];
+    if gathered.law.is_some() {
+        series.push(expected("true", Draw::Ticks, rates));
+    }
+    let chart = Chart {
+        x: Axis::categories(&format!("Sends to the same recipient in the {hours} hours before"), names),
+        y: Axis::share("Opened, of delivered"),
+        series,
+        ..Chart::default()
+    };
+    let caption = format!(
+        "The more mail has come in the {hours} hours before, the less of it is opened: {} after none, {} after {last} or more.",
+        percent(rates[0].share()),
+        percent(rates[last].share())
+    );
+    Some(Figure::new("recent-sends", "After recent sends", caption, Plot::Chart(chart)))
+}
+
+fn breakers(gathered: &Gathered<'_>) -> Option<Figure> {
+    let panel = |(hours, rates): (&i64, &Vec<Rate>)| {
+        let windows = *gathered.breaker_windows.get(hours).unwrap_or(&0);
+        let middle = |bin: usize| (bin as i64 * BREAKER_BIN - BREAKER_BEFORE) as f64 + BREAKER_BIN as f64 / 2.0;
+        let places = (0..rates.len()).map(middle);
+        let mut series = Vec::new();
+        if gathered.law.is_some() {
+            series.push(expected("true", Draw::Line, rates).at(places.clone()));
+        }
+        series.push(observed("observed", Role::Observed, Draw::Points, rates).at(places));
+        let chart = Chart {
+            x: Axis::number("Hours from the circuit breaker to the delivery", "h")
+                .between(-BREAKER_BEFORE as f64, (rates.len() as i64 * BREAKER_BIN - BREAKER_BEFORE) as f64),
+            y: Axis::share("Opened, of delivered"),
+            series,
+            marks: vec![Mark { from: 0.0, to: Some(*hours as f64), label: "suppressed".into() }],
+            ..Chart::default()
+        };
+        Panel { name: format!("{hours} hours ({windows} breakers)"), plot: Plot::Chart(chart) }
+    };
+    let seen = gathered.breakers.iter().filter(|(hours, _)| gathered.breaker_windows.contains_key(hours));
+    let panels: Vec<Panel> = seen.map(panel).collect();
+    let caption = "Nothing is opened while a complaint or a ticket is open, and all is as before afterwards. Only breakers that no other one overlaps are shown.";
+    (!panels.is_empty()).then(|| Figure::choice("breaker", "Around a circuit breaker", caption, "Lasting", panels))
+}
+
+fn calibration(gathered: &Gathered<'_>) -> Option<Figure> {
+    gathered.law?;
+    let kept: Vec<&Rate> = gathered.calibration.iter().filter(|rate| rate.n >= FEW).collect();
+    let rates: Vec<Rate> = kept.iter().map(|rate| **rate).collect();
+    let places: Vec<f64> = rates.iter().filter_map(Rate::mean_expected).collect();
+    let chart = Chart {
+        x: Axis::share("True probability of an open").between(0.0, 1.0),
+        y: Axis::share("Opened, of delivered").between(0.0, 1.0),
+        series: vec![observed("observed", Role::Observed, Draw::Points, &rates).at(places)],
+        diagonal: Some("observed = true".into()),
+        ..Chart::default()
+    };
+    let caption = format!(
+        "Messages in {CALIBRATION_BINS} groups by their true probability of being opened: the share that was opened lies on the diagonal, so the probabilities are what they claim to be."
+    );
+    (!rates.is_empty()).then(|| Figure::new("open-calibration", "The truth is calibrated", caption, Plot::Chart(chart)))
+}
+
+/// Median and 95% of the latency.
+fn latency(gathered: &Gathered<'_>, id: &str, title: &str, sketches: &[Sketch], cells: &[[u64; 8]]) -> Option<Figure> {
+    if sketches.iter().all(|sketch| sketch.n() == 0) {
+        return None;
+    }
+    let mut series = Vec::new();
+    for (q, name, role) in [(0.95, "95%", Role::Second), (0.5, "median", Role::Observed)] {
+        if let Some(law) = gathered.law {
+            let truth = cells.iter().map(|cells| true_latency(law, cells, q)).collect();
+            let draw = if q == 0.5 { Draw::Line } else { Draw::Dashed };
+            series.push(Series::new(&format!("{name}, true"), Role::Truth, draw, truth));
+        }
+        let mut seen =
+            Series::new(&format!("{name}, observed"), role, Draw::Points, sketches.iter().map(|sketch| sketch.quantile(q)).collect());
+        seen.n = sketches.iter().map(Sketch::n).collect();
+        series.push(seen);
+    }
+    let by_minute = sketches.len() == 60;
+    let categories: Vec<String> = (0..sketches.len()).map(|place| format!("{place:02}")).collect();
+    let chart = Chart {
+        x: Axis::categories(if by_minute { "Minute of the hour of sending" } else { "Hour of the day of sending" }, categories),
+        y: Axis::number("Latency", "s").from_zero(),
+        series,
+        ..Chart::default()
+    };
+    let slowest = (0..sketches.len())
+        .max_by(|a, b| sketches[*a].quantile(0.5).unwrap_or(0.0).total_cmp(&sketches[*b].quantile(0.5).unwrap_or(0.0)))?;
+    let fastest = (0..sketches.len())
+        .filter(|place| sketches[*place].n() > 0)
+        .min_by(|a, b| sketches[*a].quantile(0.5).unwrap_or(0.0).total_cmp(&sketches[*b].quantile(0.5).unwrap_or(0.0)))?;
+    let caption = format!(
+        "Half of the messages arrive within the median. It is longest at {} {slowest:02}, {:.1} s, and shortest at {} {fastest:02}, {:.1} s.",
+        if by_minute { "minute" } else { "hour" },
+        sketches[slowest].quantile(0.5)?,
+        if by_minute { "minute" } else { "hour" },
+        sketches[fastest].quantile(0.5)?,
+    );
+    Some(Figure::new(id, title, caption, Plot::Chart(chart)))
+}
+
+/// The quantile of the law's latency, given how many messages met each kind of congestion.
+fn true_latency(law: &crate::email::Law<'_>, cells: &[u64; 8], q: f64) -> Option<f64> {
+    let total: u64 = cells.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let cdf = |seconds: f64| {
+        let met = cells.iter().enumerate().filter(|(_, count)| **count > 0);
+        met.map(|(index, count)| *count as f64 / total as f64 * law.model().latency_cdf(cell_of(index), seconds)).sum::<f64>()
+    };
+    let mut high = 1.0;
+    while cdf(high) < q && high < 1e9 {
+        high *= 2.0;
+    }
+    Some(quantile_of(cdf, q, 0.0, high))
+}
+
+pub(in crate::report) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "none".into(), |share| format!("{:.1}%", 100.0 * share))
+}

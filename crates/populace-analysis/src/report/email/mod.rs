@@ -1,0 +1,337 @@
+//! What a report says of mail: one pass over the events, recipient by recipient.
+
+mod figures;
+
+pub(super) use figures::percent;
+
+use super::Found;
+use super::figure::{Fact, Format};
+use super::measure::{Rate, Sketch};
+use crate::email::{EVENT_COLUMNS, History, Law, Message};
+use crate::error::AnalysisError;
+use crate::source::Source;
+use populace_core::email::laws::{Cell, Expectation};
+use populace_core::email::{EmailConfig, EmailModel, EventType};
+use populace_core::time::{DAY, HOUR, Instant, MINUTE};
+use std::collections::BTreeMap;
+
+const HOURS_OF_WEEK: usize = 168;
+const MICROSECONDS: f64 = 1e6;
+/// Hours of a bin around circuit breakers.
+const BREAKER_BIN: i64 = 12;
+/// Hours before the start of a circuit breaker that are shown.
+const BREAKER_BEFORE: i64 = 72;
+/// Hours after its start that are shown.
+const BREAKER_AFTER: i64 = 288;
+/// Bins of the predicted probability.
+const CALIBRATION_BINS: usize = 20;
+/// Days beyond these are not drawn day by day.
+const MOST_DAYS: usize = 4_000;
+
+/// What was counted.
+struct Gathered<'a> {
+    config: &'a EmailConfig,
+    law: Option<&'a Law<'a>>,
+    /// Names of the personas; the last is of recipients whose persona is not known.
+    names: Vec<String>,
+    funnels: Vec<Funnel>,
+    /// Events by day since 1970 and type: sent, delivered, opened, clicked.
+    days: BTreeMap<i32, [u64; 4]>,
+    /// Opens by persona and hour of the week.
+    engagement: Vec<[u64; HOURS_OF_WEEK]>,
+    /// Expected opens by persona and hour of the week of delivery.
+    open_mass: Vec<[f64; HOURS_OF_WEEK]>,
+    /// Opens of messages by persona, kind of day (0 of Monday to Friday) and hour of the decision.
+    by_hour: Vec<[[Rate; 24]; 2]>,
+    /// Latencies, seconds, by minute of the hour and by hour of sending on the provider's clock.
+    latency_by_minute: Vec<Sketch>,
+    latency_by_hour: Vec<Sketch>,
+    /// How many messages each kind of congestion had, by minute and by hour.
+    cells_by_minute: Vec<[u64; 8]>,
+    cells_by_hour: Vec<[u64; 8]>,
+    /// Opens by whole minutes since the hot path, and of all others.
+    hot_path: Vec<Rate>,
+    no_hot_path: Rate,
+    recent_sends: Vec<Rate>,
+    /// Opens by time around the start of a circuit breaker, by its length in hours.
+    breakers: BTreeMap<i64, Vec<Rate>>,
+    breaker_windows: BTreeMap<i64, u64>,
+    calibration: Vec<Rate>,
+    breaker_events: u64,
+    hot_paths: u64,
+    orphans: u64,
+    repeats: u64,
+    recipients: u64,
+}
+
+/// One persona's messages.
+#[derive(Clone, Copy, Default)]
+struct Funnel {
+    recipients: u64,
+    sent: u64,
+    delivered: u64,
+    /// Of delivered messages.
+    opens: Rate,
+    /// Of delivered messages.
+    clicks: Rate,
+}
+
+/// The facts and sections of mail, and what is to be said of them.
+pub(super) fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailConfig) -> Result<Found, AnalysisError> {
+    let law = model.map(Law::new);
+    let config = model.map_or(fallback, |model| model.config());
+    let mut gathered = Gathered::new(config, law.as_ref());
+    for events in source.table("events")?.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp"))? {
+        gathered.add(&History::new(config, &events?));
+    }
+    let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
+    let expected = model.filter(|_| whole).map(|model| Expectation::new(model).total());
+    let facts = gathered.facts(expected.as_ref());
+    let notes = gathered.notes();
+    Ok(Found { facts, sections: figures::sections(&gathered), notes })
+}
+
+impl<'a> Gathered<'a> {
+    fn new(config: &'a EmailConfig, law: Option<&'a Law<'a>>) -> Self {
+        let mut names: Vec<String> = law.map_or(&[][..], Law::personas).iter().map(|persona| persona.name.replace('_', " ")).collect();
+        names.push(if law.is_some() { "unknown" } else { "all recipients" }.into());
+        let personas = names.len();
+        let window = config.hot_paths.as_ref().map_or(0, |law| law.window_minutes.ceil() as usize);
+        let fatigue = config.fatigue.as_ref().map_or(1, |law| law.factors.len());
+        let lengths = config.circuit_breakers.iter().flat_map(|law| law.kinds.values()).map(|kind| i64::from(kind.hours));
+        let bins = ((BREAKER_BEFORE + BREAKER_AFTER) / BREAKER_BIN) as usize;
+        Self {
+            config,
+            law,
+            names,
+            funnels: vec![Funnel::default(); personas],
+            days: BTreeMap::new(),
+            engagement: vec![[0; HOURS_OF_WEEK]; personas],
+            open_mass: vec![[0.0; HOURS_OF_WEEK]; personas],
+            by_hour: vec![[[Rate::default(); 24]; 2]; personas],
+            latency_by_minute: vec![Sketch::default(); 60],
+            latency_by_hour: vec![Sketch::default(); 24],
+            cells_by_minute: vec![[0; 8]; 60],
+            cells_by_hour: vec![[0; 8]; 24],
+            hot_path: vec![Rate::default(); window],
+            no_hot_path: Rate::default(),
+            recent_sends: vec![Rate::default(); fatigue],
+            breakers: lengths.map(|hours| (hours, vec![Rate::default(); bins])).collect(),
+            breaker_windows: BTreeMap::new(),
+            calibration: vec![Rate::default(); CALIBRATION_BINS],
+            breaker_events: 0,
+            hot_paths: 0,
+            orphans: 0,
+            repeats: 0,
+            recipients: 0,
+        }
+    }
+
+    fn add(&mut self, history: &History) {
+        let unknown = self.names.len() - 1;
+        let known = self.law.and_then(|law| law.persona_of(&history.recipient_id));
+        let persona = known.unwrap_or(unknown);
+        self.recipients += 1;
+        self.orphans += history.orphans;
+        self.repeats += history.repeats;
+        self.breaker_events += history.breakers.len() as u64;
+        self.hot_paths += history.hot_paths.len() as u64;
+        self.funnels[persona].recipients += 1;
+        let mut expected = Vec::with_capacity(history.messages.len());
+        for message in &history.messages {
+            let law = self.law.zip(known);
+            let probability = law.and_then(|(law, persona)| {
+                let decided = law.p_open(persona, message)?;
+                Some(decided * (1.0 - law.p_open_dropped(persona, message, history)))
+            });
+            expected.push(probability);
+            self.count(persona, message);
+            if message.delivered.is_some() {
+                let p_click = law.map_or(0.0, |(law, persona)| law.p_click(persona));
+                self.opens(persona, message, probability.unwrap_or(0.0), p_click);
+            }
+        }
+        self.around_breakers(history, &expected);
+    }
+
+    /// Events by day, engagement by the hour of the week, latency.
+    fn count(&mut self, persona: usize, message: &Message) {
+        let moments = [Some(message.sent), message.delivered, message.opened, message.clicked];
+        for (kind, moment) in moments.iter().enumerate() {
+            if let Some(moment) = moment {
+                self.days.entry(moment.date().0).or_default()[kind] += 1;
+            }
+        }
+        if let Some(opened) = message.opened {
+            self.engagement[persona][self.config.timezone.local(opened).minute_of_week() / 60] += 1;
+        }
+        self.funnels[persona].sent += 1;
+        let Some(delivered) = message.delivered else { return };
+        self.funnels[persona].delivered += 1;
+        let local = self.config.esp_timezone.local(message.sent);
+        let (minute, hour) = (usize::from(local.minute()), usize::from(local.hour()));
+        let seconds = delivered.since(message.sent) as f64 / MICROSECONDS;
+        self.latency_by_minute[minute].add(seconds);
+        self.latency_by_hour[hour].add(seconds);
+        if let Some(law) = self.law {
+            let cell = cell_index(law.model().latency_cell(message.sent));
+            self.cells_by_minute[minute][cell] += 1;
+            self.cells_by_hour[hour][cell] += 1;
+        }
+    }
+
+    /// A delivered message: whether it was opened, by all that matters.
+    fn opens(&mut self, persona: usize, message: &Message, p_open: f64, p_click: f64) {
+        let opened = message.opened.is_some();
+        if let Some(delivered) = message.delivered {
+            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60] += p_open;
+        }
+        let Some(decided) = crate::email::history::decided_at(self.config, message) else { return };
+        self.funnels[persona].opens.add(opened, p_open);
+        self.funnels[persona].clicks.add(message.clicked.is_some(), p_open * p_click);
+        let local = self.config.timezone.local(decided);
+        self.by_hour[persona][usize::from(local.weekday() >= 5)][usize::from(local.hour())].add(opened, p_open);
+        if message.suppressed {
+            return;
+        }
+        match message.minutes_since_hot_path.map(|minutes| minutes as usize) {
+            Some(minute) if minute < self.hot_path.len() => self.hot_path[minute].add(opened, p_open),
+            _ => self.no_hot_path.add(opened, p_open),
+        }
+        let place = (message.recent_sends as usize).min(self.recent_sends.len() - 1);
+        self.recent_sends[place].add(opened, p_open);
+        let bin = (p_open * CALIBRATION_BINS as f64) as usize;
+        self.calibration[bin.min(CALIBRATION_BINS - 1)].add(opened, p_open);
+    }
+
+    /// The messages around each stretch of suppression that is as long as one circuit breaker.
+    fn around_breakers(&mut self, history: &History, expected: &[Option<f64>]) {
+        for (start, end) in history.suppressed_after(Instant(i64::MIN)) {
+            let hours = end.since(start) / HOUR;
+            let Some(rates) = self.breakers.get_mut(&hours).filter(|_| end.since(start) % HOUR == 0) else { continue };
+            *self.breaker_windows.entry(hours).or_default() += 1;
+            // Delivery follows sending by minutes, so that the day before is early enough to look from.
+            let from = history.messages.partition_point(|message| message.sent < start.plus(-BREAKER_BEFORE * HOUR - DAY));
+            for (message, expected) in history.messages[from..].iter().zip(&expected[from..]) {
+                if message.sent >= start.plus(BREAKER_AFTER * HOUR) {
+                    break;
+                }
+                let Some(decided) = crate::email::history::decided_at(self.config, message) else { continue };
+                let place = decided.since(start) + BREAKER_BEFORE * HOUR;
+                if let Some(rate) = usize::try_from(place.div_euclid(BREAKER_BIN * HOUR)).ok().and_then(|bin| rates.get_mut(bin)) {
+                    rate.add(message.opened.is_some(), expected.unwrap_or(0.0));
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> Funnel {
+        let mut total = Funnel::default();
+        for funnel in &self.funnels {
+            total.recipients += funnel.recipients;
+            total.sent += funnel.sent;
+            total.delivered += funnel.delivered;
+            total.opens.merge(&funnel.opens);
+            total.clicks.merge(&funnel.clicks);
+        }
+        total
+    }
+
+    fn facts(&self, expected: Option<&populace_core::email::laws::Volumes>) -> Vec<Fact> {
+        let total = self.total();
+        let of = |kind: EventType| expected.map(|volumes| volumes.of(kind));
+        let ratio = |part: EventType, whole: EventType| Some(of(part)? / of(whole)?);
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let mut latency = Sketch::default();
+        self.latency_by_hour.iter().for_each(|hour| latency.merge(hour));
+        let count = |name: &str, value: u64, expected| Fact::new(name, value as f64, Format::Count).expected(expected);
+        let mut facts = vec![
+            count("messages sent", total.sent, of(EventType::Sent)),
+            Fact::new("delivered, of sent", share(total.delivered, total.sent), Format::Share)
+                .expected(ratio(EventType::Delivered, EventType::Sent)),
+            Fact::new("opened, of delivered", share(total.opens.hits, total.delivered), Format::Share)
+                .expected(ratio(EventType::Opened, EventType::Delivered)),
+            Fact::new("clicked, of opened", share(total.clicks.hits, total.opens.hits), Format::Share)
+                .expected(ratio(EventType::Clicked, EventType::Opened)),
+            count("circuit breakers", self.breaker_events, expected.map(populace_core::email::laws::Volumes::breakers)),
+            count("hot paths", self.hot_paths, expected.map(populace_core::email::laws::Volumes::hot_paths)),
+        ];
+        if let Some(median) = latency.quantile(0.5) {
+            facts.push(Fact::new("median latency", median, Format::Number).unit("s"));
+        }
+        facts
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.law.is_none() {
+            notes.push("There is no scenario.yaml beside the data: true curves and personas, which need it, are left out.".to_owned());
+        }
+        let unknown = self.funnels.last().map_or(0, |funnel| funnel.recipients);
+        if self.law.is_some() && unknown > 0 {
+            notes.push(format!("{unknown} recipients are not of the scenario: they count as persona `unknown`, without true curves."));
+        }
+        if self.orphans > 0 {
+            notes.push(format!("{} events were left out: of an unknown type, or of a message that was never sent.", self.orphans));
+        }
+        if self.repeats > 0 {
+            notes.push(format!("{} events were left out: they tell again what an event before has told.", self.repeats));
+        }
+        if self.days.len() > MOST_DAYS {
+            notes.push(format!("The {} days are too many to be drawn one by one: events by day are left out.", self.days.len()));
+        }
+        notes
+    }
+
+    /// The personas that have recipients, by index.
+    fn present(&self) -> Vec<usize> {
+        (0..self.names.len()).filter(|&persona| self.funnels[persona].recipients > 0).collect()
+    }
+}
+
+fn cell_index(cell: Cell) -> usize {
+    usize::from(cell.top) | usize::from(cell.batch) << 1 | usize::from(cell.weekend) << 2
+}
+
+fn cell_of(index: usize) -> Cell {
+    Cell { top: index & 1 > 0, batch: index & 2 > 0, weekend: index & 4 > 0 }
+}
+
+/// The hours of the week in which a persona's opens are expected, given how many are expected of deliveries in each.
+fn expected_opens(law: &Law<'_>, persona: usize, mass: &[f64; HOURS_OF_WEEK]) -> Vec<f64> {
+    /// Places within the hour of delivery that stand for all.
+    const PLACES: i64 = 4;
+    let (monday, clock) = monday(law);
+    let hours = (law.config().open_delays.max_minutes / 60.0).ceil() as i64 + 1;
+    let mut opens = vec![0.0; HOURS_OF_WEEK];
+    for (hour, &mass) in mass.iter().enumerate() {
+        for place in 0..PLACES {
+            let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
+            let delivered = monday.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
+            let cdf = |ahead: i64| law.model().open_delay_cdf(persona, delivered, (60.0 * ahead as f64 - minute).max(0.0));
+            let mut before = 0.0;
+            for ahead in 1..=hours {
+                let until = cdf(ahead);
+                opens[(hour + ahead as usize - 1) % HOURS_OF_WEEK] += mass * (until - before) / PLACES as f64;
+                before = until;
+            }
+        }
+    }
+    opens
+}
+
+/// A Monday, and by how much the recipients' clock is ahead of UTC, microseconds.
+fn monday(law: &Law<'_>) -> (Instant, i64) {
+    let monday = Instant(4 * DAY);
+    (monday, law.config().timezone.local(monday).since(monday))
+}
+
+/// The timing factor × the minute factor of each hour of a persona's week, the mean over its minutes.
+fn true_week(law: &Law<'_>, persona: usize) -> Vec<f64> {
+    let (monday, clock) = monday(law);
+    let at = |minute: usize| {
+        let (timing, by_minute) = law.timing_at(persona, monday.plus(minute as i64 * MINUTE - clock));
+        timing * by_minute
+    };
+    (0..HOURS_OF_WEEK).map(|hour| (0..60).map(|minute| at(60 * hour + minute)).sum::<f64>() / 60.0).collect()
+}

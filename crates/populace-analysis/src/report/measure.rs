@@ -1,0 +1,172 @@
+//! What is counted on the way through the data, in memory that does not grow with it.
+
+use super::figure::{Draw, Role, Series};
+
+/// The 97.5% point of the standard normal law.
+pub(super) const Z: f64 = 1.959_963_984_540_054;
+
+/// The 95% interval of a share: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+pub(super) fn wilson(hits: u64, n: u64) -> Option<(f64, f64)> {
+    if n == 0 {
+        return None;
+    }
+    let (n, p) = (n as f64, hits as f64 / n as f64);
+    let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Some(((middle - half).max(0.0), (middle + half).min(1.0)))
+}
+
+/// How often something happened, and how often its law says it should have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    /// Occasions.
+    pub(super) n: u64,
+    /// Occasions on which it happened.
+    pub(super) hits: u64,
+    /// The sum of the probabilities.
+    expected: f64,
+}
+
+impl Rate {
+    /// Of occasions counted elsewhere.
+    pub(super) fn counted(hits: u64, n: u64) -> Self {
+        Self { n, hits, expected: 0.0 }
+    }
+
+    /// One occasion; `expected` is its probability, 0 where none is known.
+    pub(super) fn add(&mut self, hit: bool, expected: f64) {
+        self.n += 1;
+        self.hits += u64::from(hit);
+        self.expected += expected;
+    }
+
+    /// The occasions of both.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.hits += other.hits;
+        self.expected += other.expected;
+    }
+
+    /// The share of occasions on which it happened.
+    pub(super) fn share(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.hits as f64 / self.n as f64)
+    }
+
+    /// The mean of the probabilities.
+    pub(super) fn mean_expected(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.expected / self.n as f64)
+    }
+}
+
+/// Observed shares with their intervals.
+pub(super) fn observed(name: &str, role: Role, draw: Draw, rates: &[Rate]) -> Series {
+    let ends: Vec<_> = rates.iter().map(|rate| wilson(rate.hits, rate.n)).collect();
+    let mut series = Series::new(name, role, draw, rates.iter().map(Rate::share).collect());
+    series.low = ends.iter().map(|ends| ends.map(|ends| ends.0)).collect();
+    series.high = ends.iter().map(|ends| ends.map(|ends| ends.1)).collect();
+    series.n = rates.iter().map(|rate| rate.n).collect();
+    series
+}
+
+/// The means of the probabilities.
+pub(super) fn expected(name: &str, draw: Draw, rates: &[Rate]) -> Series {
+    Series::new(name, Role::Truth, draw, rates.iter().map(Rate::mean_expected).collect())
+}
+
+/// Quantiles of positive values, each within half a percent of the true one: counts of values in bins of equal ratio.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sketch {
+    counts: Vec<u64>,
+    n: u64,
+    sum: f64,
+}
+
+impl Sketch {
+    /// The least value that is told apart from 0.
+    const LEAST: f64 = 1e-3;
+    /// The ratio of a bin's ends.
+    const RATIO: f64 = 1.01;
+    /// Beyond 9e9 values are one.
+    const BINS: usize = 3_000;
+
+    pub(super) fn add(&mut self, value: f64) {
+        let bin = ((value.max(Self::LEAST) / Self::LEAST).ln() / Self::RATIO.ln()) as usize;
+        let bin = bin.min(Self::BINS - 1);
+        if self.counts.len() <= bin {
+            self.counts.resize(bin + 1, 0);
+        }
+        self.counts[bin] += 1;
+        self.n += 1;
+        self.sum += value;
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.n += other.n;
+        self.sum += other.sum;
+    }
+
+    pub(super) fn n(&self) -> u64 {
+        self.n
+    }
+
+    pub(super) fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
+    }
+
+    /// The value below which a share `q` of the values lies.
+    pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+        let rank = q * self.n as f64;
+        let mut below = 0;
+        for (bin, &count) in self.counts.iter().enumerate() {
+            if count > 0 && (below + count) as f64 >= rank {
+                let within = ((rank - below as f64) / count as f64).clamp(0.0, 1.0);
+                return Some(Self::LEAST * Self::RATIO.powf(bin as f64 + within));
+            }
+            below += count;
+        }
+        None
+    }
+}
+
+/// The value at which a law's distribution function reaches `q`, between `low` and `high`, by bisection.
+pub(super) fn quantile_of(cdf: impl Fn(f64) -> f64, q: f64, mut low: f64, mut high: f64) -> f64 {
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if cdf(middle) < q { low = middle } else { high = middle }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilsons_interval_is_that_of_the_textbook() {
+        // Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I: 81 of 263 and 0 of 20.
+        let (low, high) = wilson(81, 263).unwrap();
+        assert!((low - 0.2553).abs() < 5e-5 && (high - 0.3662).abs() < 5e-5, "{low} {high}");
+        let (low, high) = wilson(0, 20).unwrap();
+        assert!(low == 0.0 && (high - 0.1611).abs() < 5e-5, "{low} {high}");
+        assert_eq!(wilson(0, 0), None);
+    }
+
+    #[test]
+    fn a_sketch_tells_quantiles_within_its_bins() {
+        let mut sketch = Sketch::default();
+        (1..=10_000).for_each(|value| sketch.add(f64::from(value)));
+        for q in [0.05, 0.5, 0.95] {
+            let found = sketch.quantile(q).unwrap();
+            assert!((found / (q * 10_000.0) - 1.0).abs() < 0.005, "{q}: {found}");
+        }
+        assert_eq!(sketch.n(), 10_000);
+        assert!((sketch.mean().unwrap() - 5_000.5).abs() < 1e-6);
+        assert_eq!(Sketch::default().quantile(0.5), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! What the figures of a report hold, and the page that carries them.
+
+use super::support::Run;
+use populace_analysis::report::{self, Options, Report};
+use populace_core::math;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// The built-in scenarios with the figures that each has.
+const FAMILIES: [(&str, &[&str]); 3] = [
+    (
+        "email",
+        &[
+            "funnel-persona",
+            "days",
+            "week",
+            "open-hour",
+            "hot-path",
+            "recent-sends",
+            "breaker",
+            "open-calibration",
+            "latency-minute",
+            "latency-hour",
+        ],
+    ),
+    ("traces", &["workflow-graph", "learned", "length", "response-times", "session", "cascade", "calls-day"]),
+    ("churn", &["survival-curve", "churn-calibration", "churn-activity", "engagement-spread", "engagement-activity", "active-day"]),
+];
+/// Of the least probable test that may fail by chance.
+const CHANCE: f64 = 1e-6;
+
+fn run(scenario: &str) -> Run {
+    let set: &[(&str, &str)] = if scenario == "traces" { &[("cascade_failure_rate", "0.2")] } else { &[] };
+    Run::new(scenario, 11, set)
+}
+
+/// What is verified and scored is tested elsewhere.
+fn figures_alone() -> Options {
+    Options { verify: false, scores: Vec::new() }
+}
+
+fn ids(report: &Report) -> Vec<String> {
+    report.sections.iter().flat_map(|section| section.figures.iter().map(|figure| figure.id.clone())).collect()
+}
+
+fn json(report: &Report) -> Value {
+    serde_json::to_value(report).expect("a report is JSON")
+}
+
+/// Every chart of a report, with the name of its figure and panel.
+fn charts(report: &Value) -> Vec<(String, &Value)> {
+    let sections = report["sections"].as_array().expect("sections").iter();
+    let figures = sections.flat_map(|section| section["figures"].as_array().expect("figures"));
+    let panels = figures.flat_map(|figure| {
+        let panels = figure["panels"].as_array().expect("panels").iter();
+        panels.map(move |panel| (format!("{} {}", figure["id"], panel["name"]), &panel["plot"]))
+    });
+    panels.filter(|(_, plot)| plot["kind"] == "chart").collect()
+}
+
+fn numbers(values: &Value) -> Vec<Option<f64>> {
+    values.as_array().map(|values| values.iter().map(Value::as_f64).collect()).unwrap_or_default()
+}
+
+fn copy(from: &Path, to: &Path, names: &[&str]) {
+    for name in names {
+        fs::copy(from.join(name), to.join(name)).expect("the table is there");
+    }
+}
+
+/// P(a binomial of `n` and `p` is at least `least`), summed from the far end.
+fn at_least(n: usize, p: f64, least: usize) -> f64 {
+    let mut term = (1.0 - p).powi(n as i32);
+    let mut below = 0.0;
+    for k in 0..least.min(n + 1) {
+        below += term;
+        term *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
+    }
+    1.0 - below
+}
+
+#[test]
+fn every_family_has_its_figures() {
+    for (scenario, expected) in FAMILIES {
+        let report = report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown");
+        assert_eq!(ids(&report), expected, "{scenario}");
+        assert_eq!(report.notes, [""; 0], "{scenario}");
+        for figure in report.sections.iter().flat_map(|section| &section.figures) {
+            assert!(figure.caption.ends_with('.') && figure.caption.len() > 40, "{scenario}: {} says what is to be seen", figure.id);
+            assert!(!figure.panels.is_empty(), "{scenario}: {}", figure.id);
+        }
+    }
+}
+
+#[test]
+fn observed_shares_scatter_around_the_true_ones_as_their_intervals_say() {
+    for (scenario, _) in FAMILIES {
+        let report = json(&report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown"));
+        let (mut points, mut outside) = (0, 0);
+        for (figure, chart) in charts(&report) {
+            let series = chart["series"].as_array().expect("series");
+            for one in series.iter().filter(|one| one["n"].is_array() && one["low"].is_array()) {
+                let name = one["name"].as_str().expect("a name").replace("observed", "true");
+                let places = numbers(&one["x"]);
+                // The truth is the diagonal, or a series of the same name at the same places.
+                let truth = if chart["diagonal"].is_string() {
+                    places.clone()
+                } else {
+                    let names = [name.clone(), format!("{name}, true"), format!("{name} law")];
+                    let found = series.iter().find(|other| names.iter().any(|name| other["name"] == name.as_str()));
+                    match found.filter(|other| numbers(&other["x"]).len() == places.len()) {
+                        Some(found) => numbers(&found["y"]),
+                        None => continue,
+                    }
+                };
+                let (low, high, n) = (numbers(&one["low"]), numbers(&one["high"]), numbers(&one["n"]));
+                assert_eq!(truth.len(), low.len(), "{scenario}: {figure}: {name}");
+                for place in 0..truth.len() {
+                    // Below some dozens the normal law behind the interval does not hold yet.
+                    let (Some(truth), Some(low), Some(high)) = (truth[place], low[place], high[place]) else { continue };
+                    let n = n[place].expect("a count");
+                    if n * truth.min(1.0 - truth) < 20.0 {
+                        continue;
+                    }
+                    points += 1;
+                    outside += usize::from(truth < low || truth > high);
+                }
+            }
+        }
+        assert!(points >= 50, "{scenario}: {points} points are compared");
+        // Shares of one figure are not wholly independent of those of another, so the level is that of a wider interval.
+        assert!(at_least(points, 0.08, outside) > CHANCE, "{scenario}: {outside} of {points} true values lie outside their 95% intervals");
+    }
+}
+
+#[test]
+fn survival_follows_its_law() {
+    let run = run("churn");
+    let report = json(&report::report(run.path(), &figures_alone()).expect("the run can be shown"));
+    let survival: Vec<&Value> =
+        charts(&report).into_iter().filter(|(figure, _)| figure.contains("survival-curve")).map(|(_, chart)| chart).collect();
+    assert_eq!(survival.len(), 3, "all users, and each plan");
+    for chart in survival {
+        let of = |name: &str| {
+            let series = chart["series"].as_array().expect("series").iter().find(|one| one["name"] == name);
+            series.unwrap_or_else(|| panic!("there is a series {name}"))
+        };
+        let (seen, truth) = (of("churn dates of the truth"), of("true law"));
+        let n = numbers(&seen["n"])[0].expect("a count");
+        // Dvoretzky, Kiefer and Wolfowitz, with the constant of Massart (1990). Users differ in their probability, which narrows the law.
+        let bound = (math::ln(2.0 / CHANCE) / (2.0 * n)).sqrt();
+        let pairs: Vec<(f64, f64)> = numbers(&seen["y"])
+            .into_iter()
+            .zip(numbers(&truth["y"]))
+            .map(|pair| (pair.0.expect("a share"), pair.1.expect("a share")))
+            .collect();
+        assert_eq!(pairs.len(), 121, "every day and the end");
+        assert_eq!(pairs[0], (1.0, 1.0));
+        let apart = pairs.iter().map(|(seen, truth)| (seen - truth).abs()).fold(0.0, f64::max);
+        assert!(apart < bound, "{apart} against {bound}");
+        assert!(pairs.windows(2).all(|pair| pair[1].0 <= pair[0].0), "nobody comes back");
+        let alone = numbers(&of("from the data alone: last event")["y"]);
+        assert!(alone.iter().zip(&pairs).all(|(alone, seen)| alone.expect("a share") <= seen.0 + 1e-12), "no event follows the churn date");
+    }
+}
+
+#[test]
+fn nothing_is_opened_within_a_circuit_breaker() {
+    let report = json(&report::report(run("email").path(), &figures_alone()).expect("the run can be shown"));
+    let mut within = 0.0;
+    for (figure, chart) in charts(&report).into_iter().filter(|(figure, _)| figure.contains("breaker")) {
+        let until = chart["marks"][0]["to"].as_f64().expect("a span");
+        let seen = chart["series"].as_array().expect("series").iter().find(|one| one["name"] == "observed").expect("observed shares");
+        for ((place, share), n) in numbers(&seen["x"]).into_iter().zip(numbers(&seen["y"])).zip(numbers(&seen["n"])) {
+            let (place, Some(share)) = (place.expect("a place"), share) else { continue };
+            if place > 0.0 && place < until {
+                within += n.expect("a count");
+                assert_eq!(share, 0.0, "{figure}, {place} h");
+            } else if place < -12.0 {
+                assert!(share > 0.1, "{figure}, {place} h: {share}");
+            }
+        }
+    }
+    assert!(within > 300.0, "{within} messages were delivered within circuit breakers");
+}
+
+#[test]
+fn the_page_holds_the_figures_and_reaches_for_nothing() {
+    for (scenario, _) in FAMILIES {
+        let report = report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown");
+        let (page, json) = report::render(&report).expect("every number is finite");
+        assert!(page.len() < 5 << 20, "{scenario}: {} bytes", page.len());
+        let begins = page.find(r#"<script type="application/json" id="report">"#).expect("the figures are there");
+        let inside = page[begins..].split_once('>').expect("a tag ends").1.split_once("</script>").expect("the script ends").0;
+        assert_eq!(serde_json::from_str::<Value>(inside).unwrap(), serde_json::from_str::<Value>(&json).unwrap(), "{scenario}");
+        for reach in ["src=\"", "@import", "url(", "fetch(", "XMLHttpRequest", "<link rel=\"stylesheet", "import("] {
+            let own = page.replace(report_library(), "");
+            assert!(!own.contains(reach), "{scenario}: the page has {reach}");
+        }
+        assert!(page.contains("default-src 'none'"), "the browser is told to load nothing");
+    }
+}
+
+fn report_library() -> &'static str {
+    include_str!("../../src/report/vendor/echarts.min.js")
+}
+
+#[test]
+fn a_name_cannot_leave_the_page() {
+    let mut report = report::report(run("churn").path(), &figures_alone()).expect("the run can be shown");
+    report.run.name = "</title></script><script>alert(1)</script><!--{{library}}".into();
+    let (page, _) = report::render(&report).expect("every number is finite");
+    assert_eq!(page.matches("<script>").count(), 2, "the library and the page's own");
+    assert!(!page.contains("<!--{{") && page.contains("\\u003c!--{{library}}"));
+    assert_eq!(page.matches(report_library()).count(), 1);
+}
+
+#[test]
+fn files_without_scenario_and_truth_are_shown_with_what_can_be_told() {
+    for (scenario, tables, missing) in [
+        ("email", &["events.parquet"][..], &["open-calibration"][..]),
+        ("traces", &["calls.parquet"], &["learned", "cascade"]),
+        ("churn", &["users.csv", "events.csv"], &["churn-calibration", "churn-activity", "engagement-activity"]),
+    ] {
+        let run = run(scenario);
+        let own = tempfile::tempdir().expect("a temporary directory");
+        copy(run.path(), own.path(), tables);
+        let report = report::report(own.path(), &Options::default()).expect("the files can be shown");
+        let whole = FAMILIES.iter().find(|family| family.0 == scenario).expect("a family").1;
+        let expected: Vec<&str> = whole.iter().filter(|id| !missing.contains(id)).copied().collect();
+        assert_eq!(ids(&report), expected, "{scenario}");
+        assert!(report.notes.iter().any(|note| note.contains("scenario.yaml")), "{scenario}: {:?}", report.notes);
+        assert_eq!((&report.run.seed, &report.run.window), (&None, &None));
+        let text = json(&report).to_string();
+        assert!(!text.contains("\"role\":\"truth\"") && !text.contains(", true\""), "{scenario}: no true curve");
+        report::render(&report).expect("every number is finite");
+    }
+}
+
+#[test]
+fn what_is_no_data_is_refused() {
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let error = report::report(empty.path(), &Options::default()).expect_err("there is nothing").to_string();
+    assert!(error.contains("holds no data that a report can show") && error.contains("recipient_id"), "{error}");
+    fs::write(empty.path().join("events.csv"), "user_id,event_time,event_type,watch_minutes,quiz_score,amount\n").expect("a file");
+    fs::write(empty.path().join("users.csv"), "user_id,signup_date,is_paid\n").expect("a file");
+    let error = report::report(empty.path(), &Options::default()).expect_err("there are no rows").to_string();
+    assert!(error.contains("the table of events is empty"), "{error}");
+    let row = "1,0203-01-01 10:00:00,login,,,\n1,2025-01-01 10:00:00,login,,,\n";
+    fs::write(empty.path().join("events.csv"), format!("user_id,event_time,event_type,watch_minutes,quiz_score,amount\n{row}"))
+        .expect("a file");
+    let error = report::report(empty.path(), &Options::default()).expect_err("a date is wrong").to_string();
+    assert!(error.contains("from 0203-01-01 to 2025-01-01") && error.contains("is a date wrong?"), "{error}");
+}

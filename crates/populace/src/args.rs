@@ -329,6 +329,9 @@ pub(crate) struct ThresholdArgs {
     /// churn: greatest integrated Brier score of survival curves
     #[arg(long, value_name = "SCORE")]
     pub(crate) max_integrated_brier: Option<f64>,
+    /// anomaly: least recall at a precision of 90%
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) min_recall_at_90: Option<f64>,
     /// Greatest calibration error
     #[arg(long, value_name = "ERROR")]
     pub(crate) max_calibration_error: Option<f64>,
@@ -349,6 +352,8 @@ pub(crate) enum TaskArg {
     Churn,
     /// Where sessions go next: from, to, probability
     Transitions,
+    /// What a cascade struck: call_id or session_id, score (any scale)
+    Anomaly,
 }
 
 #[derive(Args, Debug)]

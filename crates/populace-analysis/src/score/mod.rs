@@ -1,6 +1,7 @@
 //! A user's predictions graded against the truth, and against the ceiling: the best that any model could do with what it may see.
 //! `docs/guide/score.md` says what each task scores and how its ceilings are worked out.
 
+mod anomaly;
 pub mod binary;
 pub mod card;
 mod churn;
@@ -40,11 +41,13 @@ pub enum Task {
     Churn,
     /// Where sessions go next.
     Transitions,
+    /// What a cascade struck.
+    Anomaly,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 6] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Churn, Self::Transitions];
+    pub const ALL: [Self; 7] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Churn, Self::Transitions, Self::Anomaly];
 
     /// As on the command line.
     pub const fn name(self) -> &'static str {
@@ -55,6 +58,7 @@ impl Task {
             Self::Latency => "latency",
             Self::Churn => "churn",
             Self::Transitions => "transitions",
+            Self::Anomaly => "anomaly",
         }
     }
 
@@ -63,7 +67,7 @@ impl Task {
         match self {
             Self::Open | Self::Click | Self::SendTime | Self::Latency => "email",
             Self::Churn => "churn",
-            Self::Transitions => "traces",
+            Self::Transitions | Self::Anomaly => "traces",
         }
     }
 }
@@ -122,6 +126,7 @@ pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> R
         (Task::SendTime, Model::Email(model)) => send_time::score(&context, model)?,
         (Task::Latency, Model::Email(model)) => latency::score(&context, model)?,
         (Task::Churn, Model::Churn(model)) => churn::score(&context, model)?,
+        (Task::Anomaly, Model::Traces(model)) => anomaly::score(&context, model)?,
         (Task::Transitions, Model::Traces(model)) => transitions::score(&context, model)?,
         _ => unreachable!("the family was checked"),
     };

@@ -133,6 +133,11 @@ impl<K: Key, V> Predictions<K, V> {
         &self.rows[place].value
     }
 
+    /// The value at a place, to be completed.
+    pub(super) fn value_mut(&mut self, place: usize) -> &mut V {
+        &mut self.rows[place].value
+    }
+
     /// The id at a place.
     pub(super) fn id(&self, place: usize) -> &K {
         &self.rows[place].id

@@ -87,6 +87,22 @@ impl Ranked {
         Some(best)
     }
 
+    /// The greatest precision of a threshold whose recall is at least `recall`. `None` without positives.
+    pub fn precision_at(&self, recall: f64) -> Option<f64> {
+        if self.positives == 0.0 {
+            return None;
+        }
+        let (mut hits, mut taken, mut best) = (0.0, 0.0, 0.0_f64);
+        for tie in &self.ties {
+            hits += tie.positives;
+            taken += tie.positives + tie.negatives;
+            if hits >= recall * self.positives {
+                best = best.max(hits / taken);
+            }
+        }
+        Some(best)
+    }
+
     /// The greatest F1 of a threshold: 2 × precision × recall / (precision + recall). `None` without positives.
     pub fn best_f1(&self) -> Option<f64> {
         if self.positives == 0.0 {

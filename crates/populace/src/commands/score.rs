@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         TaskArg::Latency => Task::Latency,
         TaskArg::Churn => Task::Churn,
         TaskArg::Transitions => Task::Transitions,
+        TaskArg::Anomaly => Task::Anomaly,
     };
     let options = Options {
         subset: arguments.subset,
@@ -52,6 +53,7 @@ fn thresholds(arguments: &ThresholdArgs) -> Vec<Threshold> {
         ("max-pinball-loss", arguments.max_pinball_loss),
         ("min-concordance", arguments.min_concordance),
         ("max-integrated-brier", arguments.max_integrated_brier),
+        ("min-recall-at-90", arguments.min_recall_at_90),
         ("max-calibration-error", arguments.max_calibration_error),
     ];
     let threshold = |(name, bound): (&str, Option<f64>)| {

@@ -1,5 +1,6 @@
 //! Scores against the truth.
 
+mod anomaly;
 mod churn;
 mod engagement;
 mod latency;

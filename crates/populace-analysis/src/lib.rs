@@ -6,14 +6,17 @@
 pub mod churn;
 pub mod email;
 pub mod error;
+pub mod features;
 pub mod model;
 pub mod prepare;
 pub mod recover;
 pub mod report;
 pub mod score;
 pub mod source;
+mod stage;
 pub mod stats;
 pub mod traces;
 pub mod verify;
+pub mod watch;
 
 pub use error::AnalysisError;

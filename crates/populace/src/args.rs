@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Make clean tables of raw data, dirty or not
     Prepare(PrepareArgs),
+    /// Compute features: of recipients from their events, of callers from their calls
+    Features(FeaturesArgs),
     /// List the built-in scenarios, print one, or print the JSON Schema of their documents
     Scenarios(ScenariosArgs),
     /// Grade a model's predictions against the truth, and against the best that any model could do
@@ -246,6 +248,40 @@ pub(crate) struct ReportArgs {
     /// Print the figures as JSON on standard output, and write nothing
     #[arg(long, conflicts_with = "output")]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FeaturesArgs {
+    /// Directory of the data: a run of email or traces, or files of your own
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+    /// Directory for the features [default: DIR]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// File format; CSV for traces alone
+    #[arg(short, long, value_enum, default_value_t = TableFormatArg::Parquet)]
+    pub(crate) format: TableFormatArg,
+    /// email: the moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// traces: length of n-grams; may be repeated [default: 2 and 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub(crate) ngram: Vec<u8>,
+    /// traces: calls of a history, at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) history: u16,
+    /// traces: leave out sessions with fewer calls
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) min_length: u16,
+    /// Replace earlier features in the directory
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print what was computed as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Args, Debug)]

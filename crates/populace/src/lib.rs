@@ -50,6 +50,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Recover(arguments) => commands::recover::run(&arguments),
         Command::Prepare(arguments) => commands::prepare::run(&arguments),
+        Command::Features(arguments) => commands::features::run(&arguments),
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),

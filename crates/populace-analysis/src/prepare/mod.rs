@@ -15,16 +15,16 @@ mod records;
 mod report;
 mod rows;
 mod spill;
-mod stage;
 mod tables;
 mod text;
 
+pub use crate::watch::{Progress, Watch};
 pub use report::{GridReport, ReasonReport, Report, TableReport};
-pub use rows::Progress;
 
 use crate::error::AnalysisError;
 use crate::model::Model;
 use crate::source::Source;
+use crate::stage::Stage;
 use arrow_array::RecordBatch;
 use clean::{EVENT_COLUMNS, EventCleaner, EventRow, USER_COLUMNS, UserCleaner, UserRow};
 use ids::{Repeats, RowSet};
@@ -38,10 +38,8 @@ use populace_io::files::writer::{FileInfo, TableWriter};
 use populace_io::files::{FileOptions, Format};
 use rows::RawTable;
 use spill::Spill;
-use stage::Stage;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 
 /// The name of the report.
@@ -54,6 +52,11 @@ const MOST_DAYS: i32 = 3_660;
 const ROW_GROUP_ROWS: u64 = 512 << 10;
 /// Batches that wait to be written, of one table.
 const WAITING: usize = 4;
+
+/// The moment of a text, in microseconds UTC, as `prepare` reads it.
+pub(crate) fn moment(text: &str) -> Option<i64> {
+    text::instant(text.trim().as_bytes()).map(|read| read.value)
+}
 
 /// What is to be prepared.
 #[derive(Clone, Debug)]
@@ -72,15 +75,6 @@ pub struct ChurnOptions {
     pub to: Option<Date>,
     /// Whether the files of an earlier time may be replaced.
     pub overwrite: bool,
-}
-
-/// Who watches the work, and may stop it.
-#[derive(Clone, Copy)]
-pub struct Watch<'a> {
-    /// Is told how far it has come.
-    pub progress: &'a dyn Progress,
-    /// Once true, the work stops and leaves nothing behind.
-    pub stop: &'a AtomicBool,
 }
 
 /// Prepares the data of a subscription.
@@ -105,7 +99,8 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
         return Err(AnalysisError::input(format!("the grid's first day {first} lies after its last, {last}; change --from or --to")));
     }
     let work = Work { options, users: &users, events: &events, first, last, watch: &watch };
-    let stage = Stage::new(&options.processed, options.overwrite)?;
+    let earlier = STEMS.iter().flat_map(|stem| ["csv", "parquet"].map(|ending| format!("{stem}.{ending}"))).chain([REPORT.to_owned()]);
+    let stage = Stage::new(&options.processed, earlier.collect(), options.overwrite)?;
     let done = work.run(&stage)?;
 
     let users = TableReport::new(&users, users_header, &done.tallies.users);
@@ -128,7 +123,7 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
     let text = serde_json::to_string_pretty(&report).map_err(|error| AnalysisError::io(REPORT, error.into()))? + "\n";
     let path = stage.path().join(REPORT);
     std::fs::write(&path, text).map_err(|error| AnalysisError::io(&path, error))?;
-    let names: Vec<&str> = report.files.iter().map(|file| file.path.as_str()).collect();
+    let names: Vec<&str> = report.files.iter().map(|file| file.path.as_str()).chain([REPORT]).collect();
     stage.complete(&names)?;
     Ok(report)
 }

@@ -1,14 +1,13 @@
 //! The rows of a raw table, file after file: the fields of the wanted columns as text.
 
-use super::Watch;
 use super::reasons::Drop;
 use super::records::{Records, Shape};
 use crate::error::AnalysisError;
 use crate::source::{self, As, Batches, TableSource, Want};
+use crate::watch::Watch;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 /// A column of a raw table.
 #[derive(Clone, Copy, Debug)]
@@ -255,21 +254,5 @@ impl Rows<'_> {
             None => 0,
         };
         Place((self.next_file as u64 - 1) << LINE_BITS | line)
-    }
-}
-
-/// How far the work has come, for a progress bar; all methods may be called from any thread.
-pub trait Progress: Sync {
-    /// A part of the work begins, of so many rows if that is known.
-    fn begins(&self, what: &str, rows: Option<u64>);
-
-    /// So many more rows of it are done.
-    fn advanced(&self, rows: u64);
-}
-
-impl Watch<'_> {
-    fn seen(&self, rows: u64) -> Result<(), AnalysisError> {
-        self.progress.advanced(rows);
-        if self.stop.load(Ordering::Relaxed) { Err(populace_io::error::RunError::Interrupted.into()) } else { Ok(()) }
     }
 }

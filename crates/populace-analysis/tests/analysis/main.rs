@@ -2,6 +2,7 @@
 
 mod churn;
 mod email;
+mod features;
 mod prepare;
 mod recover;
 mod report;

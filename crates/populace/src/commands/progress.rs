@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use populace_analysis::prepare::Progress;
+use populace_analysis::watch::Progress;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

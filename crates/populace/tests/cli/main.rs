@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod documents;
+mod features;
 mod guides;
 mod input;
 mod invariance;

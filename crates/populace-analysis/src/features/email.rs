@@ -1,0 +1,360 @@
+//! What a sender would know of a recipient: when the recipient clicks, how sure that is, and what state the recipient is in.
+
+use populace_core::email::{EmailConfig, EventType};
+use populace_core::time::{DAY, HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
+use serde::Serialize;
+
+/// Days over which events are counted.
+pub const COUNT_DAYS: [i64; 3] = [1, 7, 30];
+/// The best windows that are told.
+pub const WINDOWS: usize = 3;
+/// Standard deviations of the smoothing kernel: beyond, it is below 10⁻¹⁴ of its peak.
+const KERNEL_SIGMAS: f64 = 8.0;
+
+/// The numbers that features are computed with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// Hours after which a click weighs half.
+    pub half_life_hours: f64,
+    /// Standard deviation of the smoothing, minutes.
+    pub sigma_minutes: f64,
+    /// Weight of the uniform curve, in clicks of this moment: what is known of a recipient of whom nothing is known.
+    pub prior_clicks: f64,
+    /// Length of a window, minutes.
+    pub window_minutes: usize,
+    /// Hours without engagement after a support ticket, a complaint and a request to unsubscribe.
+    pub breaker_hours: [i64; 3],
+    /// Minutes in which a hot path is active.
+    pub hot_path_minutes: f64,
+    /// The factor of a hot path at its moment.
+    pub hot_path_boost: f64,
+    /// Minutes in which the factor falls to 1/e.
+    pub hot_path_decay_minutes: f64,
+    /// The least factor of an active hot path.
+    pub hot_path_floor: f64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            half_life_hours: 72.0,
+            sigma_minutes: 60.0,
+            prior_clicks: 0.1,
+            window_minutes: 120,
+            breaker_hours: [48, 48, 168],
+            hot_path_minutes: 30.0,
+            hot_path_boost: 2.0,
+            hot_path_decay_minutes: 15.0,
+            hot_path_floor: 1.0,
+        }
+    }
+}
+
+impl Rules {
+    /// The defaults with the circuit breakers and hot paths of a scenario.
+    pub fn of(config: &EmailConfig) -> Self {
+        let mut rules = Self::default();
+        for (kind, law) in config.circuit_breakers.iter().flat_map(|breakers| &breakers.kinds) {
+            rules.breaker_hours[EventType::from(*kind) as usize - EventType::SupportTicket as usize] = i64::from(law.hours);
+        }
+        if let Some(law) = &config.hot_paths {
+            (rules.hot_path_minutes, rules.hot_path_boost) = (law.window_minutes, law.boost);
+            (rules.hot_path_decay_minutes, rules.hot_path_floor) = (law.decay_minutes, law.floor);
+        }
+        rules
+    }
+}
+
+/// What happened to a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub time: Instant,
+    /// What.
+    pub kind: EventType,
+}
+
+/// A stretch of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Window {
+    /// The minute of the week that it begins at, Monday 00:00 UTC being 0; it may pass the week's end.
+    pub start: usize,
+    /// The curve's mass within it.
+    pub probability: f64,
+}
+
+/// The features of one recipient at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Features {
+    /// The probability that the next click falls into each minute of the week, Monday 00:00 UTC first; sums to 1.
+    pub curve: Vec<f64>,
+    /// 1 − H / ln 10,080, H being the curve's entropy: 0 for a flat curve, 1 for a single minute.
+    pub confidence: f64,
+    /// What the clicks weigh, in clicks of this moment.
+    pub click_weight: f64,
+    /// The best windows that do not overlap, best first; none without clicks.
+    pub windows: Vec<Window>,
+    /// The latest click, as the next in microseconds since 1970 UTC.
+    pub last_click: Option<i64>,
+    /// The latest open.
+    pub last_open: Option<i64>,
+    /// The latest delivery.
+    pub last_delivered: Option<i64>,
+    /// Clicks over the last [`COUNT_DAYS`].
+    pub clicks: [u32; 3],
+    /// Opens over the last [`COUNT_DAYS`].
+    pub opens: [u32; 3],
+    /// Deliveries over the last [`COUNT_DAYS`].
+    pub delivered: [u32; 3],
+    /// The end of the circuit breaker that is active, if one is: the latest where several are.
+    pub suppressed_until: Option<i64>,
+    /// The latest hot path.
+    pub last_hot_path: Option<i64>,
+    /// Whether that is still active.
+    pub hot_path_active: bool,
+    /// The factor that it puts on the next open: 1 if it is not active.
+    pub hot_path_factor: f64,
+}
+
+/// Computes features.
+#[derive(Clone, Debug)]
+pub struct Computer {
+    rules: Rules,
+    /// The smoothing kernel by distance, its sum over the whole circle being 1.
+    kernel: Vec<f64>,
+}
+
+impl Computer {
+    /// With these rules.
+    pub fn new(rules: Rules) -> Self {
+        let reach = ((KERNEL_SIGMAS * rules.sigma_minutes).ceil() as usize).min(MINUTES_PER_WEEK / 2 - 1);
+        let bell = |distance: usize| (-0.5 * (distance as f64 / rules.sigma_minutes.max(f64::MIN_POSITIVE)).powi(2)).exp();
+        let mut kernel: Vec<f64> = (0..=reach).map(bell).collect();
+        let total = kernel[0] + 2.0 * kernel[1..].iter().sum::<f64>();
+        for weight in &mut kernel {
+            *weight /= total;
+        }
+        Self { rules, kernel }
+    }
+
+    /// The features of the recipient to whom `events` happened, in any order, as they stand at `now`. Events after `now` do not count.
+    pub fn compute(&self, events: &[Event], now: Instant) -> Features {
+        let mut features = Features {
+            curve: Vec::new(),
+            confidence: 0.0,
+            click_weight: 0.0,
+            windows: Vec::new(),
+            last_click: None,
+            last_open: None,
+            last_delivered: None,
+            clicks: [0; 3],
+            opens: [0; 3],
+            delivered: [0; 3],
+            suppressed_until: None,
+            last_hot_path: None,
+            hot_path_active: false,
+            hot_path_factor: 1.0,
+        };
+        let mut weights = vec![0.0; MINUTES_PER_WEEK];
+        for event in events.iter().filter(|event| event.time <= now) {
+            let age = now.since(event.time);
+            let time = event.time.0;
+            match event.kind {
+                EventType::Sent => {}
+                EventType::Delivered => note(&mut features.last_delivered, &mut features.delivered, time, age),
+                EventType::Opened => note(&mut features.last_open, &mut features.opens, time, age),
+                EventType::Clicked => {
+                    note(&mut features.last_click, &mut features.clicks, time, age);
+                    let weight = (-(age as f64 / HOUR as f64) / self.rules.half_life_hours).exp2();
+                    weights[event.time.minute_of_week()] += weight;
+                    features.click_weight += weight;
+                }
+                kind if kind.is_breaker() => {
+                    let hours = self.rules.breaker_hours[kind as usize - EventType::SupportTicket as usize];
+                    let end = time + hours * HOUR;
+                    if end > now.0 {
+                        features.suppressed_until = features.suppressed_until.max(Some(end));
+                    }
+                }
+                _ => features.last_hot_path = features.last_hot_path.max(Some(time)),
+            }
+        }
+        features.curve = self.curve(&weights, features.click_weight);
+        features.confidence = confidence(&features.curve);
+        if features.click_weight > 0.0 {
+            features.windows = self.windows(&features.curve);
+        }
+        if let Some(last) = features.last_hot_path {
+            let minutes = (now.0 - last) as f64 / MINUTE as f64;
+            features.hot_path_active = minutes < self.rules.hot_path_minutes;
+            if features.hot_path_active {
+                let factor = self.rules.hot_path_boost * (-minutes / self.rules.hot_path_decay_minutes).exp();
+                features.hot_path_factor = factor.max(self.rules.hot_path_floor);
+            }
+        }
+        features
+    }
+
+    /// Smooths the weights of the slots, adds the prior and normalises.
+    fn curve(&self, weights: &[f64], total: f64) -> Vec<f64> {
+        let slots = MINUTES_PER_WEEK;
+        let prior = if total > 0.0 { self.rules.prior_clicks / slots as f64 } else { 1.0 / slots as f64 };
+        let mut curve = vec![prior; slots];
+        for (slot, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            curve[slot] += weight * self.kernel[0];
+            for (distance, share) in self.kernel.iter().enumerate().skip(1) {
+                curve[(slot + distance) % slots] += weight * share;
+                curve[(slot + slots - distance) % slots] += weight * share;
+            }
+        }
+        let sum: f64 = curve.iter().sum();
+        for value in &mut curve {
+            *value /= sum;
+        }
+        curve
+    }
+
+    /// The best windows, each the best of those that overlap none before.
+    fn windows(&self, curve: &[f64]) -> Vec<Window> {
+        let (slots, length) = (curve.len(), self.rules.window_minutes.clamp(1, curve.len() / WINDOWS));
+        let mut masses = Vec::with_capacity(slots);
+        let mut mass: f64 = curve[..length].iter().sum();
+        for start in 0..slots {
+            masses.push(mass);
+            mass += curve[(start + length) % slots] - curve[start];
+        }
+        let mut found: Vec<Window> = Vec::with_capacity(WINDOWS);
+        while found.len() < WINDOWS {
+            let apart = |start: usize| found.iter().all(|other| circular_distance(start, other.start, slots) >= length);
+            let free = (0..slots).filter(|&start| apart(start));
+            let Some(start) = free.reduce(|best, start| if masses[start] > masses[best] { start } else { best }) else { break };
+            // The running sum gathers rounding errors over a week of steps.
+            let probability = (start..start + length).map(|minute| curve[minute % slots]).sum();
+            found.push(Window { start, probability });
+        }
+        found
+    }
+}
+
+fn note(last: &mut Option<i64>, counts: &mut [u32; 3], time: i64, age: i64) {
+    *last = (*last).max(Some(time));
+    for (count, days) in counts.iter_mut().zip(COUNT_DAYS) {
+        *count += u32::from(age < days * DAY);
+    }
+}
+
+fn circular_distance(a: usize, b: usize, slots: usize) -> usize {
+    let distance = a.abs_diff(b);
+    distance.min(slots - distance)
+}
+
+/// 1 − H / ln n, H being the entropy of a curve of n values.
+pub fn confidence(curve: &[f64]) -> f64 {
+    let entropy: f64 = curve.iter().filter(|value| **value > 0.0).map(|value| -value * value.ln()).sum();
+    (1.0 - entropy / (curve.len() as f64).ln()).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Monday 2025-10-06, 00:00 UTC.
+    const MONDAY: i64 = 1_759_708_800 * 1_000_000;
+
+    fn at(hours: f64) -> Instant {
+        Instant(MONDAY + (hours * HOUR as f64) as i64)
+    }
+
+    fn click(hours: f64) -> Event {
+        Event { time: at(hours), kind: EventType::Clicked }
+    }
+
+    #[test]
+    fn a_recipient_without_clicks_has_a_flat_curve_and_no_windows() {
+        let features = Computer::new(Rules::default()).compute(&[], at(0.0));
+        assert!(features.confidence.abs() < 1e-12 && features.windows.is_empty());
+        assert!(features.curve.iter().all(|value| (value - 1.0 / 10_080.0).abs() < 1e-18));
+    }
+
+    #[test]
+    fn the_curve_is_the_formula_worked_out_for_every_minute() {
+        let rules = Rules::default();
+        let now = at(200.0);
+        let clicks = [click(0.01), click(26.5), click(26.5), click(190.0)];
+        let features = Computer::new(rules).compute(&clicks, now);
+        let bell = |minutes: f64| (-0.5 * (minutes / 60.0).powi(2)).exp();
+        let norm: f64 = (-5_040..5_040).map(|minutes| bell(f64::from(minutes))).sum();
+        let expected: Vec<f64> = (0..10_080)
+            .map(|slot| {
+                let clicked: f64 = clicks
+                    .iter()
+                    .map(|click| {
+                        let distance = circular_distance(slot, click.time.minute_of_week(), 10_080) as f64;
+                        0.5_f64.powf(now.since(click.time) as f64 / HOUR as f64 / 72.0) * bell(distance) / norm
+                    })
+                    .sum();
+                clicked + 0.1 / 10_080.0
+            })
+            .collect();
+        let total: f64 = expected.iter().sum();
+        for (slot, (value, expected)) in features.curve.iter().zip(&expected).enumerate() {
+            assert!((value - expected / total).abs() < 1e-14, "minute {slot}");
+        }
+        assert!((features.curve.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        // The click of Monday 00:00 is smoothed into the Sunday before.
+        assert!(features.curve[10_079] > 3.0 * features.curve[5_000]);
+    }
+
+    #[test]
+    fn windows_are_the_best_and_do_not_overlap_around_the_weeks_end() {
+        // Two clicks late on Sunday, one on Tuesday 10:00.
+        let features = Computer::new(Rules::default()).compute(&[click(167.9), click(167.95), click(34.0)], at(168.0));
+        let [first, second, third] = features.windows.as_slice() else { panic!("{:?}", features.windows) };
+        assert!((10_000..10_080).contains(&first.start), "it passes the week's end: {first:?}");
+        assert!(first.probability >= second.probability && second.probability >= third.probability);
+        for (a, b) in [(first, second), (first, third), (second, third)] {
+            assert!(circular_distance(a.start, b.start, 10_080) >= 120);
+        }
+        let mass: f64 = (0..120).map(|minute| features.curve[(first.start + minute) % 10_080]).sum();
+        assert!((mass - first.probability).abs() < 1e-15);
+        let best = (0..10_080).map(|start| (0..120).map(|minute| features.curve[(start + minute) % 10_080]).sum::<f64>());
+        assert!(best.fold(0.0, f64::max) <= first.probability + 1e-12);
+    }
+
+    #[test]
+    fn confidence_grows_with_evidence_and_fades_with_age() {
+        let computer = Computer::new(Rules::default());
+        let of = |count: usize, now: f64| computer.compute(&vec![click(1.0); count], at(now)).confidence;
+        assert!(of(1, 2.0) < of(5, 2.0) && of(5, 2.0) < of(50, 2.0));
+        assert!(of(5, 2.0) > of(5, 500.0));
+        let single: Vec<f64> = (0..100).map(|minute| f64::from(minute == 7)).collect();
+        assert_eq!((confidence(&single), confidence(&[0.25; 4])), (1.0, 0.0));
+    }
+
+    #[test]
+    fn counts_recencies_and_states_hold_at_the_moment() {
+        let event = |hours: f64, kind| Event { time: at(hours), kind };
+        let events = [
+            event(0.0, EventType::Delivered),
+            event(0.5, EventType::Opened),
+            event(30.0, EventType::Delivered),
+            event(31.0, EventType::Clicked),
+            event(40.0, EventType::Complaint),
+            event(10.0, EventType::UnsubscribeRequest),
+            event(50.0, EventType::SiteVisit),
+            event(60.0, EventType::Delivered),
+        ];
+        let computer = Computer::new(Rules::default());
+        let features = computer.compute(&events, at(50.25));
+        assert_eq!((features.delivered, features.opens, features.clicks), ([1, 2, 2], [0, 1, 1], [1, 1, 1]));
+        assert_eq!(features.last_delivered, Some(at(30.0).0), "what comes later is not known");
+        assert_eq!(features.suppressed_until, Some(at(178.0).0), "the later end holds");
+        assert!(features.hot_path_active);
+        assert_eq!(features.hot_path_factor, 1.0, "the floor holds where 2 exp(-1) lies below it");
+        let fresh = computer.compute(&events, at(50.1));
+        assert!((fresh.hot_path_factor - 2.0 * (-0.4_f64).exp()).abs() < 1e-12);
+        let later = computer.compute(&events, at(178.0));
+        assert_eq!((later.suppressed_until, later.hot_path_active, later.hot_path_factor), (None, false, 1.0));
+        assert_eq!(later.last_hot_path, Some(at(50.0).0));
+    }
+}

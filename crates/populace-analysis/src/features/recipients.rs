@@ -1,0 +1,328 @@
+//! The features of every recipient, to `features.parquet`.
+
+use super::Options;
+use super::email::{COUNT_DAYS, Computer, Event, Features, Rules, WINDOWS};
+use crate::error::AnalysisError;
+use crate::model::Model;
+use crate::source::{As, Columns, Source, TableSource, Want};
+use crate::stage::Stage;
+use crate::watch::Watch;
+use arrow_array::builder::{
+    BooleanBuilder, FixedSizeListBuilder, Float64Builder, Int16Builder, Int32Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use populace_core::email::EventType;
+use populace_core::time::{Instant, MINUTES_PER_WEEK};
+use populace_io::error::RunError;
+use populace_io::files::Format;
+use serde::Serialize;
+use std::fs::File;
+use std::sync::Arc;
+
+/// The file that is written.
+const FILE: &str = "features.parquet";
+/// Recipients of a row group: about 20 MiB of curves.
+const GROUP: usize = 256;
+
+const WANTS: [Want; 4] = [
+    Want::new("recipient_id", As::Text),
+    Want::new("timestamp", As::Instant),
+    Want::new("event_type", As::Text),
+    Want::optional("universal_id", As::Text),
+];
+
+/// What was computed of the recipients.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecipientsReport {
+    /// The moment at which the features stand.
+    pub computed_at: String,
+    /// Recipients.
+    pub recipients: u64,
+    /// Events that were read.
+    pub events: u64,
+    /// Events of a type that is not known: they count for nothing.
+    pub unknown_types: u64,
+    /// Events after the moment: they count for nothing.
+    pub later: u64,
+    /// Recipients without a click.
+    pub without_clicks: u64,
+    /// Mean of the recipients' confidence.
+    pub mean_confidence: f64,
+    /// Least, quartiles and greatest of the recipients' confidence.
+    pub confidence_quartiles: [f64; 5],
+    /// Recipients in a circuit breaker.
+    pub suppressed: u64,
+    /// Recipients with an active hot path.
+    pub hot: u64,
+    /// What was written.
+    pub files: Vec<String>,
+}
+
+/// Confidences are counted in so many classes for their quartiles, so that memory does not grow with the recipients.
+const CLASSES: usize = 10_000;
+
+pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<RecipientsReport, AnalysisError> {
+    if options.format != Format::Parquet {
+        return Err(AnalysisError::input("a curve of 10,080 values fits no row of CSV: the features of recipients are Parquet"));
+    }
+    let rules = match source.manifest() {
+        Some(_) => match source.model()? {
+            Model::Email(model) => Rules::of(model.config()),
+            other => return Err(AnalysisError::input(format!("{}: is a run of {}", options.data.display(), other.family()))),
+        },
+        None => Rules::default(),
+    };
+    let events = source.table("events")?;
+    let now = match options.now {
+        Some(now) => now,
+        None => {
+            last_instant(&events, watch)?.ok_or_else(|| AnalysisError::input(format!("{}: there are no events", options.data.display())))?
+        }
+    };
+    let stage = Stage::new(&options.output, vec![FILE.to_owned()], options.overwrite)?;
+    let path = stage.path().join(FILE);
+    let file = File::create(&path).map_err(|error| AnalysisError::io(&path, error))?;
+    let codec = Compression::ZSTD(ZstdLevel::try_new(1).map_err(RunError::from)?);
+    let properties = WriterProperties::builder()
+        .set_compression(codec)
+        .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
+        .set_dictionary_enabled(false)
+        .build();
+    let mut writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(RunError::from)?;
+
+    watch.progress.begins("computing", None);
+    let computer = Computer::new(rules);
+    let mut rows = Rows::default();
+    let mut report = Tally::new(now);
+    for group in events.by_key(&WANTS, "recipient_id", Some("timestamp"))? {
+        let group = group?;
+        watch.seen(group.num_rows() as u64)?;
+        let events = report.events(&group);
+        let features = computer.compute(&events, now);
+        report.add(&features);
+        rows.push(&group, &features, now);
+        if rows.len() >= GROUP {
+            writer.write(&rows.take()).map_err(RunError::from)?;
+            writer.flush().map_err(RunError::from)?;
+        }
+    }
+    if rows.len() > 0 {
+        writer.write(&rows.take()).map_err(RunError::from)?;
+    }
+    writer.close().map_err(RunError::from)?;
+    stage.complete(&[FILE])?;
+    Ok(report.finish())
+}
+
+/// The moment of the last event.
+fn last_instant(events: &TableSource, watch: &Watch<'_>) -> Result<Option<Instant>, AnalysisError> {
+    watch.progress.begins("looking for the last event", None);
+    let mut last = None;
+    for batch in events.read(&[Want::new("timestamp", As::Instant)])? {
+        let batch = batch?;
+        watch.seen(batch.num_rows() as u64)?;
+        last = last.max(batch.instant("timestamp").values().iter().copied().max());
+    }
+    Ok(last.map(Instant))
+}
+
+struct Tally {
+    report: RecipientsReport,
+    now: Instant,
+    total: f64,
+    classes: Vec<u64>,
+}
+
+impl Tally {
+    fn new(now: Instant) -> Self {
+        let report = RecipientsReport {
+            computed_at: now.to_string(),
+            recipients: 0,
+            events: 0,
+            unknown_types: 0,
+            later: 0,
+            without_clicks: 0,
+            mean_confidence: 0.0,
+            confidence_quartiles: [0.0; 5],
+            suppressed: 0,
+            hot: 0,
+            files: vec![FILE.to_owned()],
+        };
+        Self { report, now, total: 0.0, classes: vec![0; CLASSES + 1] }
+    }
+
+    /// The events of a group.
+    fn events(&mut self, group: &RecordBatch) -> Vec<Event> {
+        let (times, types) = (group.instant("timestamp"), group.text("event_type"));
+        let mut events = Vec::with_capacity(group.num_rows());
+        for row in 0..group.num_rows() {
+            match EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
+                Some(kind) => events.push(Event { time: Instant(times.value(row)), kind }),
+                None => self.report.unknown_types += 1,
+            }
+        }
+        self.report.events += group.num_rows() as u64;
+        self.report.later += events.iter().filter(|event| event.time > self.now).count() as u64;
+        events
+    }
+
+    fn add(&mut self, features: &Features) {
+        self.report.recipients += 1;
+        self.report.without_clicks += u64::from(features.last_click.is_none());
+        self.report.suppressed += u64::from(features.suppressed_until.is_some());
+        self.report.hot += u64::from(features.hot_path_active);
+        self.total += features.confidence;
+        self.classes[(features.confidence * CLASSES as f64).round() as usize] += 1;
+    }
+
+    fn finish(mut self) -> RecipientsReport {
+        let recipients = self.report.recipients;
+        if recipients > 0 {
+            self.report.mean_confidence = self.total / recipients as f64;
+            for (index, quartile) in self.report.confidence_quartiles.iter_mut().enumerate() {
+                let rank = (recipients - 1) * index as u64 / 4;
+                let mut below = 0;
+                let class = self.classes.iter().position(|count| {
+                    below += count;
+                    below > rank
+                });
+                *quartile = class.unwrap_or(CLASSES) as f64 / CLASSES as f64;
+            }
+        }
+        self.report
+    }
+}
+
+fn moment(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
+
+fn schema() -> SchemaRef {
+    let minute = Arc::new(Field::new_list_field(DataType::Float64, true));
+    let mut fields = vec![
+        Field::new("recipient_id", DataType::Utf8, false),
+        Field::new("universal_id", DataType::Utf8, true),
+        moment("computed_at").with_nullable(false),
+        Field::new("confidence", DataType::Float64, false),
+        Field::new("click_weight", DataType::Float64, false),
+    ];
+    for window in 1..=WINDOWS {
+        fields.push(Field::new(format!("window_{window}_start_minute"), DataType::Int16, true));
+        fields.push(Field::new(format!("window_{window}_probability"), DataType::Float64, true));
+    }
+    fields.extend(["last_click_at", "last_open_at", "last_delivered_at"].map(moment));
+    for what in ["clicks", "opens", "delivered"] {
+        fields.extend(COUNT_DAYS.map(|days| Field::new(format!("{what}_{days}d"), DataType::Int32, false)));
+    }
+    fields.extend([
+        Field::new("suppressed", DataType::Boolean, false),
+        moment("suppressed_until"),
+        Field::new("hot_path_active", DataType::Boolean, false),
+        moment("last_hot_path_at"),
+        Field::new("hot_path_factor", DataType::Float64, false),
+        Field::new("curve", DataType::FixedSizeList(minute, MINUTES_PER_WEEK as i32), false),
+    ]);
+    Arc::new(Schema::new(fields))
+}
+
+/// Rows of the file.
+struct Rows {
+    recipient: StringBuilder,
+    universal: StringBuilder,
+    now: TimestampMicrosecondBuilder,
+    confidence: Float64Builder,
+    weight: Float64Builder,
+    windows: [(Int16Builder, Float64Builder); WINDOWS],
+    last: [TimestampMicrosecondBuilder; 3],
+    counts: [[Int32Builder; 3]; 3],
+    suppressed: BooleanBuilder,
+    suppressed_until: TimestampMicrosecondBuilder,
+    hot: BooleanBuilder,
+    last_hot: TimestampMicrosecondBuilder,
+    hot_factor: Float64Builder,
+    curve: FixedSizeListBuilder<Float64Builder>,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        let moments = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
+        Self {
+            recipient: StringBuilder::new(),
+            universal: StringBuilder::new(),
+            now: moments(),
+            confidence: Float64Builder::new(),
+            weight: Float64Builder::new(),
+            windows: Default::default(),
+            last: [(); 3].map(|()| moments()),
+            counts: Default::default(),
+            suppressed: BooleanBuilder::new(),
+            suppressed_until: moments(),
+            hot: BooleanBuilder::new(),
+            last_hot: moments(),
+            hot_factor: Float64Builder::new(),
+            curve: FixedSizeListBuilder::new(Float64Builder::new(), MINUTES_PER_WEEK as i32),
+        }
+    }
+}
+
+impl Rows {
+    fn len(&self) -> usize {
+        arrow_array::builder::ArrayBuilder::len(&self.recipient)
+    }
+
+    fn push(&mut self, group: &RecordBatch, features: &Features, now: Instant) {
+        let universal = group.text("universal_id");
+        self.recipient.append_value(group.text("recipient_id").value(0));
+        self.universal.append_option(universal.iter().flatten().next());
+        self.now.append_value(now.0);
+        self.confidence.append_value(features.confidence);
+        self.weight.append_value(features.click_weight);
+        for (index, (start, probability)) in self.windows.iter_mut().enumerate() {
+            let window = features.windows.get(index);
+            start.append_option(window.map(|window| window.start as i16));
+            probability.append_option(window.map(|window| window.probability));
+        }
+        for (last, moment) in self.last.iter_mut().zip([features.last_click, features.last_open, features.last_delivered]) {
+            last.append_option(moment);
+        }
+        for (counts, values) in self.counts.iter_mut().zip([features.clicks, features.opens, features.delivered]) {
+            for (count, value) in counts.iter_mut().zip(values) {
+                count.append_value(value as i32);
+            }
+        }
+        self.suppressed.append_value(features.suppressed_until.is_some());
+        self.suppressed_until.append_option(features.suppressed_until);
+        self.hot.append_value(features.hot_path_active);
+        self.last_hot.append_option(features.last_hot_path);
+        self.hot_factor.append_value(features.hot_path_factor);
+        self.curve.values().append_slice(&features.curve);
+        self.curve.append(true);
+    }
+
+    fn take(&mut self) -> RecordBatch {
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.recipient.finish()),
+            Arc::new(self.universal.finish()),
+            Arc::new(self.now.finish()),
+            Arc::new(self.confidence.finish()),
+            Arc::new(self.weight.finish()),
+        ];
+        for (start, probability) in &mut self.windows {
+            columns.push(Arc::new(start.finish()));
+            columns.push(Arc::new(probability.finish()));
+        }
+        columns.extend(self.last.iter_mut().map(|last| Arc::new(last.finish()) as ArrayRef));
+        columns.extend(self.counts.iter_mut().flatten().map(|count| Arc::new(count.finish()) as ArrayRef));
+        columns.push(Arc::new(self.suppressed.finish()));
+        columns.push(Arc::new(self.suppressed_until.finish()));
+        columns.push(Arc::new(self.hot.finish()));
+        columns.push(Arc::new(self.last_hot.finish()));
+        columns.push(Arc::new(self.hot_factor.finish()));
+        columns.push(Arc::new(self.curve.finish()));
+        RecordBatch::try_new(schema(), columns).unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
+    }
+}

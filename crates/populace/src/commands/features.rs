@@ -1,0 +1,92 @@
+//! `populace features`.
+
+use super::progress::{RowBar, stop_flag};
+use crate::args::FeaturesArgs;
+use crate::failure::Failure;
+use crate::show::thousands;
+use populace_analysis::AnalysisError;
+use populace_analysis::features::{self, Options, RecipientsReport, Report, SequencesReport, Watch};
+use populace_io::error::RunError;
+use std::io::{self, Write};
+use std::time::Instant;
+
+pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
+    let output = arguments.output.clone().unwrap_or_else(|| arguments.directory.clone());
+    let mut options = Options::new(&arguments.directory, output);
+    options.format = arguments.format.into();
+    (options.history, options.min_length) = (usize::from(arguments.history), usize::from(arguments.min_length));
+    options.overwrite = arguments.overwrite;
+    if !arguments.ngram.is_empty() {
+        options.ngrams = arguments.ngram.iter().map(|n| usize::from(*n)).collect();
+        options.ngrams.sort_unstable();
+        options.ngrams.dedup();
+    }
+    if let Some(text) = &arguments.as_of {
+        let unread = || Failure::input(format!("--as-of {text}: is no moment such as 2026-01-10T00:00:00Z"));
+        options.now = Some(features::moment(text).ok_or_else(unread)?);
+    }
+    let stop = stop_flag()?;
+    let bar = RowBar::new(arguments.quiet);
+    let start = Instant::now();
+    let made = features::compute(&options, Watch { progress: &bar, stop: &stop });
+    bar.finish();
+    let report = match made {
+        Err(AnalysisError::Run(RunError::Interrupted)) => return Err(Failure::Interrupted("nothing was written".into())),
+        made => made?,
+    };
+    if arguments.json {
+        let report = serde_json::to_value(&report).map_err(Failure::input)?;
+        writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error))?;
+    } else if !arguments.quiet {
+        let files = match &report {
+            Report::Email(report) => recipients(report),
+            Report::Traces(report) => sequences(report),
+        };
+        for file in files {
+            note!("  {}", options.output.join(file).display());
+        }
+        note!("{:.2} s", start.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+fn recipients(report: &RecipientsReport) -> &[String] {
+    note!(
+        "{} recipients at {}, from {} events ({} later, {} of an unknown type)",
+        thousands(report.recipients),
+        report.computed_at,
+        thousands(report.events),
+        thousands(report.later),
+        thousands(report.unknown_types)
+    );
+    let [least, first, median, third, greatest] = report.confidence_quartiles;
+    note!("  confidence: mean {:.4}; quartiles {least:.4} {first:.4} {median:.4} {third:.4} {greatest:.4}", report.mean_confidence);
+    note!(
+        "  without clicks {}, in a circuit breaker {}, with an active hot path {}",
+        thousands(report.without_clicks),
+        thousands(report.suppressed),
+        thousands(report.hot)
+    );
+    &report.files
+}
+
+fn sequences(report: &SequencesReport) -> &[String] {
+    let statistics = &report.statistics;
+    note!(
+        "{} sequences of {} calls ({} retries and {} short sessions left out)",
+        thousands(statistics.total_sequences),
+        thousands(statistics.total_calls),
+        thousands(report.retries),
+        thousands(report.short_sessions)
+    );
+    note!(
+        "  lengths {} to {}, {:.3} on average; {} endpoints",
+        statistics.min_sequence_length,
+        statistics.max_sequence_length,
+        statistics.avg_sequence_length,
+        thousands(statistics.unique_endpoints)
+    );
+    let ngrams: Vec<String> = report.ngrams.iter().map(|(n, count)| format!("{} {n}-grams", thousands(*count))).collect();
+    note!("  {} transitions, {}, {} labelled histories", thousands(report.transitions), ngrams.join(", "), thousands(report.pairs));
+    &report.files
+}

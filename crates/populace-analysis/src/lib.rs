@@ -8,6 +8,7 @@ pub mod email;
 pub mod error;
 pub mod features;
 pub mod model;
+pub mod plan;
 pub mod prepare;
 pub mod recover;
 pub mod report;

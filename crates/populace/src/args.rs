@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Check a scenario document or a workflow, and report every problem at once
     Check(CheckArgs),
+    /// Say how many users and days a study needs to detect an effect
+    Plan(PlanArgs),
     /// Say what a data set can teach at its size: estimates, intervals, and the truth beside them
     Recover(RecoverArgs),
     /// Hold the data of a run against the laws of its scenario
@@ -409,6 +411,34 @@ pub(crate) struct VerifyArgs {
     /// Where the verdicts go [default: verify.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// What is to be detected: an effect (`--detect list` names them), a parameter of `recover`, or a transition FROM→TO
+    #[arg(long, value_name = "EFFECT")]
+    pub(crate) detect: String,
+    /// The parameter's value that is to be told from no effect, or of a level from the document's value [default: the document's]
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) at: Option<f64>,
+    /// The effect's size instead: how far a factor is from 1, or by which share of itself a level changes [default: 0.1 of a level]
+    #[arg(long, value_name = "FRACTION", conflicts_with = "at")]
+    pub(crate) size: Option<f64>,
+    /// The probability of detecting it
+    #[arg(long, value_name = "P", default_value_t = 0.9)]
+    pub(crate) power: f64,
+    /// The probability of detecting what is not there, two-sided
+    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    pub(crate) alpha: f64,
+    /// Users of the pilots [default: as many as take about a second]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) pilot_users: Option<u64>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

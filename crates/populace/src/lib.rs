@@ -48,6 +48,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Plan(arguments) => commands::plan::run(&arguments),
         Command::Recover(arguments) => commands::recover::run(&arguments),
         Command::Prepare(arguments) => commands::prepare::run(&arguments),
         Command::Features(arguments) => commands::features::run(&arguments),

@@ -52,14 +52,16 @@ pub(super) fn fit(model: &impl Predictor, counts: &[Count], cap: f64, start: Vec
     let mut reached = likelihood(model, counts, cap, &coefficients);
     let mut derivatives = Vec::new();
     for _ in 0..MOST_STEPS {
-        let (mut information, mut variance) = (Symmetric::zero(size), Symmetric::zero(size));
+        let [mut information, mut variance, mut curvature] = [(); 3].map(|()| Symmetric::zero(size));
         let mut score = vec![0.0; size];
         for (cell, count) in counts.iter().enumerate() {
             let p = model.predict(cell, &coefficients, &mut derivatives).exp();
+            let n = count.trials as f64;
+            // Cells at the cap shorten the step, so that one step too long does not leave a coefficient without any cell.
+            curvature.add_outer(&derivatives, n * p.min(cap));
             if p >= cap {
                 continue;
             }
-            let n = count.trials as f64;
             information.add_outer(&derivatives, n * p);
             variance.add_outer(&derivatives, n * p * (1.0 - p));
             let residual = count.successes as f64 - n * p;
@@ -67,9 +69,10 @@ pub(super) fn fit(model: &impl Predictor, counts: &[Count], cap: f64, start: Vec
                 score[place] += residual * value;
             }
         }
-        let inverse = information.inverse()?;
-        let step = inverse.times(&score);
-        let longest = step.iter().enumerate().map(|(place, step)| step.abs() / inverse.at(place, place).sqrt()).fold(0.0, f64::max);
+        let step = curvature.inverse()?;
+        let errors: Vec<f64> = (0..size).map(|place| step.at(place, place).sqrt()).collect();
+        let step = step.times(&score);
+        let longest = step.iter().zip(&errors).map(|(step, error)| step.abs() / error).fold(0.0, f64::max);
         // Shorter steps until the likelihood grows.
         let mut share = 1.0;
         let mut gain = 0.0;
@@ -83,7 +86,7 @@ pub(super) fn fit(model: &impl Predictor, counts: &[Count], cap: f64, start: Vec
             share /= 2.0;
         }
         if gain < SMALL_GAIN {
-            return Some(Fit { coefficients, covariance: inverse.around(&variance) });
+            return Some(Fit { coefficients, covariance: information.inverse()?.around(&variance) });
         }
     }
     None

@@ -15,6 +15,8 @@ mod sheet;
 pub mod text;
 mod traces;
 
+pub(crate) use traces::transition_path;
+
 pub use sheet::{Basis, Estimate, NotEstimated, Scale};
 
 use crate::error::AnalysisError;

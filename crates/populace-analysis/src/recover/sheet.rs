@@ -66,8 +66,8 @@ impl Scale {
         }
     }
 
-    /// What is `on_scale` there.
-    fn back(self, on_scale: f64) -> f64 {
+    /// The value that is `on_scale` there.
+    pub fn back(self, on_scale: f64) -> f64 {
         match self {
             Self::Linear => on_scale,
             Self::Log => on_scale.exp(),

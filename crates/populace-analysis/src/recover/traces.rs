@@ -169,7 +169,7 @@ fn key(name: &str) -> String {
 }
 
 /// The path of a transition.
-pub(super) fn transition_path(from: &str, to: &str) -> String {
+pub(crate) fn transition_path(from: &str, to: &str) -> String {
     format!("workflow.transitions.{}.{}", key(from), key(to))
 }
 

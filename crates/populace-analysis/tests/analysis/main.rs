@@ -3,6 +3,7 @@
 mod churn;
 mod email;
 mod features;
+mod plan;
 mod prepare;
 mod recover;
 mod report;

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod features;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod plan;
 pub(crate) mod prepare;
 mod progress;
 pub(crate) mod recover;

@@ -7,6 +7,7 @@ mod features;
 mod guides;
 mod input;
 mod invariance;
+mod plan;
 mod prepare;
 mod recover;
 mod report;

@@ -120,7 +120,9 @@ fn places(config: &EmailConfig, cells: &mut BTreeMap<Cell, Count>, sheet: &mut S
     }
     let bases: Vec<(u16, u8)> = cells.keys().map(|cell| (cell.persona, cell.class)).collect();
     for base in bases {
-        if !places.bases.contains_key(&base) && total(cells.iter(), |cell| (cell.persona, cell.class) == base).successes > 0 {
+        let here = total(cells.iter(), |cell| (cell.persona, cell.class) == base);
+        // Where none or all were opened, the base has no bound.
+        if !places.bases.contains_key(&base) && here.successes > 0 && here.successes < here.trials {
             let place = places.next();
             places.bases.insert(base, place);
         }
@@ -157,13 +159,12 @@ fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, place
     }
     let neutral = config.fatigue.as_ref().map_or(1.0, |law| law.factors[0]);
     for (index, persona) in law.personas().iter().enumerate() {
-        let week = Week::new(tally, index, places, fit);
+        let Some(week) = Week::new(tally, index, places, fit) else {
+            sheet.skip(format!("personas.{}.open_rate", persona.name), "in some of its hours none or all of the messages were opened");
+            continue;
+        };
         let path = format!("personas.{}", persona.name);
         let n = trials(&|cell| usize::from(cell.persona) == index);
-        if n == 0 {
-            sheet.skip(format!("{path}.open_rate"), "nobody of this persona got mail that counts");
-            continue;
-        }
         let rate = Parameter::level(format!("{path}.open_rate"), "share", persona.open_rate * neutral, JOINT);
         let all = week.mean(|_| true);
         sheet.normal(rate, Scale::Log, all.value, all.error(fit, None), n);
@@ -183,7 +184,7 @@ fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, place
 /// A persona's week, by the classes of its hours.
 struct Week {
     /// Class, weight in the law of sends, factor in truth, place of the coefficient, rate found.
-    classes: Vec<(u8, f64, f64, Option<usize>, f64)>,
+    classes: Vec<(u8, f64, f64, usize, f64)>,
 }
 
 /// The mean rate over some classes.
@@ -196,27 +197,27 @@ struct Mean {
 }
 
 impl Week {
-    fn new(tally: &Tally<'_>, persona: usize, places: &Places, fit: &Fit) -> Self {
+    /// `None` where one of its classes was left out.
+    fn new(tally: &Tally<'_>, persona: usize, places: &Places, fit: &Fit) -> Option<Self> {
         let mut classes = Vec::new();
         for class in 0..4 {
             let hours = || tally.weeks[persona].iter().filter(|hour| hour.class == class);
             let weight: f64 = hours().map(|hour| hour.weight).sum();
             if weight > 0.0 {
                 let truth = hours().map(|hour| hour.weight * hour.factor).sum::<f64>() / weight;
-                let place = places.bases.get(&(persona as u16, class)).copied();
-                classes.push((class, weight, truth, place, place.map_or(0.0, |place| fit.coefficients[place].exp())));
+                let place = *places.bases.get(&(persona as u16, class))?;
+                classes.push((class, weight, truth, place, fit.coefficients[place].exp()));
             }
         }
-        Self { classes }
+        Some(Self { classes })
     }
 
-    /// A class without any open has a rate of 0, and is as if known: what it may hide is less than the noise of the others.
     fn mean(&self, of: impl Fn(u8) -> bool) -> Mean {
         let classes = || self.classes.iter().filter(|class| of(class.0));
         let weight: f64 = classes().map(|class| class.1).sum();
         let value = classes().map(|class| class.1 * class.4).sum::<f64>() / weight;
         let truth = classes().map(|class| class.1 * class.2).sum::<f64>() / weight;
-        let derivatives = classes().filter_map(|class| Some((class.3?, class.1 * class.4 / weight / value))).collect();
+        let derivatives = classes().map(|class| (class.3, class.1 * class.4 / weight / value)).collect();
         Mean { weight, value, truth, derivatives }
     }
 }

@@ -1,0 +1,32 @@
+//! `populace plan`.
+
+use super::scenario::{self, Documents};
+use crate::args::PlanArgs;
+use crate::failure::Failure;
+use populace_analysis::plan::{Study, Target, effects, plan};
+use std::io::{self, Write};
+
+pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
+    let document = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?.resolved;
+    let mut out = io::stdout().lock();
+    if arguments.detect == "list" {
+        let mut list = || effects(&document.family).iter().try_for_each(|effect| writeln!(out, "{:<16} {}", effect.name, effect.meaning));
+        return list().map_err(|error| Failure::output(&error));
+    }
+    let target = match (arguments.at, arguments.size) {
+        (Some(value), _) => Target::Value(value),
+        (None, Some(size)) => Target::Change(size),
+        (None, None) => Target::Document,
+    };
+    let study = Study {
+        detect: &arguments.detect,
+        target,
+        power: arguments.power,
+        alpha: arguments.alpha,
+        pilot_users: arguments.pilot_users,
+        latent: !arguments.scenario.no_latent,
+    };
+    let planned = plan(&document, &study)?;
+    let printed = if arguments.json { writeln!(out, "{}", planned.to_json()) } else { writeln!(out, "{planned}") };
+    printed.map_err(|error| Failure::output(&error))
+}

@@ -71,10 +71,15 @@ fn groups(text: &mut String, card: &Scorecard) {
         let mut names: Vec<&String> = groups.iter().flat_map(|group| group.values.keys()).collect();
         names.sort_unstable();
         names.dedup();
-        let mut table = vec![vec![groups[0].by.replace('_', " "), "n".to_owned()]];
+        // Points of a curve are no parts of the rows.
+        let has_rows = groups.iter().any(|group| group.n > 0);
+        let count = |shown: String| Some(shown).filter(|_| has_rows);
+        let mut table = vec![vec![groups[0].by.replace('_', " ")]];
+        table[0].extend(count("n".to_owned()));
         table[0].extend(names.iter().map(|name| name.replace('_', " ")));
         for group in groups.iter().take(MOST_GROUPS) {
-            let mut row = vec![group.name.clone(), group.n.to_string()];
+            let mut row = vec![group.name.clone()];
+            row.extend(count(group.n.to_string()));
             row.extend(names.iter().map(|name| group.values.get(*name).copied().map_or_else(String::new, number)));
             table.push(row);
         }

@@ -1,12 +1,13 @@
 //! What holds of every message.
 
-use super::rows::{is_v7_of, uuid};
+use super::rows::is_v7_of;
 use super::{Recipient, kind_of};
 use crate::email::{Law, Message};
 use crate::source::Columns;
 use crate::stats::Pit;
 use crate::verify::board::{Board, Exact, Found};
 use crate::verify::report::Group;
+use crate::verify::uuid;
 use populace_core::email::{EmailConfig, EventType, LatencyConfig};
 use populace_core::time::{DAY, Date, Instant, MINUTE, SECOND};
 use std::collections::{HashMap, HashSet};

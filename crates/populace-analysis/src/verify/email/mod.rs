@@ -9,7 +9,7 @@ mod rows;
 mod volumes;
 
 use super::board::{Board, Exact};
-use super::rows_law;
+use super::{mix, order_law, rows_law};
 use crate::AnalysisError;
 use crate::email::{History, Law, Message};
 use crate::source::{As, Columns, Source, Want};
@@ -21,7 +21,6 @@ use opens::Opens;
 use populace_core::email::{EmailConfig, EmailModel, EventType};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::Identities;
-use populace_io::run::Order;
 use queries::Queries;
 use rows::Rows;
 use std::collections::HashSet;
@@ -150,7 +149,7 @@ pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> 
         queries.see(&recipient);
     }
     board.exact(once);
-    order(source, board)?;
+    order_law(source, board, "events", "recipient_id", populace_io::tables::email::actor_of)?;
     rows.report(source, board)?;
     chain.report(board);
     sends.report(recipients, board);
@@ -159,43 +158,6 @@ pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> 
     opens.report(board);
     users_table(source, &law, &identities, board)?;
     queries.report(&law, board);
-    Ok(())
-}
-
-/// Whether the rows stand as the manifest says.
-fn order(source: &Source, board: &mut Board) -> Result<(), AnalysisError> {
-    const NAME: &str = "rows stand in the order that the manifest tells";
-    let Some(manifest) = source.manifest() else {
-        board.skip(super::Group::Exact, NAME, "there is no manifest");
-        return Ok(());
-    };
-    // Parts are ordered each by itself.
-    if manifest.identity.order == Order::Time && manifest.identity.parts > 1 {
-        board.skip(super::Group::Exact, NAME, "parts in order of time are ordered each by itself");
-        return Ok(());
-    }
-    let by_actor = manifest.identity.order == Order::Actor;
-    let mut law = Exact::new(NAME);
-    let mut last: Option<(String, i64)> = None;
-    for batch in source.table("events")?.read(&[Want::new("recipient_id", As::Text), Want::new("timestamp", As::Instant)])? {
-        let batch = batch?;
-        let (ids, times) = (batch.text("recipient_id"), batch.instant("timestamp"));
-        for row in 0..batch.num_rows() {
-            let (id, time) = (ids.value(row), times.value(row));
-            let (same, holds) = match &last {
-                None => (false, true),
-                Some((before, at)) if before == id => (true, *at <= time),
-                // Numbers of more digits come later.
-                Some((before, at)) => (false, if by_actor { (before.len(), before.as_str()) < (id.len(), id) } else { *at <= time }),
-            };
-            law.hold(holds, || format!("{id} at {}", Instant(time)));
-            match &mut last {
-                Some((_, at)) if same => *at = time,
-                _ => last = Some((id.to_owned(), time)),
-            }
-        }
-    }
-    board.exact(law);
     Ok(())
 }
 
@@ -233,12 +195,4 @@ fn users_table(source: &Source, law: &Law<'_>, identities: &Identities, board: &
     rows_law(&mut users, source, "users", rows);
     board.exact(users);
     Ok(())
-}
-
-/// A number's bits, spread (SplitMix64): sets of numbers are alike with a chance of 2⁻⁶⁴ if the sums of these are.
-fn mix(number: u64) -> u64 {
-    let a = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let b = (a ^ (a >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let c = (b ^ (b >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    c ^ (c >> 31)
 }

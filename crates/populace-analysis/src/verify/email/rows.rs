@@ -5,18 +5,13 @@ use crate::AnalysisError;
 use crate::email::Law;
 use crate::source::{Columns, Source};
 use crate::verify::board::{Board, Distinct, Exact};
-use crate::verify::rows_law;
+use crate::verify::{rows_law, uuid};
 use arrow_array::{Array, RecordBatch, StringArray};
 use populace_core::email::{CampaignType, EventType};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-
-/// A UUID, with hyphens.
-pub(super) fn uuid(id: u128) -> String {
-    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", id >> 96, (id >> 80) as u16, (id >> 64) as u16, (id >> 48) as u16, id & ((1 << 48) - 1))
-}
 
 /// Who a recipient of the population is.
 pub(super) fn identity(identities: &Identities, actor: u64) -> Option<Identity> {

@@ -4,6 +4,7 @@
 //! then the queries by which users look at such data. The truth tables are never read.
 
 mod board;
+mod churn;
 mod email;
 mod report;
 mod traces;
@@ -49,9 +50,7 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64) -> Result<Report
     match Model::new(document)? {
         Model::Email(model) => email::verify(source, &model, &mut board)?,
         Model::Traces(model) => traces::verify(source, &model, &mut board)?,
-        Model::Churn(_) => {
-            return Err(AnalysisError::input(format!("{}: of {}, whose laws cannot be verified yet", document.name, document.family)));
-        }
+        Model::Churn(model) => churn::verify(source, &model, &mut board)?,
     }
     Ok(board.finish(document, alpha))
 }

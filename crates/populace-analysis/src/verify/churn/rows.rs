@@ -1,0 +1,108 @@
+//! What holds of every row by itself.
+
+use super::{Known, day_and_second};
+use crate::AnalysisError;
+use crate::source::{Columns, Source};
+use crate::verify::board::{Board, Distinct, Exact};
+use crate::verify::rows_law;
+use arrow_array::Array;
+use populace_core::churn::{ChurnConfig, EventType};
+
+/// Laws of single rows.
+pub(super) struct Rows<'a> {
+    config: &'a ChurnConfig,
+    ids: Distinct,
+    greatest: i64,
+    least: i64,
+    names: Exact,
+    plans: Exact,
+    signups: Exact,
+    scores: Exact,
+    types: Exact,
+    window: Exact,
+    nulls: Exact,
+    values: Exact,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(config: &'a ChurnConfig) -> Self {
+        Self {
+            config,
+            ids: Distinct::default(),
+            greatest: i64::MIN,
+            least: i64::MAX,
+            names: Exact::new("countries, marketing sources and courses are the document's"),
+            plans: Exact::new("plan and is_paid say the same"),
+            signups: Exact::new("signups lie within the days of signups, up to the window's first"),
+            scores: Exact::new("engagement_score lies from 0 to 1"),
+            types: Exact::new("every event is of a known type"),
+            window: Exact::new("every event falls into the window"),
+            nulls: Exact::new("course, minutes, score and amount stand where their type has them, and nowhere else"),
+            values: Exact::new("minutes and scores lie within their bounds, in hundredths; every amount is the document's"),
+        }
+    }
+
+    /// Over how many days signups spread.
+    pub(super) fn signup_days(config: &ChurnConfig) -> u32 {
+        (config.window.days / config.signup.days_divisor).clamp(config.signup.min_days, config.signup.max_days)
+    }
+
+    pub(super) fn see(&mut self, known: &Known<'_>) -> Result<(), AnalysisError> {
+        let config = self.config;
+        let user = known.user;
+        let who = || format!("user {}", user.id);
+        let (country, source) = (known.text("country"), known.text("marketing_source"));
+        self.names.hold(config.countries.iter().any(|name| name == country), || format!("user {}: {country}", user.id));
+        self.names.hold(config.marketing_sources.iter().any(|name| name == source), || format!("user {}: {source}", user.id));
+        let plan = if user.is_paid { "paid" } else { "free" };
+        self.plans.hold(known.text("plan") == plan && matches!(known.row.int("is_paid").value(0), 0 | 1), who);
+        let before = config.window.start.0 - user.signup.0;
+        self.signups.hold((0..Self::signup_days(config) as i32).contains(&before), || format!("user {} on {}", user.id, user.signup));
+        if let Some(score) = user.engagement {
+            self.scores.hold((0.0..=1.0).contains(&score), || format!("user {}: {score}", user.id));
+        }
+        self.types.hold(user.orphans == 0, || format!("user {}: {} of no known type", user.id, user.orphans));
+        let Some(events) = known.events else { return Ok(()) };
+        let (ids, courses) = (events.int("event_id"), events.text("course_id"));
+        for row in 0..events.num_rows() {
+            let id = ids.value(row);
+            self.ids.add(id as u128)?;
+            (self.least, self.greatest) = (self.least.min(id), self.greatest.max(id));
+        }
+        for event in &user.events {
+            let place = || format!("event {} of user {}", ids.value(event.row), user.id);
+            let (day, _) = day_and_second(config, event.time);
+            self.window.hold((0..i64::from(config.window.days)).contains(&day), place);
+            let kind = event.event_type;
+            let has_course = matches!(kind, EventType::CourseEnroll | EventType::VideoWatch | EventType::QuizAttempt);
+            let is_charge = matches!(kind, EventType::PaymentSuccess | EventType::PaymentFailed);
+            let holds = courses.is_valid(event.row) == has_course
+                && event.watch_minutes.is_some() == (kind == EventType::VideoWatch)
+                && event.quiz_score.is_some() == (kind == EventType::QuizAttempt)
+                && event.amount.is_some() == is_charge;
+            self.nulls.hold(holds, place);
+            if has_course && courses.is_valid(event.row) {
+                self.names.hold(config.courses.iter().any(|name| name == courses.value(event.row)), place);
+            }
+            let within = |value: Option<f64>, low: f64, high: f64| {
+                value.is_none_or(|value| (low - 0.005..=high + 0.005).contains(&value) && (value * 100.0 - (value * 100.0).round()).abs() < 1e-6)
+            };
+            let holds = within(event.watch_minutes, config.video.minutes.min, config.video.minutes.max)
+                && within(event.quiz_score, config.quiz.score.min, config.quiz.score.max)
+                && event.amount.is_none_or(|amount| (amount - config.billing.amount).abs() < 0.005);
+            self.values.hold(holds, place);
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(self, source: &Source, rows: u64, board: &mut Board) -> Result<(), AnalysisError> {
+        let mut ids = self.ids.finish("event_id is 1 to N without a gap, each once", |id| (id as i64).to_string())?;
+        let (least, greatest) = (self.least, self.greatest);
+        ids.hold(rows == 0 || (least == 1 && greatest == rows as i64), || format!("{least} to {greatest} in {rows} rows"));
+        rows_law(&mut ids, source, "events", rows);
+        for law in [ids, self.names, self.plans, self.signups, self.types, self.window, self.nulls, self.values, self.scores] {
+            board.exact(law);
+        }
+        Ok(())
+    }
+}

@@ -43,7 +43,9 @@ impl<'a> Billing<'a> {
         Self {
             config,
             attempts: attempts.collect(),
-            charged: Exact::new("charges are of paying users, on the days and in the hours of billing, one a day, and none after a success"),
+            charged: Exact::new(
+                "charges are of paying users, on the days and in the hours of billing, one a day, and none after a success",
+            ),
             due: Exact::new("every charge that is due is attempted, until a user's last event"),
             tickets_daily: Exact::new("a user has at most one ticket a day, in the hours of tickets"),
             succeeded: 0,

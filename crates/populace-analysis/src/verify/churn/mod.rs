@@ -81,8 +81,7 @@ pub(super) fn verify(source: &Source, model: &ChurnModel, board: &mut Board) -> 
     let mut once = Exact::new("users are 1, 2, … of the population, each once");
     let mut seen: HashSet<i64> = HashSet::new();
     let (mut users, mut events) = (0_u64, 0_u64);
-    let sides =
-        [Side { table: "users", wants: &USERS, time: None }, Side { table: "events", wants: &EVENTS, time: Some("event_time") }];
+    let sides = [Side { table: "users", wants: &USERS, time: None }, Side { table: "events", wants: &EVENTS, time: Some("event_time") }];
     for batches in source.join("user_id", &sides)? {
         let batches = batches?;
         let Some(row) = &batches[0] else { continue };

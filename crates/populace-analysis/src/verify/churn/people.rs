@@ -45,10 +45,9 @@ impl<'a> People<'a> {
     pub(super) fn report(self, board: &mut Board) {
         let group = Group::Distribution;
         board.test(group, "the share on the paid plan", Found::share(self.paid, self.users, self.config.paid_ratio));
-        for (name, of, counts) in [
-            ("countries", &self.config.countries, &self.countries),
-            ("marketing sources", &self.config.marketing_sources, &self.sources),
-        ] {
+        for (name, of, counts) in
+            [("countries", &self.config.countries, &self.countries), ("marketing sources", &self.config.marketing_sources, &self.sources)]
+        {
             let counts: Vec<u64> = of.iter().map(|name| counts.get(name).copied().unwrap_or(0)).collect();
             board.test(group, format!("{name} are equally likely"), Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"));
         }

@@ -18,6 +18,7 @@ pub(super) struct Rows<'a> {
     plans: Exact,
     signups: Exact,
     scores: Exact,
+    ascend: Exact,
     types: Exact,
     window: Exact,
     nulls: Exact,
@@ -35,6 +36,7 @@ impl<'a> Rows<'a> {
             plans: Exact::new("plan and is_paid say the same"),
             signups: Exact::new("signups lie within the days of signups, up to the window's first"),
             scores: Exact::new("engagement_score lies from 0 to 1"),
+            ascend: Exact::new("event_id grows with a user's time"),
             types: Exact::new("every event is of a known type"),
             window: Exact::new("every event falls into the window"),
             nulls: Exact::new("course, minutes, score and amount stand where their type has them, and nowhere else"),
@@ -67,6 +69,7 @@ impl<'a> Rows<'a> {
         for row in 0..events.num_rows() {
             let id = ids.value(row);
             self.ids.add(id as u128)?;
+            self.ascend.hold(row == 0 || ids.value(row - 1) < id, || format!("event {id} of user {}", user.id));
             (self.least, self.greatest) = (self.least.min(id), self.greatest.max(id));
         }
         for event in &user.events {
@@ -85,7 +88,9 @@ impl<'a> Rows<'a> {
                 self.names.hold(config.courses.iter().any(|name| name == courses.value(event.row)), place);
             }
             let within = |value: Option<f64>, low: f64, high: f64| {
-                value.is_none_or(|value| (low - 0.005..=high + 0.005).contains(&value) && (value * 100.0 - (value * 100.0).round()).abs() < 1e-6)
+                value.is_none_or(|value| {
+                    (low - 0.005..=high + 0.005).contains(&value) && (value * 100.0 - (value * 100.0).round()).abs() < 1e-6
+                })
             };
             let holds = within(event.watch_minutes, config.video.minutes.min, config.video.minutes.max)
                 && within(event.quiz_score, config.quiz.score.min, config.quiz.score.max)
@@ -100,7 +105,7 @@ impl<'a> Rows<'a> {
         let (least, greatest) = (self.least, self.greatest);
         ids.hold(rows == 0 || (least == 1 && greatest == rows as i64), || format!("{least} to {greatest} in {rows} rows"));
         rows_law(&mut ids, source, "events", rows);
-        for law in [ids, self.names, self.plans, self.signups, self.types, self.window, self.nulls, self.values, self.scores] {
+        for law in [ids, self.ascend, self.names, self.plans, self.signups, self.types, self.window, self.nulls, self.values, self.scores] {
             board.exact(law);
         }
         Ok(())

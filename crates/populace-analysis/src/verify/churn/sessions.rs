@@ -35,7 +35,7 @@ pub(super) struct Sessions<'a> {
     delays: [Pit; 3],
     courses: [HashMap<String, u64>; 3],
     enrolments: u64,
-    sessions: u64,
+    many: u64,
     videos: Calibration,
     quizzes: Calibration,
     minutes: Pit,
@@ -47,14 +47,16 @@ impl<'a> Sessions<'a> {
         Self {
             config,
             latent,
-            order: Exact::new("a session begins with its login and holds at most one enrolment, video and quiz, at their delays, on its date"),
+            order: Exact::new(
+                "a session begins with its login and holds at most one enrolment, video and quiz, at their delays, on its date",
+            ),
             logins: Exact::new("an active day has as many sessions as the document allows, each login in its own part of the day"),
             per_day: vec![0; (config.sessions.max - config.sessions.min + 1) as usize],
             seconds: Pit::default(),
             delays: [Pit::default(), Pit::default(), Pit::default()],
             courses: [HashMap::new(), HashMap::new(), HashMap::new()],
             enrolments: 0,
-            sessions: 0,
+            many: 0,
             videos: Calibration::new("videos of sessions by engagement"),
             quizzes: Calibration::new("quizzes of sessions by engagement"),
             minutes: Pit::default(),
@@ -117,7 +119,7 @@ impl<'a> Sessions<'a> {
 
     fn session(&mut self, known: &Known<'_>, session: &Session<'_>) {
         let config = self.config;
-        self.sessions += 1;
+        self.many += 1;
         self.enrolments += u64::from(session.holds[0].is_some());
         let salt = mix(session.login.time.0 as u64 ^ known.user.id as u64);
         for (kind, event) in session.holds.iter().enumerate() {
@@ -159,7 +161,7 @@ impl<'a> Sessions<'a> {
             (kind.name(), Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"))
         });
         board.try_test(group, "courses are equally likely", Found::worst(courses));
-        let found = Found::share(self.enrolments, self.sessions, self.config.enrol.probability);
+        let found = Found::share(self.enrolments, self.many, self.config.enrol.probability);
         board.test(group, "the share of sessions with an enrolment", found);
         if !self.latent {
             for name in ["videos of sessions by engagement", "quizzes of sessions by engagement", "minutes and scores given engagement"] {

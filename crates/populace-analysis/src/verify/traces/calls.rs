@@ -56,7 +56,9 @@ impl<'a> Calls<'a> {
             retries: Exact::new("a retry is the second attempt at the call just before it, of the same endpoint and parameters"),
             methods: Exact::new("methods and parameters are those of the endpoint"),
             responses: Exact::new("response times are at least the minimum, responses have a size"),
-            statuses: Exact::new("statuses are the document's; 504 takes the time of the timeout, and 503, 504 and retries are a cascade's"),
+            statuses: Exact::new(
+                "statuses are the document's; 504 takes the time of the timeout, and 503, 504 and retries are a cascade's",
+            ),
             starts: Exact::new("sessions start in the window"),
             gaps: Pit::default(),
             response_times: BTreeMap::new(),

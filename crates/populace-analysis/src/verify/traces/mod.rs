@@ -137,7 +137,7 @@ pub(super) fn verify(source: &Source, model: &TracesModel, board: &mut Board) ->
         Side { table: "calls", wants: &CALLS, time: Some("timestamp") },
         Side { table: "sessions", wants: &SESSIONS, time: Some("start") },
     ];
-    let sides = &sides[..1 + usize::from(has_table)];
+    let sides = &sides[..=usize::from(has_table)];
     let population = law.config().population.users;
     let mut seen: HashSet<u64> = HashSet::new();
     let (mut rows, mut session_rows) = (0, 0);

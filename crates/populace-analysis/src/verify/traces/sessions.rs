@@ -85,7 +85,11 @@ impl<'a> Sessions<'a> {
         let silent = config.population.users.saturating_sub(users);
         self.per_user[0] += silent;
         let expected: Vec<f64> = (0..self.per_user.len()).map(|count| counts.probability(count)).collect();
-        board.test(group, "sessions of a user", Found::cells(&self.per_user, &expected, "the rounded normal of the document's mean and sd"));
+        board.test(
+            group,
+            "sessions of a user",
+            Found::cells(&self.per_user, &expected, "the rounded normal of the document's mean and sd"),
+        );
         let types = &config.workflow.user_type_distribution;
         let (weights, of): (Vec<f64>, Vec<u64>) =
             types.iter().map(|(name, share)| (*share, self.types.get(name).copied().unwrap_or(0))).unzip();

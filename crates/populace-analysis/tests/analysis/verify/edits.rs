@@ -7,7 +7,7 @@ use arrow_array::Array;
 use populace_analysis::email::Law;
 use populace_analysis::model::Model;
 use populace_analysis::source::{As, Columns, Source, Want};
-use populace_core::time::Date;
+use populace_core::time::{DAY, Date, HOUR, Instant, SECOND};
 use std::fmt::Write;
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ impl Text {
         for batch in table.read(&wants).unwrap() {
             let batch = batch.unwrap();
             let cell = |want: &Want, row: usize| match want.kind {
-                As::Instant if batch.instant(want.name).is_valid(row) => written(batch.instant(want.name).value(row) / 1_000, 'T'),
+                As::Instant if batch.instant(want.name).is_valid(row) => written(batch.instant(want.name).value(row), 'T'),
                 As::Text if batch.text(want.name).is_valid(row) => batch.text(want.name).value(row).to_owned(),
                 _ => String::new(),
             };
@@ -68,23 +68,23 @@ impl Text {
 /// The columns that are moments.
 const MOMENTS: [&str; 4] = ["timestamp", "send_time", "start", "end"];
 
-/// A moment, in milliseconds since 1970: with its date and its time apart by a `T` and a `Z` at the end, or by a blank.
-fn written(milliseconds: i64, apart: char) -> String {
-    let (date, time) = (Date(milliseconds.div_euclid(86_400_000) as i32), milliseconds.rem_euclid(86_400_000));
-    let seconds = format!("{date}{apart}{:02}:{:02}:{:02}", time / 3_600_000, time / 60_000 % 60, time / 1_000 % 60);
-    if apart == 'T' { format!("{seconds}.{:03}Z", time % 1_000) } else { seconds }
+/// A moment: with its date and its time apart by a `T` and a `Z` at the end, or by a blank and without fractions of seconds.
+fn written(microseconds: i64, apart: char) -> String {
+    let moment = Instant(microseconds);
+    let (clock, fraction) = (&moment.to_string()[11..19], microseconds.rem_euclid(SECOND));
+    if apart == 'T' { format!("{}T{clock}.{fraction:06}Z", moment.date()) } else { format!("{} {clock}", moment.date()) }
 }
 
-/// A moment moved by so many milliseconds, in the form it has; nothing stays nothing.
-fn moved(text: &str, milliseconds: i64) -> String {
+/// A moment moved by so many microseconds, in the form it has; nothing stays nothing.
+fn moved(text: &str, microseconds: i64) -> String {
     if text.is_empty() {
         return String::new();
     }
     let (date, clock) = text.split_at(10);
     let date: Date = date.parse().unwrap();
     let parts: Vec<f64> = clock[1..].trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
-    let time = ((parts[0] * 60.0 + parts[1]) * 60_000.0 + parts[2] * 1_000.0).round() as i64 + milliseconds;
-    written(i64::from(date.0) * 86_400_000 + time, clock.chars().next().unwrap())
+    let since = ((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2]) * SECOND as f64;
+    written(date.midnight().0 + since.round() as i64 + microseconds, clock.chars().next().unwrap())
 }
 
 /// A fault of the data: what it is, of which scenario, in which table, and what does it.
@@ -95,7 +95,6 @@ struct Edit {
     apply: fn(&mut Text),
 }
 
-const HOUR: i64 = 3_600_000;
 const EVERY: [&str; 2] = ["", ""];
 
 const EDITS: &[Edit] = &[
@@ -138,7 +137,7 @@ const EDITS: &[Edit] = &[
             for row in text.rows.iter_mut().filter(|row| !row[latency].is_empty()) {
                 let seconds = row[latency].parse::<f64>().unwrap().round();
                 row[latency] = seconds.to_string();
-                row[time] = moved(&row[sent], (seconds * 1_000.0) as i64);
+                row[time] = moved(&row[sent], (seconds * SECOND as f64) as i64);
             }
         },
     },
@@ -199,6 +198,104 @@ const EDITS: &[Edit] = &[
             }
         },
     },
+    Edit {
+        what: "a call goes where no transition leads",
+        scenario: "traces",
+        table: "calls",
+        apply: |text| {
+            let (row, endpoint) = (text.find("endpoint", "/api/cart/add"), text.place("endpoint"));
+            text.rows[row][endpoint] = "/api/payment".into();
+        },
+    },
+    Edit {
+        what: "a retry counts as a call",
+        scenario: "traces",
+        table: "calls",
+        apply: |text| {
+            let (row, attempt, of) = (text.find("attempt", "2"), text.place("attempt"), text.place("retry_of"));
+            text.rows[row][attempt] = "1".into();
+            text.rows[row][of].clear();
+        },
+    },
+    Edit {
+        what: "a response is still out when the next call starts",
+        scenario: "traces",
+        table: "calls",
+        apply: |text| {
+            let (row, response) = (text.find("endpoint", "/api/cart/add"), text.place("response_time_ms"));
+            text.rows[row][response] = "40000.000".into();
+        },
+    },
+    Edit {
+        what: "a user has another type in one row",
+        scenario: "traces",
+        table: "calls",
+        apply: |text| {
+            let (row, kind) = (text.find("user_type", "guest"), text.place("user_type"));
+            text.rows[row + 1][kind] = "premium".into();
+            text.rows[row][kind] = "free".into();
+        },
+    },
+    Edit {
+        what: "the first call of a session is refused",
+        scenario: "traces",
+        table: "calls",
+        apply: |text| {
+            let (row, status) = (text.find("endpoint", "/api/login"), text.place("status_code"));
+            text.rows[row][status] = "503".into();
+        },
+    },
+    Edit {
+        what: "sessions end when their last call starts",
+        scenario: "traces",
+        table: "sessions",
+        apply: |text| text.change(EVERY, "end", |end| moved(end, -SECOND / 10)),
+    },
+    Edit {
+        what: "an event is lost, and its event_id is a gap",
+        scenario: "churn",
+        table: "events",
+        apply: |text| drop(text.rows.remove(text.find("event_type", "video_watch"))),
+    },
+    Edit {
+        what: "a charge on the eleventh day of its month",
+        scenario: "churn",
+        table: "events",
+        apply: |text| {
+            let (row, time) = (text.find("event_type", "payment_success"), text.place("event_time"));
+            text.rows[row][time] = moved(&text.rows[row][time], 10 * DAY);
+        },
+    },
+    Edit {
+        what: "all clocks are three hours behind",
+        scenario: "churn",
+        table: "events",
+        apply: |text| text.change(EVERY, "event_time", |time| moved(time, -3 * HOUR)),
+    },
+    Edit {
+        what: "a login has a score",
+        scenario: "churn",
+        table: "events",
+        apply: |text| {
+            let (row, score) = (text.find("event_type", "login"), text.place("quiz_score"));
+            text.rows[row][score] = "71.50".into();
+        },
+    },
+    Edit {
+        what: "failed charges are of nothing",
+        scenario: "churn",
+        table: "events",
+        apply: |text| text.change(["event_type", "payment_failed"], "amount", |_| "0.00".into()),
+    },
+    Edit {
+        what: "a free user says paid",
+        scenario: "churn",
+        table: "users",
+        apply: |text| {
+            let (row, paid) = (text.find("plan", "free"), text.place("is_paid"));
+            text.rows[row][paid] = "1".into();
+        },
+    },
 ];
 
 /// The first recipient of `email` whose persona has an open rate.
@@ -211,7 +308,11 @@ fn unlike(open_rate: f64) -> String {
 
 /// A scenario, the tables of its data, and what is set.
 type Edited = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
-const TABLES: [Edited; 1] = [("email", &["events", "users"], &[("window.days", "40")])];
+const TABLES: [Edited; 3] = [
+    ("email", &["events", "users"], &[("window.days", "40")]),
+    ("traces", &["calls", "sessions"], &[("population.users", "500"), ("cascade_failure_rate", "0.1")]),
+    ("churn", &["events", "users"], &[("population.users", "150")]),
+];
 
 #[test]
 fn data_with_one_fault_fails() {

@@ -46,7 +46,7 @@ fn record(section: &str, table: &str) {
 }
 
 /// The four built-in scenarios at their built-in size.
-const SCENARIOS: [&str; 2] = ["email", "email-v1"];
+const SCENARIOS: [&str; 4] = ["email", "email-v1", "traces", "churn"];
 
 #[test]
 fn sound_data_passes() {

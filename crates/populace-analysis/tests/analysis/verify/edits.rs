@@ -309,9 +309,9 @@ fn unlike(open_rate: f64) -> String {
 /// A scenario, the tables of its data, and what is set.
 type Edited = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 const TABLES: [Edited; 3] = [
-    ("email", &["events", "users"], &[("window.days", "40")]),
-    ("traces", &["calls", "sessions"], &[("population.users", "500"), ("cascade_failure_rate", "0.1")]),
-    ("churn", &["events", "users"], &[("population.users", "150")]),
+    ("email", &["events", "users"], &[("window.days", "30")]),
+    ("traces", &["calls", "sessions"], &[("population.users", "300"), ("cascade_failure_rate", "0.1")]),
+    ("churn", &["events", "users"], &[("population.users", "60")]),
 ];
 
 #[test]

@@ -241,12 +241,13 @@ fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: fn(&[u8]) -> O
     if field.is_empty() || text::is_null_word(field) {
         return Err(blank);
     }
-    read(field).ok_or(unreadable)
+    read(field).map(|read| Read { rewritten: true, ..read }).ok_or(unreadable)
 }
 
 /// A number within a range; `None` where there is none.
 fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 3], marks: &mut Marks) -> Option<f64> {
     let [rewritten, unreadable, out_of_range] = repairs;
+    let blanks = untrimmed(field);
     let field = text::trim(field);
     if field.is_empty() {
         return None;
@@ -259,7 +260,7 @@ fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 
         marks.repair(out_of_range);
         return None;
     }
-    marks.repair_if(read.rewritten, rewritten);
+    marks.repair_if(read.rewritten || blanks, rewritten);
     Some(read.value)
 }
 

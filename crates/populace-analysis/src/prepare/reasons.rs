@@ -67,7 +67,7 @@ reasons! {
     /// What was repaired in a row that was kept.
     Repair {
         NotUtf8 = "not_utf8", "bytes that are no UTF-8 were replaced by U+FFFD";
-        UserIdRewritten = "user_id_rewritten", "the user id was written in another way, such as 12.0";
+        UserIdRewritten = "user_id_rewritten", "the user id was written in another way, such as 12.0 or with blanks around it";
         SignupDateRewritten = "signup_date_rewritten", "the signup date was written in another way than YYYY-MM-DD";
         PlanNormalised = "plan_normalised", "blanks around the plan were removed, or capitals made small";
         PlanFromIsPaid = "plan_from_is_paid", "the plan was blank and was taken from is_paid";
@@ -77,9 +77,9 @@ reasons! {
         MarketingSourceNormalised = "marketing_source_normalised", "blanks around the marketing source were removed, or capitals made small";
         MarketingSourceBlank = "marketing_source_blank", "the marketing source is blank and stays so";
         EngagementScoreUnreadable = "engagement_score_unreadable", "the engagement score is no number from 0 to 1 and was made blank";
-        EventIdRewritten = "event_id_rewritten", "the event id was written in another way, such as 12.0";
+        EventIdRewritten = "event_id_rewritten", "the event id was written in another way, such as 12.0 or with blanks around it";
         EventTimeRewritten = "event_time_rewritten", "the event time was written in another way than ISO 8601";
-        EventTypeNormalised = "event_type_normalised", "blanks around the event type were removed, capitals made small, or blanks and hyphens within made underscores";
+        EventTypeNormalised = "event_type_normalised", "the event type was written in another way, such as Video Watch";
         CourseIdTrimmed = "course_id_trimmed", "blanks around the course id were removed";
         NullWord = "null_word", "a word for nothing, such as NULL or NaN, stood where a blank belongs";
         WatchMinutesRewritten = "watch_minutes_rewritten", "the minutes were written in another way, such as 1,234.5";

@@ -157,7 +157,7 @@ fn dirty_events_are_dropped_repaired_and_counted() {
         13,1,2025-01-03 09:10:00,video_watch,k8s,9999,,
         14,1,2025-01-03 09:20:00,quiz_attempt,k8s,,80.25,
         15,1,2025-01-03 09:30:00,QUIZ_ATTEMPT,k8s,,101,
-        16,1,2025-01-03 09:40:00,quiz_attempt,k8s,,90,
+        16 ,1,2025-01-03 09:40:00,quiz_attempt,k8s,, 90,
         17,2,2025-01-02 00:00,payment_success,,,,\"$1,499.00\"
         18,2,2025-01-02 00:01:00,payment_failed,,,,lots
         19,2,2025-01-02 23:59:59,survey,,3.125,,
@@ -208,10 +208,12 @@ fn dirty_events_are_dropped_repaired_and_counted() {
         ("amount_rewritten", 1),
         ("amount_unreadable", 1),
         ("course_id_trimmed", 1),
+        ("event_id_rewritten", 1),
         ("event_time_rewritten", 1),
         ("event_type_normalised", 3),
         ("null_word", 1),
         ("quiz_score_out_of_range", 1),
+        ("quiz_score_rewritten", 1),
         ("quiz_score_unreadable", 1),
         ("user_id_rewritten", 1),
         ("watch_minutes_out_of_range", 2),

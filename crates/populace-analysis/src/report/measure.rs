@@ -23,21 +23,23 @@ pub(super) struct Rate {
     pub(super) n: u64,
     /// Occasions on which it happened.
     pub(super) hits: u64,
-    /// The sum of the probabilities.
+    /// The sum of the probabilities that are known, and how many are not.
     expected: f64,
+    unknown: u64,
 }
 
 impl Rate {
     /// Of occasions counted elsewhere.
     pub(super) fn counted(hits: u64, n: u64) -> Self {
-        Self { n, hits, expected: 0.0 }
+        Self { n, hits, expected: 0.0, unknown: n }
     }
 
-    /// One occasion; `expected` is its probability, 0 where none is known.
-    pub(super) fn add(&mut self, hit: bool, expected: f64) {
+    /// One occasion with its probability, where that is known.
+    pub(super) fn add(&mut self, hit: bool, expected: Option<f64>) {
         self.n += 1;
         self.hits += u64::from(hit);
-        self.expected += expected;
+        self.expected += expected.unwrap_or(0.0);
+        self.unknown += u64::from(expected.is_none());
     }
 
     /// The occasions of both.
@@ -45,6 +47,7 @@ impl Rate {
         self.n += other.n;
         self.hits += other.hits;
         self.expected += other.expected;
+        self.unknown += other.unknown;
     }
 
     /// The share of occasions on which it happened.
@@ -52,9 +55,9 @@ impl Rate {
         (self.n > 0).then(|| self.hits as f64 / self.n as f64)
     }
 
-    /// The mean of the probabilities.
+    /// The mean of the probabilities, if all are known.
     pub(super) fn mean_expected(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.expected / self.n as f64)
+        (self.n > 0 && self.unknown == 0).then(|| self.expected / self.n as f64)
     }
 }
 

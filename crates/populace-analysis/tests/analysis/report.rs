@@ -2,8 +2,10 @@
 
 use super::support::Run;
 use populace_analysis::report::{self, Options, Report};
+use populace_analysis::score::{Bin, Column, Estimate, FORMAT, Gain, Metric, Predictor, RunInfo, Scorecard};
 use populace_core::math;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -236,6 +238,82 @@ fn files_without_scenario_and_truth_are_shown_with_what_can_be_told() {
         assert!(!text.contains("\"role\":\"truth\"") && !text.contains(", true\""), "{scenario}: no true curve");
         report::render(&report).expect("every number is finite");
     }
+}
+
+#[test]
+fn verdicts_come_first_and_failures_before_all() {
+    let run = run("email");
+    let report = report::report(run.path(), &Options::default()).expect("the run can be shown");
+    let verdicts = report.verdicts.expect("the run is verified");
+    assert_eq!(verdicts.failed, 0, "{:?}", verdicts.checks.first());
+    assert!(verdicts.passed > 50 && verdicts.checks.len() as u64 == verdicts.passed + verdicts.skipped);
+
+    // The same data held against a scenario in which mail is opened more often.
+    let own = tempfile::tempdir().expect("a temporary directory");
+    copy(run.path(), own.path(), &["events.parquet", "users.parquet", "scenario.yaml"]);
+    let scenario = fs::read_to_string(own.path().join("scenario.yaml")).expect("a scenario");
+    let other = scenario.replace("open_rate: 0.35", "open_rate: 0.55");
+    assert_ne!(scenario, other);
+    fs::write(own.path().join("scenario.yaml"), other).expect("a file");
+    let verdicts = report::report(own.path(), &Options::default()).expect("the data can be shown").verdicts.expect("the data is verified");
+    let order: Vec<&str> = verdicts.checks.iter().map(|check| check.verdict.as_str()).collect();
+    assert!(verdicts.failed > 0 && order[..verdicts.failed as usize].iter().all(|verdict| *verdict == "fail"), "{order:?}");
+    assert!(verdicts.checks[0].detail.contains("expected"), "{:?}", verdicts.checks[0]);
+}
+
+/// A scorecard of a run.
+fn scorecard(seed: u64, scenario_digest: &str) -> Scorecard {
+    let column = |predictor, loss| Column { predictor, metrics: [("log_loss".to_owned(), Estimate::exact(loss))].into() };
+    let gain = |ceiling, share| Gain { metric: "log_loss".into(), ceiling, share: Estimate::exact(share) };
+    Scorecard {
+        format: FORMAT,
+        task: "open".into(),
+        run: RunInfo { scenario: "email".into(), scenario_digest: scenario_digest.into(), seed, users: 350 },
+        predictions: "predictions.csv".into(),
+        label: "an `opened` row exists".into(),
+        n: 100,
+        positives: Some(30),
+        columns: vec![
+            column(Predictor::Model, 0.58),
+            column(Predictor::Observable, 0.52),
+            column(Predictor::Latent, 0.5),
+            column(Predictor::Base, 0.62),
+        ],
+        metrics: vec![Metric::less("log_loss", "the mean of −ln P(what happened)")],
+        gains: vec![gain(Predictor::Observable, 0.4), gain(Predictor::Latent, 1.0 / 3.0)],
+        calibration: vec![Bin { low: 0.1, high: 0.4, n: 100, predicted: 0.25, observed: 0.3, standard_error: 0.043 }],
+        groups: Vec::new(),
+        verdicts: Vec::new(),
+        counts: BTreeMap::new(),
+        notes: Vec::new(),
+    }
+}
+
+#[test]
+fn scores_stand_beside_their_ceilings() {
+    let run = run("email");
+    let digest = run.source().manifest().expect("a manifest").identity.scenario_digest.clone();
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let path = own.path().join("card.json");
+    let shown = |card: &Scorecard| {
+        fs::write(&path, serde_json::to_string(card).expect("a card is JSON")).expect("a file");
+        report::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() })
+    };
+    let scores = shown(&scorecard(11, &digest)).expect("the run can be shown").scores;
+    let [score] = scores.as_slice() else { panic!("one score, not {}", scores.len()) };
+    assert_eq!((score.file.as_str(), score.task.as_str(), score.n, score.notes.len()), ("card.json", "open", 100, 0));
+    let metric = &score.metrics[0];
+    assert_eq!((metric.model, metric.observable, metric.latent, metric.base), (Some(0.58), Some(0.52), Some(0.5), Some(0.62)));
+    assert_eq!((metric.attained_observable, metric.attained_latent), (Some(0.4), Some(1.0 / 3.0)));
+    assert_eq!(score.figures[0].id, "calibration-card-json");
+
+    let other = shown(&scorecard(12, &digest)).expect("the run can be shown").scores;
+    assert!(other[0].notes[0].contains("another run: email, seed 12"), "{:?}", other[0].notes);
+    let error = shown(&Scorecard { format: FORMAT + 1, ..scorecard(11, &digest) }).expect_err("the format is not known").to_string();
+    assert!(error.contains("card.json: is a scorecard of format"), "{error}");
+    fs::write(&path, "{}").expect("a file");
+    let error = report::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() }).expect_err("no card").to_string();
+    assert!(error.contains("card.json: is no scorecard"), "{error}");
 }
 
 #[test]

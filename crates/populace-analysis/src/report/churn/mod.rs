@@ -207,7 +207,7 @@ impl<'a> Gathered<'a> {
             self.engagement[bin(engagement)] += 1;
         }
         let Some(known) = known else { return };
-        self.calibration[bin(known.probability)].add(known.churned, known.probability);
+        self.calibration[bin(known.probability)].add(known.churned, Some(known.probability));
         let last = known.churn_date.map_or(self.days - 1, |date| date.0 - self.start.0);
         let mut lived = Rate::default();
         let mut next = 0;
@@ -217,10 +217,10 @@ impl<'a> Gathered<'a> {
             }
             let is_active = active.get(next) == Some(&day);
             if day <= last {
-                lived.add(is_active, law.unwrap_or(0.0));
+                lived.add(is_active, law);
             }
             if known.churned && (day - last).abs() <= AROUND {
-                let expected = if day <= last { law.unwrap_or(0.0) } else { 0.0 };
+                let expected = if day <= last { law } else { Some(0.0) };
                 self.around[(day - last + AROUND) as usize].add(is_active, expected);
             }
         }

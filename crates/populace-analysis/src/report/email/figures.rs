@@ -124,7 +124,7 @@ fn funnel(gathered: &Gathered<'_>) -> Option<Figure> {
             .iter()
             .map(|one| {
                 let mut rate = of(one);
-                (one.delivered..one.sent).for_each(|_| rate.add(false, 0.0));
+                (one.delivered..one.sent).for_each(|_| rate.add(false, Some(0.0)));
                 rate
             })
             .collect()

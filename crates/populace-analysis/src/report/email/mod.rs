@@ -147,8 +147,8 @@ impl<'a> Gathered<'a> {
             expected.push(probability);
             self.count(persona, message);
             if message.delivered.is_some() {
-                let p_click = law.map_or(0.0, |(law, persona)| law.p_click(persona));
-                self.opens(persona, message, probability.unwrap_or(0.0), p_click);
+                let p_click = law.map(|(law, persona)| law.p_click(persona));
+                self.opens(persona, message, probability, p_click);
             }
         }
         self.around_breakers(history, &expected);
@@ -181,14 +181,14 @@ impl<'a> Gathered<'a> {
     }
 
     /// A delivered message: whether it was opened, by all that matters.
-    fn opens(&mut self, persona: usize, message: &Message, p_open: f64, p_click: f64) {
+    fn opens(&mut self, persona: usize, message: &Message, p_open: Option<f64>, p_click: Option<f64>) {
         let opened = message.opened.is_some();
         if let Some(delivered) = message.delivered {
-            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60] += p_open;
+            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60] += p_open.unwrap_or(0.0);
         }
         let Some(decided) = crate::email::history::decided_at(self.config, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
-        self.funnels[persona].clicks.add(message.clicked.is_some(), p_open * p_click);
+        self.funnels[persona].clicks.add(message.clicked.is_some(), p_open.zip(p_click).map(|(open, click)| open * click));
         let local = self.config.timezone.local(decided);
         self.by_hour[persona][usize::from(local.weekday() >= 5)][usize::from(local.hour())].add(opened, p_open);
         if message.suppressed {
@@ -200,8 +200,10 @@ impl<'a> Gathered<'a> {
         }
         let place = (message.recent_sends as usize).min(self.recent_sends.len() - 1);
         self.recent_sends[place].add(opened, p_open);
-        let bin = (p_open * CALIBRATION_BINS as f64) as usize;
-        self.calibration[bin.min(CALIBRATION_BINS - 1)].add(opened, p_open);
+        if let Some(probability) = p_open {
+            let bin = (probability * CALIBRATION_BINS as f64) as usize;
+            self.calibration[bin.min(CALIBRATION_BINS - 1)].add(opened, p_open);
+        }
     }
 
     /// The messages around each stretch of suppression that is as long as one circuit breaker.
@@ -219,7 +221,7 @@ impl<'a> Gathered<'a> {
                 let Some(decided) = crate::email::history::decided_at(self.config, message) else { continue };
                 let place = decided.since(start) + BREAKER_BEFORE * HOUR;
                 if let Some(rate) = usize::try_from(place.div_euclid(BREAKER_BIN * HOUR)).ok().and_then(|bin| rates.get_mut(bin)) {
-                    rate.add(message.opened.is_some(), expected.unwrap_or(0.0));
+                    rate.add(message.opened.is_some(), *expected);
                 }
             }
         }

@@ -321,8 +321,7 @@ function graphOption(plot, theme, narrow, height, width) {
         };
         const start = cut(a, radius(plot.nodes[edge.from]) + 1);
         const end = cut(b, radius(plot.nodes[edge.to]) + 6);
-        const middle = [(start[0] + 2 * control[0] + end[0]) / 4, (start[1] + 2 * control[1] + end[1]) / 4];
-        return { start, control, end, middle };
+        return { start, control, end };
     };
     // Labels stand where they cover neither an endpoint nor one another; those that find no place are shown when one points there.
     const labels = new Map();
@@ -356,7 +355,7 @@ function graphOption(plot, theme, narrow, height, width) {
     };
     const edgeItem = (params) => {
         const edge = plot.edges[params.dataIndex];
-        const { start, control, end, middle } = curve(edge);
+        const { start, control, end } = curve(edge);
         const near = state.focus === null || state.focus === edge.from || state.focus === edge.to;
         const width = .8 + 5 * Math.sqrt(edge.n / flow);
         const stroke = off(edge) > 4 ? theme.bad : state.focus !== null && near ? theme.observed : theme.reference;
@@ -370,9 +369,14 @@ function graphOption(plot, theme, narrow, height, width) {
                 style: { stroke, fill: 'none', lineWidth: width, opacity } },
             { type: 'polygon', shape: { points: [tipAt, corner(.5), corner(-.5)] }, style: { fill: stroke, opacity } },
         ];
-        const place = state.focus === null ? labels.get(params.dataIndex) : near ? labels.get(params.dataIndex) ?? middle : null;
-        if (place) children.push(...edgeLabel(edge, place));
         return { type: 'group', children };
+    };
+    // Labels stand above all arrows.
+    const labelItem = (params) => {
+        const edge = plot.edges[params.dataIndex];
+        const near = state.focus === edge.from || state.focus === edge.to;
+        const place = state.focus === null ? labels.get(params.dataIndex) : near ? labels.get(params.dataIndex) ?? along(curve(edge), .5) : null;
+        return place ? { type: 'group', children: edgeLabel(edge, place) } : null;
     };
     /** Where a name may stand without leaving the plot. */
     const within = (x, node) => {
@@ -414,6 +418,7 @@ function graphOption(plot, theme, narrow, height, width) {
             yAxis: { ...pixel, max: height, inverse: true },
             series: [
                 { id: 'edges', type: 'custom', data: plot.edges.map((_, index) => [0, 0, index]), renderItem: edgeItem, z: 2, clip: false },
+                { id: 'labels', type: 'custom', data: plot.edges.map((_, index) => [0, 0, index]), renderItem: labelItem, z: 4, clip: false, silent: true },
                 { id: 'nodes', type: 'custom', data: plot.nodes.map((_, index) => [0, 0, index]), renderItem: nodeItem, z: 5, clip: false },
             ],
         },
@@ -421,7 +426,7 @@ function graphOption(plot, theme, narrow, height, width) {
             const focus = (node) => {
                 if (state.focus === node) return;
                 state.focus = node;
-                chart.setOption({ series: [{ id: 'edges', renderItem: edgeItem }, { id: 'nodes', renderItem: nodeItem }] });
+                chart.setOption({ series: [{ id: 'edges', renderItem: edgeItem }, { id: 'labels', renderItem: labelItem }, { id: 'nodes', renderItem: nodeItem }] });
             };
             chart.on('mouseover', (item) => { if (item.seriesId === 'nodes') focus(item.dataIndex); });
             chart.on('click', (item) => { if (item.seriesId === 'nodes') focus(item.dataIndex); });
@@ -506,7 +511,11 @@ function spansOption(plot, theme, narrow) {
 function heightOf(plot, narrow) {
     switch (plot.kind) {
         case 'heat': return plot.maps.length * (plot.y.categories.length * (narrow ? 17 : 22) + 48) + 44;
-        case 'graph': return narrow ? 150 + 96 * Math.max(...plot.nodes.map((node) => node.layer)) : 620;
+        case 'graph': {
+            const layers = Math.max(...plot.nodes.map((node) => node.layer));
+            const row = Math.max(...plot.nodes.map((one) => plot.nodes.filter((other) => other.layer === one.layer).length));
+            return narrow ? 150 + 96 * layers : Math.min(620, 220 + 100 * row);
+        }
         case 'boxes': return plot.x.categories.length * (narrow ? 30 : 32) + 60;
         case 'spans': return plot.lanes.length * 26 + 60;
         default: return plot.horizontal ? plot.x.categories.length * 32 + 60 : narrow ? 250 : 300;

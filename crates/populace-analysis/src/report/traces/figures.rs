@@ -53,7 +53,8 @@ fn workflow(gathered: &Gathered<'_>) -> Option<Figure> {
     let caption = format!(
         "Circles are endpoints, larger where more calls go; arrows are transitions, thicker where more sessions take them. Point at an endpoint, or tap it, for the probabilities of all its transitions.{ends}"
     );
-    Some(Figure::new("workflow-graph", "The workflow as a graph", caption, Plot::Graph(graph)).wide())
+    let title = gathered.law.map_or_else(|| "The workflow as a graph".into(), |law| format!("{} as a graph", law.config().workflow.name));
+    Some(Figure::new("workflow-graph", &title, caption, Plot::Graph(graph)).wide())
 }
 
 fn learned(gathered: &Gathered<'_>) -> Option<Figure> {
@@ -91,7 +92,9 @@ fn learned(gathered: &Gathered<'_>) -> Option<Figure> {
 
 fn lengths(gathered: &Gathered<'_>) -> Option<Figure> {
     let law = gathered.law.map(|law| law.model().walks());
-    let longest = gathered.lengths.iter().rposition(|count| *count > 0)?.max(law.as_ref().map_or(0, |walks| walks.lengths.len() - 1));
+    // Lengths that are as good as impossible are not drawn.
+    let possible = law.as_ref().and_then(|walks| walks.lengths.iter().rposition(|p| *p > 1e-4)).unwrap_or(0);
+    let longest = gathered.lengths.iter().rposition(|count| *count > 0)?.max(possible);
     let share = |length: usize| Rate::counted(gathered.lengths.get(length).copied().unwrap_or(0), gathered.sessions);
     let rates: Vec<Rate> = (1..=longest).map(share).collect();
     let mut series = vec![observed("observed", Role::Observed, Draw::Bars, &rates)];

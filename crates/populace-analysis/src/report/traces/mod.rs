@@ -219,7 +219,7 @@ impl<'a> Gathered<'a> {
             for (index, (_, fault)) in of_walk.enumerate() {
                 let place = (index as i64 - start).clamp(-AROUND, AROUND) + AROUND;
                 for (rate, kind) in self.around[place as usize].iter_mut().zip([Fault::Slow, Fault::Timeout, Fault::Refused]) {
-                    rate.add(*fault == kind, 0.0);
+                    rate.add(*fault == kind, None);
                 }
             }
         }

@@ -16,6 +16,8 @@ pub struct DelayLaw {
     span: i64,
     /// Microseconds.
     mean: f64,
+    /// exp(−x/mean) of an hour, and the mean of an exponential law cut to an hour, microseconds.
+    hour: (f64, f64),
     timezone: UtcOffset,
     /// By kind of recipient and hour of the week of the local clock.
     attention: Vec<[f64; HOURS_OF_WEEK]>,
@@ -55,10 +57,12 @@ impl DelayLaw {
 
     fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
         let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
+        let mean = law.mean_minutes * MINUTE as f64;
         Self {
             least: microseconds(law.min_minutes),
             span: microseconds(law.max_minutes - law.min_minutes),
-            mean: law.mean_minutes * MINUTE as f64,
+            mean,
+            hour: ((-(HOUR as f64) / mean).exp(), mean_offset(HOUR, mean)),
             timezone,
             attention,
         }
@@ -71,9 +75,11 @@ impl DelayLaw {
         let end = begin.plus(self.span);
         let mut next = begin.plus(HOUR - local.0.rem_euclid(HOUR));
         let mut ends = Vec::with_capacity((self.span / HOUR) as usize + 2);
+        let mut left = self.left(next.since(begin));
         while next < end {
-            ends.push((next, self.left(next.since(begin))));
+            ends.push((next, left));
             next = next.plus(HOUR);
+            left *= self.hour.0;
         }
         ends.push((end, self.left(self.span)));
         let first_hour = local.minute_of_week() / 60;
@@ -163,12 +169,17 @@ impl Delay<'_> {
 
     /// The mean of an exponential law cut to `from..to`.
     fn mean_moment(&self, from: Instant, to: Instant) -> Instant {
-        let length = to.since(from) as f64;
-        let ratio = length / self.law.mean;
-        // Below, the difference of the two terms has no digits left, and the middle is as good.
-        let offset = if ratio < 1e-4 { length / 2.0 } else { self.law.mean - length / ratio.exp_m1() };
-        from.plus(offset as i64)
+        let length = to.since(from);
+        from.plus(if length == HOUR { self.law.hour.1 } else { mean_offset(length, self.law.mean) } as i64)
     }
+}
+
+/// The mean of an exponential law cut to `length`, both in microseconds.
+fn mean_offset(length: i64, mean: f64) -> f64 {
+    let length = length as f64;
+    let ratio = length / mean;
+    // Below, the difference of the two terms has no digits left, and the middle is as good.
+    if ratio < 1e-4 { length / 2.0 } else { mean - length / ratio.exp_m1() }
 }
 
 /// The law of circuit breakers to come.

@@ -2,12 +2,14 @@
 
 use super::Want;
 use crate::error::AnalysisError;
+use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -115,7 +117,7 @@ pub(super) fn column_names(path: &Path) -> Result<Vec<String>, AnalysisError> {
             if line.trim().is_empty() {
                 return Err(AnalysisError::input(format!("{}: is empty; expected a JSON object on each line", path.display())));
             }
-            let first: serde_json::Map<String, serde_json::Value> =
+            let first: serde_json::Map<String, Value> =
                 serde_json::from_str(&line).map_err(|error| AnalysisError::input(format!("{}: line 1: {error}", path.display())))?;
             Ok(first.keys().cloned().collect())
         }
@@ -164,11 +166,56 @@ fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
             Box::new(builder.with_batch_size(BATCH_ROWS).build(unpacked(path, packed)?).map_err(wrong)?)
         }
         Encoding::Jsonl(packed) => {
-            let names: Vec<&str> = wants.iter().map(|want| want.name).collect();
-            let builder = arrow_json::ReaderBuilder::new(all_text(&names)).with_coerce_primitive(true).with_batch_size(BATCH_ROWS);
-            Box::new(builder.build(BufReader::with_capacity(BUFFER, unpacked(path, packed)?)).map_err(wrong)?)
+            let names = wants.iter().map(|want| want.name.to_owned()).collect();
+            Box::new(JsonLines { lines: BufReader::with_capacity(BUFFER, unpacked(path, packed)?).lines(), names, line: 0 })
         }
     })
+}
+
+/// Lines of JSON objects as batches of text: an object or a list within a column stays JSON.
+struct JsonLines<R> {
+    lines: Lines<R>,
+    names: Vec<String>,
+    /// Number of the latest line, from 1.
+    line: u64,
+}
+
+impl<R: BufRead> JsonLines<R> {
+    /// The next batch; `None` where no line is left.
+    fn batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let mut columns: Vec<StringBuilder> = self.names.iter().map(|_| StringBuilder::new()).collect();
+        let mut rows = 0;
+        while rows < BATCH_ROWS {
+            let Some(line) = self.lines.next().transpose()? else { break };
+            self.line += 1;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let object: serde_json::Map<String, Value> =
+                serde_json::from_str(&line).map_err(|error| ArrowError::JsonError(format!("line {}: {error}", self.line)))?;
+            for (name, column) in self.names.iter().zip(&mut columns) {
+                match object.get(name) {
+                    None | Some(Value::Null) => column.append_null(),
+                    Some(Value::String(text)) => column.append_value(text),
+                    Some(other) => column.append_value(other.to_string()),
+                }
+            }
+            rows += 1;
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
+        RecordBatch::try_new(all_text(&self.names), columns).map(Some)
+    }
+}
+
+impl<R: BufRead> Iterator for JsonLines<R> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch().transpose()
+    }
 }
 
 fn all_text(names: &[impl AsRef<str>]) -> SchemaRef {

@@ -121,3 +121,9 @@ fn mix(number: u64) -> u64 {
 fn unit(number: u64) -> f64 {
     (number >> 11) as f64 / (1_u64 << 53) as f64
 }
+
+/// Whether two JSON texts say the same.
+fn same_json(a: &str, b: &str) -> bool {
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    a == b || parsed(a).is_some_and(|a| Some(a) == parsed(b))
+}

@@ -73,6 +73,14 @@ fn what_is_wrong_with_a_file_is_told_with_its_place() {
         let error = read(text).unwrap_err();
         assert!(error.contains(message), "{error}\ninstead of\n{message}");
     }
+    let lines = directory.path().join("scores.jsonl");
+    fs::write(&lines, "{\"user_id\":7,\"score\":0.5,\"note\":{\"why\":[1]}}\n\n{\"user_id\":\"8\",\"score\":1}\n").unwrap();
+    let wants = [Want::new("user_id", As::Int), Want::new("score", As::Float), Want::optional("note", As::Text)];
+    let rows: Vec<_> = TableSource::file(&lines).unwrap().read(&wants).unwrap().map(Result::unwrap).collect();
+    assert_eq!((rows[0].int("user_id").value(1), rows[0].text("note").value(0), rows[0].num_rows()), (8, "{\"why\":[1]}", 2));
+    fs::write(&lines, "{\"user_id\":7,\"score\":0.5}\n{\"user_id\":8,").unwrap();
+    let error = TableSource::file(&lines).unwrap().read(&wants).unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("cannot be read") && error.contains("line 2"), "{error}");
     let wrong = directory.path().join("scores.parquet");
     fs::write(&wrong, "PAR1 and no more").unwrap();
     let error = TableSource::file(&wrong).unwrap().read(&EVENTS).err().unwrap().to_string();

@@ -1,6 +1,6 @@
 //! `populace verify`.
 
-use crate::support::{Scratch, generate, populace, succeed, text};
+use crate::support::{SCENARIOS, Scratch, generate, populace, succeed, text};
 use serde_json::Value;
 use std::fs;
 
@@ -58,4 +58,26 @@ fn verify_says_what_it_cannot_read() {
         assert!(text(&output.stderr).contains(message), "{} instead of {message}", text(&output.stderr));
     }
     assert!(!data.join("verify.json").exists());
+}
+
+#[test]
+fn verify_passes_every_scenario_whatever_its_files() {
+    let scratch = Scratch::new("verify-all");
+    let ways: [&[&str]; 4] =
+        [&[], &["-f", "jsonl", "--order", "time"], &["-f", "arrow", "--parts", "3"], &["-f", "csv", "--compression", "gzip"]];
+    for (scenario, users) in SCENARIOS {
+        for (number, way) in ways.iter().enumerate() {
+            let data = scratch.path(&format!("{scenario}-{number}"));
+            generate(scenario, &data, &[&["--users", users, "--seed", "5", "--no-truth"], *way].concat());
+            let output = populace(&["verify", data.to_str().unwrap()]);
+            assert!(output.status.success(), "{scenario} {way:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        }
+    }
+    // What has few rows is skipped or passes, and nothing breaks.
+    for (scenario, _) in SCENARIOS {
+        let data = scratch.path(&format!("{scenario}-least"));
+        generate(scenario, &data, &["--users", "1", "--days", "4", "--seed", "5"]);
+        let output = populace(&["verify", data.to_str().unwrap()]);
+        assert!(output.status.success(), "{scenario}: {}{}", text(&output.stdout), text(&output.stderr));
+    }
 }

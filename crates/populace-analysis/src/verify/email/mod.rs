@@ -3,6 +3,7 @@
 mod chain;
 mod delays;
 mod latency;
+mod lean;
 mod opens;
 mod queries;
 mod rows;
@@ -17,6 +18,7 @@ use arrow_array::RecordBatch;
 use chain::Chain;
 use delays::Delays;
 use latency::Latencies;
+use lean::Leanings;
 use opens::Opens;
 use populace_core::email::{EmailConfig, EmailModel, EventType};
 use populace_core::time::{Instant, Window};
@@ -125,6 +127,8 @@ pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> 
     let identities = Identities::synthetic();
     let (mut rows, mut chain) = (Rows::new(&law, &identities), Chain::new(&law));
     let (mut sends, mut latencies, mut delays) = (Sends::new(&law), Latencies::new(&law), Delays::new(&law));
+    let others = lean::others(law.config());
+    let mut leanings = Leanings::new(&law, &others);
     let (mut opens, mut queries) = (Opens::new(&law), Queries::default());
     let mut seen: HashSet<u64> = HashSet::new();
     let mut once = Exact::new("the rows of a recipient stand together, and its id is one of the population's");
@@ -146,6 +150,7 @@ pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> 
         latencies.see(&recipient);
         delays.see(&recipient);
         opens.see(&recipient);
+        leanings.see(&recipient);
         queries.see(&recipient);
     }
     board.exact(once);
@@ -156,6 +161,7 @@ pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> 
     latencies.report(board, &mut queries);
     delays.report(board);
     opens.report(board);
+    leanings.report(board);
     users_table(source, &law, &identities, board)?;
     queries.report(&law, board);
     Ok(())

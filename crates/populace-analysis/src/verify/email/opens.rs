@@ -10,9 +10,10 @@ use crate::verify::board::{Board, Calibration, WorstActor};
 use crate::verify::report::Group;
 use populace_core::email::EventType;
 use populace_core::time::{HOUR, Instant};
+use std::cmp::Ordering;
 
 /// Labels of the openings, in the order of [`Opens::labels`].
-const OPENS: [&str; 15] = [
+const OPENS: [&str; 16] = [
     "opens",
     "opens by persona",
     "opens by recent sends",
@@ -28,6 +29,7 @@ const OPENS: [&str; 15] = [
     "opens of mail that a hot path triggered",
     "opens by campaign",
     "opens by provider",
+    "opens of mail sent and delivered in hours of unlike timing",
 ];
 
 const CLICKS: [&str; 7] = [
@@ -135,7 +137,19 @@ impl<'a> Opens<'a> {
             trigger.map(|kind| kind.name().to_owned()),
             Some(recipient.text("campaign_id", message.sent_row).to_owned()),
             Some(recipient.text("esp", message.sent_row).to_owned()),
+            self.unlike_hours(recipient.persona, message),
         ]
+    }
+
+    /// Whether the hour of sending or that of delivery has the greater timing, where they differ: only one of them decides.
+    fn unlike_hours(&self, persona: usize, message: &Message) -> Option<String> {
+        let (sent, _) = self.law.timing_at(persona, message.sent);
+        let (delivered, _) = self.law.timing_at(persona, message.delivered?);
+        match sent.total_cmp(&delivered) {
+            Ordering::Less => Some("greater at delivery".to_owned()),
+            Ordering::Equal => None,
+            Ordering::Greater => Some("greater at sending".to_owned()),
+        }
     }
 
     /// Drift multiplies a recipient's rates by a factor of mean 1; over m months its variance is (1 + a²/3)^m − 1.

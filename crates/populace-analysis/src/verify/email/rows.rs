@@ -5,7 +5,7 @@ use crate::AnalysisError;
 use crate::email::Law;
 use crate::source::{Columns, Source};
 use crate::verify::board::{Board, Distinct, Exact};
-use crate::verify::{rows_law, uuid};
+use crate::verify::{rows_law, same_json, uuid};
 use arrow_array::{Array, RecordBatch, StringArray};
 use populace_core::email::{CampaignType, EventType};
 use populace_core::time::{Instant, Window};
@@ -197,11 +197,6 @@ impl<'a> Rows<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether two JSON texts say the same.
-fn same_json(a: &str, b: &str) -> bool {
-    a == b || serde_json::from_str::<serde_json::Value>(a).ok() == serde_json::from_str(b).ok()
 }
 
 /// Whether a row has the fields of its type and no other.

@@ -7,7 +7,7 @@ use crate::stats::Pit;
 use crate::traces::Law;
 use crate::verify::board::{Board, Distinct, Exact, Found};
 use crate::verify::report::Group;
-use crate::verify::{mix, rows_law, unit, uuid};
+use crate::verify::{mix, rows_law, same_json, unit, uuid};
 use populace_core::dist::LogNormal;
 use populace_core::time::SECOND;
 use populace_core::traces::Method;
@@ -111,8 +111,12 @@ impl<'a> Calls<'a> {
         let endpoint = call.state.map(|state| &self.law.model().endpoints()[state]);
         let segment = |word| call.endpoint.split('/').any(|segment| segment == word);
         let with_params = segment("search") || segment("browse");
-        let holds = endpoint.is_some_and(|endpoint| endpoint.method.as_str() == call.method) && (with_params || call.params == "{}");
-        let known = !with_params || self.law.model().parameters()[1..].iter().any(|params| params == call.params);
+        let holds =
+            endpoint.is_some_and(|endpoint| endpoint.method.as_str() == call.method) && (with_params || same_json(call.params, "{}"));
+        let of_document = &self.law.model().parameters()[1..];
+        let known = !with_params
+            || of_document.iter().any(|params| params == call.params)
+            || of_document.iter().any(|params| same_json(params, call.params));
         self.methods.hold(holds && known, &place);
         let least = (config.response_times.minimum_ms * 1_000.0) as i64;
         self.responses.hold(call.response >= least.min((config.cascade.timeout_ms * 1_000.0) as i64) && call.size >= 1, &place);

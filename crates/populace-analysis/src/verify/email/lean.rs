@@ -1,0 +1,99 @@
+//! Whether opens lean towards another value of a constant than the document's: a score test for each constant of the open law, which sees
+//! a shift that is spread over many groups. The score of a constant is Σ (open − p) ∂p/∂θ / (p (1 − p)), whose variance is
+//! Σ (∂p/∂θ)² / (p (1 − p)) (Rao, 1948); the derivative is the difference that a fifth more or less of the constant makes.
+
+use super::Recipient;
+use crate::email::{Law, Message};
+use crate::stats::{Test, normal_two_sided};
+use crate::verify::board::{Board, Found, z};
+use crate::verify::report::Group;
+use populace_core::email::{EmailConfig, EmailModel};
+use populace_core::scenario::Scenario;
+
+/// Fewer opens than this, as they count for a constant, are no normal sum.
+const FEWEST: f64 = 100.0;
+
+/// A constant, and what moves it by a factor; `false` where the document lacks it.
+type Constant = (&'static str, fn(&mut EmailConfig, f64) -> bool);
+
+fn moved(value: Option<&mut f64>, factor: f64) -> bool {
+    value.is_some_and(|value| {
+        *value *= factor;
+        *value != 0.0
+    })
+}
+
+const CONSTANTS: [Constant; 6] = [
+    ("timing.off_peak", |config, factor| moved(Some(&mut config.timing.off_peak), factor)),
+    ("timing.inactive_day", |config, factor| moved(Some(&mut config.timing.inactive_day), factor)),
+    ("minute.peak_factor", |config, factor| moved(config.minute.as_mut().map(|law| &mut law.peak_factor), factor)),
+    ("minute.slow_factor", |config, factor| moved(config.minute.as_mut().map(|law| &mut law.slow_factor), factor)),
+    ("hot_paths.boost", |config, factor| moved(config.hot_paths.as_mut().map(|law| &mut law.boost), factor)),
+    ("hot_paths.decay_minutes", |config, factor| moved(config.hot_paths.as_mut().map(|law| &mut law.decay_minutes), factor)),
+];
+
+/// The models of documents in which one constant is moved.
+pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
+    let other = |(name, apply): &Constant| {
+        // A document may have room above or below alone.
+        [1.2, 0.8].into_iter().find_map(|factor| {
+            let mut config = config.clone();
+            if !apply(&mut config, factor) {
+                return None;
+            }
+            EmailModel::from_config(&config).ok().map(|model| (*name, model))
+        })
+    };
+    CONSTANTS.iter().filter_map(other).collect()
+}
+
+/// The scores of some constants.
+pub(super) struct Leanings<'a> {
+    law: &'a Law<'a>,
+    others: Vec<(&'static str, Law<'a>, [f64; 3])>,
+}
+
+impl<'a> Leanings<'a> {
+    pub(super) fn new(law: &'a Law<'a>, others: &'a [(&'static str, EmailModel)]) -> Self {
+        Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model), [0.0; 3])).collect() }
+    }
+
+    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+        for message in &recipient.history.messages {
+            let Some(p_open) = self.law.p_open(recipient.persona, message) else { continue };
+            let heard = 1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history);
+            let p = p_open * heard;
+            if p > 0.0 && p < 1.0 {
+                self.weigh(recipient.persona, message, p, heard);
+            }
+        }
+    }
+
+    fn weigh(&mut self, persona: usize, message: &Message, p: f64, heard: f64) {
+        for (_, other, [score, variance, expected]) in &mut self.others {
+            let Some(moved) = other.p_open(persona, message) else { continue };
+            let difference = moved * heard - p;
+            if difference.abs() > 1e-12 {
+                let weight = difference / (p * (1.0 - p));
+                *score += (f64::from(u8::from(message.opened.is_some())) - p) * weight;
+                *variance += difference * weight;
+                *expected += p * (1.0 - p);
+            }
+        }
+    }
+
+    pub(super) fn report(self, board: &mut Board) {
+        let found =
+            self.others.into_iter().filter(|(_, _, [_, _, expected])| *expected >= FEWEST).map(|(name, _, [score, variance, n])| {
+                let z = z(score, 0.0, variance);
+                let found = Found {
+                    n: n as u64,
+                    observed: format!("{z:.2} standard errors"),
+                    expected: "0".into(),
+                    test: Test { statistic: z, p_value: normal_two_sided(z) },
+                };
+                (name, found)
+            });
+        board.try_test(Group::Calibration, "opens lean towards no other value of a constant", Found::worst(found));
+    }
+}

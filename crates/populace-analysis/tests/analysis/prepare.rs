@@ -208,7 +208,8 @@ fn dirty_events_are_dropped_repaired_and_counted() {
         ("amount_rewritten", 1),
         ("amount_unreadable", 1),
         ("course_id_trimmed", 1),
-        ("event_id_rewritten", 1),
+        // The lines after the first are indented: their ids have blanks before them.
+        ("event_id_rewritten", 10),
         ("event_time_rewritten", 1),
         ("event_type_normalised", 3),
         ("null_word", 1),

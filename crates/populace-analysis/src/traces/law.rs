@@ -77,7 +77,8 @@ impl<'a> Law<'a> {
     fn response(&self, state: usize) -> (Normal, f64) {
         let law = &self.config().response_times;
         let mean = self.means_ms[state];
-        let normal = Normal::new(mean, mean * law.relative_sd).expect("means and deviations of a checked document are positive");
+        // A deviation of 0 is a step, as steep as doubles resolve.
+        let normal = Normal::new(mean, mean * law.relative_sd.max(1e-9)).expect("means of a checked document are positive");
         let kept = normal.sf(law.minimum_ms);
         (normal, kept)
     }

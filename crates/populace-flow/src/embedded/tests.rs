@@ -69,12 +69,12 @@ fn a_consumer_waits_for_what_is_published_and_no_longer() {
             log.publish(&[record("k", "1")]).unwrap();
         });
         let start = Instant::now();
-        assert_eq!(consumer.poll(9, Duration::from_secs(60)).unwrap().len(), 1);
+        assert_eq!(consumer.poll(9, Duration::from_mins(1)).unwrap().len(), 1);
         assert!(start.elapsed() < Duration::from_secs(30));
     });
     // Another process, which cannot wake this one.
     EmbeddedLog::open(directory.path(), TOPIC, 9).unwrap().publish(&[record("k", "2")]).unwrap();
-    assert_eq!(consumer.poll(9, Duration::from_secs(60)).unwrap().len(), 1);
+    assert_eq!(consumer.poll(9, Duration::from_mins(1)).unwrap().len(), 1);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn erased_records_keep_their_place_and_trimmed_ones_are_those_that_all_have_read
     assert_eq!(log.trim(Duration::ZERO).unwrap(), 0);
     consumer.commit(0, 2, None).unwrap();
     std::thread::sleep(Duration::from_millis(2));
-    assert_eq!(log.trim(Duration::from_secs(3_600)).unwrap(), 0);
+    assert_eq!(log.trim(Duration::from_hours(1)).unwrap(), 0);
     assert_eq!(log.trim(Duration::ZERO).unwrap(), 2);
     assert_eq!(log.publish(&[record("a", "4")]).unwrap(), [Position { partition: 0, offset: 3 }]);
 }
@@ -130,16 +130,19 @@ fn an_event_is_in_the_table_once_whatever_is_inserted_again() {
     let known = table.known(&[events[0].event_id, event(99).event_id]).unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [events[0].event_id]);
 
-    let (mut read, mut end) = (Vec::new(), Default::default());
+    let (mut read, mut end) = (Vec::new(), super::table::PageEnd::default());
     loop {
         let (page, last) = table.page(&end, 3).unwrap();
         if page.is_empty() {
             break;
         }
-        (end, _) = (last, read.extend(page));
+        end = last;
+        read.extend(page);
     }
     assert!(read.iter().all(|event| event.ingested_at.is_some()));
-    read.iter_mut().for_each(|event| event.ingested_at = None);
+    for event in &mut read {
+        event.ingested_at = None;
+    }
     assert_eq!(read, events);
     assert_eq!(table.of_person(&events[0].universal_id).unwrap().len(), 10);
     assert_eq!(table.erase(&[events[0].universal_id.clone()]).unwrap(), 10);

@@ -318,7 +318,7 @@ mod tests {
         rows.find(|row| row["event_type"] == "delivered").unwrap()
     }
 
-    fn problems(changes: Value) -> Vec<String> {
+    fn problems(changes: &Value) -> Vec<String> {
         let mut event = delivered();
         event.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let Err(problems) = Event::from_slice(event.to_string().as_bytes()) else { return Vec::new() };
@@ -344,7 +344,7 @@ mod tests {
     fn every_problem_is_told_with_its_field() {
         let many = json!({ "event_id": "7", "event_type": "bounced", "timestamp": "yesterday", "minutes": 3, "metadata": [], "esp": "" });
         assert_eq!(
-            problems(many),
+            problems(&many),
             [
                 "event_id: must be a UUID such as 018cc251-f400-7cde-8f00-0123456789ab",
                 "event_type: must be one of sent, delivered, opened, clicked, support_ticket, complaint, unsubscribe_request, site_visit, \
@@ -355,8 +355,8 @@ mod tests {
                 "minutes: is no column of events",
             ]
         );
-        assert_eq!(problems(json!({})), [""; 0]);
-        let told = |changes: Value| problems(changes).join("; ");
+        assert_eq!(problems(&json!({})), [""; 0]);
+        let told = |changes: Value| problems(&changes).join("; ");
         assert_eq!(told(json!({ "universal_id": null })), "universal_id: must be given");
         assert_eq!(told(json!({ "minute": 60 })), "minute: must be a whole number from 0 to 59");
         assert_eq!(told(json!({ "payload_size_bytes": -1 })), "payload_size_bytes: must be a whole number from 0 to 2147483647");
@@ -381,12 +381,12 @@ mod tests {
             json!({ "user_agent": "ada%40lovelace.org" }),
         ];
         for place in places {
-            let told = problems(place.clone());
+            let told = problems(&place);
             assert!(told.len() == 1 && told[0].ends_with("must not hold an address"), "{place}: {told:?}");
             assert!(!told[0].to_lowercase().contains("lovelace"), "{told:?}");
         }
-        assert_eq!(problems(json!({ "subject": "2 @ 3 for you, @ada. Only today" })), [""; 0]);
-        let unknown = problems(json!({ "ada@lovelace.org": 1 }));
+        assert_eq!(problems(&json!({ "subject": "2 @ 3 for you, @ada. Only today" })), [""; 0]);
+        let unknown = problems(&json!({ "ada@lovelace.org": 1 }));
         assert_eq!(unknown, ["(a name that holds an address): is no column of events"]);
     }
 }

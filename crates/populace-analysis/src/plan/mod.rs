@@ -232,9 +232,12 @@ fn with_value(document: &Resolved, parameter: &str, value: f64) -> Option<Resolv
 fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, AnalysisError> {
     let path = &estimate.parameter;
     let from = estimate.basis.neutral.unwrap_or(truth);
+    let is_share = ["share", "probability"].iter().any(|unit| estimate.unit.starts_with(unit)) && estimate.basis.neutral != Some(1.0);
     let value = match (study.target, estimate.basis.neutral) {
         (Target::Value(value), _) => value,
         (Target::Document, Some(_)) => truth,
+        // A share near 1 changes towards the inside.
+        (Target::Document, None) if is_share && truth * (1.0 + DEFAULT_CHANGE) > 1.0 => truth * (1.0 - DEFAULT_CHANGE),
         (Target::Document, None) => truth * (1.0 + DEFAULT_CHANGE),
         (Target::Change(share), Some(1.0)) => 1.0 + if truth < 1.0 { -share } else { share },
         (Target::Change(share), Some(_)) => truth * share,
@@ -243,6 +246,9 @@ fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, Ana
     let is_sound = estimate.basis.scale == Scale::Linear || value > 0.0;
     if !is_sound || !value.is_finite() {
         return Err(AnalysisError::input(format!("{path}: must be above 0 to be told, got {value}; give another --at or --size")));
+    }
+    if is_share && !(0.0..=1.0).contains(&value) {
+        return Err(AnalysisError::input(format!("{path}: is a {} from 0 to 1, got {value}; give another --at or --size", estimate.unit)));
     }
     if (value - from).abs() <= 1e-9 * from.abs().max(1e-9) {
         return Err(AnalysisError::input(format!(

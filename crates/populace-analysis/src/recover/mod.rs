@@ -91,6 +91,7 @@ pub fn recover(source: &Source, document: &Resolved, level: f64) -> Result<Recov
         return Err(AnalysisError::input(format!("--level: must be above 0 and below 1, such as 0.95, got {level}")));
     }
     let model = Model::new(document)?;
+    source.refuse_empty(model.family())?;
     let mut sheet = Sheet::new(level);
     let size = match &model {
         Model::Churn(model) => churn::estimate(source, model, &mut sheet)?,

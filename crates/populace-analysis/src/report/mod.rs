@@ -63,6 +63,7 @@ pub fn report(directory: &Path, options: &Options) -> Result<Report, AnalysisErr
         Some(model) => model.family(),
         None => family_of(&source)?,
     };
+    source.refuse_empty(family)?;
     let Found { facts, sections, mut notes } = match (family, model.as_ref()) {
         ("email", Some(Model::Email(model))) => email::sections(&source, Some(model), model.config())?,
         ("email", _) => {

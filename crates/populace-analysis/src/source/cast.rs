@@ -2,8 +2,8 @@
 
 use super::{As, Want};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, StringArray, new_null_array};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, Int64Array, StringArray, new_null_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, TimeUnit};
@@ -95,7 +95,12 @@ impl Want {
                 cast(&(Arc::new(unzoned) as ArrayRef), &to)
             }
             (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
-            (DataType::FixedSizeBinary(_) | DataType::Binary, As::Uuid) => cast(&plain, &to),
+            // Libraries without a type for UUIDs hand their 16 bytes on as bytes of any length.
+            (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text | As::Uuid) => {
+                let bytes = uuids_of_bytes(cast(&plain, &DataType::Binary)?.as_binary());
+                Ok(if self.kind == As::Text { hyphenated(bytes.as_fixed_size_binary()) } else { bytes })
+            }
+            (DataType::FixedSizeBinary(_), As::Uuid) => cast(&plain, &to),
             (_, As::Uuid) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string())),
             // Numbers with blanks around them, and `1` or `0` as a truth value, are what spreadsheets write.
             (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, As::Int | As::Float | As::Bool | As::Date | As::Instant) => {
@@ -106,8 +111,13 @@ impl Want {
                     As::Instant => Ok(in_utc(&cast(&trimmed, &utc_offset())?)),
                     // A moment may be written in full where its date is wanted.
                     As::Date => cast(&cast(&trimmed, &utc_offset())?, &to),
+                    As::Int => whole(&cast(&trimmed, &to)?, &cast(&trimmed, &DataType::Float64)?),
                     _ => cast(&trimmed, &to),
                 }
+            }
+            (DataType::Float32 | DataType::Float64, As::Int) => {
+                let none = new_null_array(&to, plain.len());
+                whole(&none, &cast(&plain, &DataType::Float64)?)
             }
             (DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64, As::Instant) => {
                 Ok(in_utc(&cast(&plain, &DataType::Timestamp(TimeUnit::Microsecond, None))?))
@@ -140,6 +150,24 @@ fn hyphenated(values: &FixedSizeBinaryArray) -> ArrayRef {
         text
     };
     Arc::new(values.iter().map(|value| value.map(text)).collect::<StringArray>())
+}
+
+/// The integers, and where there is none the number if it is whole: a column of integers with blanks comes as `16.0` from where only
+/// doubles can be blank.
+#[expect(clippy::unnecessary_wraps, reason = "it ends the arms of a match that may fail")]
+fn whole(integers: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
+    /// Up to here a double holds every integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let (integers, numbers) = (integers.as_primitive::<Int64Type>(), numbers.as_primitive::<Float64Type>());
+    let either = |(integer, number): (Option<i64>, Option<f64>)| {
+        integer.or_else(|| number.filter(|number| number.fract() == 0.0 && number.abs() <= EXACT).map(|number| number as i64))
+    };
+    Ok(Arc::new(integers.iter().zip(numbers.iter()).map(either).collect::<Int64Array>()))
+}
+
+fn uuids_of_bytes(values: &BinaryArray) -> ArrayRef {
+    let sixteen = values.iter().map(|value| value.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()));
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(sixteen, 16).expect("every UUID has 16 bytes"))
 }
 
 fn uuids(values: &StringArray) -> ArrayRef {

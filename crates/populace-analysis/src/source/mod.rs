@@ -142,7 +142,9 @@ impl Source {
         let path = self.root.join(SCENARIO);
         if !path.is_file() {
             let root = self.root.display();
-            return Err(AnalysisError::input(format!("{root}: has no {SCENARIO}; name the scenario with --scenario")));
+            return Err(AnalysisError::input(format!(
+                "{root}: has no {SCENARIO}; put the one of the run there, or name the scenario with --scenario where the command has it"
+            )));
         }
         Ok(catalogue::resolve(&Request::new(document::Source::File(&path)))?)
     }
@@ -153,6 +155,28 @@ impl Source {
     /// As [`scenario`](Self::scenario).
     pub fn model(&self) -> Result<Model, AnalysisError> {
         Model::new(&self.scenario()?)
+    }
+
+    /// Checks that a user's own main table holds a row: a run may be empty by chance, an export is empty by mistake.
+    ///
+    /// # Errors
+    /// It holds none, or cannot be read.
+    pub fn refuse_empty(&self, family: &str) -> Result<(), AnalysisError> {
+        if self.manifest.is_some() {
+            return Ok(());
+        }
+        let (table, column) = match family {
+            "email" => ("events", "recipient_id"),
+            "traces" => ("calls", "session_id"),
+            _ => ("events", "user_id"),
+        };
+        for batch in self.table(table)?.read(&[Want::nullable(column, As::Text)])? {
+            if batch?.num_rows() > 0 {
+                return Ok(());
+            }
+        }
+        let root = self.root.display();
+        Err(AnalysisError::input(format!("{root}: the table {table} holds no row; was its export cut off?")))
     }
 
     /// Whether there is a table, such as `events` or `truth/messages`.

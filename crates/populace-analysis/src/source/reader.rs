@@ -9,7 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Cursor, Lines, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) enum Encoding {
     Arrow,
     Csv(Packed),
     Jsonl(Packed),
+    /// One list of objects, as short tables are often written.
+    Json,
 }
 
 /// How a text file is compressed.
@@ -44,10 +46,15 @@ impl Encoding {
         };
         match (name.rsplit('.').next().unwrap_or_default(), packed) {
             ("parquet", Packed::No) => Ok(Self::Parquet),
-            ("arrow", Packed::No) => Ok(Self::Arrow),
+            ("arrow" | "feather", Packed::No) => Ok(Self::Arrow),
+            ("json", Packed::No) => Ok(Self::Json),
             ("csv", packed) => Ok(Self::Csv(packed)),
             ("jsonl" | "ndjson", packed) => Ok(Self::Jsonl(packed)),
-            _ => Err(AnalysisError::input(format!("{}: is of no known format; known are .{}", path.display(), super::ENDINGS.join(", .")))),
+            _ => Err(AnalysisError::input(format!(
+                "{}: is of no known format; known are .{}, .json (a list), .ndjson and .feather",
+                path.display(),
+                super::ENDINGS.join(", .")
+            ))),
         }
     }
 
@@ -111,9 +118,9 @@ pub(super) fn column_names(path: &Path) -> Result<Vec<String>, AnalysisError> {
             }
             Ok(header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect())
         }
-        Encoding::Jsonl(packed) => {
+        Encoding::Jsonl(_) | Encoding::Json => {
             let mut line = String::new();
-            BufReader::new(unpacked(path, packed)?).read_line(&mut line).map_err(|error| AnalysisError::io(path, error))?;
+            BufReader::new(json_lines(path)?).read_line(&mut line).map_err(|error| AnalysisError::io(path, error))?;
             if line.trim().is_empty() {
                 return Err(AnalysisError::input(format!("{}: is empty; expected a JSON object on each line", path.display())));
             }
@@ -165,11 +172,27 @@ fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
             let builder = arrow_csv::ReaderBuilder::new(all_text(&names)).with_header(true).with_projection(kept);
             Box::new(builder.with_batch_size(BATCH_ROWS).build(unpacked(path, packed)?).map_err(wrong)?)
         }
-        Encoding::Jsonl(packed) => {
+        Encoding::Jsonl(_) | Encoding::Json => {
             let names = wants.iter().map(|want| want.name.to_owned()).collect();
-            Box::new(JsonLines { lines: BufReader::with_capacity(BUFFER, unpacked(path, packed)?).lines(), names, line: 0 })
+            Box::new(JsonLines { lines: BufReader::with_capacity(BUFFER, json_lines(path)?).lines(), names, line: 0 })
         }
     })
+}
+
+/// The JSON objects of a file, one a line. A list is held in memory.
+fn json_lines(path: &Path) -> Result<Box<dyn Read + Send>, AnalysisError> {
+    let packed = match Encoding::of(path)? {
+        Encoding::Jsonl(packed) => packed,
+        _ => Packed::No,
+    };
+    let file = unpacked(path, packed)?;
+    if packed != Packed::No || Encoding::of(path)? != Encoding::Json {
+        return Ok(file);
+    }
+    let list: Vec<Value> = serde_json::from_reader(file)
+        .map_err(|error| AnalysisError::input(format!("{}: is no list of JSON objects: {error}", path.display())))?;
+    let lines: Vec<String> = list.iter().map(Value::to_string).collect();
+    Ok(Box::new(Cursor::new(lines.join("\n"))))
 }
 
 /// Lines of JSON objects as batches of text: an object or a list within a column stays JSON.

@@ -33,6 +33,7 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64) -> Result<Report
     if !(alpha > 0.0 && alpha < 1.0) {
         return Err(AnalysisError::input(format!("the family-wise error must lie between 0 and 1, got {alpha}")));
     }
+    source.refuse_empty(&document.family)?;
     if let Some(manifest) = source.manifest() {
         let identity = &manifest.identity;
         if let Some(count) = identity.count {

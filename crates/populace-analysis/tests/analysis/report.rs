@@ -324,7 +324,7 @@ fn what_is_no_data_is_refused() {
     fs::write(empty.path().join("events.csv"), "user_id,event_time,event_type,watch_minutes,quiz_score,amount\n").expect("a file");
     fs::write(empty.path().join("users.csv"), "user_id,signup_date,is_paid\n").expect("a file");
     let error = report::report(empty.path(), &Options::default()).expect_err("there are no rows").to_string();
-    assert!(error.contains("the table of events is empty"), "{error}");
+    assert!(error.contains("the table events holds no row"), "{error}");
     let row = "1,0203-01-01 10:00:00,login,,,\n1,2025-01-01 10:00:00,login,,,\n";
     fs::write(empty.path().join("events.csv"), format!("user_id,event_time,event_type,watch_minutes,quiz_score,amount\n{row}"))
         .expect("a file");

@@ -86,3 +86,59 @@ fn what_is_wrong_with_a_file_is_told_with_its_place() {
     let error = TableSource::file(&wrong).unwrap().read(&EVENTS).err().unwrap().to_string();
     assert!(error.contains("scores.parquet: cannot be read"), "{error}");
 }
+
+#[test]
+fn what_other_libraries_make_of_our_columns_reads_back() {
+    use arrow_array::{ArrayRef, BinaryArray, Float64Array, RecordBatch};
+    use std::sync::Arc;
+    let directory = tempfile::tempdir().unwrap();
+    // polars hands UUIDs on as bytes of any length; pandas makes doubles of integers that may be null.
+    let id = 0x018c_c251_f400_7cde_8f00_0123_4567_89ab_u128;
+    let ids: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&id.to_be_bytes()]));
+    let hours: ArrayRef = Arc::new(Float64Array::from(vec![Some(16.0)]));
+    let batch = RecordBatch::try_from_iter([("message_id", ids), ("hour", hours)]).unwrap();
+    let path = directory.path().join("events.arrow");
+    let mut writer = arrow_ipc::writer::FileWriter::try_new(fs::File::create(&path).unwrap(), &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let read = |kind: As| {
+        let wants = [Want::new("message_id", kind), Want::nullable("hour", As::Int)];
+        TableSource::file(&path).unwrap().read(&wants).unwrap().next().unwrap().unwrap()
+    };
+    assert_eq!(read(As::Uuid).uuid("message_id").get(0), Some(id));
+    assert_eq!(read(As::Text).text("message_id").value(0), "018cc251-f400-7cde-8f00-0123456789ab");
+    assert_eq!(read(As::Uuid).int("hour").value(0), 16);
+
+    let path = directory.path().join("events.csv");
+    fs::write(&path, "hour\n16.0\n\n3\n").unwrap();
+    let wants = [Want::nullable("hour", As::Int)];
+    let batch = TableSource::file(&path).unwrap().read(&wants).unwrap().next().unwrap().unwrap();
+    assert_eq!(batch.int("hour").iter().flatten().collect::<Vec<_>>(), [16, 3]);
+    fs::write(&path, "hour\n16.5\n").unwrap();
+    let error = TableSource::file(&path).unwrap().read(&wants).unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("`16.5` is not a whole number"), "{error}");
+}
+
+#[test]
+fn a_list_of_json_objects_is_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("learned.json");
+    fs::write(&path, "[{\"from\": \"/a\", \"probability\": 1},\n {\"probability\": 0.25, \"from\": \"/b\"}]").unwrap();
+    let wants = [Want::new("from", As::Text), Want::new("probability", As::Float)];
+    let batch = TableSource::file(&path).unwrap().read(&wants).unwrap().next().unwrap().unwrap();
+    assert_eq!(batch.text("from").iter().flatten().collect::<Vec<_>>(), ["/a", "/b"]);
+    assert_eq!(batch.float("probability").values().as_ref(), [1.0, 0.25]);
+    fs::write(&path, "{\"from\": 1").unwrap();
+    let error = TableSource::file(&path).unwrap().read(&wants).err().unwrap().to_string();
+    assert!(error.contains("learned.json: is no list of JSON objects"), "{error}");
+}
+
+#[test]
+fn an_export_without_rows_is_told_apart_from_an_empty_run() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("events.csv"), "user_id,event_time\n").unwrap();
+    let error = Source::open(directory.path()).unwrap().refuse_empty("churn").unwrap_err().to_string();
+    assert!(error.contains("the table events holds no row"), "{error}");
+    let run = Run::new("churn", 5, &[("population.users", "1"), ("window.days", "7")]);
+    assert!(run.source().refuse_empty("churn").is_ok());
+}

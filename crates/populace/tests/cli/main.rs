@@ -7,6 +7,7 @@ mod features;
 mod guides;
 mod input;
 mod invariance;
+mod outputs;
 mod plan;
 mod prepare;
 mod recover;

@@ -364,7 +364,10 @@ mod tests {
         assert!(
             told(json!({ "timestamp": "2026-01-31T09:15:00.123456Z" })).starts_with("timestamp: must be a whole number of milliseconds")
         );
-        assert_eq!(told(json!({ "timestamp": "1969-12-31T23:59:59.999Z" })), "timestamp: must lie in the years 1970 to 2199");
+        assert_eq!(
+            told(json!({ "timestamp": "1969-12-31T23:59:59.999Z" })),
+            "timestamp: must lie in the years 1970 to 2199; latency_seconds: must be timestamp less send_time, to the millisecond"
+        );
         assert_eq!(told(json!({ "ip_address": "1.2.3.256" })), "ip_address: must be an IPv4 or IPv6 address");
         assert_eq!(told(json!({ "send_time": null })), "send_time: must be given where hour_of_day, minute or day_of_week are");
         assert!(told(json!({ "latency_seconds": 86_399.999 })).contains("latency_seconds: must be timestamp less send_time"));

@@ -26,6 +26,9 @@ pub enum RunError {
     /// The directory holds something that this run must not touch.
     #[error("{0}")]
     Refused(String),
+    /// A sink failed.
+    #[error(transparent)]
+    Sink(#[from] crate::sinks::SinkError),
     /// The run was asked to stop.
     #[error("interrupted")]
     Interrupted,

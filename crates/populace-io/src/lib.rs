@@ -14,6 +14,7 @@ pub mod identity;
 mod order;
 pub mod pipeline;
 pub mod run;
+pub mod sinks;
 pub mod table;
 pub mod tables;
 pub mod text;

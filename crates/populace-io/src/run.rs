@@ -1,5 +1,9 @@
 //! The run driver: shards through threads into files, in order and in bounded memory.
 
+mod batches;
+
+pub use batches::Take;
+
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::files::encode::{Encoded, TableEncoder, UnitEncoder};

@@ -18,6 +18,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate a data set and its truth
     Generate(Box<GenerateArgs>),
+    /// Send events in the order of time, at a pace, to ClickHouse or a connector
+    #[cfg(feature = "http")]
+    Stream(StreamArgs),
     /// Print the rows of one actor, without generating the others
     Replay(ReplayArgs),
     /// Say what a run is: its manifest, tables and first rows
@@ -105,6 +108,20 @@ pub(crate) struct GenerateArgs {
     /// Directory for the data, or `-` for one table on standard output
     #[arg(short, long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+    /// Send the rows there instead of writing files: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or
+    /// http://HOST:PORT of a connector; may be repeated
+    #[arg(
+        long,
+        value_name = "URL",
+        action = ArgAction::Append,
+        conflicts_with_all = [
+            "output", "format", "compression", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
+        ]
+    )]
+    pub(crate) to: Vec<String>,
+    /// With --to: seconds that a server may be away, or a request may take, before the run gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400), requires = "to")]
+    pub(crate) timeout: u64,
     /// File format [default: the scenario's, parquet or csv]
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<FormatArg>,
@@ -159,6 +176,38 @@ pub(crate) struct GenerateArgs {
     /// Print what is done
     #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+}
+
+#[cfg(feature = "http")]
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// Seed; without one, one is drawn and printed
+    #[arg(short, long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Where to: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or http://HOST:PORT of a connector; may be repeated
+    #[arg(long, value_name = "URL", action = ArgAction::Append, required = true)]
+    pub(crate) to: Vec<String>,
+    /// Seconds of the scenario in a second
+    #[arg(long, value_name = "FACTOR", default_value_t = 60.0)]
+    pub(crate) speed: f64,
+    /// Events happen now: the scenario begins today, and each event is sent when its time comes
+    #[arg(long, conflicts_with_all = ["speed", "start"])]
+    pub(crate) now: bool,
+    /// Stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: Option<u64>,
+    /// Go on when the scenario's days are over, with more days of the same users
+    #[arg(long)]
+    pub(crate) forever: bool,
+    /// Seconds that a server may be away, or a request may take, before the stream gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Print nothing but errors and warnings
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Args, Debug)]

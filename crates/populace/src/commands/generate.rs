@@ -1,7 +1,7 @@
 //! `populace generate`.
 
-use super::progress;
 use super::scenario::{self, Documents, Loaded};
+use super::{progress, sinks};
 use crate::args::{FormatArg, GenerateArgs, OrderArg};
 use crate::failure::Failure;
 use crate::show;
@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     if arguments.part.is_some_and(|part| part >= arguments.parts) {
         return Err(Failure::input(format!("--part: must be from 0 to {}, as there are {} parts", arguments.parts - 1, arguments.parts)));
     }
-    let place = if to_stdout || arguments.dry_run { None } else { Some(place(&arguments.output)?) };
+    let to_files = !to_stdout && !arguments.dry_run && arguments.to.is_empty();
+    let place = if to_files { Some(place(&arguments.output)?) } else { None };
     let recorded = match &place {
         Some(place) if arguments.resume => recorded_seed(place.as_ref())?,
         _ => None,
@@ -61,6 +62,17 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     }
     let bar = Bar::new(&job, arguments.quiet);
     let start = Instant::now();
+
+    if !arguments.to.is_empty() {
+        let timeout = Duration::from_secs(arguments.timeout);
+        let fed = sinks::open(&arguments.to, generator, timeout).and_then(|open| sinks::generate(&job, open, &bar));
+        bar.finish();
+        let fed = fed?;
+        if !arguments.quiet {
+            sinks::report(&fed, &job, &arguments.to, start.elapsed());
+        }
+        return Ok(());
+    }
 
     if arguments.dry_run {
         let made = job.dry_run(&bar);

@@ -25,4 +25,7 @@ pub(crate) mod report;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod score;
+mod sinks;
+#[cfg(feature = "http")]
+pub(crate) mod stream;
 pub(crate) mod verify;

@@ -1,0 +1,35 @@
+//! What is wrong is told in seconds, in one message, with what to do; exit code 2; no password.
+
+use crate::support::{clickhouse, refuse};
+use std::net::TcpListener;
+use std::time::Instant;
+
+#[test]
+fn a_wrong_target_is_told_in_seconds() {
+    let clickhouse = clickhouse();
+    // A port that nobody listens on.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let wrong_password = clickhouse.url.replace("sendflowr_dev", "guess");
+    clickhouse.ask("CREATE DATABASE taken");
+    clickhouse.ask("CREATE TABLE taken.email_events (event_id String, event_type String) ENGINE = MergeTree ORDER BY event_id");
+    clickhouse.ask("CREATE DATABASE forgetful");
+    clickhouse.ask("CREATE TABLE forgetful.users (user_id Int64) ENGINE = MergeTree ORDER BY user_id");
+    let cases = [
+        ("email", "localhost:9092".to_owned(), "there is no `://`"),
+        ("email", "ftp://localhost/x".to_owned(), "there is no sink `ftp`"),
+        ("email", format!("clickhouse://u:secret@127.0.0.1:{free}/x"), "is ClickHouse running there?"),
+        ("email", wrong_password, "the server refuses the user or the password"),
+        ("email", format!("{}/taken", clickhouse.url), "column `event_id` of table `email_events` is String, not UUID; rename the table"),
+        ("churn", format!("{}/forgetful", clickhouse.url), "table `users` has no column"),
+        ("email", format!("http://127.0.0.1:{free}"), "start one with `populace serve`"),
+        ("email", format!("http://{}", clickhouse.address()), "the connector refuses the token"),
+        ("churn", "http://127.0.0.1:1".to_owned(), "a connector takes the events of email; this is churn"),
+    ];
+    for (scenario, url, expected) in cases {
+        let start = Instant::now();
+        let told = refuse(&["generate", scenario, "-q", "-n", "5", "--to", &url]);
+        assert!(told.starts_with("error: ") && told.contains(expected), "{url}: {told}");
+        assert!(!told.contains("secret") && !told.contains("guess"), "{told}");
+        assert!(start.elapsed().as_secs() < 20, "{url}: {:?}", start.elapsed());
+    }
+}

@@ -150,7 +150,7 @@ impl Client {
                 },
                 Err(error) => (error.to_string(), None),
             };
-            let wait = asked.unwrap_or_else(|| scattered(pause));
+            let wait = asked.unwrap_or_default().max(scattered(pause));
             if Instant::now() + wait >= until {
                 let seconds = timeout.as_secs_f64();
                 return Err(SinkError::Unavailable(format!("{}: no success in {seconds:.0} s; last: {why}", self.shown)));

@@ -59,13 +59,13 @@ impl<'scope> Lanes<'scope> {
 
     /// Hands rows to every sink that takes the table. False if a sink has failed: [`finish`](Self::finish) says why.
     pub fn write(&self, table: usize, batch: &RecordBatch) -> bool {
-        let takers = self.lanes.iter().filter(|lane| lane.takes[table]);
-        takers.fold(true, |all, lane| lane.sender.send(Message::Rows(table, batch.clone())).is_ok() && all)
+        let mut takers = self.lanes.iter().filter(|lane| lane.takes[table]);
+        takers.all(|lane| lane.sender.send(Message::Rows(table, batch.clone())).is_ok())
     }
 
     /// Asks every sink to send what it holds back. False if a sink has failed.
     pub fn flush(&self) -> bool {
-        self.lanes.iter().fold(true, |all, lane| lane.sender.send(Message::Flush).is_ok() && all)
+        self.lanes.iter().all(|lane| lane.sender.send(Message::Flush).is_ok())
     }
 
     /// Waits until every sink has sent all it was given.

@@ -14,5 +14,6 @@ mod recover;
 mod report;
 mod runs;
 mod score;
+mod sinks;
 mod support;
 mod verify;

@@ -48,7 +48,7 @@ impl Server {
     /// Runs a statement in the way of curl, `http://HOST/?user=…&password=…` with the statement as body, and returns status and answer.
     pub fn post(&self, path: &str, statement: &str) -> (u16, String) {
         let mut connection = TcpStream::connect(self.address()).unwrap();
-        connection.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        connection.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
         let head = format!("POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n\r\n", statement.len());
         connection.write_all((head + statement).as_bytes()).unwrap();
         let mut answer = String::new();

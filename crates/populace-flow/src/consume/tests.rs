@@ -1,0 +1,185 @@
+use super::bots::FIELD;
+use super::*;
+use crate::embedded::{EmbeddedLog, EmbeddedTable};
+use crate::event::Event;
+use crate::log::{Producer, Record, TOPIC};
+use crate::table::{DeadLetter, Inserted};
+use populace_core::email::Uuid;
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
+use tempfile::{TempDir, tempdir};
+
+const QUICK: Limits = Limits { messages: 40, bytes: 1 << 20, wait: Duration::from_millis(1), timeout: Duration::from_secs(5) };
+
+/// Event `number` of person `person`.
+fn event(number: u32, person: u32) -> Event {
+    let letters = "abcdefghijklmnopqrstuvwxyz234567";
+    let digit = |place: u32| letters.chars().nth((person >> (5 * place) & 31) as usize).unwrap();
+    let id: String = (0..26).map(digit_or_a(&digit)).collect();
+    let event = json!({
+        "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
+        "esp": "internal", "recipient_id": format!("r{person}"), "universal_id": format!("sf_{id}"),
+        "recipient_email_hash": "0".repeat(64), "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
+        "metadata": { "hot_path": true },
+    });
+    Event::from_slice(event.to_string().as_bytes()).unwrap()
+}
+
+fn digit_or_a(digit: &impl Fn(u32) -> char) -> impl Fn(u32) -> char + '_ {
+    move |place| if place < 6 { digit(place) } else { 'a' }
+}
+
+fn record(event: &Event) -> Record {
+    Record { key: event.key().to_vec(), value: event.to_json() }
+}
+
+struct World {
+    _directory: TempDir,
+    log: EmbeddedLog,
+    table: EmbeddedTable,
+}
+
+fn world() -> World {
+    let directory = tempdir().unwrap();
+    let log = EmbeddedLog::open(directory.path(), TOPIC, 4).unwrap();
+    let table = EmbeddedTable::open(directory.path()).unwrap();
+    World { _directory: directory, log, table }
+}
+
+impl World {
+    /// Consumes what there is, with a table that may fail.
+    fn consume(&self, table: &dyn EventTable) -> Result<Counts, FlowError> {
+        let mut consumer = self.log.consumer("readers")?;
+        let stop = AtomicBool::new(false);
+        Consume::new(&mut consumer, table, &self.table, QUICK, &stop).run(true, &mut Silent)
+    }
+}
+
+#[test]
+fn every_message_is_stored_known_or_dead() {
+    let world = world();
+    let mut records: Vec<Record> = (0..300).map(|number| record(&event(number, number % 7))).collect();
+    // Everything twice, within batches and across them, and messages that are none.
+    records.extend(records.clone());
+    for number in 0..25 {
+        records.insert(number * 20, Record { key: format!("k{number}").into(), value: format!("{{\"poison\": {number}").into() });
+    }
+    world.log.publish(&records).unwrap();
+    let counts = world.consume(&world.table).unwrap();
+    assert_eq!((counts.read, counts.stored, counts.known, counts.dead), (625, 300, 300, 25));
+    assert!(counts.balanced() && counts.batches >= 16, "{counts:?}");
+    assert_eq!((EventTable::count(&world.table).unwrap(), DeadLetters::count(&world.table).unwrap()), (300, 25));
+    assert_eq!(world.consume(&world.table).unwrap(), Counts::default());
+}
+
+/// A table that fails where it is told to, before or after it has stored.
+struct Failing<'a> {
+    table: &'a EmbeddedTable,
+    at: u64,
+    before: bool,
+    calls: AtomicU64,
+    tokens: std::sync::Mutex<Vec<String>>,
+}
+
+impl EventTable for Failing<'_> {
+    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+        self.tokens.lock().unwrap().push(token.to_owned());
+        let dies = self.calls.fetch_add(1, Ordering::Relaxed) == self.at;
+        if dies && self.before {
+            return Err(FlowError::Refused("killed".into()));
+        }
+        let inserted = self.table.insert(token, events)?;
+        if dies { Err(FlowError::Refused("killed".into())) } else { Ok(inserted) }
+    }
+
+    fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
+        self.table.known(ids)
+    }
+
+    fn count(&self) -> Result<u64, FlowError> {
+        EventTable::count(self.table)
+    }
+
+    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        self.table.erase(universal_ids)
+    }
+
+    fn ready(&self) -> Result<(), FlowError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_consumer_that_dies_around_an_insert_takes_up_the_same_batch() {
+    for before in [true, false] {
+        for at in 0..6 {
+            let world = world();
+            world.log.publish(&(0..400).map(|number| record(&event(number, number % 11))).collect::<Vec<_>>()).unwrap();
+            let failing = Failing { table: &world.table, at, before, calls: AtomicU64::new(0), tokens: std::sync::Mutex::default() };
+            assert!(world.consume(&failing).unwrap_err().to_string().contains("killed"));
+            let broken = failing.tokens.lock().unwrap().last().unwrap().clone();
+            // More has come since: the bounds of the batch must not move.
+            world.log.publish(&(400..500).map(|number| record(&event(number, number % 11))).collect::<Vec<_>>()).unwrap();
+            let again =
+                Failing { table: &world.table, at: u64::MAX, before, calls: AtomicU64::new(0), tokens: std::sync::Mutex::default() };
+            let counts = world.consume(&again).unwrap();
+            assert!(counts.balanced(), "{counts:?}");
+            assert!(again.tokens.lock().unwrap().contains(&broken), "{broken} is not inserted again");
+            assert_eq!(EventTable::count(&world.table).unwrap(), 500);
+        }
+    }
+}
+
+#[test]
+fn what_is_away_is_waited_for_and_told() {
+    struct Away<'a>(&'a EmbeddedTable, AtomicU64);
+    impl DeadLetters for Away<'_> {
+        fn put(&self, letters: &[DeadLetter]) -> Result<u64, FlowError> {
+            if self.1.fetch_add(1, Ordering::Relaxed) < 3 { Err(FlowError::Unavailable("away".into())) } else { self.0.put(letters) }
+        }
+
+        fn count(&self) -> Result<u64, FlowError> {
+            DeadLetters::count(self.0)
+        }
+    }
+    struct Told(u32);
+    impl Witness for Told {
+        fn stored(&mut self, _: &Counts, _: u64) {}
+
+        fn waiting(&mut self, why: &FlowError) {
+            assert_eq!(why.to_string(), "away");
+            self.0 += 1;
+        }
+    }
+    let world = world();
+    world.log.publish(&[Record { key: b"k".into(), value: b"poison".into() }]).unwrap();
+    let (away, mut told) = (Away(&world.table, AtomicU64::new(0)), Told(0));
+    let mut consumer = world.log.consumer("readers").unwrap();
+    let stop = AtomicBool::new(false);
+    let counts = Consume::new(&mut consumer, &world.table, &away, QUICK, &stop).run(true, &mut told).unwrap();
+    assert_eq!((counts.dead, told.0), (1, 3));
+}
+
+#[test]
+fn suspects_are_marked_and_kept() {
+    let text = |event: &mut Event, agent: &str, address: &str| {
+        event.user_agent = Some(agent.to_owned());
+        event.ip_address = Some(address.to_owned());
+    };
+    let mut opened = event(1, 1);
+    opened.event_type = populace_core::email::EventType::Opened;
+    text(&mut opened, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "203.0.113.7");
+    assert_eq!(suspicions(&opened, None), [""; 0]);
+    assert_eq!(suspicions(&opened, Some(opened.timestamp.plus(-1_999_000))), ["opened_within_2_seconds"]);
+    assert_eq!(suspicions(&opened, Some(opened.timestamp.plus(-2_000_000))), [""; 0]);
+    text(&mut opened, "Mimecast/1.0", "64.235.159.255");
+    assert_eq!(suspicions(&opened, None), ["scanner_agent", "scanner_address"]);
+    text(&mut opened, "", "64.235.160.0");
+    assert_eq!(suspicions(&opened, None), [""; 0]);
+    text(&mut opened, "", "::ffff:148.163.128.1");
+    let found = suspicions(&opened, None);
+    bots::mark(&mut opened, &found);
+    assert_eq!(opened.metadata[FIELD], json!(["scanner_address"]));
+    assert_eq!(opened.metadata["hot_path"], json!(true));
+}

@@ -109,10 +109,12 @@ impl EmbeddedLog {
     /// # Errors
     /// The file is not to be written.
     pub fn erase(&self, keys: &[&[u8]]) -> Result<u64, FlowError> {
-        self.shared.writer.write(|file| {
+        let erased = self.shared.writer.write(|file| {
             let mut blank = file.prepare("UPDATE records SET key = NULL, value = NULL WHERE key = ?")?;
             keys.iter().try_fold(0, |erased, key| Ok(erased + blank.execute([key])? as u64))
-        })
+        })?;
+        self.shared.writer.forget()?;
+        Ok(erased)
     }
 
     /// Removes records that every group has dealt with and that are older than `age`, and returns how many.
@@ -153,8 +155,8 @@ impl Producer for EmbeddedLog {
     fn publish(&self, records: &[Record]) -> Result<Vec<Position>, FlowError> {
         let at = time::now().0;
         let positions = self.shared.writer.write(|file| {
-            let mut take = file.prepare_cached("UPDATE partitions SET next = next + 1 WHERE partition = ? RETURNING next - 1")?;
-            let mut insert = file.prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?)")?;
+            let mut take = file.prepare("UPDATE partitions SET next = next + 1 WHERE partition = ? RETURNING next - 1")?;
+            let mut insert = file.prepare("INSERT INTO records VALUES (?, ?, ?, ?)")?;
             let put = |record: &Record| {
                 let partition = self.partition(&record.key);
                 let offset: i64 = take.query_row([partition], |row| row.get(0))?;
@@ -199,8 +201,7 @@ impl EmbeddedConsumer {
             if owner != generation {
                 return Ok(None);
             }
-            let mut rows =
-                file.prepare_cached("SELECT place, key, value FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?")?;
+            let mut rows = file.prepare("SELECT place, key, value FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?")?;
             let mut messages = Vec::new();
             for partition in (0..count).map(|step| (turn + step) % count) {
                 let first = i64::from(partition) * OFFSETS;

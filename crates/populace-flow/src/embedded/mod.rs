@@ -8,4 +8,4 @@ mod tests;
 
 pub use log::{EmbeddedConsumer, EmbeddedLog};
 pub use store::Store;
-pub use table::EmbeddedTable;
+pub use table::{EmbeddedTable, PageEnd};

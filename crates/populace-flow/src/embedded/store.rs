@@ -32,7 +32,6 @@ impl Store {
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "secure_delete", true)?;
-            connection.set_prepared_statement_cache_capacity(64);
             Ok(())
         })?;
         let found: u32 = store.write(|transaction| {
@@ -80,6 +79,18 @@ impl Store {
         })
     }
 
+    /// Removes from disk what was deleted: nothing of it is left in the file or beside it.
+    ///
+    /// # Errors
+    /// Another process reads the file.
+    pub fn forget(&self) -> Result<(), FlowError> {
+        let busy = self.with(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)))?;
+        if busy {
+            return Err(FlowError::Unavailable(format!("{}: is being read; what was deleted leaves the disk later", self.path.display())));
+        }
+        Ok(())
+    }
+
     /// Reads something, all of it at one moment.
     ///
     /// # Errors
@@ -98,7 +109,7 @@ impl Store {
         values: impl Params,
         of: impl FnOnce(&Row<'_>) -> rusqlite::Result<V>,
     ) -> Result<Option<V>, FlowError> {
-        self.with(|connection| connection.prepare_cached(query)?.query_row(values, of).optional())
+        self.with(|connection| connection.prepare(query)?.query_row(values, of).optional())
     }
 
     /// The only number of a query.
@@ -106,6 +117,6 @@ impl Store {
     /// # Errors
     /// Those of the file.
     pub fn number(&self, query: &str) -> Result<u64, FlowError> {
-        self.with(|connection| connection.prepare_cached(query)?.query_row([], |row| row.get::<_, i64>(0))).map(|number| number as u64)
+        self.with(|connection| connection.prepare(query)?.query_row([], |row| row.get::<_, i64>(0))).map(|number| number as u64)
     }
 }

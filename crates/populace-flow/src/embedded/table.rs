@@ -78,7 +78,7 @@ impl EmbeddedTable {
 
     fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event>, PageEnd), FlowError> {
         let rows = self.store.read(|file| {
-            let mut select = file.prepare_cached(query)?;
+            let mut select = file.prepare(query)?;
             select.query_map(values, json)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let mut end = PageEnd::default();
@@ -101,10 +101,12 @@ impl EmbeddedTable {
     /// # Errors
     /// The file is not to be written.
     pub fn erase_letters(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
-        self.store.write(|file| {
+        let removed = self.store.write(|file| {
             let mut delete = file.prepare("DELETE FROM dead_letters WHERE key = ?")?;
             universal_ids.iter().try_fold(0, |removed, id| Ok(removed + delete.execute([id.as_bytes()])? as u64))
-        })
+        })?;
+        self.store.forget()?;
+        Ok(removed)
     }
 }
 
@@ -129,7 +131,7 @@ fn json(row: &rusqlite::Row<'_>) -> rusqlite::Result<serde_json::Map<String, ser
 }
 
 fn insert(file: &Transaction<'_>, statement: &str, events: &[Event], now: &str) -> rusqlite::Result<u64> {
-    let mut insert = file.prepare_cached(statement)?;
+    let mut insert = file.prepare(statement)?;
     let mut stored = 0;
     for event in events {
         let text = |text: &str| Value::Text(text.to_owned());
@@ -183,13 +185,11 @@ impl EventTable for EmbeddedTable {
         let now = time::text(time::now());
         let given = events.len() as u64;
         let stored = self.store.write(|file| {
-            let new = file
-                .prepare_cached("INSERT OR IGNORE INTO batches (token, events) VALUES (?, ?)")?
-                .execute(params![token, given as i64])?;
+            let new = file.prepare("INSERT OR IGNORE INTO batches (token, events) VALUES (?, ?)")?.execute(params![token, given as i64])?;
             if new == 0 {
                 return Ok(0);
             }
-            file.prepare_cached("DELETE FROM batches WHERE number <= ?")?.execute([file.last_insert_rowid() - TOKENS])?;
+            file.prepare("DELETE FROM batches WHERE number <= ?")?.execute([file.last_insert_rowid() - TOKENS])?;
             insert(file, &self.insert, events, &now)
         })?;
         Ok(Inserted { stored, known: given - stored })
@@ -197,7 +197,7 @@ impl EventTable for EmbeddedTable {
 
     fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
         self.store.read(|file| {
-            let mut find = file.prepare_cached("SELECT 1 FROM email_events WHERE event_id = ?")?;
+            let mut find = file.prepare("SELECT 1 FROM email_events WHERE event_id = ?")?;
             let mut known = HashSet::new();
             for id in ids {
                 if find.exists([Written(id)])? {
@@ -213,10 +213,12 @@ impl EventTable for EmbeddedTable {
     }
 
     fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
-        self.store.write(|file| {
+        let removed = self.store.write(|file| {
             let mut delete = file.prepare("DELETE FROM email_events WHERE universal_id = ?")?;
             universal_ids.iter().try_fold(0, |removed, id| Ok(removed + delete.execute([id])? as u64))
-        })
+        })?;
+        self.store.forget()?;
+        Ok(removed)
     }
 
     fn ready(&self) -> Result<(), FlowError> {
@@ -228,7 +230,7 @@ impl DeadLetters for EmbeddedTable {
     fn put(&self, letters: &[DeadLetter]) -> Result<u64, FlowError> {
         let now = time::text(time::now());
         self.store.write(|file| {
-            let mut insert = file.prepare_cached("INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+            let mut insert = file.prepare("INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)")?;
             letters.iter().try_fold(0, |kept, letter| {
                 debug_assert!(!holds_address(&letter.reason), "reasons hold no value");
                 let Position { partition, offset } = letter.position;

@@ -1,0 +1,168 @@
+//! What was published and answered before, so that nothing is published twice.
+
+use super::{Moment, Receipt, Request};
+use crate::embedded::Store;
+use crate::error::FlowError;
+use crate::time;
+use populace_core::time::{DAY, Instant};
+use rusqlite::params;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+const SCHEMA_VERSION: u32 = 1;
+/// How long ids and keys are kept: providers send again for three days at most. The table knows ids for ever.
+const KEPT: i64 = 7 * DAY;
+/// Every so many publications, what is older is removed.
+const SWEEP: u64 = 1_024;
+
+const SCHEMA: &str = "
+    CREATE TABLE requests (
+        client TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, at INTEGER NOT NULL, seed INTEGER NOT NULL, receipt TEXT,
+        PRIMARY KEY (client, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE events (event_id BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX events_by_time ON events (at);
+";
+
+/// The ledger of a connector: one process at a time.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    keys: Held<(String, String)>,
+    events: Held<u128>,
+    finished: std::sync::atomic::AtomicU64,
+}
+
+/// What is known of a request that begins.
+pub(super) enum Begun {
+    /// It is to be done, as of this moment.
+    Now(Moment),
+    /// It was done.
+    Done(Receipt),
+    /// Its key is that of another request.
+    OfAnother,
+}
+
+impl Ledger {
+    /// Opens the ledger in `directory`, and makes it if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is of another version.
+    pub fn open(directory: &Path) -> Result<Self, FlowError> {
+        let store = Store::open(&directory.join("connector.sqlite"), SCHEMA, SCHEMA_VERSION)?;
+        Ok(Self { store, keys: Held::default(), events: Held::default(), finished: 0.into() })
+    }
+
+    /// Waits until no other request has the key, and holds it.
+    pub(super) fn hold_key(&self, client: &str, key: &str) -> Holding<'_, (String, String)> {
+        self.keys.hold(vec![(client.to_owned(), key.to_owned())])
+    }
+
+    /// Waits until no other request publishes any of the events, and holds them.
+    pub(super) fn hold_events(&self, ids: &[u128]) -> Holding<'_, u128> {
+        self.events.hold(ids.to_vec())
+    }
+
+    pub(super) fn begin(&self, request: &Request, key: &str, now: Moment) -> Result<Begun, FlowError> {
+        let expired = now.at.0 - KEPT;
+        self.store.write(|file| {
+            file.execute("DELETE FROM requests WHERE client = ? AND key = ? AND at < ?", params![request.client, key, expired])?;
+            let values = params![request.client, key, request.fingerprint, now.at.0, now.seed as i64];
+            file.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, NULL)", values)?;
+            let query = "SELECT fingerprint, at, seed, receipt FROM requests WHERE client = ? AND key = ?";
+            file.query_row(query, params![request.client, key], |row| {
+                if row.get::<_, Vec<u8>>(0)? != request.fingerprint {
+                    return Ok(Begun::OfAnother);
+                }
+                let moment = Moment { at: Instant(row.get(1)?), seed: row.get::<_, i64>(2)? as u64 };
+                let receipt: Option<String> = row.get(3)?;
+                Ok(receipt.and_then(|text| serde_json::from_str(&text).ok()).map_or(Begun::Now(moment), Begun::Done))
+            })
+        })
+    }
+
+    pub(super) fn forget(&self, client: &str, key: &str) -> Result<(), FlowError> {
+        self.store.write(|file| file.execute("DELETE FROM requests WHERE client = ? AND key = ?", params![client, key]).map(drop))
+    }
+
+    pub(super) fn known(&self, ids: &[u128]) -> Result<HashSet<u128>, FlowError> {
+        self.store.read(|file| {
+            let mut find = file.prepare("SELECT 1 FROM events WHERE event_id = ?")?;
+            let mut known = HashSet::new();
+            for id in ids {
+                if find.exists([id.to_be_bytes()])? {
+                    known.insert(*id);
+                }
+            }
+            Ok(known)
+        })
+    }
+
+    pub(super) fn finish(&self, ids: &[u128], at: Instant, key: Option<(&str, &str)>, receipt: &Receipt) -> Result<(), FlowError> {
+        use std::sync::atomic::Ordering;
+        let receipt = serde_json::to_string(receipt).expect("numbers and text");
+        let sweep = self.finished.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP);
+        let expired = time::now().0 - KEPT;
+        self.store.write(|file| {
+            let mut insert = file.prepare("INSERT OR IGNORE INTO events VALUES (?, ?)")?;
+            ids.iter().try_for_each(|id| insert.execute(params![id.to_be_bytes(), at.0]).map(drop))?;
+            if let Some((client, key)) = key {
+                file.execute("UPDATE requests SET receipt = ? WHERE client = ? AND key = ?", params![receipt, client, key])?;
+            }
+            if sweep {
+                file.execute("DELETE FROM events WHERE at < ?", [expired])?;
+                file.execute("DELETE FROM requests WHERE at < ?", [expired])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A seed that nobody gave.
+pub(super) fn random() -> Result<u64, FlowError> {
+    getrandom::u64().map_err(|error| FlowError::Unavailable(format!("drawing a seed: {error}")))
+}
+
+/// Things of which each is held by one thread at a time.
+#[derive(Debug)]
+struct Held<K> {
+    held: Mutex<HashSet<K>>,
+    freed: Condvar,
+}
+
+impl<K> Default for Held<K> {
+    fn default() -> Self {
+        Self { held: Mutex::default(), freed: Condvar::new() }
+    }
+}
+
+/// Holds until it is dropped.
+pub(super) struct Holding<'a, K: std::hash::Hash + Eq> {
+    of: &'a Held<K>,
+    keys: Vec<K>,
+}
+
+impl<K: std::hash::Hash + Eq + Clone> Held<K> {
+    /// Takes all at once or waits, so that no two threads wait for each other.
+    fn hold(&self, keys: Vec<K>) -> Holding<'_, K> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while keys.iter().any(|key| held.contains(key)) {
+            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        held.extend(keys.iter().cloned());
+        drop(held);
+        Holding { of: self, keys }
+    }
+}
+
+impl<K: std::hash::Hash + Eq> Drop for Holding<'_, K> {
+    fn drop(&mut self) {
+        let mut held = self.of.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            held.remove(key);
+        }
+        drop(held);
+        self.of.freed.notify_all();
+    }
+}

@@ -1,0 +1,172 @@
+//! Events as they would come in now, from the engine of the scenario `email`.
+
+use super::drafts::words;
+use super::{Draft, Drafts, Moment, Rejection};
+use crate::identity::Identifier;
+use populace_core::plan::Shard;
+use populace_core::time::{Date, Instant};
+use populace_io::catalogue::{self, Options};
+use populace_io::document::{Request, Setting, Source};
+use populace_io::generator::{Generator, TableSet};
+use populace_io::tables::email::actor_of;
+use populace_io::text::TextFormat;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The most events that are generated at once.
+pub const MAX_COUNT: u64 = 10_000;
+/// What a day brings at least, with which the days are guessed that `count` events need: the scenario's 350 users make some 800.
+const EVENTS_A_DAY: u64 = 700;
+/// Days before those that are asked for: what opens late was sent days before.
+const WARM_UP: u32 = 4;
+/// No slice of the past is longer.
+const MAX_DAYS: u32 = 64;
+/// In how long a history a full journey is looked for, days.
+const JOURNEY_DAYS: u32 = 28;
+/// In how many histories: a click in 28 days has a probability of 0.4 for the least engaged, so this many fail with one of 10¹⁴.
+const JOURNEYS: u64 = 64;
+/// The number in the address of the recipient of actor 0.
+const FIRST_RECIPIENT: u64 = 1_000;
+
+/// The generator behind `/api/mock/events`.
+#[derive(Default)]
+pub struct Mock {
+    /// The generator of the last request, with the first day and the days it is for.
+    last: Mutex<Option<(Date, u32, Arc<dyn Generator>)>>,
+}
+
+impl Mock {
+    fn generator(&self, at: Instant, days: u32) -> Result<Arc<dyn Generator>, Rejection> {
+        let start = at.date().plus(1 - days as i32);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, long, generator)) = last.as_ref()
+            && (*of, *long) == (start, days)
+        {
+            return Ok(Arc::clone(generator));
+        }
+        let (first, count) = (start.to_string(), days.to_string());
+        let settings = [
+            Setting { option: "window", path: "window.start", value: &first },
+            Setting { option: "window", path: "window.days", value: &count },
+        ];
+        let request = Request { settings: &settings, ..Request::new(Source::Named("email")) };
+        let made = catalogue::resolve(&request).and_then(|resolved| catalogue::generator(&resolved, Options::default()));
+        let generator: Arc<dyn Generator> = made.map_err(|problems| Rejection::Malformed(problems.to_string()))?.into();
+        *last = Some((start, days, Arc::clone(&generator)));
+        Ok(generator)
+    }
+
+    /// The rows of some actors up to a moment, as JSON objects with their time.
+    fn rows(&self, moment: Moment, days: u32, actors: &dyn Fn(u64) -> Range<u64>) -> Result<Vec<(Instant, Map<String, Value>)>, Rejection> {
+        let generator = self.generator(moment.at, days)?;
+        let main = generator.main_table();
+        let shard = Shard { index: 0, actors: actors(generator.population().actors) };
+        let (batches, _) = generator.simulate(moment.seed, &shard, TableSet::EMPTY.with(main)).finish(0);
+        let mut lines = Vec::new();
+        if let Some(batch) = &batches[main] {
+            TextFormat::Jsonl.append(&generator.tables()[main], batch, &mut lines);
+        }
+        let mut rows = Vec::new();
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let row: Map<String, Value> = serde_json::from_slice(line).expect("what was written as JSON");
+            let time = row.get("timestamp").and_then(Value::as_str).and_then(crate::time::parse).expect("every event has its time");
+            if time <= moment.at {
+                rows.push((time, row));
+            }
+        }
+        // Stable: a user's events of one millisecond stay in their order.
+        rows.sort_by_key(|(time, _)| *time);
+        Ok(rows)
+    }
+
+    /// The last `count` events (1 to [`MAX_COUNT`]) of the scenario's users before now, in the order of time.
+    ///
+    /// # Errors
+    /// So many are not made at once.
+    pub fn generate(&self, count: u64, moment: Moment) -> Result<Drafts, Rejection> {
+        if !(1..=MAX_COUNT).contains(&count) {
+            return Err(Rejection::Malformed(format!("count: must be from 1 to {MAX_COUNT}, got {count}")));
+        }
+        let mut days = (count / EVENTS_A_DAY) as u32 + WARM_UP;
+        loop {
+            let mut rows = self.rows(moment, days, &|users| 0..users)?;
+            if rows.len() as u64 >= count {
+                return Ok(drafts(rows.split_off(rows.len() - count as usize).into_iter().map(|(_, row)| row), moment));
+            }
+            if days >= MAX_DAYS {
+                return Err(Rejection::Malformed(format!("count: {MAX_DAYS} days have fewer than {count} events")));
+            }
+            days = (days * 2).min(MAX_DAYS);
+        }
+    }
+
+    /// The latest full journey of a user before now: sent, delivered, opened and clicked of one message. `user` may be a recipient of the
+    /// scenario (`synth_user_01000`, `user1000@example.com`), or any id or address, which then behaves as one of them.
+    ///
+    /// # Errors
+    /// The name is empty or too long.
+    pub fn journey(&self, user: &str, moment: Moment) -> Result<Drafts, Rejection> {
+        let user = user.trim();
+        if user.is_empty() || user.len() > 256 {
+            return Err(Rejection::Malformed("userId: must have 1 to 256 bytes".to_owned()));
+        }
+        let [word, more] = words(&[b"user", user.as_bytes()]);
+        let known = actor_of(user).or_else(|| actor_of_address(user));
+        for attempt in 0..JOURNEYS {
+            let seed = Moment { at: moment.at, seed: moment.seed ^ more.wrapping_add(attempt) };
+            // Personas repeat with the scenario's users.
+            let rows = self.rows(seed, JOURNEY_DAYS, &|users| {
+                let actor = known.unwrap_or(word % users);
+                actor..actor + 1
+            })?;
+            let Some(message) = rows.iter().rev().find(|(_, row)| row["event_type"] == "clicked").map(|(_, row)| row["message_id"].clone())
+            else {
+                continue;
+            };
+            let journey = rows.into_iter().map(|(_, row)| row).filter(|row| row["message_id"] == message);
+            let mut made = drafts(journey, moment);
+            if known.is_none() {
+                made.drafts.iter_mut().for_each(|draft| rename(draft, user));
+            }
+            return Ok(made);
+        }
+        Err(Rejection::Malformed("userId: no click in many histories of this user; give another seed".to_owned()))
+    }
+}
+
+/// The actor whose address this is.
+fn actor_of_address(text: &str) -> Option<u64> {
+    let number: u64 = text.strip_prefix("user")?.strip_suffix("@example.com")?.parse().ok()?;
+    number.checked_sub(FIRST_RECIPIENT)
+}
+
+/// Rows of recipients of the scenario, whose addresses are resolved like all others.
+fn drafts(rows: impl Iterator<Item = Map<String, Value>>, moment: Moment) -> Drafts {
+    let mut made = Drafts { seed: Some(moment.seed), ..Drafts::default() };
+    let mut addresses: HashMap<String, String> = HashMap::new();
+    for (item, mut fields) in rows.enumerate() {
+        let recipient = fields["recipient_id"].as_str().unwrap_or_default().to_owned();
+        let address = addresses.entry(recipient).or_insert_with_key(|recipient| {
+            let actor = actor_of(recipient).expect("a recipient of the scenario");
+            format!("user{}@example.com", actor + FIRST_RECIPIENT)
+        });
+        let identifier = Identifier::Email(address.clone());
+        fields.remove("universal_id");
+        fields.remove("recipient_email_hash");
+        made.drafts.push(Draft { item, fields, identifiers: vec![("recipient_email", identifier)] });
+    }
+    made
+}
+
+/// Makes an event that of a user whom the scenario does not know.
+fn rename(draft: &mut Draft, user: &str) {
+    if user.contains('@') {
+        draft.fields.remove("recipient_id");
+        draft.identifiers = vec![("userId", Identifier::Email(user.to_owned()))];
+    } else {
+        draft.fields.insert("recipient_id".to_owned(), Value::String(user.to_owned()));
+        draft.identifiers = vec![("userId", Identifier::Provider("mock".to_owned(), user.to_owned()))];
+    }
+}

@@ -8,10 +8,17 @@
 //! The log and the table are traits ([`log`], [`table`]). Behind them stand Kafka and ClickHouse, or the [`embedded`] ones, which need no
 //! server. Both traits block: only the HTTP front is asynchronous, and it calls them from threads that may block.
 
+pub mod client;
+pub mod connector;
+pub mod consume;
 pub mod embedded;
 pub mod error;
 pub mod event;
+pub mod features;
+pub mod http;
+pub mod identity;
 pub mod log;
+pub mod service;
 pub mod table;
 pub mod time;
 

@@ -1,0 +1,121 @@
+//! Persons: resolution, links, what is known, erasure.
+
+use super::App;
+use super::access::Scope;
+use super::call::{Call, Reply, Route, answer};
+use super::routes::{found, person_id};
+use crate::connector::{ItemProblem, Rejection};
+use crate::identity::{Certainty, Claim, Identifier, Resolved};
+use crate::time;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// The most identifiers of one person in a request.
+const MOST: usize = 16;
+
+const fn admin(path: &'static str, json: bool) -> Route {
+    Route { path, scope: Some(Scope::Admin), json }
+}
+
+fn shown(resolved: &Resolved) -> Reply {
+    Reply::json(StatusCode::OK, &json!({ "universal_id": resolved.universal_id, "outcome": resolved.outcome.name() }))
+}
+
+/// Resolve identifiers that belong to one person, and link them.
+pub(super) async fn resolve(State(app): State<Arc<App>>, request: Request) -> Response {
+    answer(app, admin("/api/identity/resolve", true), request, |app, call| {
+        let claim = claim(app, call)?;
+        let connector = &app.services.connector;
+        let resolved = connector.identities().resolve(&[claim], "resolve", time::now())?;
+        resolved.first().map(shown).ok_or_else(|| Rejection::Missing("nobody".to_owned()))
+    })
+    .await
+}
+
+fn claim(app: &App, call: &Call) -> Result<Claim, Rejection> {
+    let body = call.json()?;
+    let malformed = || Rejection::Malformed(format!("the body must have `identifiers`, a list of 1 to {MOST} objects"));
+    let list = body.get("identifiers").and_then(Value::as_array).filter(|list| (1..=MOST).contains(&list.len())).ok_or_else(malformed)?;
+    let (mut tokens, mut problems) = (Vec::new(), Vec::new());
+    for (item, value) in list.iter().enumerate() {
+        let empty = Map::new();
+        let map = value.as_object().unwrap_or(&empty);
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+        let keys: Vec<&str> = map.keys().map(String::as_str).collect();
+        let identifier = match keys[..] {
+            ["email"] => text("email").map(|email| ("email", Identifier::Email(email))),
+            ["phone"] => text("phone").map(|phone| ("phone", Identifier::Phone(phone))),
+            ["provider", "id"] | ["id", "provider"] => {
+                text("provider").zip(text("id")).map(|(provider, id)| ("id", Identifier::Provider(provider, id)))
+            }
+            _ => None,
+        };
+        let told = match identifier {
+            Some((field, identifier)) => app.services.connector.ring().token(&identifier).map_err(|error| (field, error.to_string())),
+            None => Err(("", "must be {\"email\": …}, {\"phone\": …} or {\"provider\": …, \"id\": …}".to_owned())),
+        };
+        match told {
+            Ok(token) => tokens.push(token),
+            Err((field, reason)) => problems.push(ItemProblem { item, field: field.to_owned(), reason }),
+        }
+    }
+    if problems.is_empty() { Ok(Claim { tokens }) } else { Err(Rejection::Invalid(problems)) }
+}
+
+/// Record that two ids belong to one person, surely or with a probability.
+pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Response {
+    answer(app, admin("/api/identity/links", true), request, |app, call| {
+        let body = call.json()?;
+        let malformed = |reason: &str| Rejection::Malformed(reason.to_owned());
+        let ids = body["ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_str).collect::<Vec<_>>()).unwrap_or_default();
+        let [one, other] = ids[..] else { return Err(malformed("ids: must be a list of two ids")) };
+        let source = body["source"].as_str().filter(|source| !source.is_empty() && source.len() <= 64);
+        let source = source.ok_or_else(|| malformed("source: must be text of 1 to 64 bytes: who says so"))?;
+        if crate::event::holds_address(source) {
+            return Err(malformed("source: must not hold an address"));
+        }
+        let certainty = match &body["weight"] {
+            Value::Null => Certainty::Deterministic,
+            weight => match weight.as_f64() {
+                Some(weight) if weight > 0.0 && weight < 1.0 => Certainty::Probabilistic(weight),
+                _ => return Err(malformed("weight: must be a number above 0 and below 1")),
+            },
+        };
+        let linked = app.services.connector.identities().link([one, other], certainty, source, time::now());
+        let linked = linked.map_err(|error| if error.is_transient() { error.into() } else { Rejection::Malformed(error.to_string()) })?;
+        Ok(shown(&linked))
+    })
+    .await
+}
+
+/// What is known of a person: identifiers by kind, links, earlier ids, number of resolutions.
+pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Response {
+    answer(app, admin("/api/identity/persons/{universal_id}", false), request, |app, call| {
+        let person = app.services.connector.identities().person(&person_id(call)?)?;
+        found(person, "there is no person of this id")
+    })
+    .await
+}
+
+/// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters.
+pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
+    answer(app, admin("/api/identity/persons/{universal_id}", false), request, |app, call| {
+        let id = person_id(call)?;
+        let identities = app.services.connector.identities();
+        let Some(person) = identities.person(&id)? else {
+            return Err(Rejection::Missing("there is no person of this id".to_owned()));
+        };
+        // The identities last: as long as they are there, an erasure that broke off can be asked for again.
+        let ids: Vec<String> = person.members.into_iter().map(|(id, _)| id).collect();
+        let mut erased = Map::new();
+        for (name, eraser) in &app.services.erasers {
+            erased.insert(name.clone(), eraser(&ids)?.into());
+        }
+        erased.insert("identifiers".to_owned(), identities.erase(&id, time::now())?.len().into());
+        Ok(Reply::json(StatusCode::OK, &json!({ "erased": erased })))
+    })
+    .await
+}

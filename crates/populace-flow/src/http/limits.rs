@@ -1,0 +1,134 @@
+//! What a client may ask for.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Limits of requests. The defaults are those of the documentation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// The largest body, bytes.
+    pub body_bytes: usize,
+    /// The deepest nesting of JSON.
+    pub json_depth: usize,
+    /// Requests of one client a second; as many may come at once.
+    pub requests_a_second: f64,
+    /// Requests that are worked on at a time.
+    pub in_flight: usize,
+    /// How long the head of a request may take to come.
+    pub header_time: Duration,
+    /// How long a request may take from its head to its answer.
+    pub request_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1 << 20,
+            json_depth: 32,
+            requests_a_second: 100.0,
+            in_flight: 256,
+            header_time: Duration::from_secs(10),
+            request_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Clients that are remembered; beyond, those that have rested longest are forgotten, which gives them nothing they do not have.
+const CLIENTS: usize = 10_000;
+
+/// A bucket of tokens for each client.
+pub(super) struct Rates {
+    a_second: f64,
+    buckets: Mutex<HashMap<String, (f64, Instant)>>,
+}
+
+impl Rates {
+    pub(super) fn new(a_second: f64) -> Self {
+        Self { a_second, buckets: Mutex::default() }
+    }
+
+    /// Takes a token, or says after how long there is one.
+    pub(super) fn take(&self, client: &str, now: Instant) -> Result<(), Duration> {
+        let full = self.a_second.max(1.0);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= CLIENTS && !buckets.contains_key(client) {
+            buckets.retain(|_, (left, seen)| *left + now.saturating_duration_since(*seen).as_secs_f64() * self.a_second < full);
+            if buckets.len() >= CLIENTS {
+                return Err(Duration::from_secs(1));
+            }
+        }
+        let (left, seen) = buckets.entry(client.to_owned()).or_insert((full, now));
+        *left = (*left + now.saturating_duration_since(*seen).as_secs_f64() * self.a_second).min(full);
+        *seen = now;
+        if *left >= 1.0 {
+            *left -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - *left) / self.a_second))
+    }
+}
+
+/// Whether JSON is nested deeper than `most`, without building it.
+pub(super) fn is_deeper(bytes: &[u8], most: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gets_its_rate_and_others_theirs() {
+        let rates = Rates::new(10.0);
+        let start = Instant::now();
+        let taken = (0..30).filter(|_| rates.take("a", start).is_ok()).count();
+        assert_eq!(taken, 10);
+        let wait = rates.take("a", start).unwrap_err();
+        assert!((0.09..=0.1).contains(&wait.as_secs_f64()), "{wait:?}");
+        assert!(rates.take("b", start).is_ok());
+        let later = start + Duration::from_millis(550);
+        assert_eq!((0..30).filter(|_| rates.take("a", later).is_ok()).count(), 5);
+        let much_later = start + Duration::from_secs(3_600);
+        assert_eq!((0..30).filter(|_| rates.take("a", much_later).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn the_clients_that_are_remembered_are_bounded() {
+        let rates = Rates::new(1.0);
+        let start = Instant::now();
+        for client in 0..CLIENTS {
+            assert!(rates.take(&client.to_string(), start).is_ok());
+        }
+        assert!(rates.take("another", start).is_err());
+        assert!(rates.take("another", start + Duration::from_secs(2)).is_ok());
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_text() {
+        assert!(!is_deeper(br#"{"a": ["[[[[\"[[", {}]}"#, 3));
+        assert!(is_deeper(br#"{"a": ["[[[[\"[[", {}]}"#, 2));
+        assert!(is_deeper("[".repeat(100_000).as_bytes(), 32));
+    }
+}

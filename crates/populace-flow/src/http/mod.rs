@@ -1,0 +1,219 @@
+//! The services over HTTP: the only asynchronous code. Handlers hand their work to threads that may block.
+
+pub mod access;
+mod api;
+mod call;
+mod features;
+mod identity;
+mod limits;
+mod metrics;
+mod problem;
+mod routes;
+
+pub use access::{Access, Scope};
+pub use features::{FeatureSource, Features};
+pub use limits::Limits;
+pub use metrics::{Gauge, Gauges, Part};
+
+use crate::connector::Connector;
+use crate::error::FlowError;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use limits::Rates;
+use metrics::Metrics;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How long requests that were begun may take to end when the services stop.
+const DRAIN: Duration = Duration::from_secs(20);
+/// Connections at a time: more wait to be accepted.
+const CONNECTIONS: usize = 1_024;
+/// The largest head of a request, bytes.
+const MAX_HEAD: usize = 16_384;
+
+/// What removes a person from one place, given all ids, and says how many rows that were.
+pub type Eraser = Box<dyn Fn(&[String]) -> Result<u64, FlowError> + Send + Sync>;
+
+/// What the services are made of.
+pub struct Services {
+    /// The way from requests to the log.
+    pub connector: Connector,
+    /// Who may do what.
+    pub access: Access,
+    /// What a client may ask for.
+    pub limits: Limits,
+    /// What is told of the other parts at `/metrics` and `/ready`.
+    pub gauges: Gauges,
+    /// Where features come from; none: the feature service says that it has no events.
+    pub features: Option<FeatureSource>,
+    /// Where events of a person are, by name.
+    pub erasers: Vec<(String, Eraser)>,
+}
+
+/// The services with what they count.
+struct App {
+    services: Services,
+    rates: Rates,
+    in_flight: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+/// Services that answer.
+pub struct Running {
+    /// Where the connector listens.
+    pub connector: SocketAddr,
+    /// Where the feature service listens.
+    pub features: Option<SocketAddr>,
+    runtime: tokio::runtime::Runtime,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+}
+
+impl Running {
+    /// Listens at two addresses; a port of 0 takes any.
+    ///
+    /// # Errors
+    /// An address is taken, or is open to others while nobody needs a token.
+    pub fn start(services: Services, connector: SocketAddr, features: Option<SocketAddr>) -> Result<Self, FlowError> {
+        for address in [Some(connector), features].into_iter().flatten() {
+            services.access.check(address.ip())?;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("populace-http")
+            .build()
+            .map_err(|error| FlowError::Unavailable(format!("starting the HTTP services: {error}")))?;
+        let bind = |address: SocketAddr| {
+            let listener = std::net::TcpListener::bind(address).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                let _entered = runtime.enter();
+                TcpListener::from_std(listener)
+            });
+            listener.map_err(|error| {
+                FlowError::Refused(format!("{address}: {error}; is another program listening there? choose another address"))
+            })
+        };
+        let bound = bind(connector)?;
+        let bound_features = features.map(bind).transpose()?;
+        let local = |listener: &TcpListener| listener.local_addr().map_err(|error| FlowError::Unavailable(error.to_string()));
+        let connector = local(&bound)?;
+        let features = bound_features.as_ref().map(local).transpose()?;
+
+        let (stop, stopped) = watch::channel(false);
+        let app = Arc::new(App {
+            rates: Rates::new(services.limits.requests_a_second),
+            in_flight: Arc::new(Semaphore::new(services.limits.in_flight)),
+            metrics: Metrics::default(),
+            services,
+        });
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut listeners = JoinSet::new();
+        let header_time = app.services.limits.header_time;
+        let mut listen = |listener: TcpListener, router: Router| {
+            let listening = accept(listener, router, header_time, Arc::clone(&connections), stopped.clone());
+            listeners.spawn_on(listening, runtime.handle());
+        };
+        listen(bound, routes::connector(Arc::clone(&app)));
+        if let Some(listener) = bound_features {
+            listen(listener, routes::features(app));
+        }
+        Ok(Self { connector, features, runtime, stop, listeners })
+    }
+
+    /// Answers until Ctrl-C or a request to terminate, or until `ended` is true, then ends what was begun.
+    pub fn until_signal(self, ended: impl Fn() -> bool) {
+        self.runtime.block_on(async {
+            let interrupted = tokio::signal::ctrl_c();
+            #[cfg(unix)]
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+            #[cfg(unix)]
+            let terminated = async {
+                match &mut terminate {
+                    Some(signal) => drop(signal.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
+            #[cfg(not(unix))]
+            let terminated = std::future::pending::<()>();
+            let watching = async {
+                while !ended() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::select! {
+                _ = interrupted => {}
+                () = terminated => {}
+                () = watching => {}
+            }
+        });
+        self.stop();
+    }
+
+    /// Takes no more connections and ends what was begun.
+    pub fn stop(self) {
+        let Self { runtime, stop, mut listeners, .. } = self;
+        let _ = stop.send(true);
+        runtime.block_on(async {
+            let ended = async { while listeners.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(DRAIN, ended).await;
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// Whose connection a request came by.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    header_time: Duration,
+    connections: Arc<Semaphore>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut open = JoinSet::new();
+    loop {
+        let free = Arc::clone(&connections).acquire_owned();
+        let accepted = tokio::select! {
+            accepted = async { (free.await, listener.accept().await) } => accepted,
+            _ = stopped.changed() => break,
+        };
+        while open.try_join_next().is_some() {}
+        let (Ok(permit), accepted) = accepted else { break };
+        let Ok((stream, peer)) = accepted else {
+            // Out of descriptors, or the peer is gone: accepting again at once would only burn time.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            hyper::service::Service::call(&service, request)
+        });
+        let mut stopping = stopped.clone();
+        open.spawn(async move {
+            let _permit = permit;
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(header_time).max_buf_size(MAX_HEAD).half_close(false);
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = stopping.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}

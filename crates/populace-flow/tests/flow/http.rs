@@ -1,0 +1,370 @@
+use populace_flow::client::{Answer, post, send};
+use populace_flow::error::FlowError;
+use populace_flow::http::{Access, Limits, Running, Scope};
+use populace_flow::identity::KeyRing;
+use populace_flow::service::{Background, Embedded};
+use populace_flow::table::{DeadLetters, EventTable};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const TOKENS: [&str; 3] = ["ingest-0123456789abcdef", "generate-0123456789abcdef", "admin-0123456789abcdef"];
+const EVENTS: &str = "/api/mock/events/synthetic";
+
+struct Flow {
+    address: SocketAddr,
+    features: SocketAddr,
+    running: Option<Running>,
+    flow: Arc<Embedded>,
+    _directory: TempDir,
+}
+
+impl Flow {
+    fn with(access: Access, limits: Limits) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let flow = Arc::new(Embedded::open(directory.path()).unwrap());
+        let services = flow.services(KeyRing::synthetic(), access, limits, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let running = Running::start(services, any, Some(any)).unwrap();
+        Self { address: running.connector, features: running.features.unwrap(), running: Some(running), flow, _directory: directory }
+    }
+
+    fn new() -> Self {
+        Self::with(Access::open(), Limits { requests_a_second: 1e6, ..Limits::default() })
+    }
+
+    fn tokens() -> Self {
+        let scopes = [Scope::Ingest, Scope::Generate, Scope::Admin];
+        let access = TOKENS.iter().zip(scopes).fold(Access::open(), |access, (token, scope)| access.with(token, vec![scope]).unwrap());
+        Self::with(access, Limits { requests_a_second: 1e6, ..Limits::default() })
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        post(self.address, path, body).unwrap()
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        send(self.address, "GET", path, &[], b"").unwrap()
+    }
+
+    fn published(&self) -> u64 {
+        self.flow.log.published().unwrap()
+    }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+fn visit(number: u32) -> Value {
+    json!({
+        "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
+        "esp": "internal", "recipient_email": format!("user{}@example.com", 2_000 + number % 5), "campaign_id": "hot_path",
+        "campaign_name": "Hot path", "source": "website",
+    })
+}
+
+/// What must hold of every problem document.
+fn problem(answer: &Answer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{}", answer.body);
+    assert_eq!(answer.field("content-type"), Some("application/problem+json"), "{}", answer.body);
+    let document = answer.json();
+    assert_eq!(document["status"], status, "{document}");
+    assert!(!document["title"].as_str().unwrap().is_empty() && !document["detail"].as_str().unwrap().is_empty(), "{document}");
+    document
+}
+
+#[test]
+fn what_is_answered_with_202_is_in_the_log_and_then_in_the_table() {
+    let flow = Flow::new();
+    let generated = flow.post("/api/mock/events/generate?count=250&seed=5", "");
+    assert_eq!((generated.status, &generated.json()["published"]), (202, &json!(250)), "{}", generated.body);
+    assert_eq!(generated.json()["seed"], 5);
+    assert_eq!(flow.post("/api/mock/events/generate", "").json()["published"], 100);
+    assert_eq!(flow.post("/api/mock/events/pattern?userId=synth_user_01000", "").json()["published"], 4);
+    assert_eq!(flow.post(EVENTS, &visit(1).to_string()).json()["published"], 1);
+    assert_eq!(flow.post(EVENTS, &json!([visit(1), visit(2)]).to_string()).json()["duplicates"], 1);
+    assert_eq!(flow.published(), 356);
+    let background = Background::start(&flow.flow);
+    let until = Instant::now() + Duration::from_secs(60);
+    while EventTable::count(flow.flow.table.as_ref()).unwrap() < 356 {
+        assert!(Instant::now() < until && !background.has_ended());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let counts = background.stop().unwrap();
+    assert_eq!((counts.read, counts.stored, counts.dead), (356, 356, 0));
+    assert_eq!(DeadLetters::count(flow.flow.table.as_ref()).unwrap(), 0);
+}
+
+#[test]
+fn invalid_events_are_told_field_by_field_and_nothing_is_published() {
+    let flow = Flow::new();
+    let mut wrong = visit(2);
+    wrong["timestamp"] = json!("ada@lovelace.org");
+    wrong["esp"] = Value::Null;
+    let answer = flow.post(EVENTS, &json!([visit(1), wrong]).to_string());
+    let document = problem(&answer, 422);
+    let told: Vec<(u64, &str)> = document["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["item"].as_u64().unwrap(), error["field"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [(1, "timestamp"), (1, "esp")]);
+    assert!(document["type"] == "urn:populace:invalid-events" && !answer.body.contains("lovelace"), "{}", answer.body);
+    assert_eq!(flow.published(), 0);
+}
+
+#[test]
+fn what_is_malformed_is_refused_with_what_to_do() {
+    let flow = Flow::new();
+    let detail = |answer: &Answer, status| problem(answer, status)["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail(&flow.post(EVENTS, "{\"a\": "), 400), "the body is not JSON (line 1, column 6)");
+    assert_eq!(detail(&flow.post(EVENTS, &"[".repeat(33)), 400), "the JSON is nested deeper than 32");
+    assert_eq!(detail(&flow.post("/api/mock/events/generate?count=10001", ""), 400), "count: must be from 1 to 10000, got 10001");
+    assert_eq!(detail(&flow.post("/api/mock/events/generate?count=many", ""), 400), "count: must be a whole number");
+    assert_eq!(detail(&flow.post("/api/mock/events/generate?count=1&count=2", ""), 400), "count: is given twice");
+    assert_eq!(detail(&flow.post("/api/mock/events/pattern", ""), 400), "userId: must be given");
+    assert!(detail(&flow.post("/api/webhooks/mailchimp", "{}"), 404).contains("klaviyo, sendgrid"));
+    assert!(detail(&flow.get("/api"), 404).contains("/scalar/v1"));
+    problem(&flow.get(EVENTS), 405);
+    problem(&send(flow.address, "POST", EVENTS, &[("Content-Type", "text/plain")], b"{}").unwrap(), 415);
+    let key = "k".repeat(256);
+    problem(&send(flow.address, "POST", EVENTS, &[("Content-Type", "application/json"), ("Idempotency-Key", &key)], b"{}").unwrap(), 400);
+    assert_eq!(flow.published(), 0);
+}
+
+#[test]
+fn a_body_of_a_mebibyte_is_the_most() {
+    let flow = Flow::new();
+    // Within a string, so that it is JSON.
+    let body = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    assert_eq!(flow.post(EVENTS, &body(1 << 20)).status, 400, "read, and no event");
+    let mut stream = TcpStream::connect(flow.address).unwrap();
+    let head =
+        format!("POST {EVENTS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", (1 << 20) + 1);
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 413");
+}
+
+#[test]
+fn one_key_is_one_request_however_often_and_at_once_it_is_sent() {
+    let flow = Flow::new();
+    let ask = |key: &str, path: &str| send(flow.address, "POST", path, &[("Idempotency-Key", key)], b"").unwrap();
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| ask("a", "/api/mock/events/generate?count=20"))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| answer.status == 202 && answer.json()["published"] == 20), "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| answer.json()["replayed"] == false).count(), 1);
+    assert_eq!(flow.published(), 20);
+    let document = problem(&ask("a", "/api/mock/events/generate?count=21"), 422);
+    assert_eq!(document["title"], "Idempotency-Key belongs to another request");
+    assert_eq!(ask("b", "/api/mock/events/generate?count=20").json()["replayed"], false);
+    assert_eq!(flow.published(), 40);
+}
+
+#[test]
+fn a_token_opens_what_its_scope_says_and_nothing_else() {
+    let flow = Flow::tokens();
+    let ask = |method: &str, path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        send(flow.address, method, path, &[("Authorization", &bearer), ("Content-Type", "application/json")], b"[]").unwrap().status
+    };
+    let paths = [("POST", EVENTS), ("POST", "/api/mock/events/generate?count=1"), ("GET", "/metrics")];
+    // The body is no list of events, so what is allowed to ingest is told so.
+    let allowed = [[400, 403, 403], [403, 202, 403], [400, 202, 200]];
+    for (token, statuses) in TOKENS.iter().zip(allowed) {
+        for ((method, path), status) in paths.iter().zip(statuses) {
+            assert_eq!(ask(method, path, token), status, "{token} {path}");
+        }
+    }
+    for token in ["", "x", "ingest-0123456789abcdeg"] {
+        assert_eq!(ask("POST", EVENTS, token), 401);
+    }
+    let refused = flow.post(EVENTS, "[]");
+    problem(&refused, 401);
+    assert_eq!(refused.field("www-authenticate"), Some("Bearer"));
+    for path in ["/health", "/ready", "/version"] {
+        assert_eq!(flow.get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn other_machines_get_in_with_a_token_only_and_a_taken_port_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let flow = Embedded::open(directory.path()).unwrap();
+    let start = |access: Access, address: SocketAddr| {
+        let services = flow.services(KeyRing::synthetic(), access, Limits::default(), None).unwrap();
+        Running::start(services, address, None)
+    };
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    assert!(matches!(start(Access::open(), everywhere), Err(FlowError::Refused(told)) if told.contains("--token-file")));
+    start(Access::open().with(TOKENS[0], vec![Scope::Ingest]).unwrap(), everywhere).unwrap().stop();
+    let running = start(Access::open(), SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    assert!(matches!(start(Access::open(), running.connector), Err(FlowError::Refused(told)) if told.contains("another program")));
+    running.stop();
+    assert!(matches!(Embedded::open(directory.path()), Err(FlowError::Refused(told)) if told.contains("another process")));
+}
+
+#[test]
+fn a_web_page_elsewhere_cannot_use_what_is_open_on_this_machine() {
+    let mut flow = Flow::new();
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(flow.address).unwrap();
+        write!(stream, "POST /api/mock/events/generate?count=1 HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n{head}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].to_owned()
+    };
+    assert_eq!(ask("Host: populace.example\r\n"), "421");
+    assert_eq!(ask("Host: localhost\r\nOrigin: https://populace.example\r\n"), "403");
+    assert_eq!(ask("Host: localhost:5215\r\nOrigin: http://localhost:5215\r\n"), "202");
+    assert_eq!(ask("Host: [::1]:5215\r\n"), "202");
+    flow.stop();
+    assert_eq!(flow.published(), 2);
+}
+
+#[test]
+fn a_client_that_asks_too_often_is_told_when_to_come_again() {
+    let flow = Flow::with(Access::open(), Limits { requests_a_second: 5.0, ..Limits::default() });
+    let answers: Vec<Answer> = (0..20).map(|_| flow.get("/health")).collect();
+    let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(!refused.is_empty() && refused.len() <= 15, "{}", refused.len());
+    problem(refused[0], 429);
+    assert_eq!(refused[0].field("retry-after"), Some("1"));
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(flow.get("/health").status, 200);
+}
+
+#[test]
+fn a_request_that_does_not_come_is_not_waited_for() {
+    let limits = Limits { header_time: Duration::from_millis(200), request_time: Duration::from_millis(300), ..Limits::default() };
+    let flow = Flow::with(Access::open(), limits);
+    let begin = |text: &str| {
+        let mut stream = TcpStream::connect(flow.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    };
+    let start = Instant::now();
+    // A head without an end: the connection is closed.
+    assert!(!begin("POST / HTTP/1.1\r\nHost: loc").contains("200 OK"));
+    // A body without an end.
+    let head = format!(
+        "POST {EVENTS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n["
+    );
+    assert!(begin(&head).starts_with("HTTP/1.1 408"));
+    assert!(start.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn what_is_worked_on_at_a_time_is_bounded() {
+    let limits = Limits { in_flight: 2, requests_a_second: 1e6, ..Limits::default() };
+    let flow = Flow::with(Access::open(), limits);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| flow.post("/api/mock/events/generate?count=5000", "").status)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let done = statuses.iter().filter(|status| **status == 202).count();
+    assert!(done >= 2 && statuses.iter().all(|status| [202, 503].contains(status)) && statuses.contains(&503), "{statuses:?}");
+    assert_eq!(flow.published(), 5_000 * done as u64);
+}
+
+#[test]
+fn what_is_counted_can_be_scraped() {
+    let flow = Flow::new();
+    flow.post("/api/mock/events/generate?count=30", "");
+    flow.post(EVENTS, "{}");
+    flow.flow.publish_raw(b"k", b"poison").unwrap();
+    flow.flow.consume(true, &AtomicBool::new(false)).unwrap();
+    let page = flow.get("/metrics");
+    assert_eq!(page.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "populace_events_published_total 30",
+        "populace_http_requests_total{route=\"/api/mock/events/generate\",status=\"202\"} 1",
+        "populace_http_requests_total{route=\"/api/mock/events/synthetic\",status=\"422\"} 1",
+        "populace_http_request_seconds_count{route=\"/api/mock/events/generate\"} 1",
+        "populace_http_requests_in_flight 1",
+        "populace_log_lag 0",
+        "populace_table_events 30",
+        "populace_dead_letters 1",
+        "populace_consumed_total 31",
+        "populace_gauges_failed 0",
+    ] {
+        assert!(page.body.lines().any(|found| found == line), "{line}\n{}", page.body);
+    }
+    for line in page.body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("populace_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+    let ready = flow.get("/ready").json();
+    assert_eq!(ready, json!({ "ready": true, "parts": { "log": "ok", "table": "ok" } }));
+}
+
+#[test]
+fn persons_are_resolved_linked_shown_and_erased() {
+    let mut flow = Flow::new();
+    let resolve = |body: Value| flow.post("/api/identity/resolve", &body.to_string());
+    let first = resolve(json!({ "identifiers": [{ "email": "user2001@example.com" }, { "provider": "klaviyo", "id": "01P" }] }));
+    assert_eq!((first.status, first.json()["outcome"].as_str()), (200, Some("new")), "{}", first.body);
+    let id = first.json()["universal_id"].as_str().unwrap().to_owned();
+    assert_eq!(resolve(json!({ "identifiers": [{ "provider": "klaviyo", "id": "01P" }] })).json()["universal_id"], id.as_str());
+    let other = resolve(json!({ "identifiers": [{ "phone": "+44 20 7946 0123" }] })).json()["universal_id"].as_str().unwrap().to_owned();
+    let wrong = problem(&resolve(json!({ "identifiers": [{ "phone": "+49 30 123456" }, { "email": "ada" }, { "name": "Ada" }] })), 422);
+    assert_eq!(wrong["errors"].as_array().unwrap().len(), 3, "{wrong}");
+
+    let link =
+        |weight: f64| flow.post("/api/identity/links", &json!({ "ids": [id, other], "source": "device", "weight": weight }).to_string());
+    assert_eq!(link(0.7).json()["outcome"], "linked");
+    problem(&link(1.5), 400);
+    assert_eq!(flow.post("/api/mock/events/synthetic", &visit(1).to_string()).status, 202);
+    assert_eq!(flow.flow.consume(true, &AtomicBool::new(false)).unwrap().stored, 1);
+    let path = format!("/api/identity/persons/{id}");
+    let person = flow.get(&path).json();
+    assert_eq!((person["members"].as_array().unwrap().len(), person["resolutions"].as_u64()), (2, Some(4)), "{person}");
+    assert_eq!(person["links"].as_array().unwrap().len(), 2, "{person}");
+
+    let erased = send(flow.address, "DELETE", &path, &[], b"").unwrap();
+    assert_eq!(erased.json(), json!({ "erased": { "log": 1, "table": 1, "dead_letters": 0, "identifiers": 2 } }), "{}", erased.body);
+    problem(&flow.get(&path), 404);
+    problem(&send(flow.address, "DELETE", &path, &[], b"").unwrap(), 404);
+    problem(&flow.get("/api/identity/persons/ada"), 400);
+    assert_eq!(EventTable::count(flow.flow.table.as_ref()).unwrap(), 0);
+    flow.stop();
+}
+
+#[test]
+fn every_path_is_described_and_the_description_can_be_browsed() {
+    let flow = Flow::new();
+    let document = flow.get("/openapi.json").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut described = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let asked = path.replace("{esp}", "sendgrid").replace("{universal_id}", "sf_zibadpwptzraqjc5y2s24jmkdn");
+            let address = if path.contains("features") { flow.features } else { flow.address };
+            let answer = send(address, &method.to_uppercase(), &asked, &[("Content-Type", "application/json")], b"[]").unwrap();
+            // A path that is not served would be told as such.
+            assert!(answer.status != 405 && !answer.body.contains("no such path"), "{method} {path}: {}", answer.body);
+            described += 1;
+        }
+    }
+    assert_eq!(described, 14);
+    let columns = document["components"]["schemas"]["Event"]["properties"].as_object().unwrap();
+    for column in &populace_flow::event::COLUMNS[..24] {
+        assert!(columns.contains_key(*column), "{column}");
+    }
+    let page = flow.get("/scalar/v1");
+    assert!(page.status == 200 && page.body.contains("/api/webhooks/{esp}"), "{}", page.body);
+}

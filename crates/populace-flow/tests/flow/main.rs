@@ -1,0 +1,3 @@
+//! The services as a client meets them: every test listens on a port of its own.
+
+mod http;

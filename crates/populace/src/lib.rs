@@ -57,6 +57,10 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
+        #[cfg(feature = "flow")]
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        #[cfg(feature = "flow")]
+        Command::Flow(arguments) => commands::flow::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "populace", &mut io::stdout());
             Ok(())

@@ -14,6 +14,8 @@ pub(crate) fn refuse_data(output: &Path) -> Result<(), Failure> {
 
 pub(crate) mod check;
 pub(crate) mod features;
+#[cfg(feature = "flow")]
+pub(crate) mod flow;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod plan;
@@ -25,6 +27,8 @@ pub(crate) mod report;
 pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod score;
+#[cfg(feature = "flow")]
+pub(crate) mod serve;
 mod sinks;
 #[cfg(feature = "http")]
 pub(crate) mod stream;

@@ -4,6 +4,8 @@
 
 mod documents;
 mod features;
+#[cfg(feature = "flow")]
+mod flow;
 mod guides;
 mod input;
 mod invariance;

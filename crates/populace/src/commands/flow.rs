@@ -1,0 +1,74 @@
+//! `populace flow`.
+
+use crate::args::{FlowArgs, FlowCommand, FlowDemoArgs};
+use crate::failure::Failure;
+use crate::show::thousands;
+use populace_flow::client::{Answer, post};
+use populace_flow::http::{Access, Limits, Running};
+use populace_flow::identity::KeyRing;
+use populace_flow::service::Embedded;
+use populace_flow::table::{DeadLetters, EventTable};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// A webhook of an address that nobody has.
+const WEBHOOK: &str = r#"[{"email":"user1000@example.com","timestamp":1769850900,"event":"open","sg_event_id":"demo","sg_message_id":"demo"}]"#;
+
+pub(crate) fn run(arguments: &FlowArgs) -> Result<(), Failure> {
+    match &arguments.command {
+        FlowCommand::Demo(arguments) => demo(arguments),
+    }
+}
+
+/// Everything in one process: events are generated, taken by the connector, resolved, logged, consumed and stored; a webhook comes twice
+/// and a message that is no event once.
+fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
+    let scratch;
+    let directory = match &arguments.data {
+        Some(directory) => directory.as_path(),
+        None => {
+            scratch = tempfile::tempdir().map_err(|error| Failure::input(format!("making a directory: {error}")))?;
+            scratch.path()
+        }
+    };
+    let start = Instant::now();
+    let flow = Arc::new(Embedded::open(directory)?);
+    let before = (flow.log.published()?, EventTable::count(flow.table.as_ref())?, DeadLetters::count(flow.table.as_ref())?);
+    let services = flow.services(KeyRing::synthetic(), Access::open(), Limits::default(), None)?;
+    let running = Running::start(services, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
+    let ask = |path: &str, body: &str| -> Result<Answer, Failure> {
+        let answer = post(running.connector, path, body).map_err(|error| Failure::input(format!("http://{}: {error}", running.connector)))?;
+        if answer.status == 202 { Ok(answer) } else { Err(Failure::check(format!("{path}: status {}: {}", answer.status, answer.body))) }
+    };
+    let seed = arguments.seed.map_or_else(String::new, |seed| format!("&seed={seed}"));
+    ask(&format!("/api/mock/events/generate?count={}{seed}", arguments.count), "")?;
+    ask(&format!("/api/mock/events/pattern?userId=synth_user_01000{seed}"), "")?;
+    ask("/api/webhooks/sendgrid", WEBHOOK)?;
+    let again = ask("/api/webhooks/sendgrid", WEBHOOK)?;
+    flow.publish_raw(b"poison", b"no event")?;
+    running.stop();
+    let counts = flow.consume(true, &AtomicBool::new(false))?;
+
+    let [persons, identifiers, resolutions] = flow.identities.counts()?;
+    let published = flow.log.published()? - before.0;
+    let stored = EventTable::count(flow.table.as_ref())? - before.1;
+    let dead = DeadLetters::count(flow.table.as_ref())? - before.2;
+    let mut out = io::stdout().lock();
+    let mut print = || -> io::Result<()> {
+        writeln!(out, "in the log     {:>9}  (a webhook that came twice is there once: {} duplicate)", thousands(published), again.json()["duplicates"])?;
+        writeln!(out, "in the table   {:>9}", thousands(stored))?;
+        writeln!(out, "known          {:>9}", thousands(counts.known))?;
+        writeln!(out, "dead letters   {:>9}", thousands(dead))?;
+        writeln!(out, "in = stored + known + dead: {}", if published == stored + counts.known + dead { "holds" } else { "DOES NOT HOLD" })
+    };
+    print().map_err(|error| Failure::output(&error))?;
+    note!("{} persons by {} identifiers in {} resolutions", thousands(persons), thousands(identifiers), thousands(resolutions));
+    note!("{:.2} s{}", start.elapsed().as_secs_f64(), arguments.data.as_ref().map_or_else(String::new, |path| format!(", in {}", path.display())));
+    if published == stored + counts.known + dead {
+        return Ok(());
+    }
+    Err(Failure::check(format!("{published} messages in the log, {stored} stored, {} known, {dead} dead letters", counts.known)))
+}

@@ -1,0 +1,90 @@
+//! `populace serve`.
+
+use crate::args::{ServeArgs, ServiceArgs};
+use crate::failure::Failure;
+use populace_flow::FlowError;
+use populace_flow::features::{self, Source};
+use populace_flow::http::{Access, Limits, Running, Scope};
+use populace_flow::identity::KeyRing;
+use populace_flow::service::{Background, Embedded};
+use std::env;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The environment variable of the one token that may do everything.
+const TOKEN: &str = "POPULACE_TOKEN";
+/// The environment variable of the one key of identities.
+const KEY: &str = "POPULACE_IDENTITY_KEY";
+
+impl From<FlowError> for Failure {
+    fn from(error: FlowError) -> Self {
+        Self::input(error)
+    }
+}
+
+pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
+    if !arguments.embedded {
+        return Err(Failure::input("serve needs a log to publish to: give --embedded for the one that needs no server"));
+    }
+    let access = access(&arguments.service)?;
+    let ring = ring(&arguments.service)?;
+    let flow = Arc::new(Embedded::open(&arguments.data)?);
+    let source = arguments.features_from.as_ref().map_or_else(|| Source::Table(Arc::clone(&flow.table)), |path| Source::Directory(path.clone()));
+    let features = features::open(source, &arguments.data)?;
+    let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
+    let open = access.is_open();
+    let services = flow.services(ring, access, limits, Some(features))?;
+    let background = Background::start(&flow);
+    let running = Running::start(services, arguments.listen, Some(arguments.features_listen))?;
+    note!("connector   http://{}  (described at /scalar/v1)", running.connector);
+    if let Some(address) = running.features {
+        note!("features    http://{address}");
+    }
+    note!("data        {}", arguments.data.display());
+    if open {
+        note!("no token is needed: only this machine can reach these addresses");
+    }
+    note!("Ctrl-C ends what was begun and stops");
+    running.until_signal(|| background.has_ended());
+    let counts = background.stop()?;
+    note!("{} messages dealt with: {} stored, {} known, {} dead letters", counts.read, counts.stored, counts.known, counts.dead);
+    Ok(())
+}
+
+/// Who may do what: tokens from a file and from the environment, never from the command line, which every process can read.
+fn access(arguments: &ServiceArgs) -> Result<Access, Failure> {
+    let mut access = Access::open();
+    if let Some(path) = &arguments.token_file {
+        warn_if_shared(path);
+        access = access.read(path)?;
+    }
+    if let Ok(token) = env::var(TOKEN) {
+        access = access.with(token.trim(), vec![Scope::Admin]).map_err(|error| Failure::input(format!("{TOKEN}: {error}")))?;
+    }
+    Ok(access)
+}
+
+/// The keys of identities; without one, the public key of synthetic recipients.
+fn ring(arguments: &ServiceArgs) -> Result<KeyRing, Failure> {
+    if let Some(path) = &arguments.identity_key_file {
+        warn_if_shared(path);
+        return Ok(KeyRing::read(path)?);
+    }
+    match env::var(KEY) {
+        Ok(secret) => KeyRing::new(&[("env", secret.trim().as_bytes())]).map_err(|error| Failure::input(format!("{KEY}: {error}"))),
+        Err(_) => Ok(KeyRing::synthetic()),
+    }
+}
+
+/// Says so if others can read a secret.
+fn warn_if_shared(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0) {
+            note!("warning: {}: other users can read it; `chmod 600` keeps it yours", path.display());
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}

@@ -1,0 +1,166 @@
+//! The services and the whole flow in one process.
+
+use super::support::{Scratch, command, populace, succeed, text};
+use populace_flow::client::{Answer, post, send};
+use populace_flow::service::Embedded;
+use populace_flow::table::{DeadLetters, EventTable};
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// `populace serve --embedded`, killed when it is dropped.
+struct Server {
+    child: Child,
+    connector: SocketAddr,
+    features: SocketAddr,
+}
+
+impl Server {
+    fn start(data: &Path, more: &[&str]) -> Self {
+        let arguments = ["serve", "--embedded", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
+        let mut child = command(&[&arguments, more].concat()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut address = |name: &str| -> SocketAddr {
+            let line = lines.find(|line| line.as_ref().unwrap().starts_with(name)).unwrap().unwrap();
+            line.split_whitespace().nth(1).unwrap().strip_prefix("http://").unwrap().parse().unwrap()
+        };
+        let (connector, features) = (address("connector"), address("features"));
+        // Somebody must read on, or the program would wait.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, connector, features }
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        post(self.connector, path, body).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn visit(number: usize) -> String {
+    let event = json!({
+        "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
+        "esp": "internal", "recipient_email": format!("user{}@example.com", 2_000 + number % 50), "campaign_id": "hot_path",
+        "campaign_name": "Hot path", "source": "website",
+    });
+    event.to_string()
+}
+
+#[test]
+fn the_demonstration_accounts_for_every_message() {
+    let scratch = Scratch::new("flow-demo");
+    let data = scratch.path("data");
+    let arguments = ["flow", "demo", "--count", "500", "--seed", "7", "--data", data.to_str().unwrap()];
+    let output = succeed(&arguments);
+    let printed = text(&output.stdout);
+    let expected = ["in the log           506", "in the table         505", "known                  0", "dead letters           1"];
+    for line in expected {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert!(printed.contains("in = stored + known + dead: holds"), "{printed}");
+    // Once more: other events at another moment, but the webhook is known.
+    assert!(text(&succeed(&arguments).stdout).contains("dead letters           1"));
+}
+
+#[test]
+fn what_was_acknowledged_is_in_the_table_once_though_the_server_was_killed_again_and_again() {
+    let scratch = Scratch::new("flow-kill");
+    let data = scratch.path("data");
+    let mut acknowledged = 0;
+    let rounds = 4;
+    for round in 0..rounds {
+        let server = Server::start(&data, &["--rate", "100000"]);
+        let connector = server.connector;
+        let sender = std::thread::spawn(move || {
+            // From the first event that has no answer yet: what has no answer is sent again.
+            let mut next = acknowledged;
+            while let Ok(answer) = post(connector, "/api/mock/events/synthetic", &format!("[{},{}]", visit(next), visit(next + 1))) {
+                assert_eq!(answer.status, 202, "{}", answer.body);
+                next += 2;
+            }
+            next
+        });
+        std::thread::sleep(Duration::from_millis(300 + 130 * round));
+        // SIGKILL, in the middle of whatever it does.
+        drop(server);
+        acknowledged = sender.join().unwrap();
+    }
+    assert!(acknowledged > 0);
+    let flow = Embedded::open(&data).unwrap();
+    let counts = flow.consume(true, &AtomicBool::new(false)).unwrap();
+    assert!(counts.balanced(), "{counts:?}");
+    let stored = EventTable::count(flow.table.as_ref()).unwrap() as usize;
+    // One batch may have been in the log when the server was killed before it answered.
+    assert!(stored == acknowledged || stored == acknowledged + 2, "{stored} stored, {acknowledged} acknowledged");
+    let ids = (0..acknowledged).map(|number| format!("018cc251-f400-7cde-8f00-{number:012x}").parse().unwrap()).collect::<Vec<_>>();
+    assert_eq!(flow.table.known(&ids).unwrap().len(), acknowledged);
+    assert_eq!(DeadLetters::count(flow.table.as_ref()).unwrap(), 0);
+}
+
+#[test]
+fn a_request_to_terminate_ends_what_was_begun() {
+    let scratch = Scratch::new("flow-end");
+    let data = scratch.path("data");
+    let mut server = Server::start(&data, &[]);
+    assert_eq!(server.post("/api/mock/events/generate?count=2000&seed=1", "").status, 202);
+    let killed = std::process::Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let start = Instant::now();
+    assert!(server.child.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(30));
+    let flow = Embedded::open(&data).unwrap();
+    flow.consume(true, &AtomicBool::new(false)).unwrap();
+    assert_eq!(EventTable::count(flow.table.as_ref()).unwrap(), 2_000);
+}
+
+#[test]
+fn features_are_computed_from_what_is_stored() {
+    let scratch = Scratch::new("flow-features");
+    let server = Server::start(&scratch.path("data"), &[]);
+    let unknown = send(server.features, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap();
+    assert_eq!(unknown.status, 404);
+    assert_eq!(server.post("/api/mock/events/pattern?userId=synth_user_01000&seed=1", "").status, 202);
+    let until = Instant::now() + Duration::from_secs(60);
+    let features = loop {
+        let computed = post(server.features, "/compute-features", "").unwrap();
+        // 503 as long as nothing is stored yet.
+        assert!([200, 503].contains(&computed.status), "{}", computed.body);
+        let found = send(server.features, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap();
+        if found.status == 200 {
+            break found.json();
+        }
+        assert!(Instant::now() < until, "{}", computed.body);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(features["clicks_30d"], 1, "{features}");
+}
+
+#[test]
+fn wrong_arguments_end_with_what_to_do() {
+    let scratch = Scratch::new("flow-wrong");
+    let data = scratch.path("data");
+    let refuse = |arguments: &[&str], told: &str| {
+        let output = populace(arguments);
+        let errors = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains(told), "{arguments:?}: {errors}");
+    };
+    let directory = data.to_str().unwrap();
+    refuse(&["serve"], "give --embedded");
+    refuse(&["serve", "--embedded", "--data", directory, "--listen", "0.0.0.0:0"], "--token-file");
+    let server = Server::start(&data, &[]);
+    refuse(&["serve", "--embedded", "--data", directory], "another process serves this directory");
+    let other = scratch.path("other");
+    let taken = server.connector.to_string();
+    refuse(&["serve", "--embedded", "--data", other.to_str().unwrap(), "--listen", &taken], "is another program listening there?");
+    refuse(&["serve", "--embedded", "--token-file", "/no/such/file"], "/no/such/file");
+    refuse(&["flow", "demo", "--count", "20000"], "10000");
+}

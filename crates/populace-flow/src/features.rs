@@ -4,12 +4,16 @@
 use crate::embedded::EmbeddedTable;
 use crate::error::FlowError;
 use crate::http::{FeatureSource, Features};
+use crate::time;
 use arrow_array::cast::AsArray;
-use arrow_json::writer::{JsonArray, WriterBuilder};
+use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use populace_analysis::features::{self, Options, Progress, Watch};
-use serde_json::Value;
+use populace_core::time::Instant;
+use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -117,12 +121,37 @@ impl Features for Kept {
         let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
         let batch = reader.with_offset(row).with_limit(1).build().map_err(refused)?.next().transpose().map_err(refused)?;
-        let Some(batch) = batch else { return Ok(None) };
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
-        writer.write(&batch).and_then(|()| writer.finish()).map_err(refused)?;
-        let mut rows: Vec<Value> = serde_json::from_slice(&writer.into_inner()).map_err(refused)?;
-        Ok(rows.pop())
+        batch.filter(|batch| batch.num_rows() > 0).map(|batch| first_row(&batch)).transpose()
     }
+}
+
+/// The first row of a batch as a JSON object.
+fn first_row(batch: &RecordBatch) -> Result<Value, FlowError> {
+    let schema = batch.schema_ref();
+    let cells = schema.fields().iter().zip(batch.columns()).map(|(field, column)| Ok((field.name().clone(), cell(column.as_ref(), 0)?)));
+    cells.collect::<Result<Map<_, _>, FlowError>>().map(Value::Object)
+}
+
+/// One value, of the types that features have.
+fn cell(column: &dyn Array, row: usize) -> Result<Value, FlowError> {
+    if column.is_null(row) {
+        return Ok(Value::Null);
+    }
+    Ok(match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).into(),
+        DataType::Boolean => column.as_boolean().value(row).into(),
+        DataType::Int16 => column.as_primitive::<Int16Type>().value(row).into(),
+        DataType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Timestamp(_, _) => time::text(Instant(column.as_primitive::<TimestampMicrosecondType>().value(row))).into(),
+        DataType::FixedSizeList(_, _) => {
+            let values = column.as_fixed_size_list().value(row);
+            (0..values.len()).map(|index| cell(values.as_ref(), index)).collect::<Result<Vec<_>, _>>()?.into()
+        }
+        other => {
+            return Err(FlowError::Refused(format!("{FILE} has a column of type {other}, which another version wrote; compute it anew")));
+        }
+    })
 }
 
 /// The number of the row of a person.

@@ -18,9 +18,9 @@ use std::time::Duration;
 /// Partitions of the embedded log: order holds within each, and one process reads them all.
 const PARTITIONS: i32 = 4;
 /// How long the log keeps what was stored: as long as Kafka does by default.
-const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+const RETENTION: Duration = Duration::from_hours(7 * 24);
 /// When the consumer stores: soon, since what waits costs nothing here but a view of it.
-const BATCHES: Batches = Batches { messages: 5_000, bytes: 8 << 20, wait: Duration::from_millis(100), timeout: Duration::from_secs(300) };
+const BATCHES: Batches = Batches { messages: 5_000, bytes: 8 << 20, wait: Duration::from_millis(100), timeout: Duration::from_mins(5) };
 
 /// One of a consumer's counts.
 type Of = fn(&Counts) -> u64;

@@ -30,11 +30,16 @@ const JOURNEYS: u64 = 64;
 /// The number in the address of the recipient of actor 0.
 const FIRST_RECIPIENT: u64 = 1_000;
 
+/// A generator, with the first day and the days that it is for.
+type Window = (Date, u32, Arc<dyn Generator>);
+/// An event as a JSON object, with its time.
+type Row = (Instant, Map<String, Value>);
+
 /// The generator behind `/api/mock/events`.
 #[derive(Default)]
 pub struct Mock {
-    /// The generator of the last request, with the first day and the days it is for.
-    last: Mutex<Option<(Date, u32, Arc<dyn Generator>)>>,
+    /// That of the last request.
+    last: Mutex<Option<Window>>,
 }
 
 impl Mock {
@@ -59,7 +64,7 @@ impl Mock {
     }
 
     /// The rows of some actors up to a moment, as JSON objects with their time.
-    fn rows(&self, moment: Moment, days: u32, actors: &dyn Fn(u64) -> Range<u64>) -> Result<Vec<(Instant, Map<String, Value>)>, Rejection> {
+    fn rows(&self, moment: Moment, days: u32, actors: &dyn Fn(u64) -> Range<u64>) -> Result<Vec<Row>, Rejection> {
         let generator = self.generator(moment.at, days)?;
         let main = generator.main_table();
         let shard = Shard { index: 0, actors: actors(generator.population().actors) };

@@ -32,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { messages: 10_000, bytes: 16 << 20, wait: Duration::from_secs(1), timeout: Duration::from_secs(300) }
+        Self { messages: 10_000, bytes: 16 << 20, wait: Duration::from_secs(1), timeout: Duration::from_mins(5) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The description of the services (OpenAPI 3.1). A test holds it against the routes and the columns of events.
+//! The description of the services (`OpenAPI` 3.1). A test holds it against the routes and the columns of events.
 
 use crate::event::{CAMPAIGN_TYPES, COLUMNS};
 use populace_core::email::EventType;
@@ -108,7 +108,6 @@ pub(super) fn document() -> Value {
 struct Paths(Map<String, Value>);
 
 impl Paths {
-    #[expect(clippy::too_many_arguments, reason = "one row of a table")]
     fn add(
         &mut self,
         method: &str,

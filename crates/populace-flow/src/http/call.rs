@@ -11,13 +11,18 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
+use hyper::body::Body as _;
 use serde::Serialize;
 use serde_json::Value;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
+/// How long a body that is too large is read on, so that its sender comes to read the answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a route asks of its requests.
 #[derive(Clone, Copy)]
@@ -176,6 +181,14 @@ where
         let detail = "send the body as application/json";
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail));
     }
+    if header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limits.body_bytes as u64)
+    {
+        // Who sends on without asking whether to would not read the answer if the connection were closed now.
+        if !parts.headers.contains_key(header::EXPECT) {
+            let _ = tokio::time::timeout(LINGER, discard(body)).await;
+        }
+        return Err(too_large(limits.body_bytes));
+    }
     let Ok(body) = tokio::time::timeout(limits.request_time, read(body, limits.body_bytes)).await else {
         let detail = format!("the body did not come within {} s", limits.request_time.as_secs());
         return Err(problem(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail));
@@ -244,11 +257,20 @@ fn is_json(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json") || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
+fn too_large(most: usize) -> Response {
+    problem(StatusCode::PAYLOAD_TOO_LARGE, "Content too large", format!("the body may have at most {most} bytes"))
+}
+
+/// Reads a body to its end and keeps nothing of it.
+async fn discard(mut body: Body) {
+    while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+}
+
 async fn read(body: Body, most: usize) -> Result<Vec<u8>, Response> {
     match to_bytes(body, most).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) if std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit")) => {
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "Content too large", format!("the body may have at most {most} bytes")))
+            Err(too_large(most))
         }
         Err(_) => Err(problem(StatusCode::BAD_REQUEST, "Malformed request", "the body broke off")),
     }

@@ -110,7 +110,7 @@ mod tests {
         assert!(rates.take("b", start).is_ok());
         let later = start + Duration::from_millis(550);
         assert_eq!((0..30).filter(|_| rates.take("a", later).is_ok()).count(), 5);
-        let much_later = start + Duration::from_secs(3_600);
+        let much_later = start + Duration::from_hours(1);
         assert_eq!((0..30).filter(|_| rates.take("a", much_later).is_ok()).count(), 10);
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Problem {
 
 /// The answer to a request that has a problem.
 pub(super) fn problem(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Response {
-    answer(status, Problem { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), errors: Vec::new() })
+    answer(status, &Problem { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), errors: Vec::new() })
 }
 
 /// An answer that says when to come again.
@@ -39,8 +39,8 @@ pub(super) fn later(status: StatusCode, title: &'static str, detail: impl Into<S
     response
 }
 
-fn answer(status: StatusCode, problem: Problem) -> Response {
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+fn answer(status: StatusCode, problem: &Problem) -> Response {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -65,7 +65,7 @@ pub(super) fn rejected(rejection: Rejection) -> Response {
             let listed = if count > LISTED { format!(", of which {LISTED} are listed") } else { String::new() };
             let detail = format!("{} of the items are no events ({count} problems{listed}); nothing was published", items.len());
             let (kind, title, status) = ("urn:populace:invalid-events", "Invalid events", StatusCode::UNPROCESSABLE_ENTITY);
-            answer(status, Problem { kind, title, status: status.as_u16(), detail, errors })
+            answer(status, &Problem { kind, title, status: status.as_u16(), detail, errors })
         }
         Rejection::Failed(error) if error.is_transient() => {
             let detail = format!("{error}; send the same request again");

@@ -138,7 +138,7 @@ pub(super) async fn figures(State(app): State<Arc<App>>, request: Request) -> Re
     answer(app, route, request, |app, _| Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", metrics::page(app)))).await
 }
 
-/// The description of the services (OpenAPI 3.1).
+/// The description of the services (`OpenAPI` 3.1).
 async fn openapi(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, open("/openapi.json"), request, |_, _| Ok(Reply::json(StatusCode::OK, &api::document()))).await
 }

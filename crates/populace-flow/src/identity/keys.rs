@@ -62,6 +62,9 @@ impl fmt::Debug for KeyRing {
 
 impl KeyRing {
     /// The public key of synthetic recipients: their ids are those of the data files.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of every length.
     pub fn synthetic() -> Self {
         let mac = Hmac::new_from_slice(SYNTHETIC_KEY).expect("HMAC takes keys of every length");
         Self { keys: vec![Key { id: "synthetic".to_owned(), identities: Identities::synthetic(), mac }], public: true }
@@ -71,6 +74,9 @@ impl KeyRing {
     ///
     /// # Errors
     /// There is none, one is too short or public, or two have one id.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of every length.
     pub fn new(keys: &[(&str, &[u8])]) -> Result<Self, FlowError> {
         let mut ring = Self { keys: Vec::new(), public: false };
         for (id, secret) in keys {

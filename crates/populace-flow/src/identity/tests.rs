@@ -109,7 +109,9 @@ fn an_id_that_was_made_elsewhere_is_taken_for_what_it_turns_out_to_be() {
     ];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let (_directory, database) = database(None);
-        order.iter().for_each(|step: &usize| steps[*step](&database));
+        for step in order {
+            steps[step](&database);
+        }
         for known in [&number, &address] {
             assert_eq!(database.person(known).unwrap().unwrap().universal_id, address, "{order:?}");
         }

@@ -19,18 +19,18 @@ struct Flow {
     address: SocketAddr,
     features: SocketAddr,
     running: Option<Running>,
-    flow: Arc<Embedded>,
+    embedded: Arc<Embedded>,
     _directory: TempDir,
 }
 
 impl Flow {
     fn with(access: Access, limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let flow = Arc::new(Embedded::open(directory.path()).unwrap());
-        let services = flow.services(KeyRing::synthetic(), access, limits, None).unwrap();
+        let embedded = Arc::new(Embedded::open(directory.path()).unwrap());
+        let services = embedded.services(KeyRing::synthetic(), access, limits, None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let running = Running::start(services, any, Some(any)).unwrap();
-        Self { address: running.connector, features: running.features.unwrap(), running: Some(running), flow, _directory: directory }
+        Self { address: running.connector, features: running.features.unwrap(), running: Some(running), embedded, _directory: directory }
     }
 
     fn new() -> Self {
@@ -52,7 +52,7 @@ impl Flow {
     }
 
     fn published(&self) -> u64 {
-        self.flow.log.published().unwrap()
+        self.embedded.log.published().unwrap()
     }
 
     fn stop(&mut self) {
@@ -91,15 +91,15 @@ fn what_is_answered_with_202_is_in_the_log_and_then_in_the_table() {
     assert_eq!(flow.post(EVENTS, &visit(1).to_string()).json()["published"], 1);
     assert_eq!(flow.post(EVENTS, &json!([visit(1), visit(2)]).to_string()).json()["duplicates"], 1);
     assert_eq!(flow.published(), 356);
-    let background = Background::start(&flow.flow);
-    let until = Instant::now() + Duration::from_secs(60);
-    while EventTable::count(flow.flow.table.as_ref()).unwrap() < 356 {
+    let background = Background::start(&flow.embedded);
+    let until = Instant::now() + Duration::from_mins(1);
+    while EventTable::count(flow.embedded.table.as_ref()).unwrap() < 356 {
         assert!(Instant::now() < until && !background.has_ended());
         std::thread::sleep(Duration::from_millis(10));
     }
     let counts = background.stop().unwrap();
     assert_eq!((counts.read, counts.stored, counts.dead), (356, 356, 0));
-    assert_eq!(DeadLetters::count(flow.flow.table.as_ref()).unwrap(), 0);
+    assert_eq!(DeadLetters::count(flow.embedded.table.as_ref()).unwrap(), 0);
 }
 
 #[test]
@@ -151,6 +151,14 @@ fn a_body_of_a_mebibyte_is_the_most() {
         format!("POST {EVENTS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", (1 << 20) + 1);
     stream.write_all(head.as_bytes()).unwrap();
     let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 413");
+    // A sender that does not ask before it sends comes to read the answer, and so does one that does not say how long the body is.
+    problem(&flow.post(EVENTS, &body(4 << 20)), 413);
+    let mut stream = TcpStream::connect(flow.address).unwrap();
+    write!(stream, "POST {EVENTS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    write!(stream, "{:x}\r\n{}", (1 << 20) + 1, body((1 << 20) + 1)).unwrap();
     stream.read_exact(&mut start).unwrap();
     assert_eq!(&start, b"HTTP/1.1 413");
 }
@@ -286,8 +294,8 @@ fn what_is_counted_can_be_scraped() {
     let flow = Flow::new();
     flow.post("/api/mock/events/generate?count=30", "");
     flow.post(EVENTS, "{}");
-    flow.flow.publish_raw(b"k", b"poison").unwrap();
-    flow.flow.consume(true, &AtomicBool::new(false)).unwrap();
+    flow.embedded.publish_raw(b"k", b"poison").unwrap();
+    flow.embedded.consume(true, &AtomicBool::new(false)).unwrap();
     let page = flow.get("/metrics");
     assert_eq!(page.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
@@ -329,7 +337,7 @@ fn persons_are_resolved_linked_shown_and_erased() {
     assert_eq!(link(0.7).json()["outcome"], "linked");
     problem(&link(1.5), 400);
     assert_eq!(flow.post("/api/mock/events/synthetic", &visit(1).to_string()).status, 202);
-    assert_eq!(flow.flow.consume(true, &AtomicBool::new(false)).unwrap().stored, 1);
+    assert_eq!(flow.embedded.consume(true, &AtomicBool::new(false)).unwrap().stored, 1);
     let path = format!("/api/identity/persons/{id}");
     let person = flow.get(&path).json();
     assert_eq!((person["members"].as_array().unwrap().len(), person["resolutions"].as_u64()), (2, Some(4)), "{person}");
@@ -340,7 +348,7 @@ fn persons_are_resolved_linked_shown_and_erased() {
     problem(&flow.get(&path), 404);
     problem(&send(flow.address, "DELETE", &path, &[], b"").unwrap(), 404);
     problem(&flow.get("/api/identity/persons/ada"), 400);
-    assert_eq!(EventTable::count(flow.flow.table.as_ref()).unwrap(), 0);
+    assert_eq!(EventTable::count(flow.embedded.table.as_ref()).unwrap(), 0);
     flow.stop();
 }
 

@@ -15,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// A webhook of an address that nobody has.
-const WEBHOOK: &str = r#"[{"email":"user1000@example.com","timestamp":1769850900,"event":"open","sg_event_id":"demo","sg_message_id":"demo"}]"#;
+const WEBHOOK: &str =
+    r#"[{"email":"user1000@example.com","timestamp":1769850900,"event":"open","sg_event_id":"demo","sg_message_id":"demo"}]"#;
 
 pub(crate) fn run(arguments: &FlowArgs) -> Result<(), Failure> {
     match &arguments.command {
@@ -27,12 +28,11 @@ pub(crate) fn run(arguments: &FlowArgs) -> Result<(), Failure> {
 /// and a message that is no event once.
 fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let scratch;
-    let directory = match &arguments.data {
-        Some(directory) => directory.as_path(),
-        None => {
-            scratch = tempfile::tempdir().map_err(|error| Failure::input(format!("making a directory: {error}")))?;
-            scratch.path()
-        }
+    let directory = if let Some(directory) = &arguments.data {
+        directory.as_path()
+    } else {
+        scratch = tempfile::tempdir().map_err(|error| Failure::input(format!("making a directory: {error}")))?;
+        scratch.path()
     };
     let start = Instant::now();
     let flow = Arc::new(Embedded::open(directory)?);
@@ -40,7 +40,8 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let services = flow.services(KeyRing::synthetic(), Access::open(), Limits::default(), None)?;
     let running = Running::start(services, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
     let ask = |path: &str, body: &str| -> Result<Answer, Failure> {
-        let answer = post(running.connector, path, body).map_err(|error| Failure::input(format!("http://{}: {error}", running.connector)))?;
+        let answer =
+            post(running.connector, path, body).map_err(|error| Failure::input(format!("http://{}: {error}", running.connector)))?;
         if answer.status == 202 { Ok(answer) } else { Err(Failure::check(format!("{path}: status {}: {}", answer.status, answer.body))) }
     };
     let seed = arguments.seed.map_or_else(String::new, |seed| format!("&seed={seed}"));
@@ -58,7 +59,12 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let dead = DeadLetters::count(flow.table.as_ref())? - before.2;
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
-        writeln!(out, "in the log     {:>9}  (a webhook that came twice is there once: {} duplicate)", thousands(published), again.json()["duplicates"])?;
+        writeln!(
+            out,
+            "in the log     {:>9}  (a webhook that came twice is there once: {} duplicate)",
+            thousands(published),
+            again.json()["duplicates"]
+        )?;
         writeln!(out, "in the table   {:>9}", thousands(stored))?;
         writeln!(out, "known          {:>9}", thousands(counts.known))?;
         writeln!(out, "dead letters   {:>9}", thousands(dead))?;
@@ -66,7 +72,11 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     };
     print().map_err(|error| Failure::output(&error))?;
     note!("{} persons by {} identifiers in {} resolutions", thousands(persons), thousands(identifiers), thousands(resolutions));
-    note!("{:.2} s{}", start.elapsed().as_secs_f64(), arguments.data.as_ref().map_or_else(String::new, |path| format!(", in {}", path.display())));
+    note!(
+        "{:.2} s{}",
+        start.elapsed().as_secs_f64(),
+        arguments.data.as_ref().map_or_else(String::new, |path| format!(", in {}", path.display()))
+    );
     if published == stored + counts.known + dead {
         return Ok(());
     }

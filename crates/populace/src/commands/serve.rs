@@ -29,7 +29,8 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let access = access(&arguments.service)?;
     let ring = ring(&arguments.service)?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
-    let source = arguments.features_from.as_ref().map_or_else(|| Source::Table(Arc::clone(&flow.table)), |path| Source::Directory(path.clone()));
+    let source =
+        arguments.features_from.as_ref().map_or_else(|| Source::Table(Arc::clone(&flow.table)), |path| Source::Directory(path.clone()));
     let features = features::open(source, &arguments.data)?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
     let open = access.is_open();

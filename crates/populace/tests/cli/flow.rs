@@ -21,7 +21,8 @@ struct Server {
 
 impl Server {
     fn start(data: &Path, more: &[&str]) -> Self {
-        let arguments = ["serve", "--embedded", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
+        let arguments =
+            ["serve", "--embedded", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
         let mut child = command(&[&arguments, more].concat()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut address = |name: &str| -> SocketAddr {
@@ -129,7 +130,7 @@ fn features_are_computed_from_what_is_stored() {
     let unknown = send(server.features, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap();
     assert_eq!(unknown.status, 404);
     assert_eq!(server.post("/api/mock/events/pattern?userId=synth_user_01000&seed=1", "").status, 202);
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let features = loop {
         let computed = post(server.features, "/compute-features", "").unwrap();
         // 503 as long as nothing is stored yet.

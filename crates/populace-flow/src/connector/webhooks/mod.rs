@@ -26,7 +26,7 @@ const NO_CAMPAIGN: &str = "unknown";
 /// The provider is not known, or the payload is not of its form.
 pub fn read(provider: &str, body: Value) -> Result<Drafts, Rejection> {
     match provider {
-        "klaviyo" => klaviyo::read(body),
+        "klaviyo" => klaviyo::read(&body),
         "sendgrid" => sendgrid::read(body),
         _ => Err(Rejection::Missing(format!("there are no webhooks of this provider; there are {}", PROVIDERS.join(", ")))),
     }

@@ -3,7 +3,9 @@
 
 use crate::embedded::EmbeddedTable;
 use crate::error::FlowError;
+use crate::event::Event;
 use crate::http::{FeatureSource, Features};
+use crate::identity::{IdentityDatabase, IdentityStore};
 use crate::time;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
@@ -29,8 +31,8 @@ const PAGE: usize = 10_000;
 pub enum Source {
     /// Files, as `populace generate` writes them or a user brings them.
     Directory(PathBuf),
-    /// The embedded table.
-    Table(Arc<EmbeddedTable>),
+    /// The embedded table, with who is who by now.
+    Table(Arc<EmbeddedTable>, Arc<IdentityDatabase>),
 }
 
 struct Kept {
@@ -44,8 +46,13 @@ struct Kept {
 /// The features of a source, kept in a folder `features` of `directory`.
 ///
 /// # Errors
-/// The folder cannot be made.
+/// The folder cannot be made, or there is no directory of files.
 pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError> {
+    if let Source::Directory(path) = &source
+        && !path.is_dir()
+    {
+        return Err(FlowError::Refused(format!("{}: is no directory of events", path.display())));
+    }
     let output = directory.join("features");
     std::fs::create_dir_all(&output).map_err(|error| FlowError::io(&output, error))?;
     Ok(Arc::new(Kept { source, output, computing: Mutex::new(()) }))
@@ -69,22 +76,52 @@ impl Kept {
         self.output.join(FILE)
     }
 
-    /// Writes the events of the table as JSON lines, which the features are computed from.
-    fn export(table: &EmbeddedTable, to: &Path) -> Result<(), FlowError> {
+    /// Writes the events of the table as JSON lines, which the features are computed from. Events that were stored under an earlier id of
+    /// a person are the person's.
+    fn export(table: &EmbeddedTable, identities: &IdentityDatabase, to: &Path) -> Result<(), FlowError> {
         let path = to.join("events.jsonl");
         let failed = |error| FlowError::io(&path, error);
         let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
         let mut end = crate::embedded::PageEnd::default();
+        let mut whose = Whose::default();
         loop {
             let (events, next) = table.page(&end, PAGE)?;
             if events.is_empty() {
                 return file.flush().map_err(failed);
             }
-            for event in events {
+            for mut event in events {
+                if event.universal_id != whose.id {
+                    whose = Whose::of(&event, table, identities)?;
+                }
+                event.universal_id.clone_from(&whose.person);
+                event.recipient_id.clone_from(&whose.recipient);
                 file.write_all(&event.to_json()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
             }
             end = next;
         }
+    }
+}
+
+/// Whose the events of one id are.
+#[derive(Default)]
+struct Whose {
+    id: String,
+    person: String,
+    /// The person's first `recipient_id`: features have a row for each.
+    recipient: String,
+}
+
+impl Whose {
+    /// Those of an event that is the first of its id.
+    fn of(event: &Event, table: &EmbeddedTable, identities: &IdentityDatabase) -> Result<Self, FlowError> {
+        let id = event.universal_id.clone();
+        let person = identities.current(&id)?.unwrap_or_else(|| id.clone());
+        let recipient = if person == id {
+            event.recipient_id.clone()
+        } else {
+            table.of_person(&person)?.into_iter().next().map_or_else(|| person.clone(), |first| first.recipient_id)
+        };
+        Ok(Self { id, person, recipient })
     }
 }
 
@@ -95,11 +132,11 @@ impl Features for Kept {
         let scratch = scratch.map_err(|error| FlowError::io(&self.output, error))?;
         let data = match &self.source {
             Source::Directory(path) => path.as_path(),
-            Source::Table(table) => {
+            Source::Table(table, identities) => {
                 if crate::table::EventTable::count(table.as_ref())? == 0 {
                     return Err(FlowError::Unavailable("there are no events in the table yet".to_owned()));
                 }
-                Self::export(table, scratch.path())?;
+                Self::export(table, identities, scratch.path())?;
                 scratch.path()
             }
         };

@@ -625,7 +625,7 @@ pub(crate) enum FlowCommand {
 #[derive(Args, Debug)]
 pub(crate) struct FlowDemoArgs {
     /// Number of events to generate
-    #[arg(short, long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(short, long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) count: u64,
     /// Seed; without one, one is drawn
     #[arg(short, long, value_name = "N")]

@@ -3,25 +3,64 @@
 use crate::event::{CAMPAIGN_TYPES, COLUMNS};
 use populace_core::email::EventType;
 use serde_json::{Map, Value, json};
+use std::fmt::Write;
 
-/// Where the page that shows the description loads its script from: the one thing that the services take from elsewhere, and only the
-/// reader's browser does.
-const SCRIPT: &str = "https://cdn.jsdelivr.net/npm/@scalar/api-reference@1";
+/// Scalar's reader of such descriptions (MIT), which the reader's browser loads, and nothing but exactly these bytes. It is the one thing
+/// that is not served from here (4 MB), so the page says everything without it, too.
+const SCRIPT: &str = "https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.72.1/dist/browser/standalone.js";
+/// The digest of those bytes, as published.
+const SCRIPT_DIGEST: &str = "sha384-U11tb2XnKvmwt8RlTvnwUnYgrN+ur4Xyh9htLhjajWNR/Oyl5AX5DEz00qRmlrmK";
 
 const ABOUT: &str = "Events as providers send them, published to a log. A 2xx status is given only after the log has acknowledged. The same \
 event_id, or the same Idempotency-Key, twice is one event. Addresses are resolved to persons and dropped. The paths of features are served at \
 an address of their own, 127.0.0.1:8001 by default.";
 
-/// The page that shows the description.
+/// The page that shows the description: Scalar's where its script comes through, or else a list of the paths.
 pub(super) fn page() -> String {
+    let document = document();
     // Within a script element only `</` would end it.
-    let document = document().to_string().replace("</", "<\\/");
+    let content = document.to_string().replace("</", "<\\/");
+    let list = list(&document);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Populace</title>\n</head>\n<body>\n\
-         <noscript>The description as JSON: <a href=\"/openapi.json\">/openapi.json</a></noscript>\n\
-         <script id=\"api-reference\" type=\"application/json\">{document}</script>\n<script src=\"{SCRIPT}\"></script>\n</body>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Populace</title>\n\
+         <style>body {{ font: 16px/1.5 system-ui, sans-serif }} #api {{ max-width: 60rem; margin: 0 auto; padding: 1rem }} \
+         #api.read {{ max-width: none; padding: 0 }} dt {{ margin-top: 1rem }}</style>\n</head>\n<body>\n<div id=\"api\">\n{list}</div>\n\
+         <script id=\"description\" type=\"application/json\">{content}</script>\n\
+         <script src=\"{SCRIPT}\" integrity=\"{SCRIPT_DIGEST}\" crossorigin=\"anonymous\"></script>\n\
+         <script>if (window.Scalar) {{ document.getElementById('api').className = 'read'; Scalar.createApiReference('#api', \
+         {{ content: JSON.parse(document.getElementById('description').textContent) }}); }}</script>\n</body>\n</html>\n"
     )
+}
+
+/// The paths with what they do, take and answer, as HTML.
+fn list(document: &Value) -> String {
+    let mut out = format!("<h1>Populace</h1>\n<p>{}</p>\n<dl>\n", escape(ABOUT));
+    let text = |value: &Value| escape(value.as_str().unwrap_or_default());
+    let paths = document["paths"].as_object().into_iter().flatten();
+    for (path, method, operation) in paths
+        .flat_map(|(path, methods)| methods.as_object().into_iter().flatten().map(move |(method, operation)| (path, method, operation)))
+    {
+        let _ = writeln!(out, "<dt><code>{} {}</code></dt>\n<dd>{}", method.to_uppercase(), escape(path), text(&operation["summary"]));
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let _ = writeln!(
+                out,
+                "<br><code>{}</code> ({}): {}",
+                text(&parameter["name"]),
+                text(&parameter["in"]),
+                text(&parameter["description"])
+            );
+        }
+        for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
+            let _ = writeln!(out, "<br>{}: {}", escape(status), text(&answer["description"]));
+        }
+        out.push_str("</dd>\n");
+    }
+    out + "</dl>\n<p>All of it as OpenAPI 3.1: <a href=\"/openapi.json\">/openapi.json</a></p>\n"
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The description.

@@ -33,6 +33,30 @@ pub(super) struct Route {
     pub(super) scope: Option<Scope>,
     /// Whether the body is JSON.
     pub(super) json: bool,
+    /// The parameters that its query may have.
+    pub(super) query: &'static [&'static str],
+}
+
+impl Route {
+    /// A route that anybody may ask, with any query.
+    pub(super) const fn open(path: &'static str) -> Self {
+        Self { path, scope: None, json: false, query: &[] }
+    }
+
+    /// A route that takes a scope and neither JSON nor parameters.
+    pub(super) const fn of(path: &'static str, scope: Scope) -> Self {
+        Self { path, scope: Some(scope), json: false, query: &[] }
+    }
+
+    /// With a body that is JSON.
+    pub(super) const fn with_json(self) -> Self {
+        Self { json: true, ..self }
+    }
+
+    /// With these parameters.
+    pub(super) const fn with_query(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
 }
 
 /// A request whose sender may make it.
@@ -49,6 +73,16 @@ impl Call {
     pub(super) fn json(&self) -> Result<Value, Rejection> {
         serde_json::from_slice(&self.body)
             .map_err(|error| Rejection::Malformed(format!("the body is not JSON (line {}, column {})", error.line(), error.column())))
+    }
+
+    /// Refuses parameters that a route does not have: one that is misspelt would be one that is not given.
+    fn check_query(&self, known: &[&str]) -> Result<(), Rejection> {
+        let keys = self.uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+        if keys.filter(|key| !key.is_empty()).all(|key| known.contains(&key)) {
+            return Ok(());
+        }
+        let told = if known.is_empty() { "this path has none".to_owned() } else { format!("there are {}", known.join(" and ")) };
+        Err(Rejection::Malformed(format!("the query has a parameter that is not known; {told}")))
     }
 
     /// A parameter of the query, decoded.
@@ -199,6 +233,9 @@ where
         return Err(problem(StatusCode::BAD_REQUEST, "Malformed request", detail));
     }
     let call = Call { client: client.unwrap_or_default(), key, method: parts.method, uri: parts.uri, body };
+    if route.scope.is_some() {
+        call.check_query(route.query).map_err(rejected)?;
+    }
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         act(&app, &call)

@@ -36,15 +36,28 @@ fn source(app: &App) -> Result<&FeatureSource, Rejection> {
 
 /// Compute the features of all recipients anew.
 pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/compute-features", scope: Some(Scope::Admin), json: false };
+    let route = Route::of("/compute-features", Scope::Admin);
     answer(app, route, request, |app, _| Ok(Reply::json(StatusCode::OK, &source(app)?.compute()?))).await
 }
 
 /// The features of a person, as last computed.
 pub(super) async fn features(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/features/{universal_id}", scope: Some(Scope::Ingest), json: false };
+    let route = Route::of("/features/{universal_id}", Scope::Ingest);
     answer(app, route, request, |app, call| {
-        let features = source(app)?.of(&person_id(call)?)?;
+        let (id, source) = (person_id(call)?, source(app)?);
+        let mut features = source.of(&id)?;
+        // Who gave way to another id, or was computed under an earlier one, is found under each.
+        if features.is_none()
+            && let Some(person) = app.services.connector.identities().person(&id)?
+        {
+            let ids = person.members.iter().map(|(id, _)| id.as_str());
+            for id in std::iter::once(person.universal_id.as_str()).chain(ids) {
+                features = source.of(id)?;
+                if features.is_some() {
+                    break;
+                }
+            }
+        }
         found(features, "there are no features of this person; POST /compute-features computes them from the events there are")
     })
     .await

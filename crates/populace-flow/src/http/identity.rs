@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// The most identifiers of one person in a request.
 const MOST: usize = 16;
 
-const fn admin(path: &'static str, json: bool) -> Route {
-    Route { path, scope: Some(Scope::Admin), json }
+const fn admin(path: &'static str) -> Route {
+    Route::of(path, Scope::Admin)
 }
 
 fn shown(resolved: &Resolved) -> Reply {
@@ -26,7 +26,7 @@ fn shown(resolved: &Resolved) -> Reply {
 
 /// Resolve identifiers that belong to one person, and link them.
 pub(super) async fn resolve(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, admin("/api/identity/resolve", true), request, |app, call| {
+    answer(app, admin("/api/identity/resolve").with_json(), request, |app, call| {
         let claim = claim(app, call)?;
         let connector = &app.services.connector;
         let resolved = connector.identities().resolve(&[claim], "resolve", time::now())?;
@@ -67,7 +67,7 @@ fn claim(app: &App, call: &Call) -> Result<Claim, Rejection> {
 
 /// Record that two ids belong to one person, surely or with a probability.
 pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, admin("/api/identity/links", true), request, |app, call| {
+    answer(app, admin("/api/identity/links").with_json(), request, |app, call| {
         let body = call.json()?;
         let malformed = |reason: &str| Rejection::Malformed(reason.to_owned());
         let ids = body["ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_str).collect::<Vec<_>>()).unwrap_or_default();
@@ -93,7 +93,7 @@ pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Respo
 
 /// What is known of a person: identifiers by kind, links, earlier ids, number of resolutions.
 pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, admin("/api/identity/persons/{universal_id}", false), request, |app, call| {
+    answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let person = app.services.connector.identities().person(&person_id(call)?)?;
         found(person, "there is no person of this id")
     })
@@ -102,7 +102,7 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters.
 pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, admin("/api/identity/persons/{universal_id}", false), request, |app, call| {
+    answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let id = person_id(call)?;
         let identities = app.services.connector.identities();
         let Some(person) = identities.person(&id)? else {

@@ -64,6 +64,31 @@ struct App {
     metrics: Metrics,
 }
 
+/// Addresses that are taken, before anything is opened or written.
+pub struct Bound {
+    connector: std::net::TcpListener,
+    features: Option<std::net::TcpListener>,
+}
+
+impl Bound {
+    /// Takes two addresses; a port of 0 takes any.
+    ///
+    /// # Errors
+    /// An address is taken, or is open to others while nobody needs a token.
+    pub fn new(access: &Access, connector: SocketAddr, features: Option<SocketAddr>) -> Result<Self, FlowError> {
+        for address in [Some(connector), features].into_iter().flatten() {
+            access.check(address.ip())?;
+        }
+        let bind = |address: SocketAddr| {
+            let listener = std::net::TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+            listener.map_err(|error| {
+                FlowError::Refused(format!("{address}: {error}; is another program listening there? choose another address"))
+            })
+        };
+        Ok(Self { connector: bind(connector)?, features: features.map(bind).transpose()? })
+    }
+}
+
 /// Services that answer.
 pub struct Running {
     /// Where the connector listens.
@@ -76,34 +101,24 @@ pub struct Running {
 }
 
 impl Running {
-    /// Listens at two addresses; a port of 0 takes any.
+    /// Answers at addresses that are taken.
     ///
     /// # Errors
-    /// An address is taken, or is open to others while nobody needs a token.
-    pub fn start(services: Services, connector: SocketAddr, features: Option<SocketAddr>) -> Result<Self, FlowError> {
-        for address in [Some(connector), features].into_iter().flatten() {
-            services.access.check(address.ip())?;
-        }
+    /// No thread can be started.
+    pub fn start(services: Services, bound: Bound) -> Result<Self, FlowError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("populace-http")
             .build()
             .map_err(|error| FlowError::Unavailable(format!("starting the HTTP services: {error}")))?;
-        let bind = |address: SocketAddr| {
-            let listener = std::net::TcpListener::bind(address).and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                let _entered = runtime.enter();
-                TcpListener::from_std(listener)
-            });
-            listener.map_err(|error| {
-                FlowError::Refused(format!("{address}: {error}; is another program listening there? choose another address"))
-            })
+        let unavailable = |error: std::io::Error| FlowError::Unavailable(error.to_string());
+        let taken = |listener: std::net::TcpListener| {
+            let _entered = runtime.enter();
+            let address = listener.local_addr().map_err(unavailable)?;
+            Ok::<_, FlowError>((TcpListener::from_std(listener).map_err(unavailable)?, address))
         };
-        let bound = bind(connector)?;
-        let bound_features = features.map(bind).transpose()?;
-        let local = |listener: &TcpListener| listener.local_addr().map_err(|error| FlowError::Unavailable(error.to_string()));
-        let connector = local(&bound)?;
-        let features = bound_features.as_ref().map(local).transpose()?;
+        let (listener, connector) = taken(bound.connector)?;
+        let (features_listener, features) = bound.features.map(taken).transpose()?.unzip();
 
         let (stop, stopped) = watch::channel(false);
         let app = Arc::new(App {
@@ -119,8 +134,8 @@ impl Running {
             let listening = accept(listener, router, header_time, Arc::clone(&connections), stopped.clone());
             listeners.spawn_on(listening, runtime.handle());
         };
-        listen(bound, routes::connector(Arc::clone(&app)));
-        if let Some(listener) = bound_features {
+        listen(listener, routes::connector(Arc::clone(&app)));
+        if let Some(listener) = features_listener {
             listen(listener, routes::features(app));
         }
         Ok(Self { connector, features, runtime, stop, listeners })

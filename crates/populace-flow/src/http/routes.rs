@@ -48,17 +48,13 @@ fn common(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-const fn open(path: &'static str) -> Route {
-    Route { path, scope: None, json: false }
-}
-
 fn accepted(receipt: &Receipt) -> Reply {
     Reply::json(StatusCode::ACCEPTED, receipt)
 }
 
 /// Generate the last events of the scenario `email` before now, and publish them.
 pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/api/mock/events/generate", scope: Some(Scope::Generate), json: false };
+    let route = Route::of("/api/mock/events/generate", Scope::Generate).with_query(&["count", "seed"]);
     answer(app, route, request, |app, call| {
         let count = call.number("count")?.unwrap_or(100);
         let connector = &app.services.connector;
@@ -70,7 +66,7 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
 
 /// Publish the latest full journey of a user before now: sent, delivered, opened and clicked of one message.
 pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/api/mock/events/pattern", scope: Some(Scope::Generate), json: false };
+    let route = Route::of("/api/mock/events/pattern", Scope::Generate).with_query(&["userId", "seed"]);
     answer(app, route, request, |app, call| {
         let user = call.parameter("userId")?.ok_or_else(|| Rejection::Malformed("userId: must be given".to_owned()))?;
         let connector = &app.services.connector;
@@ -82,7 +78,7 @@ pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// Publish one event, or a list of at most 1,000. With one problem nothing is published.
 pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/api/mock/events/synthetic", scope: Some(Scope::Ingest), json: true };
+    let route = Route::of("/api/mock/events/synthetic", Scope::Ingest).with_json();
     answer(app, route, request, |app, call| {
         let drafts = Drafts::of_events(call.json()?)?;
         Ok(accepted(&app.services.connector.submit(&call.request("synthetic")?, |_| Ok(drafts))?))
@@ -92,7 +88,7 @@ pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> 
 
 /// Take a webhook of an email service provider.
 pub(super) async fn webhook(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/api/webhooks/{esp}", scope: Some(Scope::Ingest), json: true };
+    let route = Route::of("/api/webhooks/{esp}", Scope::Ingest).with_json();
     answer(app, route, request, |app, call| {
         let provider = call.last()?;
         let drafts = webhooks::read(&provider, call.json()?)?;
@@ -104,12 +100,12 @@ pub(super) async fn webhook(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// Whether the process answers.
 pub(super) async fn health(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, open("/health"), request, |_, _| Ok(Reply::json(StatusCode::OK, &json!({ "status": "ok" })))).await
+    answer(app, Route::open("/health"), request, |_, _| Ok(Reply::json(StatusCode::OK, &json!({ "status": "ok" })))).await
 }
 
 /// Whether events would be taken now: the log, the table and what else is behind.
 pub(super) async fn ready(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, open("/ready"), request, |app, _| Ok(readiness(app))).await
+    answer(app, Route::open("/ready"), request, |app, _| Ok(readiness(app))).await
 }
 
 fn readiness(app: &App) -> Reply {
@@ -125,7 +121,7 @@ fn readiness(app: &App) -> Reply {
 
 /// Which version this is.
 pub(super) async fn version(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, open("/version"), request, |_, _| {
+    answer(app, Route::open("/version"), request, |_, _| {
         let version = json!({ "name": "populace", "version": env!("CARGO_PKG_VERSION"), "values_version": populace_io::VALUES_VERSION });
         Ok(Reply::json(StatusCode::OK, &version))
     })
@@ -134,18 +130,18 @@ pub(super) async fn version(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// Everything that is counted, for Prometheus.
 pub(super) async fn figures(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route { path: "/metrics", scope: Some(Scope::Admin), json: false };
+    let route = Route::of("/metrics", Scope::Admin);
     answer(app, route, request, |app, _| Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", metrics::page(app)))).await
 }
 
 /// The description of the services (`OpenAPI` 3.1).
 async fn openapi(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, open("/openapi.json"), request, |_, _| Ok(Reply::json(StatusCode::OK, &api::document()))).await
+    answer(app, Route::open("/openapi.json"), request, |_, _| Ok(Reply::json(StatusCode::OK, &api::document()))).await
 }
 
 /// The same, to read and to try in a browser.
 async fn scalar(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app, open("/scalar/v1"), request, |_, _| Ok(Reply::text("text/html; charset=utf-8", api::page()))).await
+    answer(app, Route::open("/scalar/v1"), request, |_, _| Ok(Reply::text("text/html; charset=utf-8", api::page()))).await
 }
 
 /// What a call without a body that matters is answered with.

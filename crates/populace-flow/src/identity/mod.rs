@@ -181,6 +181,12 @@ pub trait IdentityStore: Send + Sync {
     /// The store is not to be reached, or one of the ids is not known.
     fn link(&self, ids: [&str; 2], certainty: Certainty, source: &str, at: Instant) -> Result<Resolved, FlowError>;
 
+    /// The id of the person whom an id names, or has named.
+    ///
+    /// # Errors
+    /// The store is not to be reached.
+    fn current(&self, id: &str) -> Result<Option<String>, FlowError>;
+
     /// What is known of the person whom an id names, or has named.
     ///
     /// # Errors

@@ -255,6 +255,10 @@ impl IdentityStore for IdentityDatabase {
         linked.ok_or_else(|| FlowError::Refused("one of the ids is not known; resolve its identifier first".to_owned()))
     }
 
+    fn current(&self, id: &str) -> std::result::Result<Option<String>, FlowError> {
+        self.store.read(|file| Writer { file, at: String::new() }.find(id))
+    }
+
     fn person(&self, id: &str) -> std::result::Result<Option<Person>, FlowError> {
         self.store.read(|file| Writer { file, at: String::new() }.person(id))
     }

@@ -1,6 +1,7 @@
 use populace_flow::client::{Answer, post, send};
 use populace_flow::error::FlowError;
-use populace_flow::http::{Access, Limits, Running, Scope};
+use populace_flow::features::{self, Source};
+use populace_flow::http::{Access, Bound, Limits, Running, Scope};
 use populace_flow::identity::KeyRing;
 use populace_flow::service::{Background, Embedded};
 use populace_flow::table::{DeadLetters, EventTable};
@@ -27,9 +28,12 @@ impl Flow {
     fn with(access: Access, limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let embedded = Arc::new(Embedded::open(directory.path()).unwrap());
-        let services = embedded.services(KeyRing::synthetic(), access, limits, None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let running = Running::start(services, any, Some(any)).unwrap();
+        let bound = Bound::new(&access, any, Some(any)).unwrap();
+        let source = Source::Table(Arc::clone(&embedded.table), Arc::clone(&embedded.identities));
+        let features = features::open(source, directory.path()).unwrap();
+        let services = embedded.services(KeyRing::synthetic(), access, limits, Some(features)).unwrap();
+        let running = Running::start(services, bound).unwrap();
         Self { address: running.connector, features: running.features.unwrap(), running: Some(running), embedded, _directory: directory }
     }
 
@@ -131,6 +135,12 @@ fn what_is_malformed_is_refused_with_what_to_do() {
     assert_eq!(detail(&flow.post("/api/mock/events/generate?count=many", ""), 400), "count: must be a whole number");
     assert_eq!(detail(&flow.post("/api/mock/events/generate?count=1&count=2", ""), 400), "count: is given twice");
     assert_eq!(detail(&flow.post("/api/mock/events/pattern", ""), 400), "userId: must be given");
+    let told = "the query has a parameter that is not known; there are count and seed";
+    assert_eq!(detail(&flow.post("/api/mock/events/generate?counts=5", ""), 400), told);
+    assert_eq!(
+        detail(&flow.post(&format!("{EVENTS}?count=5"), "[]"), 400),
+        "the query has a parameter that is not known; this path has none"
+    );
     assert!(detail(&flow.post("/api/webhooks/mailchimp", "{}"), 404).contains("klaviyo, sendgrid"));
     assert!(detail(&flow.get("/api"), 404).contains("/scalar/v1"));
     problem(&flow.get(EVENTS), 405);
@@ -211,8 +221,8 @@ fn other_machines_get_in_with_a_token_only_and_a_taken_port_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let flow = Embedded::open(directory.path()).unwrap();
     let start = |access: Access, address: SocketAddr| {
-        let services = flow.services(KeyRing::synthetic(), access, Limits::default(), None).unwrap();
-        Running::start(services, address, None)
+        let bound = Bound::new(&access, address, None)?;
+        Running::start(flow.services(KeyRing::synthetic(), access, Limits::default(), None)?, bound)
     };
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     assert!(matches!(start(Access::open(), everywhere), Err(FlowError::Refused(told)) if told.contains("--token-file")));
@@ -374,5 +384,40 @@ fn every_path_is_described_and_the_description_can_be_browsed() {
         assert!(columns.contains_key(*column), "{column}");
     }
     let page = flow.get("/scalar/v1");
-    assert!(page.status == 200 && page.body.contains("/api/webhooks/{esp}"), "{}", page.body);
+    // Without a network, too.
+    assert!(page.status == 200 && page.body.contains("<code>POST /api/webhooks/{esp}</code>"), "{}", page.body);
+}
+
+#[test]
+fn features_follow_a_person_whose_identifiers_turn_out_to_be_one_persons() {
+    let flow = Flow::new();
+    let mut by_phone = visit(1);
+    let event = by_phone.as_object_mut().unwrap();
+    event.remove("recipient_email");
+    event.insert("phone".to_owned(), json!("+447700900123"));
+    for event in [by_phone, visit(2)] {
+        assert_eq!(flow.post(EVENTS, &event.to_string()).status, 202);
+    }
+    let features = |path: &str| send(flow.features, "GET", path, &[], b"").unwrap();
+    let compute = || post(flow.features, "/compute-features", "").unwrap();
+    assert_eq!(problem(&compute(), 503)["detail"], "there are no events in the table yet; send the same request again");
+    flow.embedded.consume(true, &AtomicBool::new(false)).unwrap();
+    assert_eq!(compute().json()["recipients"], 2);
+
+    let resolve = |identifiers: Value| {
+        let answer = flow.post("/api/identity/resolve", &json!({ "identifiers": identifiers }).to_string());
+        answer.json()["universal_id"].as_str().unwrap().to_owned()
+    };
+    let before = resolve(json!([{ "phone": "+44 7700 900123" }]));
+    assert_eq!(features(&format!("/features/{before}")).json()["universal_id"], before.as_str());
+    let person = resolve(json!([{ "phone": "+44 7700 900123" }, { "email": "user2002@example.com" }]));
+    assert_ne!(person, before);
+    let computed = compute().json();
+    assert_eq!((&computed["recipients"], &computed["events"]), (&json!(1), &json!(2)));
+    for id in [&before, &person] {
+        let found = features(&format!("/features/{id}"));
+        assert_eq!((found.status, &found.json()["universal_id"]), (200, &json!(person)), "{}", found.body);
+    }
+    problem(&features("/features/sf_zibadpwptzraqjc5y2s24jmkdn"), 404);
+    problem(&features("/features/nobody"), 400);
 }

@@ -4,9 +4,10 @@ use crate::args::{FlowArgs, FlowCommand, FlowDemoArgs};
 use crate::failure::Failure;
 use crate::show::thousands;
 use populace_flow::client::{Answer, post};
-use populace_flow::http::{Access, Limits, Running};
+use populace_flow::connector::mock::MAX_COUNT;
+use populace_flow::http::{Access, Bound, Limits, Running};
 use populace_flow::identity::KeyRing;
-use populace_flow::service::Embedded;
+use populace_flow::service::{Background, Embedded};
 use populace_flow::table::{DeadLetters, EventTable};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,21 +38,31 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let flow = Arc::new(Embedded::open(directory)?);
     let before = (flow.log.published()?, EventTable::count(flow.table.as_ref())?, DeadLetters::count(flow.table.as_ref())?);
-    let services = flow.services(KeyRing::synthetic(), Access::open(), Limits::default(), None)?;
-    let running = Running::start(services, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
+    let access = Access::open();
+    let bound = Bound::new(&access, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
+    let running = Running::start(flow.services(KeyRing::synthetic(), access, Limits::default(), None)?, bound)?;
+    let background = Background::start(&flow);
     let ask = |path: &str, body: &str| -> Result<Answer, Failure> {
         let answer =
             post(running.connector, path, body).map_err(|error| Failure::input(format!("http://{}: {error}", running.connector)))?;
         if answer.status == 202 { Ok(answer) } else { Err(Failure::check(format!("{path}: status {}: {}", answer.status, answer.body))) }
     };
-    let seed = arguments.seed.map_or_else(String::new, |seed| format!("&seed={seed}"));
-    ask(&format!("/api/mock/events/generate?count={}{seed}", arguments.count), "")?;
-    ask(&format!("/api/mock/events/pattern?userId=synth_user_01000{seed}"), "")?;
+    let seed = |turn: u64| arguments.seed.map_or_else(String::new, |seed| format!("&seed={}", seed.wrapping_add(turn)));
+    let (mut left, mut turn) = (arguments.count, 0);
+    while left > 0 {
+        let count = left.min(MAX_COUNT);
+        ask(&format!("/api/mock/events/generate?count={count}{}", seed(turn)), "")?;
+        left -= count;
+        turn += 1;
+    }
+    ask(&format!("/api/mock/events/pattern?userId=synth_user_01000{}", seed(0)), "")?;
     ask("/api/webhooks/sendgrid", WEBHOOK)?;
     let again = ask("/api/webhooks/sendgrid", WEBHOOK)?;
     flow.publish_raw(b"poison", b"no event")?;
     running.stop();
-    let counts = flow.consume(true, &AtomicBool::new(false))?;
+    // What it has stored by now, and what is left.
+    let known = background.stop()?.known + flow.consume(true, &AtomicBool::new(false))?.known;
+    let seconds = start.elapsed().as_secs_f64();
 
     let [persons, identifiers, resolutions] = flow.identities.counts()?;
     let published = flow.log.published()? - before.0;
@@ -66,19 +77,19 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
             again.json()["duplicates"]
         )?;
         writeln!(out, "in the table   {:>9}", thousands(stored))?;
-        writeln!(out, "known          {:>9}", thousands(counts.known))?;
+        writeln!(out, "known          {:>9}", thousands(known))?;
         writeln!(out, "dead letters   {:>9}", thousands(dead))?;
-        writeln!(out, "in = stored + known + dead: {}", if published == stored + counts.known + dead { "holds" } else { "DOES NOT HOLD" })
+        writeln!(out, "in = stored + known + dead: {}", if published == stored + known + dead { "holds" } else { "DOES NOT HOLD" })
     };
     print().map_err(|error| Failure::output(&error))?;
     note!("{} persons by {} identifiers in {} resolutions", thousands(persons), thousands(identifiers), thousands(resolutions));
     note!(
-        "{:.2} s{}",
-        start.elapsed().as_secs_f64(),
+        "{seconds:.2} s, {} events/s{}",
+        thousands((stored as f64 / seconds) as u64),
         arguments.data.as_ref().map_or_else(String::new, |path| format!(", in {}", path.display()))
     );
-    if published == stored + counts.known + dead {
+    if published == stored + known + dead {
         return Ok(());
     }
-    Err(Failure::check(format!("{published} messages in the log, {stored} stored, {} known, {dead} dead letters", counts.known)))
+    Err(Failure::check(format!("{published} messages in the log, {stored} stored, {known} known, {dead} dead letters")))
 }

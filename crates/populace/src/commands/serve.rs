@@ -4,7 +4,7 @@ use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
 use populace_flow::FlowError;
 use populace_flow::features::{self, Source};
-use populace_flow::http::{Access, Limits, Running, Scope};
+use populace_flow::http::{Access, Bound, Limits, Running, Scope};
 use populace_flow::identity::KeyRing;
 use populace_flow::service::{Background, Embedded};
 use std::env;
@@ -28,15 +28,19 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     }
     let access = access(&arguments.service)?;
     let ring = ring(&arguments.service)?;
+    // First, so that nothing is made where nothing can be served.
+    let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen))?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
-    let source =
-        arguments.features_from.as_ref().map_or_else(|| Source::Table(Arc::clone(&flow.table)), |path| Source::Directory(path.clone()));
+    let source = match &arguments.features_from {
+        Some(path) => Source::Directory(path.clone()),
+        None => Source::Table(Arc::clone(&flow.table), Arc::clone(&flow.identities)),
+    };
     let features = features::open(source, &arguments.data)?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
     let open = access.is_open();
     let services = flow.services(ring, access, limits, Some(features))?;
     let background = Background::start(&flow);
-    let running = Running::start(services, arguments.listen, Some(arguments.features_listen))?;
+    let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
     if let Some(address) = running.features {
         note!("features    http://{address}");

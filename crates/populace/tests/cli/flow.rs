@@ -7,7 +7,7 @@ use populace_flow::table::{DeadLetters, EventTable};
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -158,10 +158,52 @@ fn wrong_arguments_end_with_what_to_do() {
     refuse(&["serve"], "give --embedded");
     refuse(&["serve", "--embedded", "--data", directory, "--listen", "0.0.0.0:0"], "--token-file");
     let server = Server::start(&data, &[]);
-    refuse(&["serve", "--embedded", "--data", directory], "another process serves this directory");
+    let free = ["--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
+    refuse(&[&["serve", "--embedded", "--data", directory], &free[..]].concat(), "another process serves this directory");
     let other = scratch.path("other");
     let taken = server.connector.to_string();
     refuse(&["serve", "--embedded", "--data", other.to_str().unwrap(), "--listen", &taken], "is another program listening there?");
+    assert!(!other.exists(), "nothing is made where nothing can be served");
     refuse(&["serve", "--embedded", "--token-file", "/no/such/file"], "/no/such/file");
-    refuse(&["flow", "demo", "--count", "20000"], "10000");
+    refuse(&["flow", "demo", "--count", "0"], "1..=1000000");
+}
+
+#[test]
+fn what_generate_sends_is_stored_once_and_its_features_are_those_of_its_files() {
+    let scratch = Scratch::new("flow-sent");
+    let server = Server::start(&scratch.path("data"), &["--rate", "100000"]);
+    let to = format!("http://{}", server.connector);
+    let run = ["generate", "email", "--users", "5", "--days", "20", "--seed", "4", "-q"];
+    for _ in 0..2 {
+        succeed(&[&run[..], &["--to", &to]].concat());
+    }
+    let files = scratch.path("files");
+    succeed(&[&run[..], &["--format", "jsonl", "-o", files.to_str().unwrap()]].concat());
+    let rows = std::fs::read_to_string(files.join("events.jsonl")).unwrap().lines().count();
+    let figure = |name: &str| {
+        let page = send(server.connector, "GET", "/metrics", &[], b"").unwrap().body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    let until = Instant::now() + Duration::from_mins(1);
+    while figure("populace_table_events") < rows {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The second time, each request is known by its key.
+    assert_eq!(figure("populace_events_published_total"), rows);
+    assert!(figure("populace_requests_replayed_total") > 0);
+
+    let over_files = Server::start(&scratch.path("other"), &["--features-from", files.to_str().unwrap()]);
+    for at in [server.features, over_files.features] {
+        assert_eq!(post(at, "/compute-features", "").unwrap().json()["events"], rows);
+        let features = send(at, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap().json();
+        assert_eq!(features["curve"].as_array().unwrap().len(), 10_080);
+    }
+    let of = |at: SocketAddr| send(at, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap().json();
+    assert_eq!(of(server.features), of(over_files.features));
+    let by_command = scratch.path("features");
+    succeed(&["features", files.to_str().unwrap(), "-o", by_command.to_str().unwrap()]);
+    let read = |path: PathBuf| std::fs::read(path).unwrap();
+    assert!(read(by_command.join("features.parquet")) == read(scratch.path("other").join("features/features.parquet")));
 }

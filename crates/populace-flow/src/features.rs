@@ -9,10 +9,14 @@ use crate::identity::{IdentityDatabase, IdentityStore};
 use crate::time;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::DataType;
+use arrow_select::filter::filter_record_batch;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use populace_analysis::features::{self, Options, Progress, Watch};
 use populace_core::time::Instant;
 use serde_json::{Map, Value};
@@ -21,9 +25,12 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The file that features are kept in.
 const FILE: &str = "features.parquet";
+/// The longest that there is no file while it is replaced.
+const REPLACED_WITHIN: Duration = Duration::from_millis(50);
 /// Events that are read from the table at a time.
 const PAGE: usize = 10_000;
 
@@ -55,6 +62,12 @@ pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError
     }
     let output = directory.join("features");
     std::fs::create_dir_all(&output).map_err(|error| FlowError::io(&output, error))?;
+    // What a computation left behind that was killed: it may hold events of somebody who was erased since.
+    for entry in std::fs::read_dir(&output).map_err(|error| FlowError::io(&output, error))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            std::fs::remove_dir_all(entry.path()).map_err(|error| FlowError::io(entry.path(), error))?;
+        }
+    }
     Ok(Arc::new(Kept { source, output, computing: Mutex::new(()) }))
 }
 
@@ -74,6 +87,21 @@ fn refused(error: impl std::fmt::Display) -> FlowError {
 impl Kept {
     fn file(&self) -> PathBuf {
         self.output.join(FILE)
+    }
+
+    /// The features, if they were ever computed.
+    fn open_file(&self) -> Result<Option<File>, FlowError> {
+        let path = self.file();
+        for last in [false, true] {
+            match File::open(&path) {
+                Ok(file) => return Ok(Some(file)),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(FlowError::io(&path, error)),
+                // Between the removal of a file and the appearance of its successor.
+                Err(_) if !last => std::thread::sleep(REPLACED_WITHIN),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the events of the table as JSON lines, which the features are computed from. Events that were stored under an earlier id of
@@ -146,13 +174,29 @@ impl Features for Kept {
         serde_json::to_value(report).map_err(refused)
     }
 
-    fn of(&self, universal_id: &str) -> Result<Option<Value>, FlowError> {
+    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        // A computation that began before the events were erased ends first.
+        let _alone = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.file();
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(FlowError::io(&path, error)),
         };
+        let partial = self.output.join(format!("{FILE}.partial"));
+        let failed = |error| FlowError::io(&partial, error);
+        let erased = without(file, File::create(&partial).map_err(failed)?, universal_ids)?;
+        if erased == 0 {
+            std::fs::remove_file(&partial).map_err(failed)?;
+        } else {
+            std::fs::rename(&partial, &path).map_err(failed)?;
+        }
+        Ok(erased)
+    }
+
+    fn of(&self, universal_id: &str) -> Result<Option<Value>, FlowError> {
+        let path = self.file();
+        let Some(file) = self.open_file()? else { return Ok(None) };
         // The file is replaced as a whole: both readers have the one that was there.
         let again = file.try_clone().map_err(|error| FlowError::io(&path, error))?;
         let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
@@ -160,6 +204,24 @@ impl Features for Kept {
         let batch = reader.with_offset(row).with_limit(1).build().map_err(refused)?.next().transpose().map_err(refused)?;
         batch.filter(|batch| batch.num_rows() > 0).map(|batch| first_row(&batch)).transpose()
     }
+}
+
+/// Writes the rows of a file that are of other people, and counts those that are not.
+fn without(from: File, to: File, universal_ids: &[String]) -> Result<u64, FlowError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(from).map_err(refused)?;
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).set_dictionary_enabled(false);
+    let mut writer = ArrowWriter::try_new(to, Arc::clone(reader.schema()), Some(properties.build())).map_err(refused)?;
+    let mut erased = 0;
+    for batch in reader.build().map_err(refused)? {
+        let batch = batch.map_err(refused)?;
+        let ids = batch.column_by_name("universal_id").map(AsArray::as_string::<i32>);
+        let theirs = |row: usize| ids.is_some_and(|ids| ids.is_valid(row) && universal_ids.iter().any(|id| id == ids.value(row)));
+        let keep: BooleanArray = (0..batch.num_rows()).map(|row| Some(!theirs(row))).collect();
+        erased += keep.false_count() as u64;
+        writer.write(&filter_record_batch(&batch, &keep).map_err(refused)?).map_err(refused)?;
+    }
+    writer.close().map_err(refused)?;
+    Ok(erased)
 }
 
 /// The first row of a batch as a JSON object.

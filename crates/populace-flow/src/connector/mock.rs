@@ -13,10 +13,12 @@ use populace_io::text::TextFormat;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// The most events that are generated at once.
 pub const MAX_COUNT: u64 = 10_000;
+/// Requests that generate at a time: 10,000 events are some 50 MB until they are published.
+const AT_ONCE: usize = 4;
 /// What a day brings at least, with which the days are guessed that `count` events need: the scenario's 350 users make some 800.
 const EVENTS_A_DAY: u64 = 700;
 /// Days before those that are asked for: what opens late was sent days before.
@@ -40,9 +42,32 @@ type Row = (Instant, Map<String, Value>);
 pub struct Mock {
     /// That of the last request.
     last: Mutex<Option<Window>>,
+    /// How many generate at this moment.
+    busy: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// As long as it lives, there is room for what is generated.
+pub struct Turn<'a>(&'a Mock);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.freed.notify_one();
+    }
 }
 
 impl Mock {
+    /// Waits until few enough others generate: what a request generates is held until it is published.
+    pub fn turn(&self) -> Turn<'_> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy >= AT_ONCE {
+            busy = self.freed.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        }
+        *busy += 1;
+        Turn(self)
+    }
+
     fn generator(&self, at: Instant, days: u32) -> Result<Arc<dyn Generator>, Rejection> {
         let start = at.date().plus(1 - days as i32);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,8 @@ pub(super) fn page() -> String {
          <script id=\"description\" type=\"application/json\">{content}</script>\n\
          <script src=\"{SCRIPT}\" integrity=\"{SCRIPT_DIGEST}\" crossorigin=\"anonymous\"></script>\n\
          <script>if (window.Scalar) {{ document.getElementById('api').className = 'read'; Scalar.createApiReference('#api', \
-         {{ content: JSON.parse(document.getElementById('description').textContent) }}); }}</script>\n</body>\n</html>\n"
+         {{ content: JSON.parse(document.getElementById('description').textContent), telemetry: false, agent: {{ disabled: true }}, \
+         mcp: {{ disabled: true }} }}); }}</script>\n</body>\n</html>\n"
     )
 }
 
@@ -121,7 +122,7 @@ pub(super) fn document() -> Value {
     let persons = "/api/identity/persons/{universal_id}";
     let about = "What is known of a person: identifiers by kind, links, earlier ids, number of resolutions";
     paths.add("get", persons, about, std::slice::from_ref(&person), None, &done("The person"));
-    let about = "Erase a person: identifiers, links and resolutions, and events in the log, the table and the dead letters";
+    let about = "Erase a person: identifiers, links and resolutions, and events in the log, the table and the dead letters, and features";
     paths.add("delete", persons, about, std::slice::from_ref(&person), None, &done("How many rows were erased where"));
 
     paths.add("post", "/compute-features", "Compute the features of all recipients anew", &[], None, &done("What was computed"));

@@ -20,6 +20,12 @@ pub trait Features: Send + Sync {
     /// The events are not to be read.
     fn compute(&self) -> Result<Value, FlowError>;
 
+    /// Removes the features of a person, given all ids the person has had, and says how many rows that were.
+    ///
+    /// # Errors
+    /// They are not to be read or written.
+    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError>;
+
     /// The features of a person, as last computed.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
     .await
 }
 
-/// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters.
+/// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters, and features.
 pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let id = person_id(call)?;
@@ -113,6 +113,9 @@ pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Resp
         let mut erased = Map::new();
         for (name, eraser) in &app.services.erasers {
             erased.insert(name.clone(), eraser(&ids)?.into());
+        }
+        if let Some(features) = &app.services.features {
+            erased.insert("features".to_owned(), features.erase(&ids)?.into());
         }
         erased.insert("identifiers".to_owned(), identities.erase(&id, time::now())?.len().into());
         Ok(Reply::json(StatusCode::OK, &json!({ "erased": erased })))

@@ -21,7 +21,7 @@ pub(super) struct Problem {
     status: u16,
     /// What is wrong, and what to do.
     detail: String,
-    /// Of invalid events: the first 200 problems, each with its item and field.
+    /// Of invalid items: the first 200 problems, each with its item and field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ItemProblem>,
 }
@@ -63,8 +63,8 @@ pub(super) fn rejected(rejection: Rejection) -> Response {
             items.dedup();
             errors.truncate(LISTED);
             let listed = if count > LISTED { format!(", of which {LISTED} are listed") } else { String::new() };
-            let detail = format!("{} of the items are no events ({count} problems{listed}); nothing was published", items.len());
-            let (kind, title, status) = ("urn:populace:invalid-events", "Invalid events", StatusCode::UNPROCESSABLE_ENTITY);
+            let detail = format!("{} of the items are not what they must be ({count} problems{listed}); nothing was done", items.len());
+            let (kind, title, status) = ("urn:populace:invalid-items", "Invalid items", StatusCode::UNPROCESSABLE_ENTITY);
             answer(status, &Problem { kind, title, status: status.as_u16(), detail, errors })
         }
         Rejection::Failed(error) if error.is_transient() => {

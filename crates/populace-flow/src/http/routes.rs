@@ -58,6 +58,7 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
     answer(app, route, request, |app, call| {
         let count = call.number("count")?.unwrap_or(100);
         let connector = &app.services.connector;
+        let _turn = connector.mock().turn();
         let receipt = connector.submit(&call.request("mock/generate")?, |moment| connector.mock().generate(count, moment))?;
         Ok(accepted(&receipt))
     })
@@ -70,6 +71,7 @@ pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Re
     answer(app, route, request, |app, call| {
         let user = call.parameter("userId")?.ok_or_else(|| Rejection::Malformed("userId: must be given".to_owned()))?;
         let connector = &app.services.connector;
+        let _turn = connector.mock().turn();
         let receipt = connector.submit(&call.request("mock/pattern")?, |moment| connector.mock().journey(&user, moment))?;
         Ok(accepted(&receipt))
     })

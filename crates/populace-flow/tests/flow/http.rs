@@ -121,7 +121,7 @@ fn invalid_events_are_told_field_by_field_and_nothing_is_published() {
         .map(|error| (error["item"].as_u64().unwrap(), error["field"].as_str().unwrap()))
         .collect();
     assert_eq!(told, [(1, "timestamp"), (1, "esp")]);
-    assert!(document["type"] == "urn:populace:invalid-events" && !answer.body.contains("lovelace"), "{}", answer.body);
+    assert!(document["type"] == "urn:populace:invalid-items" && !answer.body.contains("lovelace"), "{}", answer.body);
     assert_eq!(flow.published(), 0);
 }
 
@@ -354,7 +354,12 @@ fn persons_are_resolved_linked_shown_and_erased() {
     assert_eq!(person["links"].as_array().unwrap().len(), 2, "{person}");
 
     let erased = send(flow.address, "DELETE", &path, &[], b"").unwrap();
-    assert_eq!(erased.json(), json!({ "erased": { "log": 1, "table": 1, "dead_letters": 0, "identifiers": 2 } }), "{}", erased.body);
+    assert_eq!(
+        erased.json(),
+        json!({ "erased": { "log": 1, "table": 1, "dead_letters": 0, "features": 0, "identifiers": 2 } }),
+        "{}",
+        erased.body
+    );
     problem(&flow.get(&path), 404);
     problem(&send(flow.address, "DELETE", &path, &[], b"").unwrap(), 404);
     problem(&flow.get("/api/identity/persons/ada"), 400);
@@ -419,5 +424,8 @@ fn features_follow_a_person_whose_identifiers_turn_out_to_be_one_persons() {
         assert_eq!((found.status, &found.json()["universal_id"]), (200, &json!(person)), "{}", found.body);
     }
     problem(&features("/features/sf_zibadpwptzraqjc5y2s24jmkdn"), 404);
+    let erased = send(flow.address, "DELETE", &format!("/api/identity/persons/{before}"), &[], b"").unwrap().json();
+    assert_eq!(erased["erased"], json!({ "log": 2, "table": 2, "dead_letters": 0, "features": 1, "identifiers": 2 }));
+    problem(&features(&format!("/features/{person}")), 404);
     problem(&features("/features/nobody"), 400);
 }

@@ -1,7 +1,10 @@
 //! Features of recipients as a service: computed by [`populace_analysis::features`] from a directory of files or from the embedded table,
 //! kept as the file that `populace features` writes, and given out one person at a time.
 
-use crate::embedded::EmbeddedTable;
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
+
+use crate::embedded::{EmbeddedTable, PageEnd};
 use crate::error::FlowError;
 use crate::event::Event;
 use crate::http::{FeatureSource, Features};
@@ -38,8 +41,33 @@ const PAGE: usize = 10_000;
 pub enum Source {
     /// Files, as `populace generate` writes them or a user brings them.
     Directory(PathBuf),
-    /// The embedded table, with who is who by now.
-    Table(Arc<EmbeddedTable>, Arc<IdentityDatabase>),
+    /// A table, with who is who by now.
+    Table(Arc<dyn EventPages>, Arc<IdentityDatabase>),
+}
+
+/// A table of events that can be read from its beginning to its end.
+pub trait EventPages: Send + Sync {
+    /// At most `most` events in the order of person, time and id, from the one after `after` on, and what the page ended with.
+    ///
+    /// # Errors
+    /// The table is not to be read, or holds a row that is no event.
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError>;
+
+    /// The `recipient_id` of the first event under an id.
+    ///
+    /// # Errors
+    /// The table is not to be read.
+    fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError>;
+}
+
+impl EventPages for EmbeddedTable {
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
+        Self::page(self, after, most)
+    }
+
+    fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError> {
+        Ok(self.of_person(universal_id)?.into_iter().next().map(|first| first.recipient_id))
+    }
 }
 
 struct Kept {
@@ -105,17 +133,18 @@ impl Kept {
     }
 
     /// Writes the events of the table as JSON lines, which the features are computed from. Events that were stored under an earlier id of
-    /// a person are the person's.
-    fn export(table: &EmbeddedTable, identities: &IdentityDatabase, to: &Path) -> Result<(), FlowError> {
+    /// a person are the person's. Whether there are any.
+    fn export(table: &dyn EventPages, identities: &IdentityDatabase, to: &Path) -> Result<bool, FlowError> {
         let path = to.join("events.jsonl");
         let failed = |error| FlowError::io(&path, error);
         let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
-        let mut end = crate::embedded::PageEnd::default();
+        let mut end = PageEnd::default();
         let mut whose = Whose::default();
         loop {
             let (events, next) = table.page(&end, PAGE)?;
             if events.is_empty() {
-                return file.flush().map_err(failed);
+                file.flush().map_err(failed)?;
+                return Ok(end != PageEnd::default());
             }
             for mut event in events {
                 if event.universal_id != whose.id {
@@ -141,14 +170,11 @@ struct Whose {
 
 impl Whose {
     /// Those of an event that is the first of its id.
-    fn of(event: &Event, table: &EmbeddedTable, identities: &IdentityDatabase) -> Result<Self, FlowError> {
+    fn of(event: &Event, table: &dyn EventPages, identities: &IdentityDatabase) -> Result<Self, FlowError> {
         let id = event.universal_id.clone();
         let person = identities.current(&id)?.unwrap_or_else(|| id.clone());
-        let recipient = if person == id {
-            event.recipient_id.clone()
-        } else {
-            table.of_person(&person)?.into_iter().next().map_or_else(|| person.clone(), |first| first.recipient_id)
-        };
+        let recipient =
+            if person == id { event.recipient_id.clone() } else { table.recipient_of(&person)?.unwrap_or_else(|| person.clone()) };
         Ok(Self { id, person, recipient })
     }
 }
@@ -161,10 +187,9 @@ impl Features for Kept {
         let data = match &self.source {
             Source::Directory(path) => path.as_path(),
             Source::Table(table, identities) => {
-                if crate::table::EventTable::count(table.as_ref())? == 0 {
+                if !Self::export(table.as_ref(), identities, scratch.path())? {
                     return Err(FlowError::Unavailable("there are no events in the table yet".to_owned()));
                 }
-                Self::export(table, identities, scratch.path())?;
                 scratch.path()
             }
         };

@@ -597,8 +597,8 @@ pub(crate) struct ServeArgs {
     /// Where the feature service listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
     pub(crate) features_listen: std::net::SocketAddr,
-    /// Compute features from the events in this directory, not from the table
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Compute features from the events in this directory, or in clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, not from the table
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     pub(crate) features_from: Option<PathBuf>,
     /// Requests a second that one client may send
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

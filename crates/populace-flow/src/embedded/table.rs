@@ -91,7 +91,7 @@ impl EmbeddedTable {
             events.push(event);
         }
         if let Some(event) = events.last() {
-            end = PageEnd(event.universal_id.clone(), time::text(event.timestamp), event.event_id.to_string());
+            end = PageEnd::of(event);
         }
         Ok((events, end))
     }
@@ -112,7 +112,14 @@ impl EmbeddedTable {
 
 /// Where a page ended: person, time and id of its last event. The default is before all events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageEnd(String, String, String);
+pub struct PageEnd(pub(crate) String, pub(crate) String, pub(crate) String);
+
+impl PageEnd {
+    /// A page that ended with this event.
+    pub(crate) fn of(event: &Event) -> Self {
+        Self(event.universal_id.clone(), time::text(event.timestamp), event.event_id.to_string())
+    }
+}
 
 /// A row as the JSON object it was made from.
 fn json(row: &rusqlite::Row<'_>) -> rusqlite::Result<serde_json::Map<String, serde_json::Value>> {

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use populace_flow::FlowError;
 use populace_flow::features::{self, Source};
 use populace_flow::http::{Access, Bound, Limits, Running, Scope};
-use populace_flow::identity::KeyRing;
+use populace_flow::identity::{IdentityDatabase, KeyRing};
 use populace_flow::service::{Background, Embedded};
 use std::env;
 use std::path::Path;
@@ -32,8 +32,8 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen))?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
     let source = match &arguments.features_from {
-        Some(path) => Source::Directory(path.clone()),
-        None => Source::Table(Arc::clone(&flow.table), Arc::clone(&flow.identities)),
+        Some(from) => source(from, &flow.identities)?,
+        None => Source::Table(Arc::clone(&flow.table) as _, Arc::clone(&flow.identities)),
     };
     let features = features::open(source, &arguments.data)?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
@@ -54,6 +54,16 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let counts = background.stop()?;
     note!("{} messages dealt with: {} stored, {} known, {} dead letters", counts.read, counts.stored, counts.known, counts.dead);
     Ok(())
+}
+
+/// Where features come from that `--features-from` names.
+#[cfg_attr(not(feature = "clickhouse"), expect(unused_variables, clippy::unnecessary_wraps, reason = "files need no identities"))]
+fn source(from: &Path, identities: &Arc<IdentityDatabase>) -> Result<Source, Failure> {
+    #[cfg(feature = "clickhouse")]
+    if let Some(url) = from.to_str().filter(|text| text.starts_with("clickhouse://") || text.starts_with("clickhouses://")) {
+        return Ok(Source::Table(Arc::new(features::clickhouse::ClickHouseEvents::open(url)?), Arc::clone(identities)));
+    }
+    Ok(Source::Directory(from.to_owned()))
 }
 
 /// Who may do what: tokens from a file and from the environment, never from the command line, which every process can read.

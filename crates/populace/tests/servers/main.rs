@@ -4,6 +4,7 @@
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod features;
 mod refusals;
 mod seeds;
 mod straight;

@@ -1,0 +1,80 @@
+//! Events of ClickHouse's table, for their features.
+
+use super::EventPages;
+use crate::embedded::PageEnd;
+use crate::error::FlowError;
+use crate::event::{COLUMNS, Event, reasons};
+use populace_io::sinks::clickhouse::{EMAIL_EVENTS, Server};
+use populace_io::sinks::{SinkError, Target};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// How long one request may take with its tries.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// The table `email_events` of a server.
+pub struct ClickHouseEvents(Server);
+
+fn flow(error: SinkError) -> FlowError {
+    match error {
+        SinkError::Refused(told) => FlowError::Refused(told),
+        SinkError::Unavailable(told) => FlowError::Unavailable(told),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+impl ClickHouseEvents {
+    /// Logs in at `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
+    ///
+    /// # Errors
+    /// It is no such URL, the server is not to be reached, or refuses the login.
+    pub fn open(url: &str) -> Result<Self, FlowError> {
+        let target = Target::parse(url).map_err(flow)?;
+        Ok(Self(Server::open(&target, REQUEST).map_err(flow)?))
+    }
+
+    fn ask(&self, sql: &str) -> Result<String, FlowError> {
+        self.0.run(sql).map_err(flow)
+    }
+
+    fn event(&self, line: &str) -> Result<Event, FlowError> {
+        let wrong = |why: String| FlowError::Refused(format!("{}: {EMAIL_EVENTS} holds a row that is no event: {why}", self.0.shown()));
+        let mut row: Map<String, Value> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        if let Some(Value::String(text)) = row.get("metadata") {
+            let metadata = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+            row.insert("metadata".to_owned(), metadata);
+        }
+        Event::from_map(row).map_err(|problems| wrong(reasons(&problems)))
+    }
+}
+
+impl EventPages for ClickHouseEvents {
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
+        let columns = COLUMNS[..COLUMNS.len() - 1].join(", ");
+        let key = "universal_id, timestamp, toString(event_id)";
+        let beyond = if *after == PageEnd::default() {
+            String::new()
+        } else {
+            let PageEnd(person, at, id) = after;
+            format!("WHERE ({key}) > ({}, parseDateTime64BestEffort({}, 3, 'UTC'), {})", quoted(person), quoted(at), quoted(id))
+        };
+        let sql = format!(
+            "SELECT {columns} FROM {EMAIL_EVENTS} FINAL {beyond} ORDER BY {key} LIMIT {most} \
+             SETTINGS date_time_output_format = 'iso', output_format_json_quote_64bit_integers = 0 FORMAT JSONEachRow"
+        );
+        let events = self.ask(&sql)?.lines().map(|line| self.event(line)).collect::<Result<Vec<_>, _>>()?;
+        let end = events.last().map_or_else(PageEnd::default, PageEnd::of);
+        Ok((events, end))
+    }
+
+    fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError> {
+        let sql = format!(
+            "SELECT recipient_id FROM {EMAIL_EVENTS} WHERE universal_id = {} ORDER BY timestamp, toString(event_id) LIMIT 1 FORMAT TabSeparatedRaw",
+            quoted(universal_id)
+        );
+        Ok(self.ask(&sql)?.lines().next().map(str::to_owned))
+    }
+}

@@ -21,3 +21,4 @@ pub mod verify;
 pub mod watch;
 
 pub use error::AnalysisError;
+pub use stage::write_whole;

@@ -5,6 +5,48 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// A file that has another name, which ends in `.partial`, until it is whole; dropped before that, it leaves nothing.
+pub(crate) struct Partial {
+    path: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Partial {
+    /// The file that is to be at `path`.
+    pub(crate) fn new(path: &Path) -> Self {
+        let mut scratch = path.as_os_str().to_owned();
+        scratch.push(".partial");
+        Self { path: path.to_owned(), scratch: PathBuf::from(scratch) }
+    }
+
+    /// Where to write.
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn complete(self) -> Result<(), AnalysisError> {
+        fs::rename(&self.scratch, &self.path).map_err(|error| AnalysisError::io(&self.path, error))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After a rename there is nothing here to remove.
+        let _ = fs::remove_file(&self.scratch);
+    }
+}
+
+/// Writes a text to a file, which is there whole or not at all.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_whole(path: &Path, text: &str) -> Result<(), AnalysisError> {
+    let partial = Partial::new(path);
+    fs::write(partial.scratch(), text).map_err(|error| AnalysisError::io(path, error))?;
+    partial.complete()
+}
+
 /// Where the files are written before they appear in the target.
 pub(crate) struct Stage {
     target: PathBuf,

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -54,7 +55,8 @@ impl Digest {
         }
     }
 
-    /// The digest of a batch of `table`. `hashes` is scratch space.
+    /// The digest of a batch of `table`, whose integers may be wider than the table's and whose text may be without a dictionary, as
+    /// files of text are read back. `hashes` is scratch space.
     pub fn of(table: &Table, batch: &RecordBatch, hashes: &mut Vec<u64>) -> Self {
         hashes.clear();
         hashes.resize(batch.num_rows(), MULTIPLIER);
@@ -92,9 +94,11 @@ fn absorb_column(kind: Kind, array: &dyn Array, column: u64, hashes: &mut [u64])
             let values = array.as_boolean();
             absorb_all(hashes, nulls, column, |row| u64::from(values.value(row)));
         }
-        Kind::Int16 => native!(Int16Type, |value: i16| value as i64 as u64),
-        Kind::Int32 => native!(Int32Type, |value: i32| value as i64 as u64),
-        Kind::Int64 => native!(Int64Type, |value: i64| value as u64),
+        Kind::Int16 | Kind::Int32 | Kind::Int64 => match array.data_type() {
+            DataType::Int16 => native!(Int16Type, |value: i16| value as i64 as u64),
+            DataType::Int32 => native!(Int32Type, |value: i32| value as i64 as u64),
+            _ => native!(Int64Type, |value: i64| value as u64),
+        },
         Kind::Date => native!(Date32Type, |value: i32| value as i64 as u64),
         Kind::Instant(_) => native!(TimestampMicrosecondType, |value: i64| value as u64),
         Kind::Float | Kind::Fixed(_) => native!(Float64Type, f64::to_bits),
@@ -104,6 +108,10 @@ fn absorb_column(kind: Kind, array: &dyn Array, column: u64, hashes: &mut [u64])
                 let value = u128::from_be_bytes(values[row]);
                 absorb((value >> 64) as u64, value as u64)
             });
+        }
+        Kind::Text | Kind::Json if *array.data_type() == DataType::Utf8 => {
+            let values = array.as_string::<i32>();
+            absorb_all(hashes, nulls, column, |row| hash_bytes(values.value(row).as_bytes()));
         }
         Kind::Text | Kind::Json => {
             let (keys, values) = as_codes(array);

@@ -283,7 +283,7 @@ pub(crate) struct PrepareChurnArgs {
     /// Print the report as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print nothing but errors
+    /// Print nothing but errors and warnings
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
@@ -336,7 +336,7 @@ pub(crate) struct FeaturesArgs {
     /// Print what was computed as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print nothing but errors
+    /// Print nothing but errors and warnings
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }

@@ -6,4 +6,4 @@ pub mod users;
 
 pub use law::Engagement;
 pub use posterior::{Evidence, Inference};
-pub use users::{EVENT_COLUMNS, Event, USER_COLUMNS, User};
+pub use users::{EVENT_COLUMNS, Event, SIDES, USER_COLUMNS, User};

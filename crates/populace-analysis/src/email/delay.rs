@@ -68,6 +68,15 @@ impl DelayLaw {
         }
     }
 
+    /// P(the delay that begins at `from` ends at a moment that a breaker of the history silences).
+    pub fn silenced(&self, kind: usize, from: Instant, history: &History) -> f64 {
+        let begin = from.plus(self.least);
+        let end = begin.plus(self.span);
+        // Few delays meet a breaker, and only for those the law is cut into hours.
+        let is_met = history.suppressed_after(begin).next().is_some_and(|(from, _)| from < end);
+        if is_met { self.after(from).silenced(kind, end, history) } else { 0.0 }
+    }
+
     /// The delay that begins at `from`.
     pub fn after(&self, from: Instant) -> Delay<'_> {
         let begin = from.plus(self.least);
@@ -131,9 +140,13 @@ impl Delay<'_> {
 
     /// P(it ended by `time` at a moment that no breaker of the history silences).
     pub fn heard(&self, kind: usize, time: Instant, history: &History) -> f64 {
+        self.cdf(kind, time) - self.silenced(kind, time, history)
+    }
+
+    /// P(it ended by `time` at a moment that a breaker of the history silences).
+    pub fn silenced(&self, kind: usize, time: Instant, history: &History) -> f64 {
         let silent = history.suppressed_after(self.begin).take_while(|(from, _)| *from < time);
-        let silenced: f64 = silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum();
-        self.cdf(kind, time) - silenced
+        silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum()
     }
 
     /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient.

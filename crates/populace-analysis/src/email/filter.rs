@@ -1,6 +1,6 @@
 //! Who a recipient is, given what the recipient has done: the exact posterior over personas.
 
-use super::delay::{Breakers, Delay, DelayLaw, Foresight};
+use super::delay::{Breakers, Delay, Foresight};
 use super::history::{History, Message};
 use super::law::Law;
 use populace_core::time::Instant;
@@ -8,16 +8,13 @@ use populace_core::time::Instant;
 /// The laws of a document, prepared for inference.
 pub struct Inference<'a> {
     law: &'a Law<'a>,
-    opens: DelayLaw,
-    clicks: DelayLaw,
     breakers: Option<Breakers>,
 }
 
 impl<'a> Inference<'a> {
     /// Of a document's laws.
     pub fn new(law: &'a Law<'a>) -> Self {
-        let config = law.config();
-        Self { law, opens: DelayLaw::opens(config), clicks: DelayLaw::clicks(config), breakers: Breakers::new(config) }
+        Self { law, breakers: Breakers::new(law.config()) }
     }
 
     /// The laws.
@@ -27,12 +24,12 @@ impl<'a> Inference<'a> {
 
     /// For each persona, P(an open that is decided for leaves an `opened` row | what is known at delivery).
     pub fn open_heard(&self, history: &History, delivered: Instant) -> Vec<f64> {
-        self.opens.after(delivered).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, delivered))
+        self.law.open_delay(delivered).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, delivered))
     }
 
     /// P(a click that is decided for leaves a `clicked` row | what is known at the open).
     pub fn click_heard(&self, history: &History, opened: Instant) -> f64 {
-        self.clicks.after(opened).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
+        self.law.click_delay(opened).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
     }
 
     /// A filter over a recipient's history, from the document's shares of personas.
@@ -81,7 +78,7 @@ impl Filter<'_> {
             let message = &self.history.messages[index];
             let personas = 0..self.settled.len();
             let p = personas.map(|persona| self.inference.law.p_open(persona, message).unwrap_or(0.0)).collect();
-            self.open.push(Open { message, p, delay: self.inference.opens.after(delivered) });
+            self.open.push(Open { message, p, delay: self.inference.law.open_delay(delivered) });
         }
         let mut total = self.settled.clone();
         let mut index = 0;
@@ -123,7 +120,7 @@ impl Filter<'_> {
             }
             return (evidence, true);
         }
-        let click = self.inference.clicks.after(opened);
+        let click = law.click_delay(opened);
         let heard = click.heard(0, now, self.history);
         for persona in personas {
             evidence[persona] += (-law.p_click(persona) * heard).ln_1p();

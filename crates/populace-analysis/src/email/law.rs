@@ -1,9 +1,10 @@
 //! What the scenario says about a message, worked out from the document anew, apart from the simulation: a fault there cannot hide here.
 
+use super::delay::{Delay, DelayLaw};
 use super::history::{History, Message, decided_at};
 use populace_core::email::{EmailConfig, EmailModel, PersonaConfig};
 use populace_core::stream::ActorId;
-use populace_core::time::{Instant, MINUTE};
+use populace_core::time::Instant;
 use populace_io::tables::email::actor_of;
 
 const HOURS_OF_WEEK: usize = 168;
@@ -12,6 +13,8 @@ const HOURS_OF_WEEK: usize = 168;
 pub struct Law<'a> {
     model: &'a EmailModel,
     personas: Vec<Persona>,
+    opens: DelayLaw,
+    clicks: DelayLaw,
 }
 
 /// What is known of a persona.
@@ -62,7 +65,7 @@ impl<'a> Law<'a> {
             timing: timing(config, persona),
             minute: minute(config, persona),
         });
-        Self { model, personas: personas.collect() }
+        Self { model, personas: personas.collect(), opens: DelayLaw::opens(config), clicks: DelayLaw::clicks(config) }
     }
 
     /// The document.
@@ -133,33 +136,29 @@ impl<'a> Law<'a> {
         (persona.click_rate / persona.open_rate).min(1.0)
     }
 
-    /// P(an open that was decided for would fall inside a circuit breaker's window, and is therefore dropped), given all the breakers
-    /// of the history.
+    /// When a persona opens a message that was delivered at `delivered` and whose open is decided for; kinds are personas.
+    pub fn open_delay(&self, delivered: Instant) -> Delay<'_> {
+        self.opens.after(delivered)
+    }
+
+    /// When a message that was opened at `opened` and whose click is decided for is clicked; there is one kind.
+    pub fn click_delay(&self, opened: Instant) -> Delay<'_> {
+        self.clicks.after(opened)
+    }
+
+    /// P(an open that was decided for falls inside a circuit breaker's window, and is therefore dropped), given all the breakers of the
+    /// history.
     ///
     /// # Panics
     /// There is no such persona.
     pub fn p_open_dropped(&self, persona: usize, message: &Message, history: &History) -> f64 {
-        let Some(delivered) = message.delivered else { return 0.0 };
-        let minutes = |moment: Instant| moment.since(delivered) as f64 / MINUTE as f64;
-        let cdf = |moment: Instant| self.model.open_delay_cdf(persona, delivered, minutes(moment).max(0.0));
-        let end = delivered.plus((self.config().open_delays.max_minutes * MINUTE as f64) as i64);
-        history.suppressed_after(delivered).take_while(|(from, _)| *from < end).map(|(from, to)| cdf(to) - cdf(from)).sum()
+        message.delivered.map_or(0.0, |delivered| self.opens.silenced(persona, delivered, history))
     }
 
-    /// P(a click that was decided for would fall inside a circuit breaker's window, and is therefore dropped), given the moment of the
-    /// open and all the breakers of the history.
+    /// P(a click that was decided for falls inside a circuit breaker's window, and is therefore dropped), given the moment of the open
+    /// and all the breakers of the history.
     pub fn p_click_dropped(&self, opened: Instant, history: &History) -> f64 {
-        let cdf = |moment: Instant| self.click_delay_cdf(moment.since(opened) as f64 / MINUTE as f64);
-        let end = opened.plus((self.config().click_delays.max_minutes * MINUTE as f64) as i64 + MINUTE);
-        history.suppressed_after(opened).take_while(|(from, _)| *from < end).map(|(from, to)| cdf(to) - cdf(from)).sum()
-    }
-
-    /// P(click delay ≤ `minutes`): the least delay and an exponential, truncated at the greatest.
-    pub fn click_delay_cdf(&self, minutes: f64) -> f64 {
-        let law = &self.config().click_delays;
-        let span = law.max_minutes - law.min_minutes;
-        let x = (minutes - law.min_minutes).clamp(0.0, span);
-        (-x / law.mean_minutes).exp_m1() / (-span / law.mean_minutes).exp_m1()
+        self.clicks.silenced(0, opened, history)
     }
 }
 

@@ -86,6 +86,9 @@ pub fn compute(options: &Options, watch: Watch<'_>) -> Result<Report, AnalysisEr
             }
             recipients::compute(options, &source, &watch).map(Report::Email)
         }
+        (false, true) if options.now.is_some() => {
+            Err(AnalysisError::input("--as-of: features of callers are of all their calls; leave it out"))
+        }
         (false, true) => sequences::compute(options, &source, &watch).map(Report::Traces),
         (true, true) => Err(AnalysisError::input(format!("{data}: has both events and calls; keep one of the tables"))),
         (false, false) => Err(AnalysisError::input(format!("{data}: has neither a table events nor a table calls"))),

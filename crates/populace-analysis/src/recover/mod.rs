@@ -22,12 +22,12 @@ pub use sheet::{Basis, Estimate, NotEstimated, Scale};
 use crate::error::AnalysisError;
 use crate::model::Model;
 use crate::source::Source;
+use crate::stage::write_whole;
 use populace_io::document::Resolved;
 use serde::{Deserialize, Serialize};
 use sheet::Sheet;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The name of the file that a recovery is written to.
 pub const FILE: &str = "recover.json";
@@ -74,11 +74,12 @@ impl Recovery {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        fs::write(&partial, self.to_json() + "\n").map_err(|error| AnalysisError::io(&partial, error))?;
-        fs::rename(&partial, path).map_err(|error| AnalysisError::io(path, error))
+        write_whole(
+            path,
+            &(self.to_json()
+                + "
+"),
+        )
     }
 }
 

@@ -30,10 +30,8 @@ fn check(check: &verify::Check) -> Check {
     if check.reason.is_none() && !check.expected.is_empty() {
         detail = format!("{detail}; expected {}", check.expected);
     }
-    match check.p_value {
-        Some(p) if p < 1e-4 => detail = format!("{detail}; p = {p:.1e}"),
-        Some(p) => detail = format!("{detail}; p = {p:.4}"),
-        None => {}
+    if let Some(p) = check.p_value {
+        detail = format!("{detail}; {}", verify::p_text(p));
     }
     Check { group: check.group.to_string(), name: check.name.clone(), verdict: verdict.into(), detail }
 }

@@ -132,7 +132,7 @@ fn read(
                 file.write(format_args!("{},{},{score},{observable}", id.show(), u8::from(label)))?;
             }
         }
-        rows.sessions += 1;
+        rows.sessions.push(number(&session.id)? as u64);
     }
     if let Some(file) = file {
         file.finish()?;
@@ -152,13 +152,14 @@ struct Rows {
     labels: Vec<bool>,
     scores: [Vec<f64>; 2],
     session: Vec<u32>,
-    sessions: u32,
+    /// By session, a number of its own, which its name gives.
+    sessions: Vec<u64>,
 }
 
 impl Rows {
     fn push(&mut self, label: bool, scores: [f64; 2]) {
         self.labels.push(label);
-        self.session.push(self.sessions);
+        self.session.push(self.sessions.len() as u32);
         for (all, score) in self.scores.iter_mut().zip(scores) {
             all.push(score);
         }
@@ -213,7 +214,7 @@ impl Rows {
     }
 
     /// Average precision of the model and of the ceiling, and the share of positives, with every session drawn a Poisson number of times:
-    /// the bootstrap over sessions.
+    /// the bootstrap over sessions, the same whatever the order of the rows.
     fn draw_again(&self) -> Vec<[f64; 3]> {
         let orders = [0, 1].map(|index| {
             let scores = &self.scores[index];
@@ -223,7 +224,7 @@ impl Rows {
         });
         let mut draws = Vec::new();
         for draw in 0..DRAWS {
-            let weights: Vec<f64> = (0..self.sessions).map(|session| poisson(draw << 32 | u64::from(session))).collect();
+            let weights: Vec<f64> = self.sessions.iter().map(|name| poisson(name.wrapping_add(draw << 56))).collect();
             let weight = |row: u32| weights[self.session[row as usize] as usize];
             let (mut all, mut positives) = (0.0, 0.0);
             for row in 0..self.labels.len() as u32 {

@@ -9,7 +9,7 @@ use super::curves::{Curves, Horizon};
 use super::engagement::fill;
 use super::predictions::{Missing, Predictions, finite, probability};
 use super::rows::RowsFile;
-use crate::churn::users::SIDES;
+use crate::churn::SIDES;
 use crate::churn::{Evidence, Inference, User};
 use crate::error::AnalysisError;
 use crate::source::{As, Columns, Side, TableSource, Want};

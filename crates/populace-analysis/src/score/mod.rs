@@ -89,6 +89,27 @@ pub struct Options {
     pub as_of: Option<Date>,
 }
 
+impl Options {
+    /// Refuses what cannot be, and what would be left out of account.
+    fn check(&self, task: Task) -> Result<(), AnalysisError> {
+        if let Some(alpha) = self.alpha.filter(|alpha| !(*alpha > 0.0 && *alpha < 1.0)) {
+            return Err(AnalysisError::input(format!("--alpha: must lie between 0 and 1, got {alpha}")));
+        }
+        let of_probabilities = matches!(task, Task::Open | Task::Click | Task::Churn);
+        for (option, is_given, has) in [
+            ("--alpha", self.alpha.is_some(), task == Task::Transitions),
+            ("--as-of", self.as_of.is_some(), task == Task::Churn),
+            ("--ranks", self.ranks, of_probabilities),
+            ("--rows", self.rows.is_some(), task != Task::Transitions),
+        ] {
+            if is_given && !has {
+                return Err(AnalysisError::input(format!("{option}: says nothing to {}; leave it out", task.name())));
+            }
+        }
+        self.thresholds.iter().try_for_each(Threshold::check)
+    }
+}
+
 /// A bound on a metric of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
@@ -102,16 +123,28 @@ pub struct Threshold {
     pub bound: f64,
 }
 
+impl Threshold {
+    /// Refuses a bound that nothing, or everything, reaches.
+    fn check(&self) -> Result<(), AnalysisError> {
+        let Self { option, bound, .. } = self;
+        // A gain below 0 is a model that is worse than the base rate; above 1, one that was lucky.
+        let is_share = ["auc", "average_precision", "brier", "concordance", "recall_at_90", "total_variation", "regret"];
+        let range = if is_share.contains(&self.metric.as_str()) { 0.0..=1.0 } else { f64::MIN..=f64::MAX };
+        if range.contains(bound) {
+            return Ok(());
+        }
+        let range = if *range.end() == 1.0 { "must lie from 0 to 1" } else { "must be a number" };
+        Err(AnalysisError::input(format!("{option}: {range}, got {bound}")))
+    }
+}
+
 /// Scores a file of predictions against the run in a directory.
 ///
 /// # Errors
 /// The run has no truth or is of another scenario; a prediction is unknown, missing, repeated or not finite; a threshold is of a metric
 /// that the task does not have.
 pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> Result<Scorecard, AnalysisError> {
-    let alpha = options.alpha.unwrap_or(0.5);
-    if !(alpha > 0.0 && alpha < 1.0) {
-        return Err(AnalysisError::input(format!("--alpha: must lie between 0 and 1, got {alpha}")));
-    }
+    options.check(task)?;
     let source = Source::open(run)?;
     let model = source.model()?;
     if model.family() != task.family() {

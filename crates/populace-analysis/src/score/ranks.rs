@@ -8,6 +8,16 @@ struct Tie {
     negatives: f64,
 }
 
+/// What a threshold takes: all rows of its score and of those above.
+struct Threshold {
+    /// Positives of its very score.
+    tie: f64,
+    /// Positives taken.
+    hits: f64,
+    /// Rows taken.
+    taken: f64,
+}
+
 /// Labels in the order of scores, which are finite.
 pub struct Ranked {
     /// From the greatest score down.
@@ -59,61 +69,35 @@ impl Ranked {
 
     /// Average precision: Σ (recall − recall before) × precision over thresholds downwards. `None` without positives.
     pub fn average_precision(&self) -> Option<f64> {
-        if self.positives == 0.0 {
-            return None;
-        }
-        let (mut hits, mut taken, mut sum) = (0.0, 0.0, 0.0);
-        for tie in &self.ties {
-            hits += tie.positives;
-            taken += tie.positives + tie.negatives;
-            sum += tie.positives / self.positives * hits / taken;
-        }
-        Some(sum)
+        Some(self.thresholds()?.map(|threshold| threshold.tie / self.positives * threshold.hits / threshold.taken).sum())
     }
 
     /// The greatest recall of a threshold whose precision is at least `precision`; 0 if there is none. `None` without positives.
     pub fn recall_at(&self, precision: f64) -> Option<f64> {
-        if self.positives == 0.0 {
-            return None;
-        }
-        let (mut hits, mut taken, mut best) = (0.0, 0.0, 0.0_f64);
-        for tie in &self.ties {
-            hits += tie.positives;
-            taken += tie.positives + tie.negatives;
-            if hits >= precision * taken {
-                best = best.max(hits / self.positives);
-            }
-        }
-        Some(best)
+        let sound = self.thresholds()?.filter(|threshold| threshold.hits >= precision * threshold.taken);
+        Some(sound.map(|threshold| threshold.hits / self.positives).fold(0.0, f64::max))
     }
 
     /// The greatest precision of a threshold whose recall is at least `recall`. `None` without positives.
     pub fn precision_at(&self, recall: f64) -> Option<f64> {
-        if self.positives == 0.0 {
-            return None;
-        }
-        let (mut hits, mut taken, mut best) = (0.0, 0.0, 0.0_f64);
-        for tie in &self.ties {
-            hits += tie.positives;
-            taken += tie.positives + tie.negatives;
-            if hits >= recall * self.positives {
-                best = best.max(hits / taken);
-            }
-        }
-        Some(best)
+        let wide = self.thresholds()?.filter(|threshold| threshold.hits >= recall * self.positives);
+        Some(wide.map(|threshold| threshold.hits / threshold.taken).fold(0.0, f64::max))
     }
 
     /// The greatest F1 of a threshold: 2 × precision × recall / (precision + recall). `None` without positives.
     pub fn best_f1(&self) -> Option<f64> {
-        if self.positives == 0.0 {
-            return None;
-        }
-        let (mut hits, mut taken, mut best) = (0.0, 0.0, 0.0_f64);
-        for tie in &self.ties {
+        let f1 = |threshold: Threshold| 2.0 * threshold.hits / (threshold.taken + self.positives);
+        Some(self.thresholds()?.map(f1).fold(0.0, f64::max))
+    }
+
+    /// The thresholds downwards, one at each score. `None` without positives.
+    fn thresholds(&self) -> Option<impl Iterator<Item = Threshold>> {
+        let (mut hits, mut taken) = (0.0, 0.0);
+        let taken_down_to = move |tie: &Tie| {
             hits += tie.positives;
             taken += tie.positives + tie.negatives;
-            best = best.max(2.0 * hits / (taken + self.positives));
-        }
-        Some(best)
+            Threshold { tie: tie.positives, hits, taken }
+        };
+        (self.positives > 0.0).then(|| self.ties.iter().map(taken_down_to))
     }
 }

@@ -1,14 +1,14 @@
 //! Each row with its label and the probabilities of the ceilings, for those who want to look closer.
 
 use crate::error::AnalysisError;
-use std::fs::{self, File};
+use crate::stage::Partial;
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A CSV file that appears when it is whole.
 pub(super) struct RowsFile {
-    path: PathBuf,
-    partial: PathBuf,
+    partial: Partial,
     file: BufWriter<File>,
 }
 
@@ -16,30 +16,21 @@ impl RowsFile {
     /// Begins a file with a header, if one is wanted.
     pub(super) fn create(path: Option<&Path>, header: &str) -> Result<Option<Self>, AnalysisError> {
         let Some(path) = path else { return Ok(None) };
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let file = File::create(&partial).map_err(|error| AnalysisError::io(&partial, error))?;
-        let mut rows = Self { path: path.to_owned(), partial, file: BufWriter::new(file) };
+        let partial = Partial::new(path);
+        let file = File::create(partial.scratch()).map_err(|error| AnalysisError::io(path, error))?;
+        let mut rows = Self { partial, file: BufWriter::new(file) };
         rows.write(format_args!("{header}"))?;
         Ok(Some(rows))
     }
 
     /// Writes a line.
     pub(super) fn write(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), AnalysisError> {
-        writeln!(self.file, "{line}").map_err(|error| AnalysisError::io(&self.partial, error))
+        writeln!(self.file, "{line}").map_err(|error| AnalysisError::io(self.partial.scratch(), error))
     }
 
     /// Puts the file in its place.
     pub(super) fn finish(mut self) -> Result<(), AnalysisError> {
-        self.file.flush().map_err(|error| AnalysisError::io(&self.partial, error))?;
-        fs::rename(&self.partial, &self.path).map_err(|error| AnalysisError::io(&self.path, error))
-    }
-}
-
-impl Drop for RowsFile {
-    /// A file that was not finished is no file: after a rename there is nothing here to remove.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.partial);
+        self.file.flush().map_err(|error| AnalysisError::io(self.partial.scratch(), error))?;
+        self.partial.complete()
     }
 }

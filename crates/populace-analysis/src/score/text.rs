@@ -20,7 +20,13 @@ pub fn render(card: &Scorecard) -> String {
         text.push('\n');
     }
     for verdict in &card.verdicts {
-        let _ = writeln!(text, "{} {}: {}", if verdict.passed { "ok    " } else { "FAILED" }, verdict.name, number(verdict.value));
+        let word = match (verdict.passed, verdict.required) {
+            (true, _) => "ok    ",
+            (false, true) => "FAILED",
+            // Told, and nothing that was asked for.
+            (false, false) => "unlike",
+        };
+        let _ = writeln!(text, "{word} {}: {}", verdict.name, number(verdict.value));
     }
     text
 }

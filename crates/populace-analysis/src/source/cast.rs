@@ -111,13 +111,13 @@ impl Want {
                     As::Instant => Ok(in_utc(&cast(&trimmed, &utc_offset())?)),
                     // A moment may be written in full where its date is wanted.
                     As::Date => cast(&cast(&trimmed, &utc_offset())?, &to),
-                    As::Int => whole(&cast(&trimmed, &to)?, &cast(&trimmed, &DataType::Float64)?),
+                    As::Int => Ok(whole(&cast(&trimmed, &to)?, &cast(&trimmed, &DataType::Float64)?)),
                     _ => cast(&trimmed, &to),
                 }
             }
             (DataType::Float32 | DataType::Float64, As::Int) => {
                 let none = new_null_array(&to, plain.len());
-                whole(&none, &cast(&plain, &DataType::Float64)?)
+                Ok(whole(&none, &cast(&plain, &DataType::Float64)?))
             }
             (DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64, As::Instant) => {
                 Ok(in_utc(&cast(&plain, &DataType::Timestamp(TimeUnit::Microsecond, None))?))
@@ -154,15 +154,14 @@ fn hyphenated(values: &FixedSizeBinaryArray) -> ArrayRef {
 
 /// The integers, and where there is none the number if it is whole: a column of integers with blanks comes as `16.0` from where only
 /// doubles can be blank.
-#[expect(clippy::unnecessary_wraps, reason = "it ends the arms of a match that may fail")]
-fn whole(integers: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
+fn whole(integers: &ArrayRef, numbers: &ArrayRef) -> ArrayRef {
     /// Up to here a double holds every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let (integers, numbers) = (integers.as_primitive::<Int64Type>(), numbers.as_primitive::<Float64Type>());
     let either = |(integer, number): (Option<i64>, Option<f64>)| {
         integer.or_else(|| number.filter(|number| number.fract() == 0.0 && number.abs() <= EXACT).map(|number| number as i64))
     };
-    Ok(Arc::new(integers.iter().zip(numbers.iter()).map(either).collect::<Int64Array>()))
+    Arc::new(integers.iter().zip(numbers.iter()).map(either).collect::<Int64Array>())
 }
 
 fn uuids_of_bytes(values: &BinaryArray) -> ArrayRef {

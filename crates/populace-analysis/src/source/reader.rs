@@ -181,15 +181,10 @@ fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
 
 /// The JSON objects of a file, one a line. A list is held in memory.
 fn json_lines(path: &Path) -> Result<Box<dyn Read + Send>, AnalysisError> {
-    let packed = match Encoding::of(path)? {
-        Encoding::Jsonl(packed) => packed,
-        _ => Packed::No,
-    };
-    let file = unpacked(path, packed)?;
-    if packed != Packed::No || Encoding::of(path)? != Encoding::Json {
-        return Ok(file);
+    if let Encoding::Jsonl(packed) = Encoding::of(path)? {
+        return unpacked(path, packed);
     }
-    let list: Vec<Value> = serde_json::from_reader(file)
+    let list: Vec<Value> = serde_json::from_reader(unpacked(path, Packed::No)?)
         .map_err(|error| AnalysisError::input(format!("{}: is no list of JSON objects: {error}", path.display())))?;
     let lines: Vec<String> = list.iter().map(Value::to_string).collect();
     Ok(Box::new(Cursor::new(lines.join("\n"))))

@@ -8,7 +8,9 @@ mod churn;
 mod email;
 mod report;
 mod traces;
+mod values;
 
+pub(crate) use report::p_text;
 pub use report::{Check, Group, Report, Verdict};
 
 use crate::error::AnalysisError;
@@ -53,6 +55,7 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64) -> Result<Report
         Model::Traces(model) => traces::verify(source, &model, &mut board)?,
         Model::Churn(model) => churn::verify(source, &model, &mut board)?,
     }
+    values::values_law(source, document, &mut board)?;
     Ok(board.finish(document, alpha))
 }
 

@@ -1,9 +1,10 @@
 //! What the checks found.
 
 use crate::error::AnalysisError;
+use crate::stage::write_whole;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use std::{fmt, fs};
+use std::fmt;
+use std::path::Path;
 
 /// What a check rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,11 +111,12 @@ impl Report {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let mut scratch = path.as_os_str().to_owned();
-        scratch.push(".partial");
-        let scratch = PathBuf::from(scratch);
-        fs::write(&scratch, self.to_json() + "\n").map_err(|error| AnalysisError::io(&scratch, error))?;
-        fs::rename(&scratch, path).map_err(|error| AnalysisError::io(path, error))
+        write_whole(
+            path,
+            &(self.to_json()
+                + "
+"),
+        )
     }
 
     /// The checks that failed.
@@ -138,11 +140,17 @@ impl fmt::Display for Check {
         if !self.expected.is_empty() {
             write!(formatter, "; expected {}", self.expected)?;
         }
-        match self.p_value {
-            Some(p) if p < 1e-4 => write!(formatter, "; p = {p:.1e}"),
-            Some(p) => write!(formatter, "; p = {p:.4}"),
-            None => Ok(()),
-        }
+        self.p_value.map_or(Ok(()), |p| write!(formatter, "; {}", p_text(p)))
+    }
+}
+
+/// A p-value for people.
+pub(crate) fn p_text(p: f64) -> String {
+    match p {
+        // Below, a double holds nothing but 0.
+        p if p < f64::MIN_POSITIVE => "p < 1e-307".to_owned(),
+        p if p < 1e-4 => format!("p = {p:.1e}"),
+        p => format!("p = {p:.4}"),
     }
 }
 

@@ -1,13 +1,11 @@
 //! `populace features`.
 
-use super::progress::{RowBar, stop_flag};
+use super::print_json;
+use super::progress::watched;
 use crate::args::FeaturesArgs;
 use crate::failure::Failure;
 use crate::show::thousands;
-use populace_analysis::AnalysisError;
-use populace_analysis::features::{self, Options, RecipientsReport, Report, SequencesReport, Watch};
-use populace_io::error::RunError;
-use std::io::{self, Write};
+use populace_analysis::features::{self, Options, RecipientsReport, Report, SequencesReport};
 use std::time::Instant;
 
 pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
@@ -25,18 +23,10 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
         let unread = || Failure::input(format!("--as-of {text}: is no moment such as 2026-01-10T00:00:00Z"));
         options.now = Some(features::moment(text).ok_or_else(unread)?);
     }
-    let stop = stop_flag()?;
-    let bar = RowBar::new(arguments.quiet);
     let start = Instant::now();
-    let made = features::compute(&options, Watch { progress: &bar, stop: &stop });
-    bar.finish();
-    let report = match made {
-        Err(AnalysisError::Run(RunError::Interrupted)) => return Err(Failure::Interrupted("nothing was written".into())),
-        made => made?,
-    };
+    let report = watched(arguments.quiet, |watch| features::compute(&options, watch))?;
     if arguments.json {
-        let report = serde_json::to_value(&report).map_err(Failure::input)?;
-        writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error))?;
+        print_json(&report)?;
     } else if !arguments.quiet {
         let files = match &report {
             Report::Email(report) => recipients(report),

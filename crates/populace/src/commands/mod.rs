@@ -1,10 +1,31 @@
 //! The commands.
 
 use crate::failure::Failure;
+use populace_analysis::source::Source;
+use populace_io::catalogue;
+use populace_io::document::{self, Request, Resolved};
+use serde::Serialize;
+use std::io::{self, Write};
 use std::path::Path;
 
+/// The data of a directory, and the document that it is held against: the one named, or the run's own.
+fn open(directory: &Path, scenario: Option<&str>) -> Result<(Source, Resolved), Failure> {
+    let source = Source::open(directory)?;
+    let document = match scenario {
+        Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
+        None => source.scenario()?,
+    };
+    Ok((source, document))
+}
+
+/// Prints a report as JSON.
+fn print_json(report: &impl Serialize) -> Result<(), Failure> {
+    let report = serde_json::to_value(report).map_err(Failure::input)?;
+    writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error))
+}
+
 /// Refuses to write a result over data: results are JSON, and none is a run's manifest.
-pub(crate) fn refuse_data(output: &Path) -> Result<(), Failure> {
+fn refuse_data(output: &Path) -> Result<(), Failure> {
     let is_json = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     if is_json && output.file_name().is_some_and(|name| name != populace_io::dataset::MANIFEST) {
         return Ok(());

@@ -1,14 +1,12 @@
 //! `populace prepare`.
 
-use super::progress::{RowBar, stop_flag};
+use super::print_json;
+use super::progress::watched;
 use crate::args::{PrepareArgs, PrepareChurnArgs, PrepareCommand};
 use crate::failure::Failure;
 use crate::show;
-use populace_analysis::AnalysisError;
-use populace_analysis::prepare::{self, ChurnOptions, ReasonReport, Report, TableReport, Watch};
-use populace_io::error::RunError;
+use populace_analysis::prepare::{self, ChurnOptions, ReasonReport, Report, TableReport};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::time::Instant;
 
 pub(crate) fn run(arguments: &PrepareArgs) -> Result<(), Failure> {
@@ -27,19 +25,17 @@ fn churn(arguments: &PrepareChurnArgs) -> Result<(), Failure> {
         to: arguments.to,
         overwrite: arguments.overwrite,
     };
-    let stop = stop_flag()?;
-    let bar = RowBar::new(arguments.quiet);
     let start = Instant::now();
-    let made = prepare::churn(&options, Watch { progress: &bar, stop: &stop });
-    bar.finish();
-    let report = match made {
-        Err(AnalysisError::Run(RunError::Interrupted)) => return Err(Failure::Interrupted("nothing was written".into())),
-        made => made?,
-    };
+    let report = watched(arguments.quiet, |watch| prepare::churn(&options, watch))?;
     if arguments.json {
-        let report = serde_json::to_value(&report).map_err(Failure::input)?;
-        writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error))?;
-    } else if !arguments.quiet {
+        print_json(&report)?;
+        return Ok(());
+    }
+    // That the data is not what its manifest says is told even then.
+    for remark in &report.remarks {
+        note!("{remark}");
+    }
+    if !arguments.quiet {
         print(&report, &options, start.elapsed().as_secs_f64());
     }
     Ok(())
@@ -47,9 +43,6 @@ fn churn(arguments: &PrepareChurnArgs) -> Result<(), Failure> {
 
 /// The report for people, on standard error.
 fn print(report: &Report, options: &ChurnOptions, seconds: f64) {
-    for remark in &report.remarks {
-        note!("{remark}");
-    }
     for (name, table) in [("users", &report.users), ("events", &report.events)] {
         print_table(name, table);
     }

@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use populace_analysis::watch::Progress;
+use populace_analysis::AnalysisError;
+use populace_analysis::watch::{Progress, Watch};
+use populace_io::error::RunError;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,19 +30,31 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
+/// Runs what writes all of its files or none, under a progress bar; Ctrl-C stops it.
+pub(super) fn watched<T>(quiet: bool, work: impl FnOnce(Watch) -> Result<T, AnalysisError>) -> Result<T, Failure> {
+    let stop = stop_flag()?;
+    let bar = RowBar::new(quiet);
+    let made = work(Watch { progress: &bar, stop: &stop });
+    bar.finish();
+    match made {
+        Err(AnalysisError::Run(RunError::Interrupted)) => Err(Failure::Interrupted("nothing was written".into())),
+        made => Ok(made?),
+    }
+}
+
 /// A progress bar over rows; none when standard error is no terminal.
-pub(super) struct RowBar {
+struct RowBar {
     bar: ProgressBar,
 }
 
 impl RowBar {
-    pub(super) fn new(quiet: bool) -> Self {
+    fn new(quiet: bool) -> Self {
         let target =
             if quiet || !io::stderr().is_terminal() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         Self { bar: ProgressBar::with_draw_target(None, target) }
     }
 
-    pub(super) fn finish(&self) {
+    fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -3,18 +3,11 @@
 use crate::args::RecoverArgs;
 use crate::failure::Failure;
 use populace_analysis::recover::{FILE, recover};
-use populace_analysis::source::Source;
-use populace_io::catalogue;
-use populace_io::document::{self, Request};
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
     arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
-    let source = Source::open(&arguments.directory)?;
-    let document = match &arguments.scenario {
-        Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
-        None => source.scenario()?,
-    };
+    let (source, document) = super::open(&arguments.directory, arguments.scenario.as_deref())?;
     let recovery = recover(&source, &document, arguments.level)?;
     recovery.write(&arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE)))?;
     let mut out = io::stdout().lock();

@@ -3,9 +3,8 @@
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 use populace_analysis::report::{self, Options};
-use std::fs;
+use populace_analysis::write_whole;
 use std::io::{self, Write};
-use std::path::Path;
 
 pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
     let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone() };
@@ -22,20 +21,9 @@ pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         )));
     }
     let data = output.with_extension("json");
-    place(&data, &json)?;
-    place(&output, &page)?;
+    write_whole(&data, &json)?;
+    write_whole(&output, &page)?;
     note!("{}", output.display());
     note!("{}", data.display());
     Ok(())
-}
-
-/// Writes a file so that it is there whole or not at all.
-fn place(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let done = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
-    done.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Failure::input(format!("{}: {error}", path.display()))
-    })
 }

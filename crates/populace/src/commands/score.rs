@@ -3,9 +3,9 @@
 use crate::args::{ScoreArgs, TaskArg, ThresholdArgs};
 use crate::failure::Failure;
 use populace_analysis::score::{self, Options, Scorecard, Task, Threshold, text};
-use std::fs;
+use populace_analysis::write_whole;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
     let task = match arguments.task {
@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         return Err(Failure::input(format!("-o: there is no directory {}", folder.display())));
     }
     let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
-    if let Some(path) = &arguments.output {
-        write(path, &card)?;
+    if let Some(path) = output {
+        write_whole(path, &(json(&card)? + "\n"))?;
     }
     let mut out = io::stdout().lock();
     let printed = if arguments.json { writeln!(out, "{}", json(&card)?) } else { write!(out, "{}", text::render(&card)) };
@@ -78,14 +78,4 @@ fn thresholds(arguments: &ThresholdArgs) -> Vec<Threshold> {
 
 fn json(card: &Scorecard) -> Result<String, Failure> {
     serde_json::to_string_pretty(card).map_err(|error| Failure::input(format!("the scorecard cannot be written: {error}")))
-}
-
-/// Writes the card under another name, and gives it its own when it is whole.
-fn write(path: &Path, card: &Scorecard) -> Result<(), Failure> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let wrong = |error: io::Error| Failure::input(format!("{}: {error}", path.display()));
-    fs::write(&partial, json(card)? + "\n").map_err(wrong)?;
-    fs::rename(&partial, path).map_err(wrong)
 }

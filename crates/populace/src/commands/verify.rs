@@ -2,19 +2,12 @@
 
 use crate::args::VerifyArgs;
 use crate::failure::Failure;
-use populace_analysis::source::Source;
 use populace_analysis::verify::{FILE, verify};
-use populace_io::catalogue;
-use populace_io::document::{self, Request};
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
     arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
-    let source = Source::open(&arguments.directory)?;
-    let document = match &arguments.scenario {
-        Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
-        None => source.scenario()?,
-    };
+    let (source, document) = super::open(&arguments.directory, arguments.scenario.as_deref())?;
     let report = verify(&source, &document, arguments.alpha)?;
     let path = arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE));
     report.write(&path)?;

@@ -81,3 +81,30 @@ fn verify_passes_every_scenario_whatever_its_files() {
         assert!(output.status.success(), "{scenario}: {}{}", text(&output.stdout), text(&output.stderr));
     }
 }
+
+#[test]
+fn verify_tells_values_that_were_exchanged() {
+    let scratch = Scratch::new("verify-values");
+    let data = scratch.path("churn");
+    generate("churn", &data, &["--users", "60", "--seed", "5", "-f", "csv", "--no-truth"]);
+    let path = data.join("users.csv");
+    let users = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = users.lines().collect();
+    let column = lines[0].split(',').position(|name| name == "country").unwrap();
+    let country = |line: &str| line.split(',').nth(column).unwrap().to_owned();
+    let other = (2..lines.len()).find(|&row| country(lines[row]) != country(lines[1])).unwrap();
+    let with = |line: &str, country: &str| {
+        let mut fields: Vec<&str> = line.split(',').collect();
+        fields[column] = country;
+        fields.join(",")
+    };
+    let mut edited: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    (edited[1], edited[other]) = (with(lines[1], &country(lines[other])), with(lines[other], &country(lines[1])));
+    let edited = edited.join("\n") + "\n";
+    assert_eq!(edited.len(), users.len());
+    fs::write(&path, edited).unwrap();
+    let output = populace(&["verify", data.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("1 of "), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("users: ") && text(&output.stdout).contains("and the manifest says"), "{}", text(&output.stdout));
+}

@@ -310,7 +310,8 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[f64; HOURS_OF_WEEK]) ->
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
             let delivered = monday.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
-            let cdf = |ahead: i64| law.model().open_delay_cdf(persona, delivered, (60.0 * ahead as f64 - minute).max(0.0));
+            let delay = law.open_delay(delivered);
+            let cdf = |ahead: i64| delay.cdf(persona, delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
             let mut before = 0.0;
             for ahead in 1..=hours {
                 let until = cdf(ahead);

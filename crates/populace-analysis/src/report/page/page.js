@@ -44,7 +44,7 @@ function head() {
     say('Scenario', run.name + (run.name === run.family ? '' : ` (${run.family})`));
     say('Seed', run.seed);
     say('Users', run.users === null ? null : whole.format(run.users));
-    say('Rows', whole.format(run.tables.reduce((sum, table) => sum + (table.name.startsWith('truth/') ? 0 : table.rows), 0)));
+    if (run.tables.length) say('Rows', whole.format(run.tables.reduce((sum, table) => sum + (table.name.startsWith('truth/') ? 0 : table.rows), 0)));
     if (run.window) say('Window', `${whole.format(run.window.days)} days from ${run.window.start}`);
     if (run.scenario_digest) of.push(make('li', null, 'Scenario digest ', make('code', { title: run.scenario_digest }, run.scenario_digest.slice(0, 16) + '…')));
     const facts = report.facts.map((fact) => {
@@ -294,7 +294,7 @@ function foot() {
     const clipped = run.clipped.map(([what, count]) => make('li', null, `clipped, as its law says: ${what}, ${whole.format(count)} times`));
     const warnings = run.warnings.map((warning) => make('li', null, warning));
     document.getElementById('foot').append(...[
-        make('h2', null, 'Tables of the run'),
+        rows.length ? make('h2', null, 'Tables of the run') : null,
         rows.length ? make('div', { class: 'scroll card', tabindex: '0' }, make('table', null,
             make('thead', null, make('tr', null, make('th', { scope: 'col' }, 'table'), make('th', { scope: 'col' }, 'rows'), make('th', { scope: 'col', class: 'left' }, 'digest of its values'))),
             make('tbody', null, ...rows))) : null,

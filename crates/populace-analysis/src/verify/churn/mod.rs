@@ -9,7 +9,7 @@ mod sessions;
 use super::board::{Board, Exact};
 use super::{order_law, rows_law};
 use crate::AnalysisError;
-use crate::churn::User;
+use crate::churn::{EVENT_COLUMNS, SIDES, USER_COLUMNS, User};
 use crate::source::{As, Columns, Side, Source, Want};
 use activity::Activity;
 use arrow_array::RecordBatch;
@@ -21,26 +21,9 @@ use rows::Rows;
 use sessions::Sessions;
 use std::collections::HashSet;
 
-const USERS: [Want; 7] = [
-    Want::new("user_id", As::Int),
-    Want::new("signup_date", As::Date),
-    Want::new("is_paid", As::Int),
-    Want::optional("engagement_score", As::Float),
-    Want::new("plan", As::Text),
-    Want::new("country", As::Text),
-    Want::new("marketing_source", As::Text),
-];
-
-const EVENTS: [Want; 8] = [
-    Want::new("user_id", As::Int),
-    Want::new("event_time", As::Instant),
-    Want::new("event_type", As::Text),
-    Want::nullable("watch_minutes", As::Float),
-    Want::nullable("quiz_score", As::Float),
-    Want::nullable("amount", As::Float),
-    Want::new("event_id", As::Int),
-    Want::nullable("course_id", As::Text),
-];
+/// What is checked beside what a [`User`] is made from.
+const MORE_OF_USERS: [Want; 3] = [Want::new("plan", As::Text), Want::new("country", As::Text), Want::new("marketing_source", As::Text)];
+const MORE_OF_EVENTS: [Want; 2] = [Want::new("event_id", As::Int), Want::nullable("course_id", As::Text)];
 
 /// A user with the rows that it was made from.
 struct Known<'a> {
@@ -81,7 +64,9 @@ pub(super) fn verify(source: &Source, model: &ChurnModel, board: &mut Board) -> 
     let mut once = Exact::new("users are 1, 2, … of the population, each once");
     let mut seen: HashSet<i64> = HashSet::new();
     let (mut users, mut events) = (0_u64, 0_u64);
-    let sides = [Side { table: "users", wants: &USERS, time: None }, Side { table: "events", wants: &EVENTS, time: Some("event_time") }];
+    let wants = [[&USER_COLUMNS[..], &MORE_OF_USERS].concat(), [&EVENT_COLUMNS[..], &MORE_OF_EVENTS].concat()];
+    let [users_side, events_side] = SIDES;
+    let sides = [Side { wants: &wants[0], ..users_side }, Side { wants: &wants[1], ..events_side }];
     for batches in source.join("user_id", &sides)? {
         let batches = batches?;
         let Some(row) = &batches[0] else { continue };

@@ -3,6 +3,8 @@
 use super::Recipient;
 use super::latency::minutes;
 use crate::email::Law;
+use crate::email::delay::Delay;
+use crate::email::history::History;
 use crate::stats::Pit;
 use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::report::Group;
@@ -35,33 +37,16 @@ impl<'a> Delays<'a> {
         for message in &recipient.history.messages {
             let (Some(delivered), Some(opened)) = (message.delivered, message.opened) else { continue };
             self.open_seconds.add(opened.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            let dropped = self.law.p_open_dropped(recipient.persona, message, recipient.history);
-            let place = self.place(recipient, delivered, opened, dropped);
-            self.opens[recipient.persona].add(place);
-            if dropped == 0.0 {
+            let delay = self.law.open_delay(delivered);
+            self.opens[recipient.persona].add(place(&delay, recipient.persona, opened, recipient.history));
+            if delay.silenced(recipient.persona, delay.end(), recipient.history) == 0.0 {
                 self.hours(recipient, delivered, opened);
             }
             if let Some(clicked) = message.clicked {
                 self.click_seconds.add(clicked.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-                let dropped = self.law.p_click_dropped(opened, recipient.history);
-                let cdf = |moment: Instant| self.law.click_delay_cdf(minutes(moment, opened));
-                let before = recipient.history.suppressed_after(opened).take_while(|(from, _)| *from < clicked);
-                let lost: f64 = before.map(|(from, to)| cdf(to.min(clicked)) - cdf(from)).sum();
-                self.clicks.add((cdf(clicked) - lost) / (1.0 - dropped));
+                self.clicks.add(place(&self.law.click_delay(opened), 0, clicked, recipient.history));
             }
         }
-    }
-
-    /// The place of an open within its law, given that no circuit breaker's window holds it.
-    fn place(&self, recipient: &Recipient<'_>, delivered: Instant, opened: Instant, dropped: f64) -> f64 {
-        let cdf = |moment: Instant| self.law.model().open_delay_cdf(recipient.persona, delivered, minutes(moment, delivered).max(0.0));
-        let lost: f64 = if dropped > 0.0 {
-            let before = recipient.history.suppressed_after(delivered).take_while(|(from, _)| *from < opened);
-            before.map(|(from, to)| cdf(to.min(opened)) - cdf(from)).sum()
-        } else {
-            0.0
-        };
-        (cdf(opened) - lost) / (1.0 - dropped)
     }
 
     /// Whether an open falls into the persona's peak hours, and its active days, against the mass of attention there.
@@ -111,6 +96,11 @@ impl<'a> Delays<'a> {
         board.try_test(group, "the second within the minute of opens and clicks", Found::worst(seconds));
         self.own_hours.report(board, Group::Calibration, 0.0);
     }
+}
+
+/// The place of a moment within its law, given that no circuit breaker's window holds it.
+fn place(delay: &Delay<'_>, kind: usize, moment: Instant, history: &History) -> f64 {
+    delay.heard(kind, moment, history) / delay.heard(kind, delay.end(), history)
 }
 
 /// Whether a moment of the local clock lies in a persona's peak hours, and on its active days.

@@ -1,7 +1,6 @@
 //! The queries by which users look at such data, each with the result to expect: what the specification's examples ask of ClickHouse.
 
 use super::Recipient;
-use super::latency::minutes;
 use crate::email::Law;
 use crate::source::Columns;
 use crate::stats::{PoissonBinomial, Test, binomial, normal_two_sided};
@@ -9,7 +8,7 @@ use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
 use crate::verify::report::Group;
 use populace_core::email::EventType;
 use populace_core::email::laws::Expectation;
-use populace_core::time::{HOUR, Instant, MINUTE};
+use populace_core::time::{HOUR, Instant};
 
 /// The expectation leaves out what lies below this share (see [`Expectation`]).
 const EXPECTATION_ERROR: f64 = 0.005;
@@ -68,11 +67,11 @@ impl Queries {
     /// The hours into which a click of an open may fall.
     fn click_hours(&mut self, law: &Law<'_>, p: f64, opened: Instant, clicked: Option<Instant>) {
         let hours = self.hours.get_or_insert_with(|| Calibration::new("clicked by toHour(timestamp)"));
-        let end = opened.plus((law.config().click_delays.max_minutes * MINUTE as f64) as i64);
+        let delay = law.click_delay(opened);
         let mut from = opened;
-        while from < end {
+        while from < delay.end() {
             let to = Instant((from.0.div_euclid(HOUR) + 1) * HOUR);
-            let share = law.click_delay_cdf(minutes(to, opened)) - law.click_delay_cdf(minutes(from, opened));
+            let share = delay.cdf(0, to) - delay.cdf(0, from);
             let falls = clicked.is_some_and(|clicked| clicked >= from && clicked < to);
             if share > 0.0 || falls {
                 hours.add(&format!("hour {:02}", from.hour()), p * share, falls);

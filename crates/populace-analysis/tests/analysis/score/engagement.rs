@@ -3,7 +3,6 @@
 use super::Bench;
 use crate::support::Run;
 use arrow_array::Array;
-use populace_analysis::email::delay::DelayLaw;
 use populace_analysis::email::{EVENT_COLUMNS, History, Inference, Law};
 use populace_analysis::model::Model;
 use populace_analysis::score::{Estimate, Options, Predictor, Scorecard, Task, Threshold};
@@ -204,17 +203,20 @@ fn delays_are_those_of_the_simulation() {
     let run = Run::new("email", 15, &[("population.users", "1"), ("timezone", "UTC+05:30")]);
     let model = model(&run);
     let law = Law::new(&model);
-    let (opens, clicks) = (DelayLaw::opens(model.config()), DelayLaw::clicks(model.config()));
+    let clicks = &model.config().click_delays;
+    // P(click delay ≤ x): the least delay and an exponential, truncated at the greatest.
+    let share = |x: f64| -(-(x - clicks.min_minutes).max(0.0) / clicks.mean_minutes).exp_m1();
     for start in [0, 59 * MINUTE + 1_234_000, 31 * HOUR, 167 * HOUR + 30 * MINUTE] {
         let from = model.config().window.start.midnight().plus(start);
-        let (open, click) = (opens.after(from), clicks.after(from));
+        let (open, click) = (law.open_delay(from), law.click_delay(from));
         for minutes in [0.0, 0.5, 1.5, 17.0, 30.0, 31.0, 59.9, 61.0, 600.0, 2879.0, 2880.0, 4000.0] {
             let time = Instant(from.0 + (minutes * MINUTE as f64) as i64);
             for persona in 0..law.personas().len() {
                 let expected = model.open_delay_cdf(persona, from, minutes);
                 assert!((open.cdf(persona, time) - expected).abs() < 1e-9, "{start} {minutes} {persona}");
             }
-            assert!((click.cdf(0, time) - law.click_delay_cdf(minutes)).abs() < 1e-9, "{start} {minutes}");
+            let expected = share(minutes.min(clicks.max_minutes)) / share(clicks.max_minutes);
+            assert!((click.cdf(0, time) - expected).abs() < 1e-9, "{start} {minutes}");
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// The most events that are generated at once.
 pub const MAX_COUNT: u64 = 10_000;
-/// Requests that generate at a time: 10,000 events are some 50 MB until they are published.
+/// Requests that generate at a time: 10,000 events take some 100 MB until they are published.
 const AT_ONCE: usize = 4;
 /// What a day brings at least, with which the days are guessed that `count` events need: the scenario's 350 users make some 800.
 const EVENTS_A_DAY: u64 = 700;

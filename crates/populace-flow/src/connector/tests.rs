@@ -131,7 +131,7 @@ fn one_problem_rejects_the_batch_and_nothing_is_published_or_remembered() {
     let told = problems(bench.send(batch));
     let fields: Vec<(usize, &str)> = told.iter().map(|(item, field, _)| (*item, field.as_str())).collect();
     assert_eq!(fields, [(1, "timestamp"), (1, "plan"), (2, "recipient_email"), (3, "")]);
-    assert!(told[2].2.contains("needs `email_hash: hmac`") && !told[2].2.contains("lovelace"), "{told:?}");
+    assert!(told[2].2.contains("--identity-key-file") && !told[2].2.contains("lovelace"), "{told:?}");
     assert_eq!(bench.log.published().unwrap(), 0);
     assert_eq!(IdentityDatabase::open(bench.directory.path(), None).unwrap().counts().unwrap(), [0, 0, 0]);
 

@@ -63,13 +63,13 @@ pub enum Identifier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// An address that is none, or that the key does not protect.
-    #[error(transparent)]
-    Address(#[from] IdentityError),
+    #[error("{}", told(*.0))]
+    Address(#[source] IdentityError),
     /// No telephone number.
     #[error("not a telephone number: it must begin with + and the country code and have 7 to 15 digits")]
     Phone,
     /// A number that may be somebody's, under a key that is public.
-    #[error("a telephone number outside the ranges reserved for fiction needs an identity key of its own")]
+    #[error("a telephone number outside the ranges reserved for fiction needs a secret key: start the service with --identity-key-file")]
     Unprotected,
     /// Neither provider nor id may be empty.
     #[error("must not be empty, and have at most 256 bytes")]
@@ -77,6 +77,22 @@ pub enum ClaimError {
     /// No universal id.
     #[error("must be `sf_` and 26 characters of lower-case base32")]
     Universal,
+}
+
+impl From<IdentityError> for ClaimError {
+    fn from(error: IdentityError) -> Self {
+        Self::Address(error)
+    }
+}
+
+/// What to do about it, where a service was asked.
+fn told(error: IdentityError) -> String {
+    match error {
+        IdentityError::Unprotected => {
+            "an address outside the reserved example domains needs a secret key: start the service with --identity-key-file".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Identifiers of one person that were seen together, hashed.

@@ -6,6 +6,7 @@ use populace_flow::FlowError;
 use populace_flow::features::{self, Source};
 use populace_flow::http::{Access, Bound, Limits, Running, Scope};
 use populace_flow::identity::{IdentityDatabase, KeyRing};
+use populace_flow::log::GROUP;
 use populace_flow::service::{Background, Embedded};
 use std::env;
 use std::path::Path;
@@ -52,7 +53,11 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     note!("Ctrl-C ends what was begun and stops");
     running.until_signal(|| background.has_ended());
     let counts = background.stop()?;
+    let left = flow.log.lag(GROUP)?;
     note!("{} messages dealt with: {} stored, {} known, {} dead letters", counts.read, counts.stored, counts.known, counts.dead);
+    if left > 0 {
+        note!("{left} wait in the log: the next start stores them");
+    }
     Ok(())
 }
 

@@ -186,37 +186,67 @@ impl Job<'_> {
     /// # Errors
     /// [`RunError::Interrupted`].
     pub fn dry_run(&self, progress: &dyn Progress) -> Result<(Vec<u64>, Tally), RunError> {
-        let plan = self.plan();
         let mut rows: Vec<u64> = (0..self.generator.tables().len())
             .map(|table| if self.tables.has(table) { self.generator.fixed(table).map_or(0, |batch| batch.num_rows() as u64) } else { 0 })
             .collect();
         let mut tally = Tally::default();
+        self.shards(
+            progress,
+            &mut (&mut rows, &mut tally),
+            |batches, tally| (batches.map(|batch| batch.map_or(0, |batch| batch.num_rows() as u64)).collect::<Vec<_>>(), tally),
+            |(rows, tally), (made, counts)| {
+                for (rows, made) in rows.iter_mut().zip(made) {
+                    *rows += made;
+                }
+                tally.add(&counts);
+                Ok(())
+            },
+        )?;
+        Ok((rows, tally))
+    }
+
+    /// Makes every table and writes none: gives `consume` the batches of a shard, one for each table of the generator (none for a
+    /// table that is not wanted or comes from the model alone), in order, while later shards are made.
+    ///
+    /// # Errors
+    /// Those of `consume`; [`RunError::Interrupted`].
+    pub fn batches(
+        &self,
+        progress: &dyn Progress,
+        consume: impl FnMut(Vec<Option<RecordBatch>>) -> Result<(), RunError> + Send,
+    ) -> Result<(), RunError> {
+        self.shards(progress, &mut { consume }, |batches, _| batches.collect(), |consume, batches| consume(batches))
+    }
+
+    /// Makes the shards on all threads, `keep` there what is wanted of each, and `consume` it in order.
+    fn shards<S: Send, U: Send>(
+        &self,
+        progress: &dyn Progress,
+        state: &mut S,
+        keep: impl Fn(&mut dyn Iterator<Item = Option<RecordBatch>>, Tally) -> U + Sync,
+        consume: impl Fn(&mut S, U) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        let plan = self.plan();
         let ids = Turns::new(0, self.first_id());
         pipeline::run(
             0..plan.shards(),
             self.threads,
-            &mut (&mut rows, &mut tally),
+            state,
             |index, (): &mut ()| {
                 let simulated = self.shard(&plan, index);
                 let main_rows = simulated.main_rows();
                 let Some(first) = number(&ids, index, main_rows)? else { return Ok(None) };
                 let (batches, tally) = simulated.finish(first);
-                let batches =
-                    batches.into_iter().enumerate().map(|(table, batch)| batch.map(|batch| self.trimmed(&plan, index, table, batch)));
-                let rows: Vec<u64> = batches.map(|batch| batch.map_or(0, |batch| batch.num_rows() as u64)).collect();
-                Ok(Some((rows, main_rows, tally)))
+                let trim = |(table, batch): (usize, Option<RecordBatch>)| batch.map(|batch| self.trimmed(&plan, index, table, batch));
+                Ok(Some((keep(&mut batches.into_iter().enumerate().map(trim), tally), main_rows)))
             },
-            |(rows, tally), index, (made, main_rows, counts), ()| {
-                for (rows, made) in rows.iter_mut().zip(made) {
-                    *rows += made;
-                }
-                tally.add(&counts);
+            |state, index, (made, main_rows), ()| {
+                consume(state, made)?;
                 let actors = plan.shard(index).actors;
                 progress.advanced(actors.end - actors.start, main_rows);
                 self.check_stop()
             },
-        )?;
-        Ok((rows, tally))
+        )
     }
 
     fn check_stop(&self) -> Result<(), RunError> {

@@ -39,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// For people who read the files.
-    const fn describe(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
             Self::Int16 => "int16",
@@ -149,6 +149,13 @@ impl Table {
         assert!(self.columns.iter().any(|known| known.name == column), "{column} is a column of {}", self.name);
         self.time = Some(column);
         self
+    }
+
+    /// The table without its first column: rows that are not numbered.
+    #[must_use]
+    pub fn without_first_column(&self) -> Self {
+        let columns = self.columns[1..].to_vec();
+        Self { time: self.time, ..Self::new(self.name, self.truth, self.meaning, columns, self.rows_per_actor) }
     }
 
     /// Its Arrow schema.

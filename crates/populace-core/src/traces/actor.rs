@@ -117,26 +117,14 @@ impl TracesModel {
             let mut fault = Fault::None;
             let mut ends = time.plus(base.time);
             if cascade_start.is_some_and(|start| index >= start) {
-                let words = key.purpose(FAULT).ordinal(ordinal).words();
-                fault = self.strike(&words, &mut row);
+                let retry;
+                (fault, retry) = self.fault(key, ordinal, &mut row);
                 ends = time.plus(row.response_time);
                 emit(row, fault, base.time, out);
-                if fault != Fault::None && self.cascade.retry.decide(words.word::<2>()) {
+                if let Some(retry) = retry {
                     number += 1;
-                    let wait = self.cascade.retry_delay.at(words.word::<3>());
-                    let again = self.respond(endpoint, &key.purpose(RETRY).ordinal(ordinal).words());
-                    let retry = CallRow {
-                        number,
-                        time: ends.plus((wait * SECOND as f64) as i64 + 1),
-                        response_time: again.time,
-                        status: again.status,
-                        response_size: again.size,
-                        attempt: 2,
-                        retry_of: Some(row.number),
-                        ..row
-                    };
                     ends = retry.time.plus(retry.response_time);
-                    emit(retry, Fault::None, again.time, out);
+                    emit(retry, Fault::None, retry.response_time, out);
                 }
             } else {
                 emit(row, fault, base.time, out);
@@ -168,8 +156,55 @@ impl TracesModel {
         }
     }
 
-    /// Lets a cascade strike a call.
-    fn strike(&self, words: &Words, row: &mut CallRow) -> Fault {
+    /// Lets a cascade strike a call; its retry, if there is one.
+    fn fault(&self, key: ActorKey, ordinal: u64, row: &mut CallRow) -> (Fault, Option<CallRow>) {
+        let words = key.purpose(FAULT).ordinal(ordinal).words();
+        let fault = self.hit(&words, row);
+        if fault == Fault::None || !self.cascade.retry.decide(words.word::<2>()) {
+            return (fault, None);
+        }
+        let wait = self.cascade.retry_delay.at(words.word::<3>());
+        let again = self.respond(row.endpoint, &key.purpose(RETRY).ordinal(ordinal).words());
+        let retry = CallRow {
+            number: row.number + 1,
+            time: row.time.plus(row.response_time).plus((wait * SECOND as f64) as i64 + 1),
+            response_time: again.time,
+            status: again.status,
+            response_size: again.size,
+            attempt: 2,
+            retry_of: Some(row.number),
+            ..*row
+        };
+        (fault, Some(retry))
+    }
+
+    /// The calls of a session as they are when a cascade strikes it, whoever made them: a fault delays the calls after it, and a retry
+    /// follows the call that it repeats. Rows keep their numbers; a retry has the number of the call it repeats in
+    /// [`CallRow::retry_of`], and one more as its own. Calls that are retries already are moved, not struck.
+    pub fn strike(&self, key: ActorKey, session: u64, calls: &[CallRow]) -> Vec<CallRow> {
+        let first = (calls.iter().filter(|call| call.attempt == 1).count() as f64 * self.config.cascade.start) as usize;
+        let mut struck = Vec::with_capacity(calls.len() + calls.len() / 4);
+        let (mut added, mut earliest, mut index) = (0, i64::MIN, 0);
+        for call in calls {
+            let mut row = CallRow { time: Instant((call.time.0 + added).max(earliest)), ..*call };
+            if call.attempt > 1 || index < first {
+                index += usize::from(call.attempt == 1);
+                struck.push(row);
+                continue;
+            }
+            let (_, retry) = self.fault(key, call_ordinal(session, index), &mut row);
+            index += 1;
+            let last = retry.unwrap_or(row);
+            earliest = last.time.plus(last.response_time).0;
+            added = earliest - call.time.0 - call.response_time;
+            struck.push(row);
+            struck.extend(retry);
+        }
+        struck
+    }
+
+    /// Lets a cascade hit a call.
+    fn hit(&self, words: &Words, row: &mut CallRow) -> Fault {
         let fault = Fault::ALL[self.cascade.fault.pick(words.word::<0>())];
         match fault {
             Fault::None => {}

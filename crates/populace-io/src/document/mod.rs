@@ -143,6 +143,14 @@ impl Library {
         Ok(root.map().into_iter().flat_map(|map| map.keys().cloned()).collect())
     }
 
+    /// A document as it stands, unchecked and unmerged.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no YAML within the budgets.
+    pub fn value(&self, source: Source<'_>) -> Result<Value, Diagnostics> {
+        Ok(self.content(source)?.to_json())
+    }
+
     /// Reads, merges and checks what `request` names. `schema_of` gives the JSON Schema of a family's configuration.
     ///
     /// # Errors
@@ -221,6 +229,11 @@ impl Library {
         }
         Some((family.value.clone(), schema?))
     }
+}
+
+/// Writes a value as a YAML document that reads back to the same value.
+pub fn to_yaml(value: &Value) -> String {
+    write::to_yaml(value)
 }
 
 /// A document that grows by what is laid over it.

@@ -1,0 +1,3 @@
+from populace._command import main
+
+main()

@@ -1,0 +1,123 @@
+"""From what Python gives to what the engine takes: numbers, dates, seeds, settings, paths."""
+
+from __future__ import annotations
+
+import datetime as _datetime
+import operator
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from populace._errors import InputError
+
+MAX_SEED = 2**64 - 1
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int | None:
+    """An integer within bounds; `TypeError` for what is none, `InputError` for what lies outside."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: must be an integer, got {value!r}") from None
+    if not low <= number <= high:
+        raise InputError(f"{name}: must be from {low:,} to {high:,}, got {number:,}")
+    return number
+
+
+def number(name: str, value: Any) -> float | None:
+    """A float; `TypeError` for what is none, `InputError` for what is not finite."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(f"{name}: must be a number, got {value!r}")
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name}: must be a number, got {value!r}") from None
+    if result != result or result in (float("inf"), float("-inf")):
+        raise InputError(f"{name}: must be a finite number, got {value!r}")
+    return result
+
+
+def date(name: str, value: Any) -> str | None:
+    """A day as `YYYY-MM-DD`, from text, a `date` or a `datetime`."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, _datetime.datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(_datetime.timezone.utc)
+        return value.date().isoformat()
+    if isinstance(value, _datetime.date):
+        return value.isoformat()
+    raise TypeError(f"{name}: must be a date or text such as 2026-01-31, got {value!r}")
+
+
+def path(name: str, value: Any) -> str:
+    try:
+        return os.fsdecode(os.fspath(value))
+    except TypeError:
+        raise TypeError(f"{name}: must be a path, got {value!r}") from None
+
+
+def seed(seed: Any, random_state: Any) -> int | None:
+    """The seed: `random_state` may be an integer, or a NumPy `Generator` or `RandomState`, from which one is drawn."""
+    if random_state is None:
+        return whole("seed", seed, 0, MAX_SEED)
+    if seed is not None:
+        raise InputError("seed and random_state are two names of one thing; give one of them")
+    if hasattr(random_state, "integers"):
+        return int(random_state.integers(0, 2**63))
+    if hasattr(random_state, "randint"):
+        return int(random_state.randint(0, 2**31 - 1))
+    return whole("random_state", random_state, 0, MAX_SEED)
+
+
+def document(name: str, value: Any) -> str:
+    """A dictionary as a document: JSON is YAML."""
+    import json
+
+    def plain(thing: Any) -> Any:
+        if isinstance(thing, Mapping):
+            return dict(thing)
+        if isinstance(thing, (set, frozenset)):
+            return sorted(thing)
+        if isinstance(thing, (_datetime.date, _datetime.datetime)):
+            return date(name, thing)
+        if hasattr(thing, "item"):  # a NumPy number
+            return thing.item()
+        raise TypeError(f"{name}: {thing!r} has no place in a document")
+
+    for where, key in _keys(value, name):
+        if not isinstance(key, str):
+            raise TypeError(f"{where}: keys are text, got {key!r}")
+    try:
+        return json.dumps(value, default=plain, allow_nan=False, indent=1)
+    except ValueError as error:
+        raise InputError(f"{name}: holds a number that is not finite, or itself ({error})") from None
+    except RecursionError:
+        raise InputError(f"{name}: is nested too deeply") from None
+
+
+def _keys(value: Any, where: str, depth: int = 0):
+    if depth > 200:
+        raise InputError(f"{where}: is nested too deeply")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield where, key
+            yield from _keys(item, f"{where}.{key}", depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _keys(item, where, depth + 1)
+
+
+def settings(value: Mapping[str, Any] | None) -> list[str]:
+    """Single values of a scenario by dotted path, as `--set` takes them."""
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        raise TypeError(f"set: must be a dictionary of paths and values, got {value!r}")
+    return [f"{key}={document(f'set {key}', item)}" for key, item in value.items()]

@@ -1,0 +1,171 @@
+//! What is made of a run: its answer key, scores of predictions, prepared tables.
+
+use crate::capsule;
+use crate::errors;
+use crate::run::{option, wait};
+use crate::stream::Meter;
+use arrow_array::RecordBatchReader;
+use parquet::arrow::ArrowWriter;
+use populace_analysis::AnalysisError;
+use populace_analysis::prepare::{self, ChurnOptions, Watch};
+use populace_analysis::score::{self, Task, Threshold};
+use populace_analysis::source::Source;
+use populace_analysis::{features, recover, report, verify};
+use populace_core::time::Date;
+use populace_io::catalogue;
+use populace_io::document::{self, Request};
+use populace_io::files::Format;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Serialize;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Works with the interpreter free, and gives the result as JSON.
+fn told<T: Serialize + Send>(py: Python<'_>, work: impl FnOnce(&Meter) -> Result<T, AnalysisError> + Send) -> PyResult<String> {
+    let meter = Arc::new(Meter::default());
+    let done = wait(py, &meter, None, || work(&meter))?.map_err(|error| errors::analysis(&error))?;
+    serde_json::to_string(&done).map_err(errors::internal)
+}
+
+/// A day among options.
+fn date(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Date>> {
+    let text: Option<String> = option(options, key)?;
+    text.map(|text| text.parse().map_err(|error| errors::input(format!("--{} {text}: {error}", key.replace('_', "-"))))).transpose()
+}
+
+/// The format of tables among options.
+fn table_format(options: &Bound<'_, PyDict>, usual: Format) -> PyResult<Format> {
+    let format: Option<String> = option(options, "format")?;
+    match format.as_deref() {
+        None => Ok(usual),
+        Some("csv") => Ok(Format::Csv),
+        Some("parquet") => Ok(Format::Parquet),
+        Some(other) => Err(errors::input(format!("--format {other}: is none of csv, parquet"))),
+    }
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl prepare::Progress for Unwatched {
+    fn begins(&self, _: &str, _: Option<u64>) {}
+
+    fn advanced(&self, _: u64) {}
+}
+
+/// Holds the data of a directory against its scenario, or another; gives the verdicts as JSON.
+#[pyfunction]
+pub(crate) fn verify_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, alpha: Option<f64>) -> PyResult<String> {
+    told(py, |_| {
+        let source = Source::open(&root)?;
+        let document = match &scenario {
+            Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
+            None => source.scenario()?,
+        };
+        verify::verify(&source, &document, alpha.unwrap_or(verify::DEFAULT_ALPHA))
+    })
+}
+
+/// Grades a file of predictions against the run in a directory; gives the scorecard as JSON.
+#[pyfunction]
+pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let wanted = task.replace('-', "_");
+    let Some(task) = Task::ALL.into_iter().find(|task| task.name() == wanted) else {
+        let known: Vec<&str> = Task::ALL.iter().map(|task| task.name()).collect();
+        return Err(errors::input(format!("there is no task `{task}`; there are {}", known.join(", "))));
+    };
+    let thresholds: Option<Vec<(String, f64)>> = option(options, "thresholds")?;
+    let threshold = |(name, bound): (String, f64)| {
+        let (kind, metric) = name.split_once('_').unwrap_or(("", &name));
+        if !matches!(kind, "min" | "max") {
+            return Err(errors::input(format!("thresholds: {name} begins with neither min_ nor max_")));
+        }
+        let option = format!("--{}", name.replace('_', "-"));
+        Ok(Threshold { option, metric: metric.to_owned(), is_least: kind == "min", bound })
+    };
+    let options = score::Options {
+        subset: option(options, "subset")?.unwrap_or(false),
+        ranks: option(options, "ranks")?.unwrap_or(false),
+        rows: option(options, "rows")?,
+        thresholds: thresholds.into_iter().flatten().map(threshold).collect::<PyResult<_>>()?,
+        alpha: option(options, "alpha")?,
+        as_of: date(options, "as_of")?,
+    };
+    told(py, |_| score::score(task, &root, &predictions, &options))
+}
+
+/// Prepares the data of a subscription; gives the report as JSON.
+#[pyfunction]
+pub(crate) fn prepare_churn(py: Python<'_>, raw: PathBuf, processed: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let format = table_format(options, Format::Csv)?;
+    let options = ChurnOptions {
+        raw,
+        processed,
+        format,
+        keep_latent: option(options, "keep_latent")?.unwrap_or(false),
+        from: date(options, "from")?,
+        to: date(options, "to")?,
+        overwrite: option(options, "overwrite")?.unwrap_or(false),
+    };
+    told(py, |meter| prepare::churn(&options, Watch { progress: &Unwatched, stop: &meter.stop }))
+}
+
+/// Writes an Arrow stream to a Parquet file.
+#[pyfunction]
+pub(crate) fn write_parquet(object: &Bound<'_, PyAny>, path: PathBuf) -> PyResult<()> {
+    let failed = |error: &dyn std::fmt::Display| errors::input(format!("the Arrow data: {error}"));
+    let reader = capsule::import(object)?;
+    let file = File::create(&path).map_err(|error| errors::analysis(&AnalysisError::io(&path, error)))?;
+    let mut writer = ArrowWriter::try_new(file, reader.schema(), None).map_err(|error| failed(&error))?;
+    for batch in reader {
+        let batch = batch.map_err(|error| failed(&error))?;
+        writer.write(&batch).map_err(|error| failed(&error))?;
+    }
+    writer.close().map(drop).map_err(|error| failed(&error))
+}
+
+/// Draws a report of a directory; gives the HTML page and the figures as JSON.
+#[pyfunction]
+pub(crate) fn report_run(py: Python<'_>, root: PathBuf, verify: bool, scores: Vec<PathBuf>) -> PyResult<(String, String)> {
+    let options = report::Options { verify, scores };
+    let meter = Arc::new(Meter::default());
+    let drawn = wait(py, &meter, None, || report::report(&root, &options))?.map_err(|error| errors::analysis(&error))?;
+    report::render(&drawn).map_err(errors::internal)
+}
+
+/// Estimates the parameters of a scenario from the data of a directory; gives them as JSON.
+#[pyfunction]
+pub(crate) fn recover_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, level: Option<f64>) -> PyResult<String> {
+    told(py, |_| {
+        let source = Source::open(&root)?;
+        let document = match &scenario {
+            Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
+            None => source.scenario()?,
+        };
+        recover::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL))
+    })
+}
+
+/// Computes the features of the actors in a directory; gives the report as JSON.
+#[pyfunction]
+pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let mut wanted = features::Options::new(root, output);
+    wanted.format = table_format(options, Format::Parquet)?;
+    let now: Option<String> = option(options, "as_of")?;
+    if let Some(text) = now {
+        let unread = || errors::input(format!("--as-of {text}: is no moment such as 2026-01-10T00:00:00Z"));
+        wanted.now = Some(features::moment(&text).ok_or_else(unread)?);
+    }
+    wanted.ngrams = option(options, "ngrams")?.unwrap_or(wanted.ngrams);
+    if let Some(n) = wanted.ngrams.iter().find(|n| **n < 2) {
+        return Err(errors::input(format!("--ngram: must be at least 2, got {n}")));
+    }
+    wanted.ngrams.sort_unstable();
+    wanted.ngrams.dedup();
+    wanted.history = option(options, "history")?.unwrap_or(wanted.history);
+    wanted.min_length = option(options, "min_length")?.unwrap_or(wanted.min_length);
+    wanted.overwrite = option(options, "overwrite")?.unwrap_or(false);
+    told(py, |meter| features::compute(&wanted, Watch { progress: &Unwatched, stop: &meter.stop }))
+}

@@ -1,0 +1,75 @@
+//! The native half of the Python package: thin objects over the crates, which the modules under `python/` make a library of.
+//!
+//! Whatever takes time works without the interpreter's lock and looks for signals meanwhile; what is wrong becomes an exception with
+//! the command line's own text.
+
+mod analysis;
+mod capsule;
+mod errors;
+mod files;
+mod run;
+mod sequences;
+mod stream;
+mod traces;
+
+use populace_core::stream::{ActorId, Purpose, Source as _, StreamKey};
+use populace_io::catalogue::LIBRARY;
+use populace_io::document::{self, Source};
+use pyo3::prelude::*;
+use std::ffi::OsString;
+
+/// Runs the command: `arguments` are its name and what follows it. Gives the exit code.
+#[pyfunction]
+fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    py.detach(|| populace::main_with(arguments))
+}
+
+/// The names of the built-in scenarios.
+#[pyfunction]
+fn scenarios() -> Vec<&'static str> {
+    LIBRARY.names().collect()
+}
+
+/// The built-in workflows: name and YAML.
+#[pyfunction]
+fn workflows() -> Vec<(&'static str, &'static str)> {
+    populace_core::traces::WORKFLOWS.to_vec()
+}
+
+/// A YAML document as JSON, unchecked. `name` is what messages call it.
+#[pyfunction]
+fn yaml_to_json(name: &str, text: &str) -> PyResult<String> {
+    let value = LIBRARY.value(Source::Text { name, text }).map_err(|problems| errors::documents(&problems))?;
+    Ok(value.to_string())
+}
+
+/// A JSON document as YAML.
+#[pyfunction]
+fn json_to_yaml(text: &str) -> PyResult<String> {
+    let value = serde_json::from_str(text).map_err(errors::internal)?;
+    Ok(document::to_yaml(&value))
+}
+
+/// Where a name falls in [0, 1), under a seed: the same wherever it is asked.
+#[pyfunction]
+fn share(name: &str, seed: u64) -> f64 {
+    const SHARE: Purpose = Purpose::new(4);
+    let key = StreamKey::root(seed, name).actor(ActorId(0)).purpose(SHARE);
+    key.ordinal(0).draws().next_unit()
+}
+
+#[pymodule]
+mod _populace {
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use super::analysis::{features_run, prepare_churn, recover_run, report_run, score_run, verify_run, write_parquet};
+    #[pymodule_export]
+    use super::run::{Batch, Batches, Run, check_workflow, resolve};
+    #[pymodule_export]
+    use super::sequences::Sequences;
+    #[pymodule_export]
+    use super::traces::{Store, Walk, dataset_seed};
+    #[pymodule_export]
+    use super::{command, json_to_yaml, scenarios, share, workflows, yaml_to_json};
+}

@@ -1,0 +1,551 @@
+//! Runs: generated as they are read, or read from the files of a directory.
+
+use crate::capsule;
+use crate::errors;
+use crate::files::{self, Target};
+use crate::stream::{Cast, Link, Meter, Stream, TICK, panic_text};
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, SchemaRef};
+use populace::{Documents, ScenarioArgs};
+use populace_analysis::source::Source;
+use populace_core::time::Date;
+use populace_io::catalogue::{self, Options};
+use populace_io::document::{self, Request, Resolved};
+use populace_io::error::RunError;
+use populace_io::generator::{Generator, TableSet};
+use populace_io::run::{Job, Order};
+use populace_io::table::Table;
+use populace_io::text::TextFormat;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyDict};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+
+/// What Python is told of a column: name, type, whether it may be null, meaning.
+type ColumnInfo = (&'static str, &'static str, bool, &'static str);
+/// What Python is told of a table: path, whether it is truth, meaning, columns.
+type TableInfo = (String, bool, &'static str, Vec<ColumnInfo>);
+
+/// The scenario of a run, shared by the threads that make it.
+pub(crate) struct Scene {
+    pub(crate) resolved: Resolved,
+    pub(crate) generator: Box<dyn Generator>,
+}
+
+/// A run: what decides its rows.
+#[pyclass(frozen, module = "populace._populace")]
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) scene: Arc<Scene>,
+    #[pyo3(get)]
+    pub(crate) seed: u64,
+    pub(crate) threads: usize,
+    pub(crate) tables: TableSet,
+    pub(crate) actors: Range<u64>,
+    pub(crate) trim: u64,
+    pub(crate) count: Option<u64>,
+    /// Whether rows have no numbers, as one actor alone does not know how many rows come before.
+    bare: bool,
+    /// The directory that the rows are read from; else they are generated.
+    root: Option<PathBuf>,
+}
+
+/// An entry of a dictionary of options; none if it is missing or `None`.
+pub(crate) fn option<'py, T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>>(
+    options: &Bound<'py, PyDict>,
+    key: &str,
+) -> PyResult<Option<T>> {
+    match options.get_item(key)? {
+        Some(value) if !value.is_none() => value.extract::<T>().map(Some).map_err(Into::into),
+        _ => Ok(None),
+    }
+}
+
+/// Reads and checks a scenario. `text` is a document in the place of the built-in one or the file of that name.
+fn scene(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Scene> {
+    let start: Option<String> = option(options, "start")?;
+    let start = start.map(|start| start.parse::<Date>().map_err(|error| errors::input(format!("--start {start}: {error}")))).transpose()?;
+    let workflow_text: Option<String> = option(options, "workflow_text")?;
+    let arguments = ScenarioArgs {
+        scenario: name.to_owned(),
+        users: option(options, "users")?,
+        days: option(options, "days")?,
+        start,
+        profile: option(options, "profile")?,
+        set: option(options, "set")?.unwrap_or_default(),
+        workflow: option(options, "workflow")?,
+        cascade_failure_rate: option(options, "cascade_failure_rate")?,
+        paid_ratio: option(options, "paid_ratio")?,
+        churn_base_rate: option(options, "churn_base_rate")?,
+        target_churn_rate: option(options, "target_churn_rate")?,
+        no_latent: !option(options, "latent")?.unwrap_or(true),
+    };
+    if arguments.churn_base_rate.is_some() && arguments.target_churn_rate.is_some() {
+        return Err(errors::input("--target-churn-rate cannot be used with --churn-base-rate"));
+    }
+    let mut documents = Documents::named(&arguments);
+    if let Some(text) = text {
+        documents.scenario = document::Source::Text { name, text };
+    }
+    if let Some(text) = &workflow_text {
+        documents.workflow = Some(document::Source::Text { name: "workflow", text });
+    }
+    let populace::Loaded { resolved, generator } = populace::load(&arguments, documents).map_err(errors::failure)?;
+    Ok(Scene { resolved, generator })
+}
+
+/// Works in another thread while this one looks for signals and tells of progress.
+pub(crate) fn wait<T: Send>(
+    py: Python<'_>,
+    meter: &Arc<Meter>,
+    callback: Option<Py<PyAny>>,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
+    let mut link = Link::new(Arc::clone(meter), callback);
+    py.detach(|| {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            scope.spawn(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
+            let mut raised = Ok(());
+            loop {
+                match receiver.recv_timeout(TICK) {
+                    Ok(Ok(done)) => {
+                        let told = link.tick(true);
+                        return raised.and(told).map(|()| done);
+                    }
+                    Ok(Err(panic)) => return Err(errors::internal(panic_text(panic.as_ref()))),
+                    Err(RecvTimeoutError::Disconnected) => return Err(errors::internal("internal error: a thread has gone")),
+                    // The work sees that it should stop, and ends in its own time.
+                    Err(RecvTimeoutError::Timeout) if raised.is_ok() => raised = link.tick(false),
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+            }
+        })
+    })
+}
+
+impl Run {
+    pub(crate) fn generator(&self) -> &dyn Generator {
+        self.scene.generator.as_ref()
+    }
+
+    /// The job of making some tables.
+    pub(crate) fn job<'a>(&'a self, tables: TableSet, stop: &'a AtomicBool) -> Job<'a> {
+        Job {
+            generator: self.generator(),
+            seed: self.seed,
+            threads: self.threads,
+            tables,
+            actors: self.actors.clone(),
+            trim: self.trim,
+            order: Order::Actor,
+            stop,
+        }
+    }
+
+    fn all_tables(&self) -> impl Iterator<Item = (usize, Table)> {
+        let main = self.generator().main_table();
+        let bare = self.bare && self.generator().numbers_rows();
+        self.generator().tables().iter().enumerate().filter(|(index, _)| self.tables.has(*index)).map(move |(index, table)| {
+            let mut table = table.clone();
+            if bare && index == main {
+                table = table.without_first_column();
+            }
+            (index, table)
+        })
+    }
+
+    /// A table by its path.
+    fn table(&self, path: &str) -> PyResult<(usize, Table)> {
+        self.all_tables().find(|(_, table)| table.path() == path).ok_or_else(|| {
+            let known: Vec<String> = self.all_tables().map(|(_, table)| table.path()).collect();
+            errors::input(format!("--table {path}: there is no such table; there are {}", known.join(", ")))
+        })
+    }
+
+    fn schema(&self, table: &Table) -> SchemaRef {
+        if self.root.is_some() { table.plain_schema() } else { table.schema() }
+    }
+
+    /// Starts a stream of a table.
+    pub(crate) fn start(&self, path: &str, callback: Option<Py<PyAny>>) -> PyResult<Stream> {
+        let (index, table) = self.table(path)?;
+        let schema = self.schema(&table);
+        if let Some(root) = self.root.clone() {
+            return Ok(Stream::start(schema, callback, move |sender, meter| files::read(&root, &table, sender, meter)));
+        }
+        let run = self.clone();
+        let bare = table.columns.len() < self.generator().tables()[index].columns.len();
+        Ok(Stream::start(schema, callback, move |sender, meter| {
+            // That nobody takes the batches any longer is how a stream ends early.
+            let send = |batch: RecordBatch| sender.send(Ok(batch)).map_err(|_| RunError::Interrupted);
+            let made = match run.generator().fixed(index) {
+                Some(batch) => send(batch),
+                None => run.job(TableSet::EMPTY.with(index), &meter.stop).batches(meter, |mut batches| {
+                    let Some(mut batch) = batches[index].take() else { return Ok(()) };
+                    if bare {
+                        batch.remove_column(0);
+                    }
+                    send(batch)
+                }),
+            };
+            match made {
+                Ok(()) | Err(RunError::Interrupted) => Ok(()),
+                Err(error) => Err(ArrowError::ComputeError(error.to_string())),
+            }
+        }))
+    }
+}
+
+#[pymethods]
+impl Run {
+    /// A run of the built-in scenario or scenario file `name`, or of the document `text`.
+    #[staticmethod]
+    fn plan(py: Python<'_>, name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let scene = scene(name, text, options)?;
+        let generator = scene.generator.as_ref();
+        let seed: Option<u64> = option(options, "seed")?;
+        let seed = match seed.or(scene.resolved.seed) {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(|error| errors::internal(format!("drawing a seed: {error}; give one with --seed")))?,
+        };
+        let threads: Option<usize> = option(options, "threads")?;
+        let wanted: Option<Vec<String>> = option(options, "tables")?;
+        let truth = option(options, "truth")?.unwrap_or(true);
+        let known: Vec<String> = generator.tables().iter().map(Table::path).collect();
+        if let Some(unknown) = wanted.iter().flatten().find(|name| !known.contains(name)) {
+            return Err(errors::input(format!("--table {unknown}: there is no such table; there are {}", known.join(", "))));
+        }
+        let tables = TableSet::of(generator.tables(), |table| match &wanted {
+            Some(wanted) => wanted.contains(&table.path()),
+            None => truth || !table.truth,
+        });
+        let actors = 0..generator.population().actors;
+        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let mut run = Self {
+            scene: Arc::new(scene),
+            seed,
+            threads,
+            tables,
+            actors,
+            trim: 0,
+            count: option(options, "count")?,
+            bare: false,
+            root: None,
+        };
+        if let Some(count) = run.count {
+            if count == 0 {
+                return Err(errors::input("--count: must be at least 1, got 0"));
+            }
+            let meter = Arc::new(Meter::default());
+            (run.actors, run.trim) = wait(py, &meter, None, || run.job(TableSet::EMPTY, &meter.stop).actors_for_rows(count))?;
+        }
+        Ok(run)
+    }
+
+    /// The run in a directory.
+    #[staticmethod]
+    fn open(root: PathBuf) -> PyResult<Self> {
+        let source = Source::open(&root).map_err(|error| errors::analysis(&error))?;
+        let Some(manifest) = source.manifest() else {
+            return Err(errors::input(format!("{}: no manifest.json here; there is no complete run", root.display())));
+        };
+        let resolved = source.scenario().map_err(|error| errors::analysis(&error))?;
+        let generator = catalogue::generator(&resolved, Options::default()).map_err(|problems| errors::documents(&problems))?;
+        let tables = TableSet::of(generator.tables(), |table| manifest.tables.contains_key(&table.path()));
+        let (seed, count, users) = (manifest.identity.seed, manifest.identity.count, manifest.identity.users);
+        let latent = !files::lacks_latent(&source, generator.as_ref()).map_err(|error| errors::analysis(&error))?;
+        let generator = catalogue::generator(&resolved, Options { latent }).map_err(|problems| errors::documents(&problems))?;
+        let scene = Arc::new(Scene { resolved, generator });
+        Ok(Self { scene, seed, threads: 1, tables, actors: 0..users, trim: 0, count, bare: false, root: Some(root) })
+    }
+
+    /// The same run, of actors `start..stop` alone. `bare` leaves off the column that numbers the rows.
+    fn actors(&self, start: u64, stop: u64, bare: bool) -> PyResult<Self> {
+        let (first, users) = (self.actors.start, self.actors.end);
+        if self.root.is_some() {
+            return Err(errors::input("actors can be chosen of a run that is generated, not of one that is read from files"));
+        }
+        if start >= stop || start < first || stop > users {
+            return Err(errors::input(format!("--actor: must be from {first} to {}, got {start}", users - 1)));
+        }
+        Ok(Self { actors: start..stop, trim: if stop == users { self.trim } else { 0 }, bare, ..self.clone() })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.scene.resolved.name
+    }
+
+    #[getter]
+    fn family(&self) -> &str {
+        &self.scene.resolved.family
+    }
+
+    #[getter]
+    fn users(&self) -> u64 {
+        self.actors.end - self.actors.start
+    }
+
+    #[getter]
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    #[getter]
+    fn directory(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    #[getter]
+    fn main_table(&self) -> String {
+        self.generator().tables()[self.generator().main_table()].path()
+    }
+
+    #[getter]
+    fn scenario_digest(&self) -> String {
+        self.scene.resolved.digest()
+    }
+
+    #[getter]
+    fn scenario_yaml(&self) -> String {
+        self.scene.resolved.to_yaml(Some(self.seed))
+    }
+
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.scene.resolved.locate(self.generator().warnings()).problems.iter().map(ToString::to_string).collect()
+    }
+
+    /// The volumes to expect, as JSON.
+    #[getter]
+    fn expected(&self) -> PyResult<String> {
+        serde_json::to_string(&self.generator().expected()).map_err(errors::internal)
+    }
+
+    /// Path, truth, meaning and columns of each table.
+    fn tables(&self) -> Vec<TableInfo> {
+        let columns = |table: &Table| {
+            table.columns.iter().map(|column| (column.name, column.kind.describe(), column.nullable, column.meaning)).collect()
+        };
+        self.all_tables().map(|(_, table)| (table.path(), table.truth, table.meaning, columns(&table))).collect()
+    }
+
+    /// An Arrow stream of a table.
+    #[pyo3(signature = (path, requested=None, progress=None))]
+    fn capsule<'py>(
+        &self,
+        py: Python<'py>,
+        path: &str,
+        requested: Option<Bound<'py, PyCapsule>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let stream = self.start(path, progress)?.exported();
+        let reader: Box<dyn RecordBatchReader + Send> = match requested {
+            None => Box::new(stream),
+            Some(wish) => match Cast::new(stream, &capsule::requested(&wish)?) {
+                Ok(cast) => Box::new(cast),
+                Err(stream) => Box::new(stream),
+            },
+        };
+        capsule::export(py, reader)
+    }
+
+    /// The Arrow schema of a table.
+    fn schema_capsule<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyCapsule>> {
+        let (_, table) = self.table(path)?;
+        capsule::export_schema(py, &self.schema(&table))
+    }
+
+    /// The batches of a table, one after another.
+    #[pyo3(signature = (path, progress=None))]
+    fn batches(&self, path: &str, progress: Option<Py<PyAny>>) -> PyResult<Batches> {
+        Ok(Batches { stream: std::sync::Mutex::new(Some(self.start(path, progress)?)) })
+    }
+
+    /// Rows of a table.
+    fn count(&self, py: Python<'_>, path: &str) -> PyResult<u64> {
+        let (index, _) = self.table(path)?;
+        if let Some(root) = &self.root {
+            let source = Source::open(root).map_err(|error| errors::analysis(&error))?;
+            let rows = source.manifest().and_then(|manifest| manifest.tables.get(path)).map(|table| table.rows);
+            return rows.ok_or_else(|| errors::input(format!("{}: the manifest has no table {path}", root.display())));
+        }
+        let meter = Arc::new(Meter::default());
+        let counted = wait(py, &meter, None, || {
+            self.job(TableSet::EMPTY.with(index), &meter.stop).dry_run(meter.as_ref()).map(|(rows, _)| rows[index])
+        })?;
+        counted.map_err(|error| errors::run(&error))
+    }
+
+    /// The first rows of a table, as JSON Lines.
+    fn head(&self, py: Python<'_>, path: &str, rows: usize) -> PyResult<String> {
+        let (_, table) = self.table(path)?;
+        let mut stream = self.start(path, None)?;
+        let plain = self.root.is_some();
+        let taken: Result<Vec<u8>, ArrowError> = py.detach(|| {
+            let (mut lines, mut left) = (Vec::new(), rows);
+            while left > 0 {
+                let Some(batch) = stream.next().transpose()? else { break };
+                let batch = batch.slice(0, left.min(batch.num_rows()));
+                left -= batch.num_rows();
+                let batch = if plain { files::coded(&table, &batch)? } else { batch };
+                TextFormat::Jsonl.append(&table, &batch, &mut lines);
+            }
+            Ok(lines)
+        });
+        let lines = taken.map_err(|error| stream.raised.take().unwrap_or_else(|| files::arrow_error(&error)))?;
+        String::from_utf8(lines).map_err(errors::internal)
+    }
+
+    /// The rows of every table as JSON Lines that name their table, as `populace replay` prints them.
+    fn json_lines(&self) -> PyResult<String> {
+        let mut lines = Vec::new();
+        let stop = AtomicBool::new(false);
+        let tables: Vec<(usize, Table)> = self.all_tables().filter(|(index, _)| self.generator().fixed(*index).is_none()).collect();
+        let mut job = self.job(self.tables, &stop);
+        job.threads = 1;
+        // One actor makes one shard; the tables come in their order.
+        let made = job.batches(&Meter::default(), |mut batches| {
+            for (index, table) in &tables {
+                let Some(mut batch) = batches[*index].take() else { continue };
+                if batch.num_columns() > table.columns.len() {
+                    batch.remove_column(0);
+                }
+                TextFormat::append_tagged(table, &batch, &mut lines);
+            }
+            Ok(())
+        });
+        made.map_err(|error| errors::run(&error))?;
+        String::from_utf8(lines).map_err(errors::internal)
+    }
+
+    /// Writes the run into a directory, as `populace generate` does; gives its manifest as JSON.
+    fn write(&self, py: Python<'_>, root: PathBuf, options: &Bound<'_, PyDict>, progress: Option<Py<PyAny>>) -> PyResult<String> {
+        if self.root.is_some() {
+            return Err(errors::input("the run is read from files already; copy its directory, or generate it again"));
+        }
+        let target = Target::new(self, root, options)?;
+        let meter = Arc::new(Meter::default());
+        let written = wait(py, &meter, progress, || target.write(self, &meter))?;
+        written.map_err(|error| errors::run(&error))
+    }
+}
+
+/// The batches of a table, for a loop.
+#[pyclass(frozen, module = "populace._populace")]
+pub(crate) struct Batches {
+    stream: std::sync::Mutex<Option<Stream>>,
+}
+
+#[pymethods]
+impl Batches {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        py.detach(|| {
+            let mut stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some(open) = stream.as_mut() else { return Ok(None) };
+            match open.next() {
+                Some(Ok(batch)) => Ok(Some(Batch { batch })),
+                Some(Err(error)) => {
+                    let raised = open.raised.take();
+                    *stream = None;
+                    Err(raised.unwrap_or_else(|| files::arrow_error(&error)))
+                }
+                None => {
+                    *stream = None;
+                    Ok(None)
+                }
+            }
+        })
+    }
+
+    /// Ends the stream before its end.
+    fn close(&self) {
+        let stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(stream) = stream {
+            stream.stop();
+        }
+    }
+}
+
+/// Some rows of a table.
+#[pyclass(frozen, module = "populace._populace")]
+pub(crate) struct Batch {
+    batch: RecordBatch,
+}
+
+#[pymethods]
+impl Batch {
+    fn __len__(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    #[getter]
+    fn column_names(&self) -> Vec<String> {
+        self.batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.batch.get_array_memory_size()
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(&self, py: Python<'py>, requested_schema: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyCapsule>> {
+        // A wish need not be met.
+        drop(requested_schema);
+        let reader = arrow_array::RecordBatchIterator::new([Ok(self.batch.clone())], self.batch.schema());
+        capsule::export(py, Box::new(reader))
+    }
+}
+
+/// A scenario's document: what stands before its configuration as JSON, all of it as YAML, its configuration as JSON. `text` is a
+/// document in the place of the built-in one or the file of that name.
+#[pyfunction]
+pub(crate) fn resolve(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<(String, String, String)> {
+    let Scene { resolved, .. } = scene(name, text, options)?;
+    let mut head = serde_json::json!({ "version": 1, "scenario": resolved.family, "name": resolved.name });
+    if let Some(description) = &resolved.description {
+        head["description"] = description.as_str().into();
+    }
+    if let Some(seed) = resolved.seed {
+        head["seed"] = seed.into();
+    }
+    Ok((head.to_string(), resolved.to_yaml(None), resolved.config.to_string()))
+}
+
+/// The problems of a workflow: errors, then warnings.
+#[pyfunction]
+pub(crate) fn check_workflow(text: &str) -> (Vec<String>, Vec<String>) {
+    let graft = [document::Graft { option: "the workflow", path: "workflow", source: document::Source::Text { name: "workflow", text } }];
+    let request = Request { grafts: &graft, ..Request::new(document::Source::Named("traces")) };
+    let texts = |problems: document::Diagnostics| -> Vec<String> {
+        let text = |problem: &document::Diagnostic| {
+            let path = problem.path.strip_prefix("workflow.").unwrap_or(&problem.path);
+            let hint = if problem.hint.is_empty() { String::new() } else { format!(" (hint: {})", problem.hint) };
+            format!("{path}: {}{hint}", problem.message)
+        };
+        problems.problems.iter().map(text).collect()
+    };
+    let checked = catalogue::resolve(&request)
+        .and_then(|resolved| catalogue::generator(&resolved, Options::default()).map(|generator| (resolved, generator)));
+    match checked {
+        Ok((resolved, generator)) => (Vec::new(), texts(resolved.locate(generator.warnings()))),
+        Err(problems) => (texts(problems), Vec::new()),
+    }
+}
+
+impl Stream {
+    /// Asks the worker to stop.
+    fn stop(self) {
+        self.meter().stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,71 @@
+"""What the analysis commands do, from Python, with the same results."""
+
+import csv
+import json
+
+import pytest
+
+import populace as pp
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return pp.generate("email", users=350, days=40, seed=11).write(tmp_path_factory.mktemp("analysis") / "run")
+
+
+def predictions(run):
+    pa = pytest.importorskip("pyarrow")
+    messages = pa.table(run.truth.messages).to_pandas()
+    delivered = messages[messages.p_open.notna()]
+    return delivered[["message_id", "p_open"]].rename(columns={"p_open": "score"})
+
+
+def test_verify_as_the_command(run, command):
+    verdicts = pp.verify(run)
+    assert verdicts.ok and verdicts.failures == [] and verdicts["passed"] > 20
+    assert json.loads(command("verify", run.directory, "--json").stdout) == verdicts
+    assert "<table>" in verdicts._repr_html_()
+    verdicts.raise_for_failure()
+
+
+def test_verify_finds_what_does_not_hold(run):
+    changed = pp.Scenario.load("email", set={"personas.sporadic.open_rate": 0.4, "population.users": 350, "window.days": 40})
+    import tempfile, os
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = os.path.join(scratch, "other.yaml")
+        changed.to_yaml(path)
+        verdicts = pp.verify(run, scenario=path)
+    assert not verdicts.ok
+    with pytest.raises(pp.CheckFailed):
+        verdicts.raise_for_failure()
+
+
+def test_score_takes_frames_and_files(run, command, tmp_path):
+    pytest.importorskip("pandas")
+    frame = predictions(run)
+    card = pp.score("open", run, frame)
+    frame.assign(message_id=frame.message_id.map(str)).to_csv(tmp_path / "predictions.csv", index=False)
+    told = json.loads(command("score", "open", run.directory, tmp_path / "predictions.csv", "--json").stdout)
+    same = lambda card: {key: value for key, value in card.items() if key != "predictions"}
+    assert same(pp.score("open", run, tmp_path / "predictions.csv")) == same(told) == same(card)
+    polars = pytest.importorskip("polars")
+    assert same(pp.score("open", run, polars.from_pandas(frame.astype({"message_id": str})))) == same(card)
+    assert "<table>" in card._repr_html_()
+    assert card["n"] == len(frame)
+
+
+def test_thresholds(run):
+    frame = predictions(run)
+    assert pp.score("open", run, frame, min_auc=0.5).ok
+    missed = pp.score("open", run, frame, min_auc=0.999)
+    assert not missed.ok
+    with pytest.raises(pp.CheckFailed, match="auc"):
+        missed.raise_for_failure()
+
+
+def test_prepare_of_a_run_that_is_generated(tmp_path):
+    report = pp.prepare_churn(pp.generate("churn", users=20, days=40, seed=3), tmp_path / "processed")
+    assert report["users"]["kept"] == 20 and report["user_daily"]["rows"] == 800
+    with open(tmp_path / "processed" / "user_daily.csv", newline="") as file:
+        assert sum(1 for _ in csv.reader(file)) == 801

@@ -1,0 +1,250 @@
+"""Runs: the same rows as the command line's, by every way in which they can be had."""
+
+import datetime
+import inspect
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from conftest import digests, files
+
+import populace as pp
+
+SCENARIOS = [("email", 40), ("email-v1", 40), ("traces", 200), ("churn", 60)]
+
+
+@pytest.mark.parametrize(("scenario", "users"), SCENARIOS)
+def test_files_are_those_of_the_command_line(command, tmp_path, scenario, users):
+    command("generate", scenario, "--users", users, "--seed", 7, "-q", "-o", tmp_path / "cli")
+    run = pp.generate(scenario, users=users, seed=7, threads=3).write(tmp_path / "python")
+    assert digests(tmp_path / "python") == digests(tmp_path / "cli")
+    assert files(tmp_path / "python") == files(tmp_path / "cli")
+    assert run.seed == 7 and run.directory == str(tmp_path / "python")
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl", "arrow"])
+def test_a_run_is_read_back_whatever_its_format(tmp_path, format):
+    pa = pytest.importorskip("pyarrow")
+    run = pp.generate("email", users=12, days=20, seed=3)
+    opened = run.write(tmp_path / "run", format=format)
+    for path, table in run.tables.items():
+        made, read = pa.table(table), pa.table(opened[path])
+        assert read.num_rows == made.num_rows == opened[path].count() == table.count()
+        assert read.column_names == made.column_names == table.column_names
+        assert read.to_pylist() == made.to_pylist()
+
+
+def test_replay_prints_the_lines_of_the_command(command):
+    for scenario in ("email", "traces", "churn"):
+        told = command("replay", scenario, "--seed", 42, "--actor", 17).stdout
+        assert pp.replay(scenario, seed=42, actor=17).to_json_lines() == told
+
+
+def test_a_replayed_user_is_that_of_the_full_run():
+    pa = pytest.importorskip("pyarrow")
+    run = pp.generate("email", users=30, seed=5)
+    whole = pa.table(run.events).to_pylist()
+    one = pa.table(pp.replay("email", seed=5, actor=11, users=30).events).to_pylist()
+    assert one == [row for row in whole if row["recipient_id"] == "synth_user_01011"]
+    assert one == pa.table(run.actors(11, 12).events).to_pylist()
+
+
+def test_threads_do_not_change_a_row():
+    pa = pytest.importorskip("pyarrow")
+    tables = [pa.table(pp.generate("churn", users=300, seed=1, threads=threads).events).to_pylist() for threads in (1, 2, 5)]
+    assert tables[0] == tables[1] == tables[2]
+    assert [row["event_id"] for row in tables[0]] == list(range(1, len(tables[0]) + 1))
+
+
+def test_every_library_takes_the_stream():
+    pa, pandas, polars, duckdb = map(pytest.importorskip, ("pyarrow", "pandas", "polars", "duckdb"))
+    run = pp.generate("email", users=50, seed=2)
+    events = run.events
+    rows = events.count()
+    assert pa.table(events).num_rows == rows
+    assert len(events.to_pandas()) == rows
+    assert len(pandas.DataFrame.from_arrow(events) if hasattr(pandas.DataFrame, "from_arrow") else events.to_pandas()) == rows
+    assert polars.DataFrame(events).height == events.to_polars().height == rows
+    reader = pa.RecordBatchReader.from_stream(events)
+    assert duckdb.sql("select count(*) from reader").fetchone() == (rows,)
+    messages = run.truth.messages.to_pandas()
+    assert {"message_id", "p_open", "p_click"} <= set(messages.columns)
+
+
+def test_a_library_may_ask_for_text_without_dictionaries():
+    pa = pytest.importorskip("pyarrow")
+    events = pp.generate("email", users=5, seed=2).events
+    own = pa.schema(events)
+    plain = pa.schema([field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in own])
+    reader = pa.RecordBatchReader.from_stream(events, schema=plain)
+    assert reader.schema.field("event_type").type == pa.string()
+    assert reader.read_all().to_pylist() == pa.table(events).to_pylist()
+
+
+def test_batches_come_in_order_and_can_be_left_early():
+    pa = pytest.importorskip("pyarrow")
+    batches = list(pp.stream("traces", users=2_000, seed=9))
+    assert len(batches) > 3 and all(len(batch) for batch in batches)
+    joined = pa.concat_tables([pa.table(batch) for batch in batches])
+    assert joined.to_pylist() == pa.table(pp.generate("traces", users=2_000, seed=9).calls).to_pylist()
+    first = next(iter(pp.stream("traces", users=10**9, seed=9)))
+    assert len(first) > 0 and first.column_names[0] == "call_id"
+
+
+def test_a_stream_of_millions_stays_in_bounded_memory():
+    script = textwrap.dedent("""
+        import resource, populace as pp
+        def rows(users):
+            return sum(len(batch) for batch in pp.stream("traces", users=users, seed=1))
+        rows(20_000); first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        rows(200_000); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first)
+    """)
+    grown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
+    # Ten times the rows are 4.6 million, of 100 bytes and more each.
+    assert int(grown.stdout) < 40_000, "KiB"
+
+
+@pytest.mark.parametrize("how", ["for batch in run.events: pass", "run.to_parquet(sys.argv[1])", "run.events.count()"])
+def test_ctrl_c_stops_at_once(tmp_path, how):
+    script = textwrap.dedent(f"""
+        import sys, time, populace as pp
+        run = pp.generate("email", users=100_000_000, seed=1)
+        print("ready", flush=True)
+        try:
+            {how}
+        except KeyboardInterrupt:
+            print("stopped", flush=True)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=60)
+    assert told == "stopped\n" and process.returncode == 0
+
+
+def test_an_interrupted_run_is_gone_on_with(tmp_path):
+    run = pp.generate("churn", users=4_000, seed=1)
+
+    def stop(done, total):
+        if done > 500:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.write(tmp_path / "run", progress=stop)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    with pytest.raises(pp.InputError, match="unfinished"):
+        pp.open(tmp_path / "run")
+    run.write(tmp_path / "run", resume=True)
+    run.write(tmp_path / "whole")
+    assert files(tmp_path / "run") == files(tmp_path / "whole")
+
+
+def test_other_threads_run_meanwhile():
+    counted, done = [0], threading.Event()
+
+    def count():
+        while not done.is_set():
+            counted[0] += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    started = time.monotonic()
+    pp.generate("email", users=3_000, seed=1).events.count()
+    took = time.monotonic() - started
+    done.set()
+    thread.join()
+    # A thread that had to wait for the interpreter would not have counted at all.
+    assert counted[0] > took * 20
+
+
+def test_progress_is_told_by_a_function_and_by_tqdm(tmp_path, capsys):
+    told = []
+    run = pp.generate("traces", users=3_000, seed=1, progress=lambda done, total: told.append((done, total)))
+    run.calls.count()
+    list(run.calls)
+    run.write(tmp_path / "run", progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (3_000, 3_000) and all(done <= total for done, total in told)
+    pytest.importorskip("tqdm")
+    pp.generate("traces", users=3_000, seed=1, progress=True).write(tmp_path / "bar")
+    assert "3.00k/3.00k" in capsys.readouterr().err
+
+
+def test_seeds():
+    numpy = pytest.importorskip("numpy")
+    assert pp.generate("email", seed=5).seed == pp.generate("email", random_state=5).seed == 5
+    assert pp.generate("email", seed=numpy.int64(5)).seed == 5
+    assert pp.generate("churn").seed == 42, "the scenario's own"
+    assert pp.generate("email").seed != pp.generate("email").seed, "drawn"
+    draw = lambda: pp.generate("email", random_state=numpy.random.default_rng(1)).seed
+    assert draw() == draw()
+    assert pp.generate("email", random_state=numpy.random.RandomState(1)).seed == pp.generate("email", random_state=numpy.random.RandomState(1)).seed
+    with pytest.raises(pp.InputError, match="two names"):
+        pp.generate("email", seed=1, random_state=1)
+
+
+def test_scenarios_are_dictionaries(tmp_path, command):
+    scenario = pp.Scenario.load("email")
+    assert scenario["personas"]["night_owl"]["open_rate"] == 0.28
+    scenario["personas"]["night_owl"]["open_rate"] = 0.3
+    scenario["name"] = "changed"
+    path = tmp_path / "changed.yaml"
+    scenario.to_yaml(path)
+    assert pp.Scenario.load(path) == scenario.resolved()
+    by_setting = pp.generate("email", set={"personas.night_owl.open_rate": 0.3}, seed=1)
+    assert by_setting.scenario_digest == pp.generate(scenario, seed=1).scenario_digest == pp.generate(path, seed=1).scenario_digest
+    assert by_setting.scenario_digest != pp.generate("email", seed=1).scenario_digest
+    assert pp.generate({"extends": "email", "population": {"users": 3}}, seed=1).users == 3
+    command("check", path)
+    command("generate", path, "--users", 10, "--seed", 4, "-q", "-o", tmp_path / "cli")
+    pp.generate(scenario, users=10, seed=4).write(tmp_path / "python")
+    assert files(tmp_path / "python") == files(tmp_path / "cli")
+
+
+def test_options_are_those_of_the_command(tmp_path, command):
+    options = [
+        (dict(users=20, days=10, start=datetime.date(2025, 3, 1), paid_ratio=0.5, churn_base_rate=0.4, latent=False), "churn"),
+        (dict(users=20, target_churn_rate=0.3), "churn"),
+        (dict(users=20, workflow="simple", cascade_failure_rate=0.5), "traces"),
+        (dict(users=5, profile="dense", count=100, tables=["events"]), "email"),
+        (dict(users=5, truth=False), "email"),
+    ]
+    for number, (given, scenario) in enumerate(options):
+        arguments = []
+        for key, value in given.items():
+            name = {"latent": "no-latent", "truth": "no-truth", "tables": "table"}.get(key, key.replace("_", "-"))
+            arguments += [f"--{name}"] if value is False else [f"--{name}={value[0] if isinstance(value, list) else value}"]
+        command("generate", scenario, *arguments, "--seed", 6, "-q", "-o", tmp_path / f"cli{number}")
+        pp.generate(scenario, seed=6, **given).write(tmp_path / f"python{number}")
+        assert files(tmp_path / f"python{number}") == files(tmp_path / f"cli{number}")
+        assert digests(pp.open(tmp_path / f"python{number}").directory) == digests(tmp_path / f"cli{number}")
+
+
+def test_notebooks_show_runs_and_tables():
+    run = pp.generate("email", users=5, seed=1)
+    assert "<table>" in run._repr_html_() and "events" in run._repr_html_()
+    assert "synth_user_01000" in run.events._repr_html_()
+    assert "night_owl" in pp.Scenario.load("email")._repr_html_()
+
+
+def test_documentation_is_there():
+    for name in pp.__all__:
+        thing = getattr(pp, name)
+        assert inspect.getdoc(thing), name
+        for member, value in vars(thing).items() if inspect.isclass(thing) else ():
+            if not member.startswith("_") and callable(value):
+                assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_import_is_quick():
+    script = "import time; start = time.perf_counter(); import populace; print(time.perf_counter() - start)"
+    took = [float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout) for _ in range(5)]
+    assert min(took) < 0.05, took

@@ -150,7 +150,7 @@ impl Job<'_> {
     }
 
     /// Rows of the main table of some actors, counted by all threads.
-    fn count(&self, actors: Range<u64>) -> u64 {
+    pub fn count(&self, actors: Range<u64>) -> u64 {
         let plan = Plan::over(actors, &self.generator.population(), SHARD_ROWS);
         let mut total = 0;
         let counted: Result<(), std::convert::Infallible> = pipeline::run(
@@ -191,6 +191,7 @@ impl Job<'_> {
             .collect();
         let mut tally = Tally::default();
         self.shards(
+            None,
             progress,
             &mut (&mut rows, &mut tally),
             |batches, tally| (batches.map(|batch| batch.map_or(0, |batch| batch.num_rows() as u64)).collect::<Vec<_>>(), tally),
@@ -206,28 +207,31 @@ impl Job<'_> {
     }
 
     /// Makes every table and writes none: gives `consume` the batches of a shard, one for each table of the generator (none for a
-    /// table that is not wanted or comes from the model alone), in order, while later shards are made.
+    /// table that is not wanted or comes from the model alone), in order, while later shards are made. `before` is how many rows of the
+    /// main table come before these actors, if that is known; where they are numbered, they are counted else.
     ///
     /// # Errors
     /// Those of `consume`; [`RunError::Interrupted`].
     pub fn batches(
         &self,
+        before: Option<u64>,
         progress: &dyn Progress,
         consume: impl FnMut(Vec<Option<RecordBatch>>) -> Result<(), RunError> + Send,
     ) -> Result<(), RunError> {
-        self.shards(progress, &mut { consume }, |batches, _| batches.collect(), |consume, batches| consume(batches))
+        self.shards(before, progress, &mut { consume }, |batches, _| batches.collect(), |consume, batches| consume(batches))
     }
 
     /// Makes the shards on all threads, `keep` there what is wanted of each, and `consume` it in order.
     fn shards<S: Send, U: Send>(
         &self,
+        before: Option<u64>,
         progress: &dyn Progress,
         state: &mut S,
         keep: impl Fn(&mut dyn Iterator<Item = Option<RecordBatch>>, Tally) -> U + Sync,
         consume: impl Fn(&mut S, U) -> Result<(), RunError> + Sync,
     ) -> Result<(), RunError> {
         let plan = self.plan();
-        let ids = Turns::new(0, self.first_id());
+        let ids = Turns::new(0, before.unwrap_or_else(|| self.first_id()));
         pipeline::run(
             0..plan.shards(),
             self.threads,

@@ -151,11 +151,15 @@ impl Table {
         self
     }
 
-    /// The table without its first column: rows that are not numbered.
+    /// The table with some of its columns alone, by their places.
+    ///
+    /// # Panics
+    /// There is no such column.
     #[must_use]
-    pub fn without_first_column(&self) -> Self {
-        let columns = self.columns[1..].to_vec();
-        Self { time: self.time, ..Self::new(self.name, self.truth, self.meaning, columns, self.rows_per_actor) }
+    pub fn with_columns(&self, places: impl IntoIterator<Item = usize>) -> Self {
+        let columns: Vec<Column> = places.into_iter().map(|place| self.columns[place]).collect();
+        let time = self.time.filter(|time| columns.iter().any(|column| column.name == *time));
+        Self { time, ..Self::new(self.name, self.truth, self.meaning, columns, self.rows_per_actor) }
     }
 
     /// Its Arrow schema.

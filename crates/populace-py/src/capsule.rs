@@ -1,9 +1,9 @@
 //! The Arrow C data interface: tables go to Python libraries, and come from them, without a copy.
 #![expect(unsafe_code, reason = "the interface passes structures by address; each is checked by the name of its capsule")]
 
-use arrow_array::RecordBatchReader;
-use arrow_array::ffi::FFI_ArrowSchema;
+use arrow_array::ffi::{FFI_ArrowSchema, to_ffi};
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::{Array as _, RecordBatch, RecordBatchReader, StructArray};
 use arrow_schema::{ArrowError, Schema};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::types::PyCapsule;
 use std::ffi::CStr;
 
 const STREAM: &CStr = c"arrow_array_stream";
+const ARRAY: &CStr = c"arrow_array";
 const SCHEMA: &CStr = c"arrow_schema";
 
 fn arrow(error: &ArrowError) -> PyErr {
@@ -18,7 +19,7 @@ fn arrow(error: &ArrowError) -> PyErr {
 }
 
 /// A stream of batches for another library.
-pub(crate) fn export<'py>(py: Python<'py>, reader: Box<dyn RecordBatchReader + Send>) -> PyResult<Bound<'py, PyCapsule>> {
+pub(crate) fn export(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResult<Bound<'_, PyCapsule>> {
     PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), STREAM)
 }
 
@@ -26,6 +27,12 @@ pub(crate) fn export<'py>(py: Python<'py>, reader: Box<dyn RecordBatchReader + S
 pub(crate) fn export_schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
     let schema = FFI_ArrowSchema::try_from(schema).map_err(|error| arrow(&error))?;
     PyCapsule::new_with_value(py, schema, SCHEMA)
+}
+
+/// A batch for another library: its schema, and its columns as one array of structures.
+pub(crate) fn export_batch<'py>(py: Python<'py>, batch: &RecordBatch) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+    let (array, _) = to_ffi(&StructArray::from(batch.clone()).to_data()).map_err(|error| arrow(&error))?;
+    Ok((export_schema(py, &batch.schema())?, PyCapsule::new_with_value(py, array, ARRAY)?))
 }
 
 /// The schema that another library wishes for.

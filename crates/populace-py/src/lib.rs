@@ -2,6 +2,7 @@
 //!
 //! Whatever takes time works without the interpreter's lock and looks for signals meanwhile; what is wrong becomes an exception with
 //! the command line's own text.
+#![expect(clippy::needless_pass_by_value, reason = "what Python gives is made for the function, which owns it")]
 
 mod analysis;
 mod capsule;

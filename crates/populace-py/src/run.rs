@@ -5,7 +5,7 @@ use crate::errors;
 use crate::files::{self, Target};
 use crate::stream::{Cast, Link, Meter, Stream, TICK, panic_text};
 use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use populace::{Documents, ScenarioArgs};
 use populace_analysis::source::Source;
 use populace_core::time::Date;
@@ -13,7 +13,7 @@ use populace_io::catalogue::{self, Options};
 use populace_io::document::{self, Request, Resolved};
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
-use populace_io::run::{Job, Order};
+use populace_io::run::{Job, Order, Part};
 use populace_io::table::Table;
 use populace_io::text::TextFormat;
 use pyo3::prelude::*;
@@ -29,6 +29,15 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 type ColumnInfo = (&'static str, &'static str, bool, &'static str);
 /// What Python is told of a table: path, whether it is truth, meaning, columns.
 type TableInfo = (String, bool, &'static str, Vec<ColumnInfo>);
+
+/// Some columns of a table.
+pub(crate) struct View {
+    /// The table's place among the generator's.
+    index: usize,
+    table: Table,
+    /// The columns' places among those that the generator makes.
+    places: Vec<usize>,
+}
 
 /// The scenario of a run, shared by the threads that make it.
 pub(crate) struct Scene {
@@ -50,6 +59,12 @@ pub(crate) struct Run {
     pub(crate) count: Option<u64>,
     /// Whether rows have no numbers, as one actor alone does not know how many rows come before.
     bare: bool,
+    /// Rows of the main table before these actors, where that is known.
+    before: Option<u64>,
+    /// Whether the run has some of its actors alone.
+    slice: bool,
+    /// Whether tables that come from the scenario alone are empty, as those of every part but the first.
+    later: bool,
     /// The directory that the rows are read from; else they are generated.
     root: Option<PathBuf>,
 }
@@ -153,7 +168,7 @@ impl Run {
         self.generator().tables().iter().enumerate().filter(|(index, _)| self.tables.has(*index)).map(move |(index, table)| {
             let mut table = table.clone();
             if bare && index == main {
-                table = table.without_first_column();
+                table = table.with_columns(1..table.columns.len());
             }
             (index, table)
         })
@@ -167,37 +182,66 @@ impl Run {
         })
     }
 
-    fn schema(&self, table: &Table) -> SchemaRef {
-        if self.root.is_some() { table.plain_schema() } else { table.schema() }
+    /// An error unless the run is generated: `what` can be chosen only then.
+    fn generated(&self, what: &str) -> PyResult<()> {
+        match self.root {
+            None => Ok(()),
+            Some(_) => Err(errors::input(format!("{what} can be chosen of a run that is generated, not of one that is read from files"))),
+        }
     }
 
-    /// Starts a stream of a table.
-    pub(crate) fn start(&self, path: &str, callback: Option<Py<PyAny>>) -> PyResult<Stream> {
+    /// Some columns of a table, by name; and the place of each among those that the generator makes.
+    fn view(&self, path: &str, columns: Option<&[String]>) -> PyResult<View> {
         let (index, table) = self.table(path)?;
-        let schema = self.schema(&table);
+        let made = &self.generator().tables()[index];
+        let place = |name: &String| {
+            table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+                let known: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+                errors::input(format!("columns: {path} has no column {name}; there are {}", known.join(", ")))
+            })
+        };
+        let places: Vec<usize> = match columns {
+            Some([]) => return Err(errors::input("columns: name at least one")),
+            Some(names) if names.iter().enumerate().any(|(place, name)| names[..place].contains(name)) => {
+                return Err(errors::input(format!("columns: {} names a column twice", names.join(", "))));
+            }
+            Some(names) => names.iter().map(place).collect::<PyResult<_>>()?,
+            None => (0..table.columns.len()).collect(),
+        };
+        let missing = made.columns.len() - table.columns.len();
+        let table = table.with_columns(places.iter().copied());
+        Ok(View { index, table, places: places.into_iter().map(|place| place + missing).collect() })
+    }
+
+    /// Starts a stream of a view. `plain` has text as it is, instead of as dictionaries.
+    pub(crate) fn start(&self, view: View, plain: bool, callback: Option<Py<PyAny>>) -> Stream {
+        let View { index, table, places } = view;
         if let Some(root) = self.root.clone() {
-            return Ok(Stream::start(schema, callback, move |sender, meter| files::read(&root, &table, sender, meter)));
+            return Stream::start(table.plain_schema(), callback, move |sender, meter| files::read(&root, &table, sender, meter));
         }
         let run = self.clone();
-        let bare = table.columns.len() < self.generator().tables()[index].columns.len();
-        Ok(Stream::start(schema, callback, move |sender, meter| {
-            // That nobody takes the batches any longer is how a stream ends early.
-            let send = |batch: RecordBatch| sender.send(Ok(batch)).map_err(|_| RunError::Interrupted);
+        let schema = if plain { table.plain_schema() } else { table.schema() };
+        Stream::start(schema, callback, move |sender, meter| {
+            let send = |batch: RecordBatch| {
+                let batch = batch.project(&places).and_then(|batch| if plain { table.plain(&batch) } else { Ok(batch) });
+                // That nobody takes the batches any longer is how a stream ends early.
+                sender.send(batch).map_err(|_| RunError::Interrupted)
+            };
+            let main = run.generator().main_table();
+            // Rows whose numbers nobody sees need not be counted.
+            let before = if index == main && places.contains(&0) { run.before } else { Some(0) };
             let made = match run.generator().fixed(index) {
+                Some(_) if run.later => Ok(()),
                 Some(batch) => send(batch),
-                None => run.job(TableSet::EMPTY.with(index), &meter.stop).batches(meter, |mut batches| {
-                    let Some(mut batch) = batches[index].take() else { return Ok(()) };
-                    if bare {
-                        batch.remove_column(0);
-                    }
-                    send(batch)
-                }),
+                None => run
+                    .job(TableSet::EMPTY.with(index), &meter.stop)
+                    .batches(before, meter, |mut batches| batches[index].take().map_or(Ok(()), send)),
             };
             match made {
                 Ok(()) | Err(RunError::Interrupted) => Ok(()),
                 Err(error) => Err(ArrowError::ComputeError(error.to_string())),
             }
-        }))
+        })
     }
 }
 
@@ -235,6 +279,9 @@ impl Run {
             trim: 0,
             count: option(options, "count")?,
             bare: false,
+            before: None,
+            slice: false,
+            later: false,
             root: None,
         };
         if let Some(count) = run.count {
@@ -261,19 +308,68 @@ impl Run {
         let latent = !files::lacks_latent(&source, generator.as_ref()).map_err(|error| errors::analysis(&error))?;
         let generator = catalogue::generator(&resolved, Options { latent }).map_err(|problems| errors::documents(&problems))?;
         let scene = Arc::new(Scene { resolved, generator });
-        Ok(Self { scene, seed, threads: 1, tables, actors: 0..users, trim: 0, count, bare: false, root: Some(root) })
+        Ok(Self {
+            scene,
+            seed,
+            threads: 1,
+            tables,
+            actors: 0..users,
+            trim: 0,
+            count,
+            bare: false,
+            before: None,
+            slice: false,
+            later: false,
+            root: Some(root),
+        })
     }
 
     /// The same run, of actors `start..stop` alone. `bare` leaves off the column that numbers the rows.
     fn actors(&self, start: u64, stop: u64, bare: bool) -> PyResult<Self> {
         let (first, users) = (self.actors.start, self.actors.end);
-        if self.root.is_some() {
-            return Err(errors::input("actors can be chosen of a run that is generated, not of one that is read from files"));
-        }
+        self.generated("actors")?;
         if start >= stop || start < first || stop > users {
             return Err(errors::input(format!("--actor: must be from {first} to {}, got {start}", users - 1)));
         }
-        Ok(Self { actors: start..stop, trim: if stop == users { self.trim } else { 0 }, bare, ..self.clone() })
+        let trim = if stop == users { self.trim } else { 0 };
+        Ok(Self { actors: start..stop, trim, bare, before: None, slice: true, ..self.clone() })
+    }
+
+    /// Part `part` of `parts`: the rows of some of the actors, and tables that come from the scenario alone in the first. `before` is how
+    /// many rows of the main table come before them, where that is known.
+    fn part(&self, part: u64, parts: u64, before: Option<u64>) -> PyResult<Self> {
+        self.generated("parts")?;
+        if parts == 0 || part >= parts {
+            return Err(errors::input(format!("part: must be from 0 to parts − 1, got part {part} of {parts}")));
+        }
+        let actors = Part { part, parts }.actors(&self.actors);
+        let trim = if part + 1 == parts { self.trim } else { 0 };
+        Ok(Self { actors, trim, before, slice: self.slice || parts > 1, later: self.later || part > 0, ..self.clone() })
+    }
+
+    /// Rows of the main table before each of `parts` parts, counted once; `None` if they are not numbered.
+    fn rows_before(&self, py: Python<'_>, parts: u64) -> PyResult<Option<Vec<u64>>> {
+        self.generated("parts")?;
+        if parts == 0 {
+            return Err(errors::input("parts: must be at least 1, got 0"));
+        }
+        if !self.generator().numbers_rows() {
+            return Ok(None);
+        }
+        let meter = Arc::new(Meter::default());
+        wait(py, &meter, None, || {
+            let job = self.job(TableSet::EMPTY, &meter.stop);
+            let mut total = self.before.unwrap_or_else(|| if self.actors.start > 0 { job.count(0..self.actors.start) } else { 0 });
+            let mut before = Vec::new();
+            for part in 0..parts {
+                if meter.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                before.push(total);
+                total += job.count(Part { part, parts }.actors(&self.actors));
+            }
+            Some(before)
+        })
     }
 
     #[getter]
@@ -336,35 +432,43 @@ impl Run {
     }
 
     /// An Arrow stream of a table.
-    #[pyo3(signature = (path, requested=None, progress=None))]
+    #[pyo3(signature = (path, requested=None, progress=None, columns=None))]
     fn capsule<'py>(
         &self,
         py: Python<'py>,
         path: &str,
         requested: Option<Bound<'py, PyCapsule>>,
         progress: Option<Py<PyAny>>,
+        columns: Option<Vec<String>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let stream = self.start(path, progress)?.exported();
+        let stream = self.start(self.view(path, columns.as_deref())?, false, progress).exported();
         let reader: Box<dyn RecordBatchReader + Send> = match requested {
             None => Box::new(stream),
-            Some(wish) => match Cast::new(stream, &capsule::requested(&wish)?) {
-                Ok(cast) => Box::new(cast),
-                Err(stream) => Box::new(stream),
-            },
+            Some(wish) => Cast::reader(stream, &capsule::requested(&wish)?),
         };
         capsule::export(py, reader)
     }
 
     /// The Arrow schema of a table.
-    fn schema_capsule<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyCapsule>> {
-        let (_, table) = self.table(path)?;
-        capsule::export_schema(py, &self.schema(&table))
+    #[pyo3(signature = (path, columns=None, plain=false))]
+    fn schema_capsule<'py>(
+        &self,
+        py: Python<'py>,
+        path: &str,
+        columns: Option<Vec<String>>,
+        plain: bool,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let table = self.view(path, columns.as_deref())?.table;
+        let plain = plain || self.root.is_some();
+        let schema = if plain { table.plain_schema() } else { table.schema() };
+        capsule::export_schema(py, &schema)
     }
 
     /// The batches of a table, one after another.
-    #[pyo3(signature = (path, progress=None))]
-    fn batches(&self, path: &str, progress: Option<Py<PyAny>>) -> PyResult<Batches> {
-        Ok(Batches { stream: std::sync::Mutex::new(Some(self.start(path, progress)?)) })
+    #[pyo3(signature = (path, progress=None, columns=None, plain=false))]
+    fn batches(&self, path: &str, progress: Option<Py<PyAny>>, columns: Option<Vec<String>>, plain: bool) -> PyResult<Batches> {
+        let stream = self.start(self.view(path, columns.as_deref())?, plain, progress);
+        Ok(Batches { stream: std::sync::Mutex::new(Some(stream)) })
     }
 
     /// Rows of a table.
@@ -375,6 +479,9 @@ impl Run {
             let rows = source.manifest().and_then(|manifest| manifest.tables.get(path)).map(|table| table.rows);
             return rows.ok_or_else(|| errors::input(format!("{}: the manifest has no table {path}", root.display())));
         }
+        if self.generator().fixed(index).is_some() && self.later {
+            return Ok(0);
+        }
         let meter = Arc::new(Meter::default());
         let counted = wait(py, &meter, None, || {
             self.job(TableSet::EMPTY.with(index), &meter.stop).dry_run(meter.as_ref()).map(|(rows, _)| rows[index])
@@ -384,8 +491,9 @@ impl Run {
 
     /// The first rows of a table, as JSON Lines.
     fn head(&self, py: Python<'_>, path: &str, rows: usize) -> PyResult<String> {
-        let (_, table) = self.table(path)?;
-        let mut stream = self.start(path, None)?;
+        let view = self.view(path, None)?;
+        let table = view.table.clone();
+        let mut stream = self.start(view, false, None);
         let plain = self.root.is_some();
         let taken: Result<Vec<u8>, ArrowError> = py.detach(|| {
             let (mut lines, mut left) = (Vec::new(), rows);
@@ -410,7 +518,7 @@ impl Run {
         let mut job = self.job(self.tables, &stop);
         job.threads = 1;
         // One actor makes one shard; the tables come in their order.
-        let made = job.batches(&Meter::default(), |mut batches| {
+        let made = job.batches(Some(0), &Meter::default(), |mut batches| {
             for (index, table) in &tables {
                 let Some(mut batch) = batches[*index].take() else { continue };
                 if batch.num_columns() > table.columns.len() {
@@ -428,6 +536,9 @@ impl Run {
     fn write(&self, py: Python<'_>, root: PathBuf, options: &Bound<'_, PyDict>, progress: Option<Py<PyAny>>) -> PyResult<String> {
         if self.root.is_some() {
             return Err(errors::input("the run is read from files already; copy its directory, or generate it again"));
+        }
+        if self.slice {
+            return Err(errors::input("these are some of the users of a run; write the whole run, in several files with parts"));
         }
         let target = Target::new(self, root, options)?;
         let meter = Arc::new(Meter::default());
@@ -504,6 +615,20 @@ impl Batch {
         drop(requested_schema);
         let reader = arrow_array::RecordBatchIterator::new([Ok(self.batch.clone())], self.batch.schema());
         capsule::export(py, Box::new(reader))
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        capsule::export_schema(py, &self.batch.schema())
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+        drop(requested_schema);
+        capsule::export_batch(py, &self.batch)
     }
 }
 

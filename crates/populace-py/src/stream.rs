@@ -186,8 +186,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// `None` if the wish is for other columns: it is then a wish that cannot be met.
-    pub(crate) fn new(stream: Stream, wish: &Schema) -> Result<Self, Stream> {
+    /// The stream as it is if the wish is for other columns: a wish need not be met.
+    pub(crate) fn reader(stream: Stream, wish: &Schema) -> Box<dyn RecordBatchReader + Send> {
         let own = stream.schema();
         let same = own.fields().len() == wish.fields().len()
             && own
@@ -196,11 +196,11 @@ impl Cast {
                 .zip(wish.fields())
                 .all(|(own, wish)| own.name() == wish.name() && arrow_cast::can_cast_types(own.data_type(), wish.data_type()));
         if !same {
-            return Err(stream);
+            return Box::new(stream);
         }
         let fields = own.fields().iter().zip(wish.fields());
         let fields: Vec<_> = fields.map(|(own, wish)| own.as_ref().clone().with_data_type(wish.data_type().clone())).collect();
-        Ok(Self { stream, schema: Arc::new(Schema::new(fields)) })
+        Box::new(Self { stream, schema: Arc::new(Schema::new(fields)) })
     }
 }
 

@@ -12,6 +12,7 @@ use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
+use data_encoding::HEXLOWER;
 use parquet::arrow::ArrowWriter;
 use populace_analysis::source::{As, TableSource, Want};
 use populace_core::scenario::Scenario;
@@ -120,7 +121,7 @@ fn text(column: &dyn Array, row: usize) -> Option<String> {
         }
         _ => {
             let bytes = column.as_fixed_size_binary().value(row);
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = HEXLOWER.encode(bytes);
             Some([&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-"))
         }
     }
@@ -260,7 +261,7 @@ impl Store {
         let made = wait(py, &meter, progress, || {
             let mut batches = Vec::new();
             run.job(TableSet::EMPTY.with(main), &meter.stop)
-                .batches(meter.as_ref(), |mut made| {
+                .batches(None, meter.as_ref(), |mut made| {
                     batches.extend(made[main].take());
                     Ok(())
                 })
@@ -482,9 +483,10 @@ impl Store {
         columns[10] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| row.response_size)));
         columns[ATTEMPT] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| i64::from(row.attempt))));
         let old = taken.column(RETRY_OF).as_string::<i32>();
-        columns[RETRY_OF] = Arc::new(StringArray::from_iter(struck.iter().zip(&origin).enumerate().map(|(place, (row, from))| {
+        let retried = struck.iter().zip(&origin).enumerate().map(|(place, (row, from))| {
             if retry(row) { Some(ids.value(*from as usize)) } else { old.is_valid(place).then(|| old.value(place)) }
-        })));
+        });
+        columns[RETRY_OF] = Arc::new(retried.collect::<StringArray>());
         let batch = RecordBatch::try_new(schema(), columns).map_err(|error| arrow_error(&error))?;
         Ok(Self::new(vec![batch]))
     }
@@ -520,7 +522,7 @@ impl Walk {
         let mut job = self.run.job(TableSet::EMPTY.with(main), &meter.stop);
         (job.seed, job.threads, job.actors) = (derived(seed, SINGLE, 0), 1, k..k + 1);
         let mut made = None;
-        let done = job.batches(&meter, |mut batches| {
+        let done = job.batches(None, &meter, |mut batches| {
             made = batches[main].take();
             Ok(())
         });

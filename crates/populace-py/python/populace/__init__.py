@@ -3,13 +3,13 @@
 >>> import populace as pp
 >>> run = pp.generate("email", users=350, seed=42)
 >>> run.events.count()
-81442
+81345
 >>> run.truth.users.head(1)
 [{'recipient_id': 'synth_user_01000', 'persona': 'evening_person', 'open_rate': 0.4, 'click_rate': 0.18}]
 
 `generate` makes a run of a scenario, `stream` its rows in bounded memory, `replay` those of one user; `open` reads a run from files.
-`verify`, `score`, `report`, `recover`, `features` and `prepare_churn` are the commands of these names. `populace.traces` and `populace.churn` have the interfaces of the
-generators that Populace replaces.
+`verify`, `score`, `report`, `recover`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
+and `populace.email` have the interfaces of the generators that Populace replaces.
 """
 
 from populace import _populace

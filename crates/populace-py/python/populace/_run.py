@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,8 +70,11 @@ class Table:
     `polars.DataFrame(run.events)`, `duckdb.sql("from events")`. Text comes as dictionaries, times as microseconds in UTC.
     """
 
-    def __init__(self, run: Run, path: str, truth: bool, meaning: str, columns: list[tuple[str, str, bool, str]]) -> None:
+    def __init__(
+        self, run: Run, path: str, truth: bool, meaning: str, columns: Sequence[tuple[str, str, bool, str]], chosen: list[str] | None = None
+    ) -> None:
         self._run = run
+        self._chosen = chosen
         self.path = path
         self.name = path.removeprefix("truth/")
         self.truth = truth
@@ -83,21 +86,40 @@ class Table:
         """The names of its columns, in order."""
         return [column.name for column in self.columns]
 
+    def select(self, *names: str) -> Table:
+        """The table with some of its columns alone, in this order. Raises `InputError` if there is no such column.
+
+        >>> import populace as pp
+        >>> pp.generate("email", users=3, seed=42).events.select("event_type", "recipient_id").head(1)
+        [{'event_type': 'sent', 'recipient_id': 'synth_user_01000'}]
+        """
+        known = {column.name: column for column in self.columns}
+        for name in names:
+            if name not in known:
+                raise InputError(f"columns: {self.path} has no column {name}; there are {', '.join(known)}")
+        if not names or len({*names}) < len(names):
+            raise InputError(f"columns: must be different names, at least one, got {', '.join(names)}")
+        return Table(self._run, self.path, self.truth, self.meaning, [known[name] for name in names], list(names))
+
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         bar = self._run._bar(self.path)
-        return self._run._native.capsule(self.path, requested_schema, bar.callback)
+        return self._run._native.capsule(self.path, requested_schema, bar.callback, self._chosen)
 
     def __arrow_c_schema__(self) -> object:
-        return self._run._native.schema_capsule(self.path)
+        return self._run._native.schema_capsule(self.path, self._chosen)
 
     def __iter__(self) -> Iterator[Any]:
-        """Its batches, a few thousand rows each; each has `__arrow_c_stream__`, `column_names`, `nbytes` and a length."""
+        """As `batches`."""
         return self.batches()
 
-    def batches(self) -> Iterator[Any]:
-        """As iterating over the table."""
+    def batches(self, *, text: bool = False) -> Iterator[Any]:
+        """Its batches, a few thousand rows each, made as they are taken.
+
+        Each has `__arrow_c_stream__` and `__arrow_c_array__` (so `pyarrow.record_batch(batch)` takes it), `column_names`, `nbytes` and a
+        length. `text=True` has text columns as text instead of as dictionaries, for readers that do not know these.
+        """
         bar = self._run._bar(self.path)
-        batches = self._run._native.batches(self.path, bar.callback)
+        batches = self._run._native.batches(self.path, bar.callback, self._chosen, text)
         try:
             yield from batches
         finally:
@@ -111,7 +133,8 @@ class Table:
     def head(self, rows: int = 5) -> list[dict[str, Any]]:
         """Its first rows as dictionaries. Times are text in ISO 8601, UUIDs text."""
         count = _options.whole("rows", rows, 0, 1_000_000)
-        return [json.loads(line) for line in self._run._native.head(self.path, count).splitlines()]
+        found = [json.loads(line) for line in self._run._native.head(self.path, count).splitlines()]
+        return found if self._chosen is None else [{name: row[name] for name in self._chosen if name in row} for row in found]
 
     def to_arrow(self) -> pyarrow.Table:
         """All rows as a `pyarrow.Table`. Needs pyarrow."""
@@ -179,7 +202,7 @@ class Run:
         self.tables: dict[str, Table] = {path: Table(self, path, *rest) for path, *rest in native.tables()}
 
     def _bar(self, what: str) -> _Bar:
-        return _Bar(self._progress, self.users, what)
+        return _Bar(self._progress, self.num_users, what)
 
     def _table(self, path: str) -> Table:
         try:
@@ -223,7 +246,7 @@ class Run:
         return self._native.seed
 
     @property
-    def users(self) -> int:
+    def num_users(self) -> int:
         """Number of users."""
         return self._native.users
 
@@ -265,6 +288,38 @@ class Run:
         stop = _options.whole("stop", stop, 0, _options.MAX_SEED)
         return Run(self._native.actors(start, stop, False), self._progress)
 
+    def part(self, part: int, parts: int, *, rows_before: int | None = None) -> Run:
+        """Part `part` (from 0) of `parts`: the rows of some users. The parts, one after another, are the run, row for row.
+
+        Tables that come from the scenario alone (`truth/timing`) are in part 0. Where the rows of the main table are numbered (`event_id`
+        of churn), a part that begins in the middle counts the rows before it, which takes a fraction of the time of making them;
+        `rows_before`, from the method of this name, spares it that.
+
+        Raises `InputError` if there is no such part, or the run is read from files.
+
+        >>> import populace as pp
+        >>> run = pp.generate("traces", users=100, seed=1)
+        >>> sum(run.part(k, 3).calls.count() for k in range(3)) == run.calls.count()
+        True
+        """
+        part = _options.whole("part", part, 0, _options.MAX_SEED)
+        parts = _options.whole("parts", parts, 1, _options.MAX_SEED)
+        before = _options.whole("rows_before", rows_before, 0, _options.MAX_SEED)
+        return Run(self._native.part(part, parts, before), self._progress)
+
+    def rows_before(self, parts: int) -> list[int | None]:
+        """How many rows of the main table come before each of `parts` parts, counted once; `None`s where rows have no numbers.
+
+        >>> import populace as pp
+        >>> run = pp.generate("churn", users=30, seed=1)
+        >>> before = run.rows_before(2)
+        >>> run.part(1, 2, rows_before=before[1]).events.head(1)[0]["event_id"] == before[1] + 1
+        True
+        """
+        parts = _options.whole("parts", parts, 1, 10_000_000)
+        before = self._native.rows_before(parts)
+        return [None] * parts if before is None else before
+
     def write(
         self,
         directory: str | os.PathLike[str],
@@ -298,7 +353,7 @@ class Run:
             "overwrite": overwrite,
             "resume": resume,
         }
-        bar = _Bar(self._progress if progress is None else progress, self.users, self.name)
+        bar = _Bar(self._progress if progress is None else progress, self.num_users, self.name)
         try:
             self._native.write(target, options, bar.callback)
         finally:
@@ -319,7 +374,7 @@ class Run:
 
     def __repr__(self) -> str:
         where = f", in {self.directory}" if self.directory else ""
-        return f"<Run of {self.name}: {self.users:,} users, seed {self.seed}{where}; {', '.join(self.tables)}>"
+        return f"<Run of {self.name}: {self.num_users:,} users, seed {self.seed}{where}; {', '.join(self.tables)}>"
 
     def _repr_html_(self) -> str:
         import html
@@ -328,7 +383,7 @@ class Run:
             f"<tr><td><code>{table.path}</code></td><td>{html.escape(table.meaning)}</td><td>{html.escape(', '.join(table.column_names))}</td></tr>"
             for table in self.tables.values()
         )
-        title = f"<b>{html.escape(self.name)}</b>, {self.users:,} users, seed {self.seed}"
+        title = f"<b>{html.escape(self.name)}</b>, {self.num_users:,} users, seed {self.seed}"
         return f"<p>{title}</p><table><tr><th>table</th><th>one row is</th><th>columns</th></tr>{rows}</table>"
 
 
@@ -411,7 +466,7 @@ def generate(
     >>> run
     <Run of email: 20 users, seed 42; events, users, truth/users, truth/user_rates, truth/messages, truth/timing>
     >>> [row["event_type"] for row in run.events.head(3)]
-    ['sent', 'delivered', 'sent']
+    ['sent', 'delivered', 'opened']
     """
     native = _plan(
         scenario, users=users, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set,
@@ -421,21 +476,40 @@ def generate(
     return Run(native, progress)
 
 
-def stream(scenario: Any, table: str | None = None, *, progress: Progress = None, **options: Any) -> Iterator[Any]:
+def stream(
+    scenario: Any,
+    table: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    text: bool = False,
+    part: tuple[int, int] | None = None,
+    progress: Progress = None,
+    **options: Any,
+) -> Iterator[Any]:
     """The batches of one table (the main one unless another is named), made as they are taken, in bounded memory.
 
-    Each batch has a few thousand rows and `__arrow_c_stream__`: `polars.DataFrame(batch)`, `pyarrow.record_batch(…)`. The options are
-    those of `generate`, whose exceptions it raises before the first batch.
+    Each batch has a few thousand rows and `__arrow_c_stream__`: `polars.DataFrame(batch)`, `pyarrow.record_batch(batch)`. `columns` are
+    those wanted, in this order; `text=True` has text as text instead of as dictionaries; `part=(k, n)` is part k (from 0) of n, see
+    `Run.part`. The options are those of `generate`, whose exceptions it raises before the first batch.
 
     >>> import populace as pp
     >>> sum(len(batch) for batch in pp.stream("traces", users=100, seed=1))
-    2303
+    2276
     """
     run = Run(_plan(scenario, **options), progress)
     path = run._native.main_table if table is None else table
     if path not in run.tables:
         raise InputError(f"--table {path}: there is no such table; there are {', '.join(run.tables)}")
-    return run[path].batches()
+    if part is not None:
+        try:
+            this, parts = part
+        except (TypeError, ValueError):
+            raise TypeError(f"part: must be two integers, which and of how many, got {part!r}") from None
+        run = run.part(this, parts)
+    if isinstance(columns, str):
+        raise TypeError(f"columns: must be a list of names, got {columns!r}")
+    chosen = run[path] if columns is None else run[path].select(*columns)
+    return chosen.batches(text=text)
 
 
 def replay(scenario: Any, *, actor: int, seed: int | None = None, **options: Any) -> Replay:

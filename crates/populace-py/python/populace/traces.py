@@ -741,7 +741,7 @@ class SyntheticGenerator:
         """Every error of a workflow, in words; none if it is sound. `workflow_warnings` tells what is odd.
 
         >>> SyntheticGenerator.validate_workflow(WorkflowDefinition("x", {"/a": 0.5}, {}, {"/a"}))
-        ['entry_points: must sum to 1, got 0.5']
+        ['entry_points: the probabilities must sum to 1 within 0.000001, they sum to 0.5 (hint: ...']
         """
         return _populace.check_workflow(_options.document("workflow", workflow.to_dict()))[0]
 

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
         if generator.numbers_rows() && index == generator.main_table() {
             // The number of a row is given at writing: one actor alone does not know how many rows come before.
             batch.remove_column(0);
-            table = table.without_first_column();
+            table = table.with_columns(1..table.columns.len());
         }
         let mut lines = Vec::new();
         TextFormat::append_tagged(&table, &batch, &mut lines);

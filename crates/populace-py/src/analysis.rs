@@ -2,11 +2,12 @@
 
 use crate::capsule;
 use crate::errors;
-use crate::run::{option, wait};
+use crate::run::{Run, option, wait};
 use crate::stream::Meter;
 use arrow_array::RecordBatchReader;
 use parquet::arrow::ArrowWriter;
 use populace_analysis::AnalysisError;
+use populace_analysis::plan::{self, Study, Target};
 use populace_analysis::prepare::{self, ChurnOptions, Watch};
 use populace_analysis::score::{self, Task, Threshold};
 use populace_analysis::source::Source;
@@ -146,6 +147,33 @@ pub(crate) fn recover_run(py: Python<'_>, root: PathBuf, scenario: Option<String
         };
         recover::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL))
     })
+}
+
+/// What a study needs to detect an effect of a run's scenario; gives the plan as JSON.
+#[pyfunction]
+pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let target = match (option(options, "at")?, option(options, "size")?) {
+        (Some(_), Some(_)) => return Err(errors::input("--size cannot be used with --at")),
+        (Some(value), None) => Target::Value(value),
+        (None, Some(size)) => Target::Change(size),
+        (None, None) => Target::Document,
+    };
+    let study = Study {
+        detect,
+        target,
+        power: option(options, "power")?.unwrap_or(0.9),
+        alpha: option(options, "alpha")?.unwrap_or(0.05),
+        pilot_users: option(options, "pilot_users")?,
+        latent: option(options, "latent")?.unwrap_or(true),
+    };
+    let planned = wait(py, &Arc::new(Meter::default()), None, || plan::plan(&run.scene.resolved, &study))?;
+    Ok(planned.map_err(|error| errors::analysis(&error))?.to_json())
+}
+
+/// The effects of a scenario that a study can be planned for: name and meaning.
+#[pyfunction]
+pub(crate) fn effects(run: &Run) -> Vec<(&'static str, &'static str)> {
+    plan::effects(&run.scene.resolved.family).iter().map(|effect| (effect.name, effect.meaning)).collect()
 }
 
 /// Computes the features of the actors in a directory; gives the report as JSON.

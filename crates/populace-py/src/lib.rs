@@ -64,7 +64,9 @@ mod _populace {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
-    use super::analysis::{features_run, prepare_churn, recover_run, report_run, score_run, verify_run, write_parquet};
+    use super::analysis::{
+        effects, features_run, plan_study, prepare_churn, recover_run, report_run, score_run, verify_run, write_parquet,
+    };
     #[pymodule_export]
     use super::run::{Batch, Batches, Run, check_workflow, resolve};
     #[pymodule_export]

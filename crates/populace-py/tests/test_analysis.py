@@ -64,6 +64,26 @@ def test_thresholds(run):
         missed.raise_for_failure()
 
 
+def test_plan_as_the_command(command):
+    told = json.loads(command("plan", "email", "--detect", "fatigue", "--pilot-users", 50, "--json").stdout)
+    assert pp.plan("email", "fatigue", pilot_users=50) == told
+    assert "fatigue" in pp.effects("email") and "fatigue" not in pp.effects("traces")
+    for wrong in (dict(detect="nothing"), dict(detect="fatigue", power=2), dict(detect="fatigue", at=1.0, size=0.1)):
+        with pytest.raises(pp.InputError):
+            pp.plan("email", pilot_users=50, **wrong)
+
+
+def test_recover_features_and_report(run, command, tmp_path):
+    recovered = pp.recover(run)
+    assert recovered["estimates"] and "<table>" in recovered._repr_html_()
+    assert pp.features(run, tmp_path / "features") and any((tmp_path / "features").iterdir())
+    figures = pp.report(run, tmp_path / "report.html")
+    assert json.loads((tmp_path / "report.json").read_text()) == figures
+    assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html")
+    with pytest.raises(pp.InputError, match="html"):
+        pp.report(run, tmp_path / "report.pdf")
+
+
 def test_prepare_of_a_run_that_is_generated(tmp_path):
     report = pp.prepare_churn(pp.generate("churn", users=20, days=40, seed=3), tmp_path / "processed")
     assert report["users"]["kept"] == 20 and report["user_daily"]["rows"] == 800

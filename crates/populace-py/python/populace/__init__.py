@@ -8,12 +8,12 @@
 [{'recipient_id': 'synth_user_01000', 'persona': 'evening_person', 'open_rate': 0.4, 'click_rate': 0.18}]
 
 `generate` makes a run of a scenario, `stream` its rows in bounded memory, `replay` those of one user; `open` reads a run from files.
-`verify`, `score`, `report`, `recover`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
+`verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
 and `populace.email` have the interfaces of the generators that Populace replaces.
 """
 
 from populace import _populace
-from populace._analysis import Recovery, Result, Scorecard, Verdicts, features, prepare_churn, recover, report, score, verify
+from populace._analysis import Recovery, Result, Scorecard, Verdicts, effects, features, plan, prepare_churn, recover, report, score, verify
 from populace._errors import CheckFailed, FileError, InputError, PopulaceError
 from populace._run import Column, Replay, Run, Table, generate, open, replay, stream
 from populace._scenario import Scenario
@@ -21,7 +21,7 @@ from populace._scenario import Scenario
 __version__ = _populace.VERSION
 __all__ = [
     "CheckFailed", "Column", "FileError", "InputError", "PopulaceError", "Recovery", "Replay", "Result", "Run", "Scenario", "Scorecard",
-    "Table", "Verdicts", "features", "generate", "open", "prepare_churn", "recover", "replay", "report", "scenarios", "score", "stream",
+    "Table", "Verdicts", "effects", "features", "generate", "open", "plan", "prepare_churn", "recover", "replay", "report", "scenarios", "score", "stream",
     "verify",
 ]  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from populace import _options, _populace
 from populace._errors import CheckFailed, InputError
-from populace._run import Run
+from populace._run import Run, _plan
 
 
 class Result(dict):
@@ -233,6 +233,49 @@ def recover(run: Run | str | os.PathLike[str], *, scenario: str | os.PathLike[st
     name = None if scenario is None else _options.path("scenario", scenario)
     with _directory(run) as directory:
         return Recovery(json.loads(_populace.recover_run(directory, name, _options.number("--level", level))))
+
+
+def effects(scenario: Any, **options: Any) -> dict[str, str]:
+    """The effects of a scenario that a study can be planned for, with their meaning. The options are those of `generate`.
+
+    >>> import populace as pp
+    >>> "fatigue" in pp.effects("email")
+    True
+    """
+    return dict(_populace.effects(_plan(scenario, **options)))
+
+
+def plan(
+    scenario: Any,
+    detect: str,
+    *,
+    at: float | None = None,
+    size: float | None = None,
+    power: float = 0.9,
+    alpha: float = 0.05,
+    pilot_users: int | None = None,
+    latent: bool = True,
+    **options: Any,
+) -> Result:
+    """How many users and days a study needs to detect an effect, before generating: `populace plan`.
+
+    `detect` is one of `effects`, a parameter of `recover`, or a transition FROM→TO. `at` is the value that is to be told from no effect, or
+    `size` how far a factor is from 1, or by which share a level changes (default: the document's value). `power` is the probability of
+    detecting it, `alpha` that of detecting what is not there. The other options are those of `generate`.
+
+    Raises `InputError` for an effect that is unknown, or cannot be detected.
+    """
+    if not isinstance(detect, str):
+        raise TypeError(f"detect: must be text, got {detect!r}")
+    study = {
+        "at": _options.number("--at", at),
+        "size": _options.number("--size", size),
+        "power": _options.number("--power", power),
+        "alpha": _options.number("--alpha", alpha),
+        "pilot_users": _options.whole("--pilot-users", pilot_users, 1, 10_000_000),
+        "latent": latent,
+    }
+    return Result(json.loads(_populace.plan_study(_plan(scenario, latent=latent, **options), detect, study)))
 
 
 def report(

@@ -1,0 +1,23 @@
+"""The Python of the guide runs, in its order."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyspark", minversion="4")
+GUIDE = Path(__file__).parents[3] / "docs/guide/spark.md"
+
+
+@pytest.mark.long
+def test_the_guide_runs(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 3
+    names = {"spark": spark}
+    pushdown = spark.conf.get("spark.sql.python.filterPushdown.enabled")
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"block {number} of {GUIDE.name}", "exec"), names)
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", pushdown)
+    assert os.path.exists("events.parquet")

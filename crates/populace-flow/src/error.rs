@@ -1,5 +1,6 @@
 //! What can go wrong between an event and its table.
 
+use populace_io::sinks::SinkError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,15 @@ impl FlowError {
                 )
             }
             Self::Refused(_) | Self::Superseded(_) | Self::Io { .. } => false,
+        }
+    }
+}
+
+impl From<SinkError> for FlowError {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Refused(told) => Self::Refused(told),
+            SinkError::Unavailable(told) => Self::Unavailable(told),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! The log and the table are traits ([`log`], [`table`]). Behind them stand Kafka and ClickHouse, or the [`embedded`] ones, which need no
 //! server. Both traits block: only the HTTP front is asynchronous, and it calls them from threads that may block.
 
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod client;
 pub mod connector;
 pub mod consume;
@@ -17,6 +19,8 @@ pub mod event;
 pub mod features;
 pub mod http;
 pub mod identity;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod service;
 pub mod table;

@@ -39,21 +39,30 @@ pub struct Embedded {
     consumed: Arc<Mutex<Counts>>,
 }
 
+/// Makes a directory if there is none, and holds it until what is returned is dropped.
+///
+/// # Errors
+/// Another process has it, or it cannot be made.
+pub fn hold(directory: &Path) -> Result<File, FlowError> {
+    std::fs::create_dir_all(directory).map_err(|error| FlowError::io(directory, error))?;
+    let path = directory.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| FlowError::io(&path, error))?;
+    lock.try_lock().map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => {
+            FlowError::Refused(format!("{}: another process serves this directory; stop it, or choose another", directory.display()))
+        }
+        std::fs::TryLockError::Error(error) => FlowError::io(&path, error),
+    })?;
+    Ok(lock)
+}
+
 impl Embedded {
     /// Opens a directory, and makes what it lacks.
     ///
     /// # Errors
     /// Another process has it, or a file in it cannot be opened.
     pub fn open(directory: &Path) -> Result<Self, FlowError> {
-        std::fs::create_dir_all(directory).map_err(|error| FlowError::io(directory, error))?;
-        let path = directory.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| FlowError::io(&path, error))?;
-        lock.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => {
-                FlowError::Refused(format!("{}: another process serves this directory; stop it, or choose another", directory.display()))
-            }
-            std::fs::TryLockError::Error(error) => FlowError::io(&path, error),
-        })?;
+        let lock = hold(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
             _lock: lock,

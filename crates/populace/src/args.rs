@@ -18,9 +18,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate a data set and its truth
     Generate(Box<GenerateArgs>),
-    /// Send events in the order of time, at a pace, to ClickHouse or a connector
-    #[cfg(feature = "http")]
+    /// Send events in the order of time, at a pace, to Kafka, ClickHouse or a connector
+    #[cfg(any(feature = "http", feature = "kafka"))]
     Stream(StreamArgs),
+    /// Move events from Kafka into ClickHouse, each once
+    #[cfg(feature = "kafka")]
+    Consume(ConsumeArgs),
     /// Print the rows of one actor, without generating the others
     Replay(ReplayArgs),
     /// Say what a run is: its manifest, tables and first rows
@@ -114,7 +117,7 @@ pub(crate) struct GenerateArgs {
     /// Directory for the data, or `-` for one table on standard output
     #[arg(short, long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// Send the rows there instead of writing files: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or
+    /// Send the rows there instead of writing files: kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or
     /// http://HOST:PORT of a connector; may be repeated
     #[arg(
         long,
@@ -184,7 +187,7 @@ pub(crate) struct GenerateArgs {
     pub(crate) verbose: bool,
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "kafka"))]
 #[derive(Args, Debug)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct StreamArgs {
@@ -193,7 +196,7 @@ pub(crate) struct StreamArgs {
     /// Seed; without one, one is drawn and printed
     #[arg(short, long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Where to: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or http://HOST:PORT of a connector; may be repeated
+    /// Where to: kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or http://HOST:PORT of a connector; may be repeated
     #[arg(long, value_name = "URL", action = ArgAction::Append, required = true)]
     pub(crate) to: Vec<String>,
     /// Seconds of the scenario in a second
@@ -212,6 +215,35 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
     /// Print nothing but errors and warnings
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[cfg(feature = "kafka")]
+#[derive(Args, Debug)]
+pub(crate) struct ConsumeArgs {
+    /// Where from: kafka://HOST:PORT/TOPIC [?group=NAME&dlq=TOPIC]
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: String,
+    /// Where to: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
+    /// Store a batch at N messages of a partition
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch_events: u32,
+    /// Store a batch at so many bytes of a partition
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1_024..=256 << 20))]
+    pub(crate) batch_bytes: u32,
+    /// Store a batch so many milliseconds after its first message
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    pub(crate) batch_ms: u32,
+    /// End when what is now in the partitions that the group gives this consumer is stored
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds that Kafka or ClickHouse may be away before the consumer gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Print nothing but errors, warnings and the last counts
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
@@ -588,6 +620,10 @@ pub(crate) struct ServeArgs {
     /// Run the log, the consumer and the table in this process: no server is needed
     #[arg(long)]
     pub(crate) embedded: bool,
+    /// Publish to kafka://HOST:PORT/TOPIC, from where `populace consume` stores
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "URL", conflicts_with = "embedded")]
+    pub(crate) log: Option<String>,
     /// Directory for the log, the table and the stores
     #[arg(long, value_name = "DIR", default_value = "flow", value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,

@@ -44,8 +44,10 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let done = match cli.command {
         Command::Generate(arguments) => commands::generate::run(&arguments),
-        #[cfg(feature = "http")]
+        #[cfg(any(feature = "http", feature = "kafka"))]
         Command::Stream(arguments) => commands::stream::run(&arguments),
+        #[cfg(feature = "kafka")]
+        Command::Consume(arguments) => commands::consume::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),

@@ -1,8 +1,10 @@
-//! Where rows go that do not go into files: ClickHouse, a connector, each named by a URL.
+//! Where rows go that do not go into files: Kafka, ClickHouse, a connector, each named by a URL.
 //!
 //! What each guarantees stands in `docs/guide/sinks.md`. Common to all: rows have identities that follow from the seed, so sending them
 //! again after a failure adds nothing where ids are looked at; and [`Sink::flush`] returns when everything is acknowledged, or fails.
 
+#[cfg(feature = "kafka")]
+mod avro;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 #[cfg(feature = "http")]
@@ -10,6 +12,8 @@ pub mod client;
 #[cfg(feature = "http")]
 mod connector;
 mod feed;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod stream;
 mod target;
 
@@ -76,21 +80,23 @@ pub trait Sink: Send {
 ///
 /// # Errors
 /// There is no such sink, it cannot be reached, or it holds something of another shape; says what to do.
-#[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "no sink is built in"))]
+#[cfg_attr(not(any(feature = "http", feature = "kafka")), expect(unused_variables, reason = "no sink is built in"))]
 pub fn open(url: &str, context: Context<'_>) -> Result<Box<dyn Sink>, SinkError> {
     let target = Target::parse(url)?;
     match target.scheme.as_str() {
+        #[cfg(feature = "kafka")]
+        "kafka" => Ok(Box::new(kafka::KafkaSink::open(&target, context)?)),
         #[cfg(feature = "clickhouse")]
         "clickhouse" | "clickhouses" => Ok(Box::new(clickhouse::ClickHouseSink::open(&target, context)?)),
         #[cfg(feature = "http")]
         "http" | "https" => Ok(Box::new(connector::ConnectorSink::open(&target, context)?)),
-        known if ["clickhouse", "clickhouses", "http", "https"].contains(&known) => Err(SinkError::Refused(format!(
+        known if ["kafka", "clickhouse", "clickhouses", "http", "https"].contains(&known) => Err(SinkError::Refused(format!(
             "{}: this program was built without this sink; build it with --features {}",
             target.shown(),
             known.trim_end_matches('s')
         ))),
         other => Err(SinkError::Refused(format!(
-            "{}: there is no sink `{other}`; there are clickhouse://USER:PASSWORD@HOST:PORT/DATABASE and \
+            "{}: there is no sink `{other}`; there are kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE and \
              http://HOST:PORT",
             target.shown()
         ))),

@@ -27,7 +27,7 @@ impl Target {
     /// # Errors
     /// It is none; the message does not repeat a password.
     pub fn parse(url: &str) -> Result<Self, SinkError> {
-        let wrong = |what: &str| SinkError::Refused(format!("--to: {what}; a URL such as http://127.0.0.1:5215 is expected"));
+        let wrong = |what: &str| SinkError::Refused(format!("--to: {what}; a URL such as kafka://localhost:9092/email-events is expected"));
         let Some((scheme, rest)) = url.split_once("://") else { return Err(wrong("no URL: there is no `://`")) };
         if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
             return Err(wrong("no URL: what is before `://` is no scheme"));

@@ -196,7 +196,7 @@ fn append_fixed(value: f64, places: u8, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn append_uuid(bytes: &[u8; 16], out: &mut Vec<u8>) {
+pub(crate) fn append_uuid(bytes: &[u8; 16], out: &mut Vec<u8>) {
     const HEX: [[u8; 2]; 256] = {
         let digits = b"0123456789abcdef";
         let mut table = [[0; 2]; 256];

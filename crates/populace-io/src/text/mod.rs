@@ -8,6 +8,8 @@ pub use head::first_rows;
 use crate::table::{Column, Kind, Table};
 use arrow_array::RecordBatch;
 use cells::Cells;
+#[cfg(feature = "kafka")]
+pub(crate) use cells::append_uuid;
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

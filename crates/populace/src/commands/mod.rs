@@ -34,6 +34,8 @@ fn refuse_data(output: &Path) -> Result<(), Failure> {
 }
 
 pub(crate) mod check;
+#[cfg(feature = "kafka")]
+pub(crate) mod consume;
 pub(crate) mod features;
 #[cfg(feature = "flow")]
 pub(crate) mod flow;
@@ -51,6 +53,6 @@ pub(crate) mod score;
 #[cfg(feature = "flow")]
 pub(crate) mod serve;
 mod sinks;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "kafka"))]
 pub(crate) mod stream;
 pub(crate) mod verify;

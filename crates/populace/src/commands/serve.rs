@@ -24,8 +24,15 @@ impl From<FlowError> for Failure {
 }
 
 pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
+    #[cfg(feature = "kafka")]
+    if let Some(url) = &arguments.log {
+        return publish(arguments, url);
+    }
     if !arguments.embedded {
-        return Err(Failure::input("serve needs a log to publish to: give --embedded for the one that needs no server"));
+        return Err(Failure::input(
+            "serve needs a log to publish to: give --embedded for the one that needs no server, or --log kafka://HOST:PORT/TOPIC (in a build with \
+             --features kafka)",
+        ));
     }
     let access = access(&arguments.service)?;
     let ring = ring(&arguments.service)?;
@@ -69,6 +76,38 @@ fn source(from: &Path, identities: &Arc<IdentityDatabase>) -> Result<Source, Fai
         return Ok(Source::Table(Arc::new(features::clickhouse::ClickHouseEvents::open(url)?), Arc::clone(identities)));
     }
     Ok(Source::Directory(from.to_owned()))
+}
+
+/// The connector in front of Kafka.
+#[cfg(feature = "kafka")]
+fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
+    use populace_flow::connector::{Connector, Ledger};
+    use populace_flow::http::{Gauges, Services};
+    use populace_flow::kafka::KafkaLog;
+    use populace_io::sinks::Target;
+    use std::time::Duration;
+
+    let target = super::sinks::target("--log", url, "kafka")?;
+    let (access, ring) = (access(&arguments.service)?, ring(&arguments.service)?);
+    let listen_features = arguments.features_from.as_ref().map(|_| arguments.features_listen);
+    let bound = Bound::new(&access, arguments.listen, listen_features)?;
+    let _held = populace_flow::service::hold(&arguments.data)?;
+    let log = Arc::new(KafkaLog::open(&target, Duration::from_secs(10))?);
+    let identities = Arc::new(IdentityDatabase::open(&arguments.data, None)?);
+    let connector = Connector::new(log, Arc::clone(&identities) as _, ring, Ledger::open(&arguments.data)?);
+    let source = arguments.features_from.as_ref().map(|from| source(from, &identities)).transpose()?;
+    let source = source.map(|source| features::open(source, &arguments.data)).transpose()?;
+    let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
+    let services = Services { connector, access, limits, gauges: Gauges::default(), features: source, erasers: Vec::new() };
+    let running = Running::start(services, bound)?;
+    note!("connector   http://{}  (described at /scalar/v1)", running.connector);
+    if let Some(address) = running.features {
+        note!("features    http://{address}");
+    }
+    note!("log         {}", Target::shown(&target));
+    note!("Ctrl-C ends what was begun and stops");
+    running.until_signal(|| false);
+    Ok(())
 }
 
 /// Who may do what: tokens from a file and from the environment, never from the command line, which every process can read.

@@ -14,6 +14,17 @@ pub(super) fn open(urls: &[String], generator: &dyn Generator, timeout: Duration
     urls.iter().map(|url| sinks::open(url, context).map_err(Failure::input)).collect()
 }
 
+/// The URL that an option gives, of one scheme.
+#[cfg(feature = "kafka")]
+pub(super) fn target(option: &str, url: &str, scheme: &str) -> Result<Target, Failure> {
+    let target = Target::parse(url).map_err(|error| Failure::input(error.to_string().replace("--to", option)))?;
+    if target.scheme.trim_end_matches('s') == scheme {
+        Ok(target)
+    } else {
+        Err(Failure::input(format!("{option} {}: must be a {scheme}:// URL", target.shown())))
+    }
+}
+
 /// Runs a job into sinks.
 pub(super) fn generate(job: &Job<'_>, open: Vec<Box<dyn Sink>>, progress: &dyn Progress) -> Result<Fed, Failure> {
     if let Some(unwanted) =

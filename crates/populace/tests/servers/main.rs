@@ -1,10 +1,14 @@
 //! The flow against real servers: Apache Kafka and ClickHouse's engine. They are fetched, started and ended by `tests/servers/*.py`, which
 //! need Java 17, Maven and Python 3.10; without them these tests fail and say so. Run them with
-//! `cargo test -p populace --features server-tests --test servers`.
+//! `cargo test -p populace --features server-tests,kafka --test servers`.
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+#[cfg(feature = "kafka")]
+mod faults;
 mod features;
+#[cfg(feature = "kafka")]
+mod flow;
 mod refusals;
 mod seeds;
 mod straight;

@@ -33,3 +33,23 @@ fn a_wrong_target_is_told_in_seconds() {
         assert!(start.elapsed().as_secs() < 20, "{url}: {:?}", start.elapsed());
     }
 }
+
+#[cfg(feature = "kafka")]
+#[test]
+fn a_wrong_broker_or_topic_is_told_in_seconds() {
+    let (kafka, clickhouse) = crate::support::shared();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let cases = [
+        (format!("kafka://127.0.0.1:{free}/x"), "no broker answers"),
+        (format!("{}/nowhere", kafka.url), "there is no topic `nowhere`; create it, or add ?partitions=N"),
+        (format!("{}/x?acks=0", kafka.url), "there is no option `acks`"),
+    ];
+    for (url, expected) in cases {
+        let start = Instant::now();
+        let told = refuse(&["generate", "email", "-q", "-n", "5", "--to", &url]);
+        assert!(told.starts_with("error: ") && told.contains(expected), "{url}: {told}");
+        assert!(start.elapsed().as_secs() < 20, "{url}: {:?}", start.elapsed());
+        let told = refuse(&["consume", "--from", &url, "--to", &clickhouse.url]);
+        assert!(told.starts_with("error: "), "{url}: {told}");
+    }
+}

@@ -11,9 +11,9 @@ use std::time::Duration;
 pub struct Server {
     child: Child,
     /// What it hears: it ends with it.
-    #[expect(dead_code, reason = "held for its end")]
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "held for its end"))]
     input: ChildStdin,
-    #[expect(dead_code, reason = "held for its end")]
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "held for its end"))]
     output: BufReader<ChildStdout>,
     /// Where it is.
     pub url: String,
@@ -35,9 +35,24 @@ impl Server {
         Self { child, input, output, url: url.trim().to_owned() }
     }
 
+    /// Apache Kafka.
+    #[cfg(feature = "kafka")]
+    pub fn kafka() -> Self {
+        Self::start("kafka.py")
+    }
+
     /// ClickHouse.
     pub fn clickhouse() -> Self {
         Self::start("clickhouse.py")
+    }
+
+    /// Tells the script what to do to its server, and waits until it is done.
+    #[cfg(feature = "kafka")]
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim(), "done", "{line}");
     }
 
     /// Host and port.
@@ -163,4 +178,11 @@ pub fn reference(name: &str, arguments: &[&str]) -> PathBuf {
 pub fn clickhouse() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| Server::start("clickhouse.py"))
+}
+
+/// One Kafka for the tests that only add topics, and ClickHouse.
+#[cfg(feature = "kafka")]
+pub fn shared() -> (&'static Server, &'static Server) {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    (SHARED.get_or_init(Server::kafka), clickhouse())
 }

@@ -1,0 +1,181 @@
+//! ClickHouse as the table of events.
+
+use crate::error::FlowError;
+use crate::event::Event;
+use crate::table::{EventTable, Inserted};
+use arrow_array::builder::{FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, TimestampMicrosecondBuilder};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use populace_core::email::Uuid;
+use populace_core::time::Instant;
+use populace_io::sinks::Target;
+use populace_io::sinks::clickhouse::{EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one request may take with its tries: the consumer tries again, and tells what it waits for.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// The table `email_events` of a server.
+pub struct ClickHouseTable {
+    server: Server,
+}
+
+impl ClickHouseTable {
+    /// Opens the table, and makes database and table if there are none.
+    ///
+    /// # Errors
+    /// The server is not to be reached, refuses the login, or has a table of another shape.
+    pub fn open(target: &Target) -> Result<Self, FlowError> {
+        let server = Server::open(target, REQUEST)?;
+        server.create_database()?;
+        let wanted: Vec<(String, String)> = columns_of(EMAIL_EVENTS_SQL);
+        server.ensure_table(EMAIL_EVENTS, EMAIL_EVENTS_SQL, &wanted)?;
+        Ok(Self { server })
+    }
+
+    fn number(&self, sql: &str) -> Result<u64, FlowError> {
+        let answer = self.server.run(sql)?;
+        answer.trim().parse().map_err(|_| FlowError::Refused(format!("{}: the answer to `{sql}` is no number", self.server.shown())))
+    }
+
+    /// Which of some events are in the table: by person, which the table is sorted by, and id.
+    fn known_of(&self, events: &[&Event]) -> Result<HashSet<Uuid>, FlowError> {
+        let persons: HashSet<&str> = events.iter().map(|event| event.universal_id.as_str()).collect();
+        let persons: Vec<String> = persons.into_iter().map(quoted).collect();
+        let ids = listed(events.iter().map(|event| event.event_id));
+        let sql = format!("SELECT event_id FROM {EMAIL_EVENTS} WHERE universal_id IN ({}) AND event_id IN ({ids})", persons.join(","));
+        self.ids(&sql)
+    }
+
+    fn ids(&self, sql: &str) -> Result<HashSet<Uuid>, FlowError> {
+        let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no UUID", self.server.shown()));
+        self.server.run(sql)?.lines().map(|line| line.parse().map_err(|_| wrong(line))).collect()
+    }
+}
+
+/// Names and types of the columns of a definition, one a line, without those that have a default.
+fn columns_of(definition: &str) -> Vec<(String, String)> {
+    let lines = definition.lines().skip_while(|line| *line != "(").skip(1).take_while(|line| *line != ")");
+    let column = |line: &str| line.trim().trim_end_matches(',').split_once(' ').map(|(name, of)| (name.to_owned(), of.to_owned()));
+    lines.filter_map(column).filter(|(_, of)| !of.contains(" DEFAULT ")).collect()
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+fn listed(ids: impl Iterator<Item = Uuid>) -> String {
+    ids.map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",")
+}
+
+impl EventTable for ClickHouseTable {
+    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+        let mut seen = HashSet::with_capacity(events.len());
+        let mut new: Vec<&Event> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
+        if !new.is_empty() {
+            let known = self.known_of(&new)?;
+            new.retain(|event| !known.contains(&event.event_id));
+        }
+        if !new.is_empty() {
+            self.server.insert(EMAIL_EVENTS, token, &[rows(&new)?])?;
+        }
+        let stored = new.len() as u64;
+        Ok(Inserted { stored, known: events.len() as u64 - stored })
+    }
+
+    fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        self.ids(&format!("SELECT DISTINCT event_id FROM {EMAIL_EVENTS} WHERE event_id IN ({})", listed(ids.iter().copied())))
+    }
+
+    fn count(&self) -> Result<u64, FlowError> {
+        self.number(&format!("SELECT count() FROM {EMAIL_EVENTS} FINAL"))
+    }
+
+    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        if universal_ids.is_empty() {
+            return Ok(0);
+        }
+        let persons: Vec<String> = universal_ids.iter().map(|id| quoted(id)).collect();
+        let theirs = format!("universal_id IN ({})", persons.join(","));
+        let count = self.number(&format!("SELECT count() FROM {EMAIL_EVENTS} FINAL WHERE {theirs}"))?;
+        self.server.run(&format!("ALTER TABLE {EMAIL_EVENTS} DELETE WHERE {theirs} SETTINGS mutations_sync = 2"))?;
+        Ok(count)
+    }
+
+    fn ready(&self) -> Result<(), FlowError> {
+        self.server.run("SELECT 1").map(drop).map_err(FlowError::from)
+    }
+}
+
+/// Events as columns; `ingested_at` is the server's to give.
+fn rows(events: &[&Event]) -> Result<RecordBatch, FlowError> {
+    fn text<'e>(events: &'e [&Event], of: impl Fn(&'e Event) -> &'e str) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(events.iter().map(|event| of(event))))
+    }
+    fn maybe<'e>(events: &'e [&Event], of: impl Fn(&'e Event) -> &'e Option<String>) -> ArrayRef {
+        Arc::new(events.iter().map(|event| of(event).as_deref()).collect::<StringArray>())
+    }
+    let moments = |of: &dyn Fn(&Event) -> Option<Instant>| -> ArrayRef {
+        let mut builder = TimestampMicrosecondBuilder::with_capacity(events.len()).with_timezone("UTC");
+        for event in events {
+            builder.append_option(of(event).map(|at| at.0));
+        }
+        Arc::new(builder.finish())
+    };
+    let ids = |of: &dyn Fn(&Event) -> Option<Uuid>| -> ArrayRef {
+        let mut builder = FixedSizeBinaryBuilder::with_capacity(events.len(), 16);
+        for event in events {
+            match of(event) {
+                // Sixteen bytes fit into sixteen.
+                Some(id) => builder.append_value(id.to_u128().to_be_bytes()).unwrap_or_default(),
+                None => builder.append_null(),
+            }
+        }
+        Arc::new(builder.finish())
+    };
+    let clock = |part: usize| -> ArrayRef {
+        let mut builder = Int16Builder::with_capacity(events.len());
+        for event in events {
+            builder.append_option(event.send_clock().map(|clock| clock[part] as i16));
+        }
+        Arc::new(builder.finish())
+    };
+    let metadata = events.iter().map(|event| serde_json::Value::Object(event.metadata.clone()).to_string());
+    let mut latency = Float64Builder::with_capacity(events.len());
+    let mut size = Int32Builder::with_capacity(events.len());
+    for event in events {
+        latency.append_option(event.latency_seconds());
+        size.append_option(event.payload_size_bytes);
+    }
+    let columns: [(&str, ArrayRef); 24] = [
+        ("event_id", ids(&|event| Some(event.event_id))),
+        ("event_type", text(events, |event| event.event_type.name())),
+        ("timestamp", moments(&|event| Some(event.timestamp))),
+        ("esp", text(events, |event| &event.esp)),
+        ("recipient_id", text(events, |event| &event.recipient_id)),
+        ("universal_id", text(events, |event| &event.universal_id)),
+        ("recipient_email_hash", text(events, |event| &event.recipient_email_hash)),
+        ("campaign_id", text(events, |event| &event.campaign_id)),
+        ("campaign_name", text(events, |event| &event.campaign_name)),
+        ("message_id", ids(&|event| event.message_id)),
+        ("subject", maybe(events, |event| &event.subject)),
+        ("click_url", maybe(events, |event| &event.click_url)),
+        ("bounce_type", maybe(events, |event| &event.bounce_type)),
+        ("user_agent", maybe(events, |event| &event.user_agent)),
+        ("ip_address", maybe(events, |event| &event.ip_address)),
+        ("source", text(events, |event| &event.source)),
+        ("metadata", Arc::new(StringArray::from_iter_values(metadata))),
+        ("latency_seconds", Arc::new(latency.finish())),
+        ("send_time", moments(&|event| event.send_time)),
+        ("hour_of_day", clock(0)),
+        ("minute", clock(1)),
+        ("day_of_week", clock(2)),
+        ("campaign_type", maybe(events, |event| &event.campaign_type)),
+        ("payload_size_bytes", Arc::new(size.finish())),
+    ];
+    RecordBatch::try_from_iter(columns).map_err(|error| FlowError::Refused(format!("events as columns: {error}")))
+}

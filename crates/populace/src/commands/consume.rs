@@ -1,0 +1,59 @@
+//! `populace consume`.
+
+use super::{progress, sinks};
+use crate::args::ConsumeArgs;
+use crate::failure::Failure;
+use crate::show;
+use populace_flow::FlowError;
+use populace_flow::clickhouse::ClickHouseTable;
+use populace_flow::consume::{Consume, Counts, Limits, Witness};
+use populace_flow::kafka::{KafkaConsumer, KafkaDeadLetters};
+use std::time::{Duration, Instant};
+
+pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
+    let (from, to) = (sinks::target("--from", &arguments.from, "kafka")?, sinks::target("--to", &arguments.to, "clickhouse")?);
+    let limits = Limits {
+        messages: arguments.batch_events as usize,
+        bytes: arguments.batch_bytes as usize,
+        wait: Duration::from_millis(arguments.batch_ms.into()),
+        timeout: Duration::from_secs(arguments.timeout),
+    };
+    let table = ClickHouseTable::open(&to)?;
+    let letters = KafkaDeadLetters::open(&from, limits.timeout)?;
+    let mut consumer = KafkaConsumer::open(&from, limits.timeout)?;
+    let stop = progress::stop_flag()?;
+    let mut shown = Shown { latest: None, quiet: arguments.quiet };
+    let counts = Consume::new(&mut consumer, &table, &letters, limits, &stop).run(arguments.once, &mut shown)?;
+    note!("{}", line(&counts));
+    Ok(())
+}
+
+/// What became of all messages.
+fn line(counts: &Counts) -> String {
+    let Counts { read, stored, known, dead, suspected, batches } = counts;
+    let [read, stored, known, dead, suspected, batches] =
+        [read, stored, known, dead, suspected, batches].map(|count| show::thousands(*count));
+    let sign = if counts.balanced() { "=" } else { "≠" };
+    format!(
+        "{read} read {sign} {stored} stored + {known} known + {dead} dead letters; {suspected} suspected of no human; {batches} batches"
+    )
+}
+
+/// Counts and lag, at most every second.
+struct Shown {
+    latest: Option<Instant>,
+    quiet: bool,
+}
+
+impl Witness for Shown {
+    fn stored(&mut self, counts: &Counts, lag: u64) {
+        if !self.quiet && self.latest.is_none_or(|latest| latest.elapsed() >= Duration::from_secs(1)) {
+            self.latest = Some(Instant::now());
+            note!("{}; {} to come", line(counts), show::thousands(lag));
+        }
+    }
+
+    fn waiting(&mut self, why: &FlowError) {
+        note!("waiting: {why}");
+    }
+}

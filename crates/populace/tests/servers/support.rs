@@ -11,8 +11,7 @@ use std::time::Duration;
 pub struct Server {
     child: Child,
     /// What it hears: it ends with it.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "held for its end"))]
-    input: ChildStdin,
+    input: Option<ChildStdin>,
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "held for its end"))]
     output: BufReader<ChildStdout>,
     /// Where it is.
@@ -24,7 +23,7 @@ impl Server {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers").join(script);
         let started = Command::new("python3").arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("python3 {}: {error}; these tests need Python 3.10", path.display()));
-        let (input, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (input, mut output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut url = String::new();
         output.read_line(&mut url).unwrap();
         if url.is_empty() {
@@ -49,7 +48,7 @@ impl Server {
     /// Tells the script what to do to its server, and waits until it is done.
     #[cfg(feature = "kafka")]
     pub fn tell(&mut self, line: &str) {
-        writeln!(self.input, "{line}").unwrap();
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
         assert_eq!(answer.trim(), "done", "{line}");
@@ -107,6 +106,14 @@ fn dechunked(body: &str) -> String {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // With the end of its input it stops what it started; what does not is killed.
+        drop(self.input.take());
+        for _ in 0..100 {
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

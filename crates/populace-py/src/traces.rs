@@ -229,7 +229,7 @@ fn micros(batch: &RecordBatch, row: usize) -> i64 {
 
 /// When a call ended, in microseconds.
 fn end(batch: &RecordBatch, row: usize) -> i64 {
-    micros(batch, row) + (float(batch.column(RESPONSE), row).unwrap_or(0.0) * 1_000.0).round() as i64
+    micros(batch, row).saturating_add((float(batch.column(RESPONSE), row).unwrap_or(0.0) * 1_000.0).round() as i64)
 }
 
 /// The rows of sessions whose calls may be scattered, brought together in the order in which the sessions first come.

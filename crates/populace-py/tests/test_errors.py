@@ -202,3 +202,47 @@ def test_wrong_predictions(tmp_path):
         pp.score("opens", run, {"message_id": [], "score": []})
     with pytest.raises(pp.InputError):
         pp.verify(run, alpha=2)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: APICall("/x", response_time_ms=1e300), pp.InputError, "response_time_ms"),
+        (lambda: APICall("/x", response_time_ms=math.nan), pp.InputError, "response_time_ms"),
+        (lambda: APICall("/x", status_code=10**20), pp.InputError, "status_code"),
+        (lambda: APICall("/x", response_size_bytes=-1), pp.InputError, "response_size_bytes"),
+        (lambda: SequenceBuilder().get_transition_counts(["ab"]), TypeError, "lists of endpoints"),
+        (lambda: SyntheticGenerator(1).generate_dataset(workflow="ecommerce"), TypeError, "WorkflowDefinition"),
+        (lambda: SyntheticGenerator(1).inject_cascade(None), TypeError, "session"),
+        (lambda: SyntheticGenerator.validate_workflow(WorkflowDefinition("x", {"/a": math.nan}, {}, {"/a"})), pp.InputError, "entry_points./a"),
+        (lambda: pp.generate("churn", users=20, seed=1).part(1, 2, rows_before=2**64 - 1), pp.InputError, "rows_before"),
+        (lambda: pp.replay(pp.generate("email", users=5, seed=7), seed=7, actor=1), pp.InputError, "already"),
+    ],
+)
+def test_wrong_arguments_name_themselves(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_what_is_unsound_shows_itself_all_the_same():
+    assert "2 of them exits" in repr(WorkflowDefinition("x", {"/a": 1}, {}, {"/a", 3}))
+    assert "often" in WorkflowDefinition("x", {"/a": "often"}, {}, {"/a"})._repr_html_()
+    scenario = pp.Scenario.load("email")
+    scenario["bogus"] = 1
+    assert "unknown key" in scenario._repr_html_()
+
+
+def test_an_opened_run_is_replayed_and_stays_where_it_is(tmp_path, monkeypatch):
+    run = pp.generate("email", users=5, seed=7)
+    monkeypatch.chdir(tmp_path)
+    run.to_parquet("data")
+    opened = pp.open("data")
+    monkeypatch.chdir("/")
+    assert opened.events.count() == run.events.count()
+    assert pp.replay(opened, actor=1).events.head(5) == pp.replay("email", users=5, seed=7, actor=1).events.head(5)
+
+
+def test_errors_of_predictions_name_no_file_that_the_caller_has_not_written():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(pp.InputError, match="^predictions: has no column score"):
+        pp.score("open", pp.generate("email", users=5, seed=7), pandas.DataFrame({"message_id": ["x"], "p": [0.1]}))

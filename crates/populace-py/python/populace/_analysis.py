@@ -168,7 +168,11 @@ def score(
         else:
             file = os.path.join(scratch, "predictions.parquet")
             _populace.write_parquet(_arrow(predictions), file)
-        return Scorecard(json.loads(_populace.score_run(task, directory, file, options)))
+        try:
+            return Scorecard(json.loads(_populace.score_run(_options.text("task", task), directory, file, options)))
+        except InputError as error:
+            shown = str(error).replace(os.path.join(scratch, "predictions.parquet"), "predictions")
+            raise InputError(shown) from None
 
 
 def _arrow(data: Any) -> Any:

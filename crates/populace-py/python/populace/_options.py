@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as _datetime
+import math
 import operator
 import os
 from collections.abc import Mapping
@@ -26,6 +27,13 @@ def whole(name: str, value: Any, low: int, high: int) -> int | None:
     if not low <= number <= high:
         raise InputError(f"{name}: must be from {low:,} to {high:,}, got {number:,}")
     return number
+
+
+def text(name: str, value: Any) -> str:
+    """Text; `TypeError` for what is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: must be text, got {value!r}")
+    return value
 
 
 def number(name: str, value: Any) -> float | None:
@@ -104,11 +112,13 @@ def document(name: str, value: Any) -> str:
 
 def _keys(value: Any, where: str, depth: int = 0):
     if depth > 200:
-        raise InputError(f"{where}: is nested too deeply")
+        raise InputError(f"{where[:60]}…: is nested too deeply")
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield where, key
             yield from _keys(item, f"{where}.{key}", depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: must be a finite number, got {value!r}")
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _keys(item, where, depth + 1)

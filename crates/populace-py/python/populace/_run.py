@@ -94,6 +94,8 @@ class Table:
         [{'event_type': 'sent', 'recipient_id': 'synth_user_01000'}]
         """
         known = {column.name: column for column in self.columns}
+        if len(names) == 1 and isinstance(names[0], (list, tuple)):
+            names = tuple(names[0])
         for name in names:
             if name not in known:
                 raise InputError(f"columns: {self.path} has no column {name}; there are {', '.join(known)}")
@@ -138,8 +140,10 @@ class Table:
 
     def to_arrow(self) -> pyarrow.Table:
         """All rows as a `pyarrow.Table`. Needs pyarrow."""
-        import pyarrow
-
+        try:
+            import pyarrow
+        except ImportError:
+            raise ImportError("to_arrow and to_pandas need pyarrow: pip install pyarrow") from None
         try:
             return pyarrow.RecordBatchReader.from_stream(self).read_all()
         except OSError:
@@ -154,9 +158,17 @@ class Table:
 
     def to_polars(self) -> polars.DataFrame:
         """All rows as a polars data frame. Needs polars."""
-        import polars
-
-        return polars.DataFrame(self)
+        try:
+            import polars
+        except ImportError:
+            raise ImportError("to_polars needs polars: pip install polars") from None
+        try:
+            return polars.DataFrame(self)
+        except polars.exceptions.ComputeError:
+            # As above.
+            for _ in range(3):
+                pass
+            raise
 
     def __repr__(self) -> str:
         return f"<Table {self.path} of {self._run.name}: {self.meaning.lower()}; {', '.join(self.column_names)}>"
@@ -304,7 +316,7 @@ class Run:
         """
         part = _options.whole("part", part, 0, _options.MAX_SEED)
         parts = _options.whole("parts", parts, 1, _options.MAX_SEED)
-        before = _options.whole("rows_before", rows_before, 0, _options.MAX_SEED)
+        before = _options.whole("rows_before", rows_before, 0, 2**62)
         return Run(self._native.part(part, parts, before), self._progress)
 
     def rows_before(self, parts: int) -> list[int | None]:
@@ -524,7 +536,10 @@ def replay(scenario: Any, *, actor: int, seed: int | None = None, **options: Any
     'synth_user_01017'
     """
     if isinstance(scenario, Run):
-        native = scenario._native
+        if seed is not None or options:
+            raise InputError("a run has its seed and its options already; give the scenario to replay with others")
+        # Files hold everybody; of one user alone the rows are made anew.
+        native = scenario._native if scenario.directory is None else _plan(scenario.scenario, seed=scenario.seed)
     else:
         if seed is None and options.get("random_state") is None and _own_seed(scenario) is None:
             raise InputError("--seed: the scenario has no seed of its own; give the seed of the run")
@@ -544,4 +559,4 @@ def open(directory: str | os.PathLike[str]) -> Run:
 
     Text columns come as text. Raises `InputError` if the directory holds no complete run, or its files are not those of its manifest.
     """
-    return Run(_populace.Run.open(_options.path("directory", directory)))
+    return Run(_populace.Run.open(os.path.abspath(_options.path("directory", directory))))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from populace import _options, _populace
+from populace._errors import InputError
 
 _HEAD = ("version", "scenario", "name", "description", "seed")
 
@@ -90,5 +91,10 @@ class Scenario(dict):
 
     def _repr_html_(self) -> str:
         import html
+        import json
 
-        return f"<details><summary>scenario <b>{html.escape(str(self.get('name')))}</b></summary><pre>{html.escape(self.to_yaml())}</pre></details>"
+        try:
+            text = self.to_yaml()
+        except InputError as error:
+            text = f"{error}\n\n{json.dumps(self, default=str, indent=1)}"
+        return f"<details><summary>scenario <b>{html.escape(str(self.get('name')))}</b></summary><pre>{html.escape(text)}</pre></details>"

@@ -92,11 +92,11 @@ class WorkflowDefinition:
     def endpoints(self) -> list[str]:
         """Every endpoint, in alphabetical order."""
         targets = {target for row in self.transitions.values() for target in row}
-        return sorted({*self.entry_points, *self.transitions, *targets, *self.exit_points})
+        return sorted({*self.entry_points, *self.transitions, *targets, *self.exit_points}, key=str)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with the keys of its YAML."""
-        return {**{key: value for key, value in vars(self).items() if key != "exit_points"}, "exit_points": sorted(self.exit_points)}
+        return {**{key: value for key, value in vars(self).items() if key != "exit_points"}, "exit_points": sorted(self.exit_points, key=str)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> WorkflowDefinition:
@@ -122,12 +122,16 @@ class WorkflowDefinition:
     def from_yaml(cls, path: str | os.PathLike[str]) -> WorkflowDefinition:
         """Read it from a file. Raises `OSError`, `InputError` with line and column."""
         source = Path(_options.path("path", path))
-        document = json.loads(_populace.yaml_to_json(str(source), source.read_text(encoding="utf-8")))
+        try:
+            text = source.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{source}: is no text in UTF-8 ({error})") from None
+        document = json.loads(_populace.yaml_to_json(str(source), text))
         if not isinstance(document, dict):
             raise InputError(f"{source}: is no workflow")
         try:
             return cls.from_dict(document)
-        except InputError as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{source}: {error}") from None
 
     def __eq__(self, other: object) -> bool:
@@ -141,13 +145,22 @@ class WorkflowDefinition:
     def _repr_html_(self) -> str:
         import html
 
+        def shown(probability: Any) -> str:
+            return f"{probability:.3f}" if isinstance(probability, (int, float)) else html.escape(str(probability))
+
         rows = "".join(
-            f"<tr><td>{html.escape(origin)}</td><td>{html.escape(target)}</td><td>{probability:.3f}</td></tr>"
+            f"<tr><td>{html.escape(str(origin))}</td><td>{html.escape(str(target))}</td><td>{shown(probability)}</td></tr>"
             for origin, row in [("(start)", self.entry_points), *self.transitions.items()]
             for target, probability in row.items()
         )
-        exits = html.escape(", ".join(sorted(self.exit_points)))
+        exits = html.escape(", ".join(sorted(map(str, self.exit_points))))
         return f"<p><b>{html.escape(self.name)}</b>, exits: {exits}</p><table><tr><th>from</th><th>to</th><th>probability</th></tr>{rows}</table>"
+
+
+def _document(workflow: Any) -> dict[str, Any]:
+    if not isinstance(workflow, WorkflowDefinition):
+        raise TypeError(f"workflow: must be a WorkflowDefinition, got {workflow!r}")
+    return workflow.to_dict()
 
 
 def _builtin(name: str) -> WorkflowDefinition:
@@ -196,6 +209,11 @@ class APICall:
     ) -> None:
         self._store = None
         _microseconds("timestamp", timestamp)
+        if not 0 <= (_options.number("response_time_ms", response_time_ms) or 0) <= 1e12:
+            raise InputError(f"response_time_ms: must be from 0 to 1,000,000,000,000, got {response_time_ms!r}")
+        _options.whole("status_code", status_code, 0, 999)
+        _options.whole("response_size_bytes", response_size_bytes, 0, 2**31 - 1)
+        _options.whole("attempt", attempt, 1, 2**31 - 1)
         self._values = {
             "call_id": call_id, "session_id": session_id, "user_id": user_id, "endpoint": endpoint, "method": method,
             "params": dict(params or {}), "timestamp": timestamp, "user_type": user_type, "response_time_ms": response_time_ms,
@@ -649,7 +667,7 @@ class SyntheticGenerator:
         self._walk: tuple[str, Any] | None = None
 
     def _walk_of(self, workflow: WorkflowDefinition, max_length: int | None = None) -> Any:
-        document = workflow.to_dict()
+        document = _document(workflow)
         if max_length is not None:
             document["max_length"] = _options.whole("max_length", max_length, 1, 10_000)
         text = _options.document("workflow", document)
@@ -696,7 +714,7 @@ class SyntheticGenerator:
         Raises `InputError` if the workflow is not sound or an option is out of bounds, and `KeyboardInterrupt`.
         """
         workflow = self.ECOMMERCE_WORKFLOW if workflow is None else workflow
-        document = workflow.to_dict()
+        document = _document(workflow)
         if max_length is not None:
             document["max_length"] = _options.whole("max_length", max_length, 1, 10_000)
         try:
@@ -724,6 +742,8 @@ class SyntheticGenerator:
         From call floor(n/2) on, each call is slow (.60, 3 to 10 times), times out (.20: 504, 30 s), is refused (.15: 503) or goes through;
         .30 of the faults are followed by a retry, which has `attempt` 2 and `retry_of`. What follows a fault is delayed by it.
         """
+        if not isinstance(session, Session):
+            raise TypeError(f"session: must be a Session, got {session!r}")
         endpoints = sorted(set(session._store.unique_endpoints([session._index])))
         share = {endpoint: 1.0 / len(endpoints) for endpoint in endpoints}
         known = session._workflow.avg_response_times if session._workflow else {}
@@ -743,12 +763,12 @@ class SyntheticGenerator:
         >>> SyntheticGenerator.validate_workflow(WorkflowDefinition("x", {"/a": 0.5}, {}, {"/a"}))
         ['entry_points: the probabilities must sum to 1 within 0.000001, they sum to 0.5 (hint: ...']
         """
-        return _populace.check_workflow(_options.document("workflow", workflow.to_dict()))[0]
+        return _populace.check_workflow(_options.document("workflow", _document(workflow)))[0]
 
     @staticmethod
     def workflow_warnings(workflow: WorkflowDefinition) -> list[str]:
         """What is odd about a sound workflow, such as transitions that never happen."""
-        return _populace.check_workflow(_options.document("workflow", workflow.to_dict()))[1]
+        return _populace.check_workflow(_options.document("workflow", _document(workflow)))[1]
 
     def __repr__(self) -> str:
         return f"SyntheticGenerator(seed={self.seed})"
@@ -776,7 +796,12 @@ class SequenceBuilder:
             return sessions._dataset._store.sequences(list(sessions._places))
         if isinstance(sessions, Session):
             sessions = [sessions]
-        lists = [list(getattr(session, "endpoint_sequence", session)) for session in sessions]
+        lists = []
+        for session in sessions:
+            sequence = getattr(session, "endpoint_sequence", session)
+            if isinstance(sequence, (str, bytes)) or not isinstance(sequence, Iterable):
+                raise TypeError(f"sessions: must be sessions or lists of endpoints, got {sequence!r}")
+            lists.append(list(sequence))
         return _populace.Sequences.of(lists)
 
     def build_sequences(self, sessions: Any, min_length: int = 1) -> list[list[str]]:

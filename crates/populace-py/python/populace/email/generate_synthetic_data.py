@@ -18,9 +18,10 @@ def main(arguments: Sequence[str] | None = None, scenario: str = "email-v1") -> 
     parser.add_argument("--count", metavar="N", help="stop after N events")
     parser.add_argument("--seed", metavar="N", help="seed; without one, one is drawn and printed")
     parser.add_argument("-o", "--output", default="data", metavar="DIR", help="directory (default data)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in the directory")
     given = parser.parse_args(arguments)
     command = ["generate", scenario, f"--output={given.output}"]
-    command += [f"--{name}" for name, wanted in (("summary", given.summary), ("dry-run", given.dry_run)) if wanted]
+    command += [f"--{name}" for name, wanted in (("summary", given.summary), ("dry-run", given.dry_run), ("overwrite", given.overwrite)) if wanted]
     command += [f"--{name}={value}" for name, value in (("count", given.count), ("seed", given.seed)) if value is not None]
     return run(command)
 

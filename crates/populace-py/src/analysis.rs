@@ -2,7 +2,7 @@
 
 use crate::capsule;
 use crate::errors;
-use crate::run::{Run, option, wait};
+use crate::run::{Run, option, wait, wait_or_leave};
 use crate::stream::Meter;
 use arrow_array::RecordBatchReader;
 use parquet::arrow::ArrowWriter;
@@ -27,6 +27,15 @@ use std::sync::Arc;
 fn told<T: Serialize + Send>(py: Python<'_>, work: impl FnOnce(&Meter) -> Result<T, AnalysisError> + Send) -> PyResult<String> {
     let meter = Arc::new(Meter::default());
     let done = wait(py, &meter, None, || work(&meter))?.map_err(|error| errors::analysis(&error))?;
+    serde_json::to_string(&done).map_err(errors::internal)
+}
+
+/// As `told`, of what nothing stops.
+fn told_unless_left<T: Serialize + Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, AnalysisError> + Send + 'static,
+) -> PyResult<String> {
+    let done = wait_or_leave(py, work)?.map_err(|error| errors::analysis(&error))?;
     serde_json::to_string(&done).map_err(errors::internal)
 }
 
@@ -59,7 +68,7 @@ impl prepare::Progress for Unwatched {
 /// Holds the data of a directory against its scenario, or another; gives the verdicts as JSON.
 #[pyfunction]
 pub(crate) fn verify_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, alpha: Option<f64>) -> PyResult<String> {
-    told(py, |_| {
+    told_unless_left(py, move || {
         let source = Source::open(&root)?;
         let document = match &scenario {
             Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
@@ -94,7 +103,7 @@ pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: 
         alpha: option(options, "alpha")?,
         as_of: date(options, "as_of")?,
     };
-    told(py, |_| score::score(task, &root, &predictions, &options))
+    told_unless_left(py, move || score::score(task, &root, &predictions, &options))
 }
 
 /// Prepares the data of a subscription; gives the report as JSON.
@@ -131,15 +140,14 @@ pub(crate) fn write_parquet(object: &Bound<'_, PyAny>, path: PathBuf) -> PyResul
 #[pyfunction]
 pub(crate) fn report_run(py: Python<'_>, root: PathBuf, verify: bool, scores: Vec<PathBuf>) -> PyResult<(String, String)> {
     let options = report::Options { verify, scores };
-    let meter = Arc::new(Meter::default());
-    let drawn = wait(py, &meter, None, || report::report(&root, &options))?.map_err(|error| errors::analysis(&error))?;
+    let drawn = wait_or_leave(py, move || report::report(&root, &options))?.map_err(|error| errors::analysis(&error))?;
     report::render(&drawn).map_err(errors::internal)
 }
 
 /// Estimates the parameters of a scenario from the data of a directory; gives them as JSON.
 #[pyfunction]
 pub(crate) fn recover_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, level: Option<f64>) -> PyResult<String> {
-    told(py, |_| {
+    told_unless_left(py, move || {
         let source = Source::open(&root)?;
         let document = match &scenario {
             Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
@@ -158,15 +166,10 @@ pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Boun
         (None, Some(size)) => Target::Change(size),
         (None, None) => Target::Document,
     };
-    let study = Study {
-        detect,
-        target,
-        power: option(options, "power")?.unwrap_or(0.9),
-        alpha: option(options, "alpha")?.unwrap_or(0.05),
-        pilot_users: option(options, "pilot_users")?,
-        latent: option(options, "latent")?.unwrap_or(true),
-    };
-    let planned = wait(py, &Arc::new(Meter::default()), None, || plan::plan(&run.scene.resolved, &study))?;
+    let (power, alpha) = (option(options, "power")?.unwrap_or(0.9), option(options, "alpha")?.unwrap_or(0.05));
+    let (pilot_users, latent) = (option(options, "pilot_users")?, option(options, "latent")?.unwrap_or(true));
+    let (document, detect) = (run.scene.resolved.clone(), detect.to_owned());
+    let planned = wait_or_leave(py, move || plan::plan(&document, &Study { detect: &detect, target, power, alpha, pilot_users, latent }))?;
     Ok(planned.map_err(|error| errors::analysis(&error))?.to_json())
 }
 

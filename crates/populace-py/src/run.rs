@@ -113,6 +113,9 @@ fn scene(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResul
     Ok(Scene { resolved, generator })
 }
 
+/// Actors whose rows are counted before it is seen whether to stop.
+const COUNTED_AT_ONCE: u64 = 100_000;
+
 /// Works in another thread while this one looks for signals and tells of progress.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
@@ -140,6 +143,24 @@ pub(crate) fn wait<T: Send>(
                 }
             }
         })
+    })
+}
+
+/// Works on what cannot be told to stop: Ctrl-C leaves it, and it goes on unheard until it ends.
+pub(crate) fn wait_or_leave<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
+    let mut link = Link::new(Arc::default(), None);
+    let (sender, receiver) = sync_channel(1);
+    // Nobody receives what comes too late.
+    std::thread::spawn(move || drop(sender.send(catch_unwind(AssertUnwindSafe(work)))));
+    py.detach(move || {
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(panic)) => return Err(errors::internal(panic_text(panic.as_ref()))),
+                Err(RecvTimeoutError::Disconnected) => return Err(errors::internal("internal error: a thread has gone")),
+                Err(RecvTimeoutError::Timeout) => link.tick(false)?,
+            }
+        }
     })
 }
 
@@ -359,14 +380,20 @@ impl Run {
         let meter = Arc::new(Meter::default());
         wait(py, &meter, None, || {
             let job = self.job(TableSet::EMPTY, &meter.stop);
-            let mut total = self.before.unwrap_or_else(|| if self.actors.start > 0 { job.count(0..self.actors.start) } else { 0 });
+            // Between so many actors it is seen whether to stop.
+            let count = |actors: Range<u64>| -> u64 {
+                let starts = actors.clone().step_by(COUNTED_AT_ONCE as usize);
+                let going_on = starts.take_while(|_| !meter.stop.load(Ordering::Relaxed));
+                going_on.map(|start| job.count(start..actors.end.min(start + COUNTED_AT_ONCE))).sum()
+            };
+            let mut total = self.before.unwrap_or_else(|| count(0..self.actors.start));
             let mut before = Vec::new();
             for part in 0..parts {
                 if meter.stop.load(Ordering::Relaxed) {
                     break;
                 }
                 before.push(total);
-                total += job.count(Part { part, parts }.actors(&self.actors));
+                total += count(Part { part, parts }.actors(&self.actors));
             }
             Some(before)
         })

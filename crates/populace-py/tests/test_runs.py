@@ -174,7 +174,16 @@ def test_a_stream_of_millions_stays_in_bounded_memory():
     assert int(grown.stdout) < 40_000, "KiB"
 
 
-@pytest.mark.parametrize("how", ["for batch in run.events: pass", "run.to_parquet(sys.argv[1])", "run.events.count()"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "for batch in run.events: pass",
+        "run.to_parquet(sys.argv[1])",
+        "run.events.count()",
+        'pp.plan("email", "fatigue", pilot_users=1_000_000)',
+        'pp.generate("churn", users=100_000_000, seed=1).rows_before(3)',
+    ],
+)
 def test_ctrl_c_stops_at_once(tmp_path, how):
     script = textwrap.dedent(f"""
         import sys, time, populace as pp

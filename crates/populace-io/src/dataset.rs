@@ -219,13 +219,17 @@ impl<'a> Dataset<'a> {
                             "{shown} holds an unfinished run; use --resume to go on with it, or --overwrite to start again"
                         )));
                     }
-                } else {
-                    self.refuse_strangers()?;
+                } else if let Err(refusal) = self.refuse_strangers() {
+                    // Unless they are of another part of this run, which began a moment ago.
+                    let begun: Option<Identity> = read_json(self.place, RUN)?;
+                    if !one_part || begun.as_ref() != Some(&self.identity) {
+                        return Err(refusal);
+                    }
                 }
             }
         }
-        write_json(self.place, RUN, &self.identity)?;
-        self.place.write(SCENARIO, self.document.yaml.as_bytes())?;
+        self.place.write_shared(RUN, &json(RUN, &self.identity)?)?;
+        self.place.write_shared(SCENARIO, self.document.yaml.as_bytes())?;
         Ok(false)
     }
 
@@ -360,7 +364,7 @@ impl<'a> Dataset<'a> {
             wall_seconds: wall.as_secs_f64(),
             tally: tally.counts,
         };
-        write_json(self.place, MANIFEST, &manifest)?;
+        self.place.write_shared(MANIFEST, &json(MANIFEST, &manifest)?)?;
         self.forget(self.identity.parts)?;
         Ok(Some(manifest))
     }
@@ -461,7 +465,11 @@ fn read_json<T: serde::de::DeserializeOwned>(place: &dyn Place, path: &str) -> R
 }
 
 fn write_json(place: &dyn Place, path: &str, value: &impl Serialize) -> Result<(), RunError> {
+    place.write(path, &json(path, value)?)
+}
+
+fn json(path: &str, value: &impl Serialize) -> Result<Vec<u8>, RunError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| RunError::io(path, error.into()))?;
     bytes.push(b'\n');
-    place.write(path, &bytes)
+    Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 use crate::error::RunError;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,14 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// It cannot be written.
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RunError>;
+
+    /// Writes a small file whole that other processes may be writing at the same moment, with the same bytes.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn write_shared(&self, path: &str, bytes: &[u8]) -> Result<(), RunError> {
+        self.write(path, bytes)
+    }
 
     /// Whether there is a file or a directory.
     ///
@@ -113,6 +122,16 @@ struct LocalFile {
     file: File,
 }
 
+impl Directory {
+    /// Writes a file under another name, and gives it its own.
+    fn write_through(&self, path: &Path, scratch: &Path, bytes: &[u8]) -> Result<(), RunError> {
+        let parent = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent).map_err(|error| RunError::io(parent, error))?;
+        fs::write(scratch, bytes).map_err(|error| RunError::io(scratch, error))?;
+        fs::rename(scratch, path).map_err(|error| RunError::io(path, error))
+    }
+}
+
 impl Place for Directory {
     fn shown(&self) -> String {
         self.root.display().to_string()
@@ -154,11 +173,18 @@ impl Place for Directory {
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path(path);
-        let scratch = partial(&path);
-        let parent = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent).map_err(|error| RunError::io(parent, error))?;
-        fs::write(&scratch, bytes).map_err(|error| RunError::io(&scratch, error))?;
-        fs::rename(&scratch, &path).map_err(|error| RunError::io(path, error))
+        self.write_through(&path, &partial(&path), bytes)
+    }
+
+    fn write_shared(&self, path: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path(path);
+        // A name of this process alone, on whatever machine.
+        let own = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let scratch = partial(&path.with_added_extension(own));
+        self.write_through(&path, &scratch, bytes).inspect_err(|_| {
+            // What could not be written may not be there.
+            let _ = fs::remove_file(&scratch);
+        })
     }
 
     fn exists(&self, path: &str) -> Result<bool, RunError> {
@@ -181,6 +207,13 @@ impl Place for Directory {
 
     fn remove_directory(&self, path: &str) -> Result<(), RunError> {
         let path = self.path(path);
+        // A process that was killed while it wrote a shared file left it under a name of its own.
+        for entry in if_there(&path, fs::read_dir(&path))?.into_iter().flatten() {
+            let left = entry.map_err(|error| RunError::io(&path, error))?.path();
+            if left.extension().is_some_and(|ending| ending == "partial") {
+                if_there(&left, fs::remove_file(&left))?;
+            }
+        }
         match fs::remove_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             result => if_there(&path, result).map(|_| ()),

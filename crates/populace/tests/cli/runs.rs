@@ -201,3 +201,26 @@ fn truth_stays_apart() {
     assert!(!text(&files["users.csv"]).contains("engagement"));
     assert!(text(&files["truth/users.csv"]).contains("engagement"));
 }
+
+#[test]
+fn parts_that_begin_at_one_moment_are_one_run() {
+    let scratch = Scratch::new("parts-at-once");
+    let alone = scratch.path("alone");
+    generate("email", &alone, &["--users", "60", "--days", "3", "--seed", "1", "--parts", "6"]);
+    for round in 0..5 {
+        let data = scratch.path(&format!("data-{round}"));
+        let begin = |part: u32| {
+            let part = part.to_string();
+            let (start, to) = (["generate", "email", "--users", "60", "--days", "3", "--seed", "1", "-q", "-o"], data.to_str().unwrap());
+            let mut command = command(&[&start[..], &[to, "--parts", "6", "--part", &part]].concat());
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let begun: Vec<Child> = (0..6).map(begin).collect();
+        for child in begun {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        assert_same(&alone, &data, "parts that began at once");
+        assert!(!data.join(".populace").exists());
+    }
+}

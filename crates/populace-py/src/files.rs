@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, DictionaryArray, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType};
 use populace_analysis::AnalysisError;
-use populace_analysis::source::{As, Source, Want};
+use populace_analysis::source::{Source, Want};
 use populace_io::catalogue;
 use populace_io::dataset::{Dataset, Document, Existing};
 use populace_io::error::RunError;
@@ -16,7 +16,7 @@ use populace_io::files::place::Directory;
 use populace_io::files::{Compression, FileOptions, Format};
 use populace_io::generator::Generator;
 use populace_io::run::{Order, Part};
-use populace_io::table::{Kind, Table};
+use populace_io::table::Table;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
@@ -27,25 +27,6 @@ use std::time::Instant;
 
 /// The column that `churn` leaves out without its latent score.
 const LATENT: &str = "engagement_score";
-
-/// What a column of a file is read as.
-fn wanted(table: &Table) -> Vec<Want> {
-    let want = |column: &populace_io::table::Column| Want {
-        name: column.name,
-        kind: match column.kind {
-            Kind::Bool => As::Bool,
-            Kind::Int16 | Kind::Int32 | Kind::Int64 => As::Int,
-            Kind::Float | Kind::Fixed(_) => As::Float,
-            Kind::Instant(_) => As::Instant,
-            Kind::Date => As::Date,
-            Kind::Uuid => As::Uuid,
-            Kind::Text | Kind::Json => As::Text,
-        },
-        nullable: column.nullable,
-        optional: false,
-    };
-    table.columns.iter().map(want).collect()
-}
 
 fn told(error: AnalysisError) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
@@ -66,7 +47,7 @@ pub(crate) fn arrow_error(error: &ArrowError) -> PyErr {
 pub(crate) fn read(root: &Path, table: &Table, sender: &SyncSender<Item>, meter: &Meter) -> Result<(), ArrowError> {
     let source = Source::open(root).map_err(told)?.table(&table.path()).map_err(told)?;
     let schema = table.plain_schema();
-    for batch in source.read(&wanted(table)).map_err(told)? {
+    for batch in source.read(&table.columns.iter().map(Want::of).collect::<Vec<_>>()).map_err(told)? {
         let batch = batch.map_err(told)?;
         let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
         let batch = RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?;

@@ -30,6 +30,7 @@ use populace_io::dataset::{MANIFEST, Manifest, SCENARIO, check_files, read_manif
 use populace_io::document::{self, Request, Resolved};
 use populace_io::files::place::Directory;
 use populace_io::run::Order;
+use populace_io::table::{Column, Kind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,20 @@ impl Want {
     /// A column that may be missing or null.
     pub const fn optional(name: &'static str, kind: As) -> Self {
         Self { name, kind, nullable: true, optional: true }
+    }
+
+    /// A column of one of our own tables.
+    pub const fn of(column: &Column) -> Self {
+        let kind = match column.kind {
+            Kind::Bool => As::Bool,
+            Kind::Int16 | Kind::Int32 | Kind::Int64 => As::Int,
+            Kind::Float | Kind::Fixed(_) => As::Float,
+            Kind::Instant(_) => As::Instant,
+            Kind::Date => As::Date,
+            Kind::Uuid => As::Uuid,
+            Kind::Text | Kind::Json => As::Text,
+        };
+        Self { name: column.name, kind, nullable: column.nullable, optional: false }
     }
 }
 

@@ -3,11 +3,11 @@
 use super::board::{Board, Exact};
 use super::report::Group;
 use crate::error::AnalysisError;
-use crate::source::{As, Source, Want};
+use crate::source::{Source, Want};
 use populace_io::catalogue;
 use populace_io::digest::Digest;
 use populace_io::document::Resolved;
-use populace_io::table::{Kind, Table};
+use populace_io::table::Table;
 
 /// Holds the values of the data tables against the digests of the manifest; tells changes that no other law forbids.
 pub(super) fn values_law(source: &Source, document: &Resolved, board: &mut Board) -> Result<(), AnalysisError> {
@@ -33,24 +33,11 @@ fn digest(source: &Source, table: &Table) -> Result<Digest, AnalysisError> {
     // The latent engagement of churn may have been left out.
     let columns = table.columns.iter().filter(|column| column.name != "engagement_score" || found.iter().any(|name| name == column.name));
     let table = Table::new(table.name, table.truth, table.meaning, columns.copied().collect(), table.rows_per_actor);
-    let want = |name, kind, nullable| if nullable { Want::nullable(name, kind) } else { Want::new(name, kind) };
-    let wants: Vec<Want> = table.columns.iter().map(|column| want(column.name, read_as(column.kind), column.nullable)).collect();
+    let wants: Vec<Want> = table.columns.iter().map(Want::of).collect();
     let mut digest = Digest::default();
     let mut hashes = Vec::new();
     for batch in data.read(&wants)? {
         digest.add(&Digest::of(&table, &batch?, &mut hashes));
     }
     Ok(digest)
-}
-
-fn read_as(kind: Kind) -> As {
-    match kind {
-        Kind::Bool => As::Bool,
-        Kind::Int16 | Kind::Int32 | Kind::Int64 => As::Int,
-        Kind::Float | Kind::Fixed(_) => As::Float,
-        Kind::Instant(_) => As::Instant,
-        Kind::Date => As::Date,
-        Kind::Uuid => As::Uuid,
-        Kind::Text | Kind::Json => As::Text,
-    }
 }

@@ -7,14 +7,16 @@ use populace_io::sinks::Target;
 use populace_io::sinks::kafka::{LastError, client_config, ensure_topic, producer_config};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -185,17 +187,32 @@ impl DeadLetters for KafkaDeadLetters {
 }
 
 #[derive(Default)]
-struct Member(LastError);
+struct Member {
+    last: LastError,
+    /// Partitions that were read to their ends since they came to this member.
+    ended: Mutex<BTreeSet<i32>>,
+}
+
+impl Member {
+    fn ended(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl ClientContext for Member {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.keep(&error, reason);
+        self.last.keep(&error, reason);
     }
 
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 }
 
-impl ConsumerContext for Member {}
+impl ConsumerContext for Member {
+    /// A partition that comes back is read from where the group is.
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
+        self.ended().clear();
+    }
+}
 
 /// A member of a group that reads a topic.
 pub struct KafkaConsumer {
@@ -220,6 +237,7 @@ impl KafkaConsumer {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
+            .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
             .set("session.timeout.ms", SESSION_MS)
             .set("heartbeat.interval.ms", "2000")
@@ -228,7 +246,7 @@ impl KafkaConsumer {
             .set("fetch.wait.max.ms", "50")
             .set("reconnect.backoff.max.ms", "1000");
         let context = Member::default();
-        let last = context.0.clone();
+        let last = context.last.clone();
         let consumer: BaseConsumer<Member> =
             config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
         ensure_topic(consumer.client(), &last, target, (topic, target.number("partitions")?))?;
@@ -245,7 +263,7 @@ impl KafkaConsumer {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
                 FlowError::Refused(format!("{}: {error}", self.shown))
             }
-            _ => self.consumer.context().0.explain(&self.shown, error).into(),
+            _ => self.consumer.context().last.explain(&self.shown, error).into(),
         }
     }
 
@@ -262,6 +280,16 @@ impl Consumer for KafkaConsumer {
         &self.topic
     }
 
+    fn partitions(&mut self) -> Result<Vec<i32>, FlowError> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ASK).map_err(|error| self.explain(&error))?;
+        let partitions: Vec<i32> =
+            metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id)).collect();
+        if partitions.is_empty() {
+            return Err(FlowError::Unavailable(format!("{}: the broker does not say which partitions the topic has", self.shown)));
+        }
+        Ok(partitions)
+    }
+
     fn assigned(&mut self) -> Result<Vec<i32>, FlowError> {
         let assigned = self.consumer.assignment().map_err(|error| self.explain(&error))?;
         Ok(assigned.elements_for_topic(&self.topic).iter().map(TopicPartitionListElem::partition).collect())
@@ -273,11 +301,14 @@ impl Consumer for KafkaConsumer {
         while messages.len() < most {
             let Some(polled) = self.consumer.poll(wait) else { break };
             match polled {
-                Ok(message) => messages.push(Message {
-                    position: Position { partition: message.partition(), offset: message.offset() },
-                    key: message.key().map(<[u8]>::to_vec),
-                    value: message.payload().map(<[u8]>::to_vec),
-                }),
+                Ok(message) => {
+                    let position = Position { partition: message.partition(), offset: message.offset() };
+                    self.consumer.context().ended().remove(&position.partition);
+                    let (key, value) = (message.key().map(<[u8]>::to_vec), message.payload().map(<[u8]>::to_vec));
+                    messages.push(Message { position, key, value });
+                }
+                // It comes once, after the last record.
+                Err(KafkaError::PartitionEOF(partition)) => drop(self.consumer.context().ended().insert(partition)),
                 // What was read goes first; the error comes again if it lasts.
                 Err(_) if !messages.is_empty() => break,
                 Err(error) => return Err(self.explain(&error)),
@@ -287,7 +318,12 @@ impl Consumer for KafkaConsumer {
         Ok(messages)
     }
 
+    fn exhausted(&mut self, partition: i32) -> Result<bool, FlowError> {
+        Ok(self.consumer.context().ended().contains(&partition))
+    }
+
     fn seek(&mut self, partition: i32, offset: i64) -> Result<(), FlowError> {
+        self.consumer.context().ended().remove(&partition);
         self.consumer.seek(&self.topic, partition, Offset::Offset(offset), ASK).map_err(|error| self.explain(&error))
     }
 

@@ -79,6 +79,12 @@ pub trait Consumer: Send {
     /// The topic.
     fn topic(&self) -> &str;
 
+    /// All partitions of the topic, whoever has them.
+    ///
+    /// # Errors
+    /// The log is not to be reached.
+    fn partitions(&mut self) -> Result<Vec<i32>, FlowError>;
+
     /// The partitions that are this member's now. They may change at every [`poll`](Self::poll).
     ///
     /// # Errors
@@ -92,13 +98,20 @@ pub trait Consumer: Send {
     /// The log is not to be reached, or another has taken over.
     fn poll(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, FlowError>;
 
+    /// Whether [`poll`](Self::poll) has given out all that a partition of this member holds, up to its end: a record that has not come
+    /// by then is none that will come. False as long as that is not known.
+    ///
+    /// # Errors
+    /// The log is not to be reached.
+    fn exhausted(&mut self, partition: i32) -> Result<bool, FlowError>;
+
     /// Makes `offset` the next record that [`poll`](Self::poll) reads of a partition.
     ///
     /// # Errors
     /// The partition is not this member's.
     fn seek(&mut self, partition: i32, offset: i64) -> Result<(), FlowError>;
 
-    /// How far the group has come in a partition.
+    /// How far the group has come in a partition, whoever has it.
     ///
     /// # Errors
     /// The log is not to be reached.
@@ -111,7 +124,7 @@ pub trait Consumer: Send {
     /// Nothing was committed: the log is not to be reached, or the partition is not this member's any more.
     fn commit(&mut self, partition: i32, offset: i64, pending_end: Option<i64>) -> Result<(), FlowError>;
 
-    /// The offset after the last record of a partition: what lag is measured by.
+    /// The offset after the last record of a partition, whoever has it: what lag is measured by.
     ///
     /// # Errors
     /// The log is not to be reached.

@@ -142,11 +142,13 @@ impl Embedded {
 struct Told(Arc<Mutex<Counts>>);
 
 impl Witness for Told {
-    fn stored(&mut self, counts: &Counts, _: u64) {
+    fn stored(&mut self, counts: &Counts, _: &mut dyn FnMut() -> u64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = *counts;
     }
 
     fn waiting(&mut self, _: &FlowError) {}
+
+    fn held(&mut self, _: &[i32]) {}
 }
 
 /// A consumer on a thread of its own.

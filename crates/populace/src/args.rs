@@ -237,10 +237,10 @@ pub(crate) struct ConsumeArgs {
     /// Store a batch so many milliseconds after its first message
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=600_000))]
     pub(crate) batch_ms: u32,
-    /// End when what is now in the partitions that the group gives this consumer is stored
+    /// End when the group has stored what is in the topic when this begins, all partitions of it
     #[arg(long)]
     pub(crate) once: bool,
-    /// Seconds that Kafka or ClickHouse may be away before the consumer gives up
+    /// Seconds that Kafka, ClickHouse or, with --once, another member of the group may be away before the consumer gives up
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
     /// Print nothing but errors, warnings and the last counts

@@ -2,15 +2,18 @@
 //! killed when is said in [`log`](crate::log).
 
 mod bots;
+mod goal;
 mod prepare;
 #[cfg(test)]
 mod tests;
 
 pub use bots::{Suspicions, suspicions};
+pub use goal::listed;
 
 use crate::error::FlowError;
 use crate::log::{Consumer, Message, token};
 use crate::table::{DeadLetters, EventTable, Inserted};
+use goal::Goal;
 use prepare::{Prepared, prepare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,8 +39,6 @@ impl Default for Limits {
     }
 }
 
-/// The longest that a batch that was begun by another waits for records that are gone from the log.
-const GONE: Duration = Duration::from_secs(10);
 /// How often stopping is looked for.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -67,20 +68,25 @@ impl Counts {
 
 /// Hears of what a consumer does.
 pub trait Witness {
-    /// A batch was stored; so many messages of the assigned partitions are still to come.
-    fn stored(&mut self, counts: &Counts, lag: u64);
+    /// A batch was stored; `lag` asks the log how many messages of the assigned partitions are still to come.
+    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64);
 
     /// Something is away and is tried again.
     fn waiting(&mut self, why: &FlowError);
+
+    /// All that is left to wait for is in partitions that another member of the group has.
+    fn held(&mut self, partitions: &[i32]);
 }
 
 /// A witness that says nothing.
 pub struct Silent;
 
 impl Witness for Silent {
-    fn stored(&mut self, _: &Counts, _: u64) {}
+    fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
 
     fn waiting(&mut self, _: &FlowError) {}
+
+    fn held(&mut self, _: &[i32]) {}
 }
 
 /// Messages of one partition on their way into the table.
@@ -104,7 +110,7 @@ impl Batch {
     }
 
     fn push(&mut self, message: Message) {
-        if self.messages.is_empty() && self.end.is_none() {
+        if self.messages.is_empty() {
             self.since = Instant::now();
         }
         self.next = message.position.offset + 1;
@@ -112,15 +118,14 @@ impl Batch {
         self.messages.push(message);
     }
 
-    fn is_full(&self, limits: &Limits) -> bool {
-        match self.end {
-            Some(end) => self.next >= end || self.since.elapsed() >= GONE,
-            None => {
-                self.messages.len() >= limits.messages
-                    || self.bytes >= limits.bytes
-                    || !self.messages.is_empty() && self.since.elapsed() >= limits.wait
-            }
+    /// Whether the batch is to be stored as it is. `exhausted`: the partition holds nothing more. `goal`: where it is enough. A batch
+    /// whose bounds are given waits for all its records, however long; those that are not there at the end of the partition are gone.
+    fn is_due(&self, limits: &Limits, exhausted: bool, goal: Option<i64>) -> bool {
+        if let Some(end) = self.end {
+            return self.next >= end || exhausted;
         }
+        let full = self.messages.len() >= limits.messages || self.bytes >= limits.bytes || self.since.elapsed() >= limits.wait;
+        !self.messages.is_empty() && (full || goal.is_some_and(|goal| exhausted || self.next >= goal))
     }
 }
 
@@ -134,6 +139,8 @@ pub struct Consume<'a> {
     batches: BTreeMap<i32, Batch>,
     /// Partitions that were another's when something was to be committed. If they come back without a word, they are read again.
     lost: BTreeSet<i32>,
+    /// Where it is enough, if that is somewhere.
+    goal: Option<Goal>,
     suspicions: Suspicions,
     counts: Counts,
 }
@@ -148,65 +155,91 @@ impl<'a> Consume<'a> {
         stop: &'a AtomicBool,
     ) -> Self {
         let (batches, lost) = (BTreeMap::new(), BTreeSet::new());
-        Self { consumer, table, letters, limits, stop, batches, lost, suspicions: Suspicions::default(), counts: Counts::default() }
+        let (suspicions, counts) = (Suspicions::default(), Counts::default());
+        Self { consumer, table, letters, limits, stop, batches, lost, goal: None, suspicions, counts }
     }
 
-    /// Consumes until it is stopped, or, if `once`, until what was in the log when it began is dealt with.
+    /// Consumes until it is stopped, or, if `once`, until the group has dealt with what was in the topic when this began, all partitions of
+    /// it: this member with those that it is given, others with theirs.
     ///
     /// # Errors
-    /// The log or the table refuses, is away for longer than the limit, or another consumer has taken over. What is in the table and what
-    /// is committed agree: start it again.
+    /// The log or the table refuses, is away for longer than the limit, or another consumer has taken over; `once`, another member of the
+    /// group has not gone on for longer than the limit. What is in the table and what is committed agree: start it again.
     pub fn run(&mut self, once: bool, witness: &mut dyn Witness) -> Result<Counts, FlowError> {
-        let mut goal = None;
-        let mut quiet_since = Instant::now();
+        self.goal = if once { Some(self.set_goal(witness)?) } else { None };
         loop {
             let stopping = self.stop.load(Ordering::Relaxed);
-            let most = self.limits.messages;
-            let wait = if stopping { Duration::ZERO } else { GLANCE.min(self.limits.wait) };
-            let messages = if stopping { Vec::new() } else { self.patiently(witness, |this| this.consumer.poll(most, wait))? };
-            self.follow_assignment(witness)?;
-            if !messages.is_empty() {
-                quiet_since = Instant::now();
+            if !stopping {
+                let (most, wait) = (self.limits.messages, GLANCE.min(self.limits.wait));
+                let messages = self.patiently(witness, |this| this.consumer.poll(most, wait))?;
+                self.follow_assignment(witness)?;
+                self.take_all(messages, witness)?;
             }
-            let mut rewound = BTreeSet::new();
-            for message in messages {
-                let partition = message.position.partition;
-                if !rewound.contains(&partition) && !self.take(message, witness)? {
-                    rewound.insert(partition);
-                }
-            }
-            let full =
-                |batch: &Batch, limits: &Limits| batch.is_full(limits) || stopping && batch.end.is_none() && !batch.messages.is_empty();
-            let due: Vec<i32> =
-                self.batches.iter().filter(|(_, batch)| full(batch, &self.limits)).map(|(partition, _)| *partition).collect();
-            for partition in due {
+            for partition in self.due(stopping)? {
                 self.store(partition, witness)?;
             }
-            if stopping {
+            if stopping || self.is_done(witness)? {
                 return Ok(self.counts);
-            }
-            if once {
-                let assigned = self.consumer.assigned()?;
-                if goal.is_none() && !assigned.is_empty() {
-                    goal = Some(self.ends(&assigned, witness)?);
-                }
-                let reached = |goal: &BTreeMap<i32, i64>| goal.iter().all(|(partition, end)| self.reached(*partition, *end));
-                // A partition that another member has is that member's to finish.
-                let idle =
-                    quiet_since.elapsed() >= GONE && self.batches.values().all(|batch| batch.messages.is_empty() && batch.end.is_none());
-                if goal.as_ref().is_some_and(reached) && quiet_since.elapsed() >= GLANCE || goal.is_some() && idle {
-                    return Ok(self.counts);
-                }
             }
         }
     }
 
-    fn reached(&self, partition: i32, end: i64) -> bool {
-        self.batches.get(&partition).is_none_or(|batch| batch.messages.is_empty() && batch.end.is_none() && batch.from >= end)
+    fn set_goal(&mut self, witness: &mut dyn Witness) -> Result<Goal, FlowError> {
+        let partitions = self.patiently(witness, |this| this.consumer.partitions())?;
+        let end = |partition| Ok((partition, self.patiently(witness, |this| this.consumer.end(partition))?));
+        Ok(Goal::new(partitions.into_iter().map(end).collect::<Result<_, FlowError>>()?))
     }
 
-    fn ends(&mut self, partitions: &[i32], witness: &mut dyn Witness) -> Result<BTreeMap<i32, i64>, FlowError> {
-        partitions.iter().map(|partition| Ok((*partition, self.patiently(witness, |this| this.consumer.end(*partition))?))).collect()
+    /// Whether the group has reached the goal. Asks how far others are now and then, and gives up if nothing goes on.
+    fn is_done(&mut self, witness: &mut dyn Witness) -> Result<bool, FlowError> {
+        let Some(mut goal) = self.goal.take() else { return Ok(false) };
+        for (partition, batch) in &self.batches {
+            goal.is_at(*partition, batch.from, batch.next);
+        }
+        if goal.is_to_ask() {
+            let others: Vec<i32> = goal.left().filter(|partition| !self.batches.contains_key(partition)).collect();
+            for partition in &others {
+                let committed = self.patiently(witness, |this| this.consumer.committed(*partition))?;
+                goal.is_at(*partition, committed.offset, committed.offset);
+            }
+            if !others.is_empty() && goal.left().all(|partition| others.contains(&partition)) && goal.is_to_tell() {
+                witness.held(&others);
+            }
+        }
+        let done = goal.left().next().is_none();
+        if !done && goal.rests_for() >= self.limits.timeout {
+            return Err(goal.given_up(self.consumer.topic(), self.limits.timeout));
+        }
+        self.goal = Some(goal);
+        Ok(done)
+    }
+
+    fn take_all(&mut self, messages: Vec<Message>, witness: &mut dyn Witness) -> Result<(), FlowError> {
+        let mut rewound = BTreeSet::new();
+        for message in messages {
+            let partition = message.position.partition;
+            if !rewound.contains(&partition) && !self.take(message, witness)? {
+                rewound.insert(partition);
+            }
+        }
+        Ok(())
+    }
+
+    /// The partitions whose batches are to be stored now.
+    fn due(&mut self, stopping: bool) -> Result<Vec<i32>, FlowError> {
+        let mut due = Vec::new();
+        for (partition, batch) in &mut self.batches {
+            let goal = self.goal.as_ref().and_then(|goal| goal.of(*partition));
+            let exhausted = self.consumer.exhausted(*partition)?;
+            if let (Some(goal), true, None) = (goal, exhausted && batch.messages.is_empty(), batch.end) {
+                // What is left up to there is gone from the log: the group is to know.
+                batch.end = Some(goal).filter(|goal| *goal > batch.from);
+            }
+            if batch.is_due(&self.limits, exhausted, goal) || stopping && batch.end.is_none() && !batch.messages.is_empty() {
+                due.push(*partition);
+            }
+        }
+        Ok(due)
     }
 
     /// Forgets partitions that are another's now, without a commit, and learns where to go on in those that are new.
@@ -249,16 +282,14 @@ impl<'a> Consume<'a> {
             self.patiently(witness, |this| this.consumer.seek(partition, next))?;
             return Ok(false);
         }
-        // A batch whose bounds are given ends there, whatever comes next.
-        if batch.end.is_some_and(|end| offset >= end) || batch.messages.len() >= self.limits.messages {
+        // A batch whose bounds are given ends there, whatever comes next, and not before.
+        if batch.end.map_or(batch.messages.len() >= self.limits.messages, |end| offset >= end) {
             self.store(partition, witness)?;
+            // If the partition was lost with that, the next batch begins where this one did.
+            return self.take(message, witness);
         }
-        if let Some(batch) = self.batches.get_mut(&partition) {
-            batch.push(message);
-            return Ok(true);
-        }
-        // Lost while it was stored: the new batch begins where that one did.
-        Ok(false)
+        batch.push(message);
+        Ok(true)
     }
 
     /// Stores the batch of a partition. If the partition is another's by now, so is the batch: it has the same bounds and token there.
@@ -296,8 +327,7 @@ impl<'a> Consume<'a> {
         counts.batches += 1;
         self.batches.insert(partition, Batch::new(to, None));
         let counts = self.counts;
-        let lag = self.lag().unwrap_or(0);
-        witness.stored(&counts, lag);
+        witness.stored(&counts, &mut || self.lag().unwrap_or(0));
         Ok(())
     }
 

@@ -1,12 +1,13 @@
 use super::bots::FIELD;
 use super::*;
-use crate::embedded::{EmbeddedLog, EmbeddedTable};
+use crate::embedded::{EmbeddedConsumer, EmbeddedLog, EmbeddedTable};
 use crate::event::Event;
-use crate::log::{Producer, Record, TOPIC};
+use crate::log::{Committed, Producer, Record, TOPIC};
 use crate::table::{DeadLetter, Inserted};
 use populace_core::email::Uuid;
 use serde_json::json;
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use tempfile::{TempDir, tempdir};
 
@@ -79,7 +80,7 @@ struct Failing<'a> {
     at: u64,
     before: bool,
     calls: AtomicU64,
-    tokens: std::sync::Mutex<Vec<String>>,
+    tokens: Mutex<Vec<String>>,
 }
 
 impl EventTable for Failing<'_> {
@@ -116,13 +117,12 @@ fn a_consumer_that_dies_around_an_insert_takes_up_the_same_batch() {
         for at in 0..6 {
             let world = world();
             world.log.publish(&(0..400).map(|number| record(&event(number, number % 11))).collect::<Vec<_>>()).unwrap();
-            let failing = Failing { table: &world.table, at, before, calls: AtomicU64::new(0), tokens: std::sync::Mutex::default() };
+            let failing = Failing { table: &world.table, at, before, calls: AtomicU64::new(0), tokens: Mutex::default() };
             assert!(world.consume(&failing).unwrap_err().to_string().contains("killed"));
             let broken = failing.tokens.lock().unwrap().last().unwrap().clone();
             // More has come since: the bounds of the batch must not move.
             world.log.publish(&(400..500).map(|number| record(&event(number, number % 11))).collect::<Vec<_>>()).unwrap();
-            let again =
-                Failing { table: &world.table, at: u64::MAX, before, calls: AtomicU64::new(0), tokens: std::sync::Mutex::default() };
+            let again = Failing { table: &world.table, at: u64::MAX, before, calls: AtomicU64::new(0), tokens: Mutex::default() };
             let counts = world.consume(&again).unwrap();
             assert!(counts.balanced(), "{counts:?}");
             assert!(again.tokens.lock().unwrap().contains(&broken), "{broken} is not inserted again");
@@ -145,12 +145,14 @@ fn what_is_away_is_waited_for_and_told() {
     }
     struct Told(u32);
     impl Witness for Told {
-        fn stored(&mut self, _: &Counts, _: u64) {}
+        fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
 
         fn waiting(&mut self, why: &FlowError) {
             assert_eq!(why.to_string(), "away");
             self.0 += 1;
         }
+
+        fn held(&mut self, _: &[i32]) {}
     }
     let world = world();
     world.log.publish(&[Record { key: b"k".into(), value: b"poison".into() }]).unwrap();
@@ -159,6 +161,182 @@ fn what_is_away_is_waited_for_and_told() {
     let stop = AtomicBool::new(false);
     let counts = Consume::new(&mut consumer, &world.table, &away, QUICK, &stop).run(true, &mut told).unwrap();
     assert_eq!((counts.dead, told.0), (1, 3));
+}
+
+/// A member of a group of several: it shares the embedded consumer, and has some partitions of it.
+struct Member<'a> {
+    shared: &'a Mutex<EmbeddedConsumer>,
+    has: &'a Mutex<Vec<i32>>,
+    /// So many times it is given nothing although there is something.
+    stalled: u32,
+    /// Offsets that are gone from the log.
+    gone: std::ops::Range<i64>,
+}
+
+fn member<'a>(shared: &'a Mutex<EmbeddedConsumer>, has: &'a Mutex<Vec<i32>>) -> Member<'a> {
+    Member { shared, has, stalled: 0, gone: 0..0 }
+}
+
+impl Consumer for Member<'_> {
+    fn topic(&self) -> &str {
+        TOPIC
+    }
+
+    fn partitions(&mut self) -> Result<Vec<i32>, FlowError> {
+        self.shared.lock().unwrap().partitions()
+    }
+
+    fn assigned(&mut self) -> Result<Vec<i32>, FlowError> {
+        Ok(self.has.lock().unwrap().clone())
+    }
+
+    fn poll(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, FlowError> {
+        sleep(wait.min(Duration::from_millis(1)));
+        if self.stalled > 0 {
+            self.stalled -= 1;
+            return Ok(Vec::new());
+        }
+        let (mut shared, has) = (self.shared.lock().unwrap(), self.has.lock().unwrap());
+        let mut messages = shared.poll(most, Duration::ZERO)?;
+        // What is the others' goes back.
+        for message in messages.iter().rev().filter(|message| !has.contains(&message.position.partition)) {
+            shared.seek(message.position.partition, message.position.offset)?;
+        }
+        messages.retain(|message| has.contains(&message.position.partition) && !self.gone.contains(&message.position.offset));
+        Ok(messages)
+    }
+
+    fn exhausted(&mut self, partition: i32) -> Result<bool, FlowError> {
+        Ok(self.stalled == 0 && self.shared.lock().unwrap().exhausted(partition)?)
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<(), FlowError> {
+        self.shared.lock().unwrap().seek(partition, offset)
+    }
+
+    fn committed(&mut self, partition: i32) -> Result<Committed, FlowError> {
+        self.shared.lock().unwrap().committed(partition)
+    }
+
+    fn commit(&mut self, partition: i32, offset: i64, pending_end: Option<i64>) -> Result<(), FlowError> {
+        self.shared.lock().unwrap().commit(partition, offset, pending_end)
+    }
+
+    fn end(&mut self, partition: i32) -> Result<i64, FlowError> {
+        self.shared.lock().unwrap().end(partition)
+    }
+}
+
+/// Keeps which partitions were waited for.
+#[derive(Default)]
+struct Held(Vec<Vec<i32>>);
+
+impl Witness for Held {
+    fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
+
+    fn waiting(&mut self, _: &FlowError) {}
+
+    fn held(&mut self, partitions: &[i32]) {
+        self.0.push(partitions.to_vec());
+    }
+}
+
+#[test]
+fn once_is_the_whole_topic_whoever_stores_it() {
+    let world = world();
+    world.log.publish(&(0..400).map(|number| record(&event(number, number % 61))).collect::<Vec<_>>()).unwrap();
+    let consumer = Mutex::new(world.log.consumer("readers").unwrap());
+    let (ours, theirs) = (Mutex::new(vec![0, 1]), Mutex::new(vec![2, 3]));
+    let (stop, go_on) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            while !go_on.load(Ordering::Relaxed) {
+                sleep(Duration::from_millis(1));
+            }
+            Consume::new(&mut member(&consumer, &theirs), &world.table, &world.table, QUICK, &stop).run(false, &mut Silent).unwrap()
+        });
+        // The other begins only when it is told that it is waited for.
+        struct Beginning<'a>(&'a AtomicBool, Held);
+        impl Witness for Beginning<'_> {
+            fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
+
+            fn waiting(&mut self, _: &FlowError) {}
+
+            fn held(&mut self, partitions: &[i32]) {
+                self.0.store(true, Ordering::Relaxed);
+                self.1.held(partitions);
+            }
+        }
+        let mut told = Beginning(&go_on, Held::default());
+        let never = AtomicBool::new(false);
+        let counts = Consume::new(&mut member(&consumer, &ours), &world.table, &world.table, QUICK, &never).run(true, &mut told).unwrap();
+        assert_eq!(told.1.0[0], [2, 3]);
+        assert_eq!(EventTable::count(&world.table).unwrap(), 400);
+        stop.store(true, Ordering::Relaxed);
+        let others = other.join().unwrap();
+        assert!(counts.stored > 0 && others.stored > 0 && counts.stored + others.stored == 400, "{counts:?} {others:?}");
+    });
+}
+
+#[test]
+fn once_ends_with_partitions_that_come_from_a_member_that_died() {
+    let world = world();
+    world.log.publish(&(0..400).map(|number| record(&event(number, number % 61))).collect::<Vec<_>>()).unwrap();
+    let (consumer, has) = (Mutex::new(world.log.consumer("readers").unwrap()), Mutex::new(vec![0]));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            sleep(Duration::from_millis(100));
+            *has.lock().unwrap() = vec![0, 1, 2, 3];
+        });
+        let counts = Consume::new(&mut member(&consumer, &has), &world.table, &world.table, QUICK, &stop).run(true, &mut Silent).unwrap();
+        assert_eq!(counts.stored, 400);
+    });
+}
+
+#[test]
+fn once_gives_up_on_a_member_that_does_not_go_on_and_is_taken_up() {
+    let world = world();
+    world.log.publish(&(0..100).map(|number| record(&event(number, number % 61))).collect::<Vec<_>>()).unwrap();
+    let (consumer, has) = (Mutex::new(world.log.consumer("readers").unwrap()), Mutex::new(vec![0, 2]));
+    let (stop, limits) = (AtomicBool::new(false), Limits { timeout: Duration::from_millis(300), ..QUICK });
+    let ended = Consume::new(&mut member(&consumer, &has), &world.table, &world.table, limits, &stop).run(true, &mut Silent);
+    let told = ended.unwrap_err().to_string();
+    assert!(told.starts_with("email-events: partitions 1, 3 did not go on for 0 s: another member of the group"), "{told}");
+    assert!(EventTable::count(&world.table).unwrap() > 0);
+    world.consume(&world.table).unwrap();
+    assert_eq!(EventTable::count(&world.table).unwrap(), 100);
+}
+
+#[test]
+fn a_batch_whose_bounds_are_given_waits_for_all_its_records() {
+    let world = world();
+    world.log.publish(&(0..100).map(|number| record(&event(number, 1))).collect::<Vec<_>>()).unwrap();
+    let mut consumer = world.log.consumer("readers").unwrap();
+    let partition = (0..4).find(|partition| consumer.end(*partition).unwrap() == 100).unwrap();
+    consumer.commit(partition, 0, Some(100)).unwrap();
+    let (consumer, has) = (Mutex::new(consumer), Mutex::new(vec![0, 1, 2, 3]));
+    let table = Failing { table: &world.table, at: u64::MAX, before: true, calls: AtomicU64::new(0), tokens: Mutex::default() };
+    let stop = AtomicBool::new(false);
+    let mut slow = Member { stalled: 60, ..member(&consumer, &has) };
+    Consume::new(&mut slow, &table, &world.table, QUICK, &stop).run(true, &mut Silent).unwrap();
+    assert_eq!(*table.tokens.lock().unwrap(), [token(TOPIC, partition, 0, 100)]);
+    assert_eq!(EventTable::count(&world.table).unwrap(), 100);
+}
+
+#[test]
+fn records_that_are_gone_from_the_log_hold_nobody_up() {
+    let world = world();
+    world.log.publish(&(0..100).map(|number| record(&event(number, 1))).collect::<Vec<_>>()).unwrap();
+    let mut consumer = world.log.consumer("readers").unwrap();
+    let partition = (0..4).find(|partition| consumer.end(*partition).unwrap() == 100).unwrap();
+    consumer.commit(partition, 0, Some(60)).unwrap();
+    let (consumer, has, stop) = (Mutex::new(consumer), Mutex::new(vec![0, 1, 2, 3]), AtomicBool::new(false));
+    // From amid the batch that was begun to the end of the partition.
+    let mut holed = Member { gone: 55..100, ..member(&consumer, &has) };
+    let counts = Consume::new(&mut holed, &world.table, &world.table, QUICK, &stop).run(true, &mut Silent).unwrap();
+    assert!(counts.balanced() && counts.stored == 55, "{counts:?}");
+    assert_eq!(consumer.lock().unwrap().committed(partition).unwrap(), Committed { offset: 100, pending_end: None });
 }
 
 #[test]

@@ -231,8 +231,12 @@ impl Consumer for EmbeddedConsumer {
         self.log.topic()
     }
 
-    fn assigned(&mut self) -> Result<Vec<i32>, FlowError> {
+    fn partitions(&mut self) -> Result<Vec<i32>, FlowError> {
         Ok((0..self.log.shared.partitions).collect())
+    }
+
+    fn assigned(&mut self) -> Result<Vec<i32>, FlowError> {
+        self.partitions()
     }
 
     fn poll(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, FlowError> {
@@ -246,6 +250,14 @@ impl Consumer for EmbeddedConsumer {
             }
             self.log.wait(seen, left.min(GLANCE));
         }
+    }
+
+    fn exhausted(&mut self, partition: i32) -> Result<bool, FlowError> {
+        let first = i64::from(partition) * OFFSETS;
+        let from = first + self.next.get(&partition).copied().unwrap_or(0);
+        let found =
+            self.store.first("SELECT 1 FROM records WHERE place >= ? AND place < ? LIMIT 1", [from, first + OFFSETS], |_| Ok(()))?;
+        Ok(found.is_none())
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<(), FlowError> {

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::show;
 use populace_flow::FlowError;
 use populace_flow::clickhouse::ClickHouseTable;
-use populace_flow::consume::{Consume, Counts, Limits, Witness};
+use populace_flow::consume::{Consume, Counts, Limits, Witness, listed};
 use populace_flow::kafka::{KafkaConsumer, KafkaDeadLetters};
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,18 @@ struct Shown {
 }
 
 impl Witness for Shown {
-    fn stored(&mut self, counts: &Counts, lag: u64) {
+    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64) {
         if !self.quiet && self.latest.is_none_or(|latest| latest.elapsed() >= Duration::from_secs(1)) {
             self.latest = Some(Instant::now());
-            note!("{}; {} to come", line(counts), show::thousands(lag));
+            note!("{}; {} to come", line(counts), show::thousands(lag()));
         }
     }
 
     fn waiting(&mut self, why: &FlowError) {
         note!("waiting: {why}");
+    }
+
+    fn held(&mut self, partitions: &[i32]) {
+        note!("waiting: {} of the topic: another member of the group has them", listed(partitions));
     }
 }

@@ -227,17 +227,17 @@ impl Consumer for Member<'_> {
     }
 }
 
-/// Keeps which partitions were waited for.
-#[derive(Default)]
-struct Held(Vec<Vec<i32>>);
+/// Keeps which partitions were waited for, and says so.
+struct Held<'a>(Vec<Vec<i32>>, &'a AtomicBool);
 
-impl Witness for Held {
+impl Witness for Held<'_> {
     fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
 
     fn waiting(&mut self, _: &FlowError) {}
 
     fn held(&mut self, partitions: &[i32]) {
         self.0.push(partitions.to_vec());
+        self.1.store(true, Ordering::Relaxed);
     }
 }
 
@@ -256,21 +256,10 @@ fn once_is_the_whole_topic_whoever_stores_it() {
             Consume::new(&mut member(&consumer, &theirs), &world.table, &world.table, QUICK, &stop).run(false, &mut Silent).unwrap()
         });
         // The other begins only when it is told that it is waited for.
-        struct Beginning<'a>(&'a AtomicBool, Held);
-        impl Witness for Beginning<'_> {
-            fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
-
-            fn waiting(&mut self, _: &FlowError) {}
-
-            fn held(&mut self, partitions: &[i32]) {
-                self.0.store(true, Ordering::Relaxed);
-                self.1.held(partitions);
-            }
-        }
-        let mut told = Beginning(&go_on, Held::default());
+        let mut told = Held(Vec::new(), &go_on);
         let never = AtomicBool::new(false);
         let counts = Consume::new(&mut member(&consumer, &ours), &world.table, &world.table, QUICK, &never).run(true, &mut told).unwrap();
-        assert_eq!(told.1.0[0], [2, 3]);
+        assert_eq!(told.0[0], [2, 3]);
         assert_eq!(EventTable::count(&world.table).unwrap(), 400);
         stop.store(true, Ordering::Relaxed);
         let others = other.join().unwrap();

@@ -4,7 +4,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+
+#[path = "../shared/program.rs"]
+mod program;
+
+pub use program::{command, populace};
 
 /// The built-in scenarios, each with a size that takes a moment.
 pub const SCENARIOS: [(&str, &str); 4] = [("email", "40"), ("email-v1", "40"), ("traces", "120"), ("churn", "60")];
@@ -31,16 +36,6 @@ impl Drop for Scratch {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
-}
-
-pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_populace"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-pub fn populace(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -1,13 +1,14 @@
 //! What is killed when: short here; as many rounds as `POPULACE_FAULT_ROUNDS` says for the long form.
 
-use crate::flow::urls;
-use crate::support::{Server, assert_holds, command, reference, scratch, shared, succeed};
-use std::process::{Child, Stdio};
+use crate::case::{Case, Connector, kill, kill_in_rounds, spawn, wait_for};
+use crate::support::{Server, shared, succeed};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-fn rounds(short: u32) -> u32 {
-    std::env::var("POPULACE_FAULT_ROUNDS").map_or(short, |rounds| rounds.parse().expect("POPULACE_FAULT_ROUNDS is a number"))
+/// How often something is killed, and whether that is the long form.
+fn rounds(short: u32) -> (u32, bool) {
+    let long = std::env::var("POPULACE_FAULT_ROUNDS").ok().map(|rounds| rounds.parse().expect("POPULACE_FAULT_ROUNDS is a number"));
+    (long.unwrap_or(short), long.is_some())
 }
 
 /// A moment that differs from round to round, below `most` milliseconds.
@@ -15,171 +16,147 @@ fn moment(round: u32, most: u64) -> Duration {
     Duration::from_millis((u64::from(round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % most)
 }
 
-fn spawn(arguments: &[&str]) -> Child {
-    command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// kill -9.
-fn kill(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-/// Consumes the whole topic, though members that were killed may still hold partitions of it.
-fn finish(from: &str, to: &str) -> String {
-    succeed(&["consume", "--from", from, "--to", to, "--once", "-q", "--batch-events", "500"])
-}
-
 #[test]
 fn a_consumer_that_is_killed_again_and_again_loses_and_doubles_nothing() {
-    let (kafka, clickhouse) = shared();
-    let scenario = ["email", "--seed", "5", "-n", "60", "-d", "40"];
-    let file = reference("killed-consumer", &scenario);
-    let topic = format!("{}/killed_consumer?partitions=4", kafka.url);
-    succeed(&[&["generate"], &scenario[..], &["-q", "--to", &topic]].concat());
-    let (from, to) = urls(kafka, clickhouse, "killed_consumer");
-    for round in 0..rounds(4) {
-        let child = spawn(&["consume", "--from", &from, "--to", &to, "--batch-events", "20"]);
-        sleep(Duration::from_secs(1) + moment(round, 8_000));
-        kill(child);
-    }
-    finish(&from, &to);
-    assert_holds(clickhouse, "killed_consumer", &file);
+    let (rounds, _) = rounds(4);
+    let case = Case::new(shared(), "killed_consumer", 4, &format!("email --seed 5 -d 40 -n {}", 30 + 10 * rounds));
+    case.publish();
+    let mut stored = 0;
+    let killed = kill_in_rounds(
+        rounds,
+        || case.consumer(&["--batch-events", "20"]),
+        |round| {
+            // While it joins, and while it stores.
+            if round % 2 == 1 {
+                wait_for("something is stored", || case.rows() > stored);
+            }
+            sleep(moment(round, 2_000));
+            stored = case.rows();
+        },
+    );
+    assert_eq!(killed, rounds);
+    assert!(stored > 0 && stored < case.events(), "{stored} rows: nothing was stored before the last kill, or nothing was left");
+    eprintln!("{killed} consumers killed, {stored} of {} rows stored by then", case.events());
+    case.finish(&["--batch-events", "500"]);
 }
 
 #[test]
 fn a_consumer_that_is_killed_between_insert_and_commit_stores_that_batch_once() {
-    let kafka = shared().0;
-    let mut clickhouse = Server::clickhouse();
-    let scenario = ["email", "--seed", "12", "-n", "40", "-d", "40"];
-    let file = reference("uncommitted", &scenario);
-    let topic = format!("{}/uncommitted?partitions=2", kafka.url);
-    succeed(&[&["generate"], &scenario[..], &["-q", "--to", &topic]].concat());
-    let (from, to) = urls(kafka, &clickhouse, "uncommitted");
-    clickhouse.ask("CREATE DATABASE uncommitted");
-    let count = |clickhouse: &Server| match clickhouse.number("EXISTS TABLE uncommitted.email_events") {
-        0 => 0,
-        _ => clickhouse.number("SELECT count() FROM uncommitted.email_events"),
-    };
-    for round in 0..rounds(3) {
-        // Inserts are stored and never acknowledged: nothing can be committed.
-        clickhouse.tell("fail 1000000");
-        let before = count(&clickhouse);
-        let child = spawn(&["consume", "--from", &from, "--to", &to, "--batch-events", "25"]);
-        let until = Instant::now() + Duration::from_mins(1);
-        while count(&clickhouse) == before {
-            assert!(Instant::now() < until, "nothing was stored in round {round}");
-            sleep(Duration::from_millis(20));
-        }
-        sleep(moment(round, 500));
-        kill(child);
-        assert_eq!(count(&clickhouse), before + 25, "the same batch again is known by its token");
-    }
+    let clickhouse = Server::clickhouse();
+    // Inserts are stored and never acknowledged: nothing can be committed.
+    clickhouse.tell("fail 1000000");
+    let (rounds, _) = rounds(3);
+    let case = Case::new((shared().0, &clickhouse), "uncommitted", 2, "email --seed 12 -d 40 -n 40");
+    case.publish();
+    let killed = kill_in_rounds(
+        rounds,
+        || case.consumer(&["--batch-events", "25"]),
+        |round| {
+            let before = u64::from(round) * 25;
+            wait_for("a batch is stored", || case.rows() > before);
+            sleep(moment(round, 500));
+            assert_eq!(case.rows(), before + 25, "the same batch again is known by its token");
+        },
+    );
+    assert_eq!((killed, case.rows()), (rounds, u64::from(rounds) * 25));
     clickhouse.tell("fail 0");
-    let told = finish(&from, &to);
+    let told = case.finish(&["--batch-events", "500"]);
     assert!(told.contains(" 25 known + 0 dead letters"), "what the latest had stored: {told}");
-    assert_holds(&clickhouse, "uncommitted", &file);
 }
 
 #[test]
 fn a_connector_that_is_killed_while_requests_come_publishes_each_event() {
-    let (kafka, clickhouse) = shared();
-    let scenario = ["email", "--seed", "13", "-n", "120"];
-    let file = reference("connector", &scenario);
-    let log = format!("{}/connector_killed?partitions=4", kafka.url);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let data = scratch("connector-data");
-    let connector = || spawn(&["serve", "--log", &log, "--listen", &free, "--data", data.to_str().unwrap()]);
-    let url = format!("http://{free}");
-    let listening = || {
-        let until = Instant::now() + Duration::from_mins(1);
-        while std::net::TcpStream::connect(&free).is_err() {
-            assert!(Instant::now() < until, "the connector does not listen");
-            sleep(Duration::from_millis(20));
-        }
-    };
-    let mut current = connector();
-    listening();
-    let mut producer = spawn(&[&["generate"], &scenario[..], &["-q", "--to", &url]].concat());
-    for round in 0..rounds(3) {
-        sleep(moment(round, 700));
-        kill(current);
-        current = connector();
-        listening();
-    }
+    let (rounds, _) = rounds(3);
+    // The producer has something to send for as long as there are kills.
+    let case = Case::new(shared(), "killed_connector", 4, &format!("email --seed 13 -n {}", 60 * rounds));
+    let connector = Connector::new("killed", &case.topic);
+    let mut producer = spawn(&case.generate(&connector.url()));
+    let killed = kill_in_rounds(
+        rounds,
+        || connector.start(),
+        |round| {
+            wait_for("a request is under way", || connector.is_busy());
+            sleep(moment(round, 40));
+            assert!(producer.try_wait().unwrap().is_none(), "the producer ended before kill {}", round + 1);
+        },
+    );
+    assert_eq!(killed, rounds);
+    let last = connector.start();
     assert!(producer.wait().unwrap().success());
-    kill(current);
-    let (from, to) = urls(kafka, clickhouse, "connector_killed");
-    finish(&from, &to);
-    assert_holds(clickhouse, "connector_killed", &file);
+    kill(last);
+    let (messages, again) = case.assert_order();
+    eprintln!("{killed} connectors killed with requests under way; of {messages} messages {again} are there again");
+    case.finish(&[]);
 }
 
 #[test]
 fn a_producer_that_is_killed_and_run_again_loses_and_doubles_nothing() {
-    let (kafka, clickhouse) = shared();
-    let scenario = ["email", "--seed", "6", "-n", "200"];
-    let file = reference("killed-producer", &scenario);
-    let topic = format!("{}/killed_producer?partitions=4", kafka.url);
-    let run = [&["generate"], &scenario[..], &["-q", "--to", &topic]].concat();
-    for round in 0..rounds(3) {
-        let child = spawn(&run);
-        sleep(Duration::from_millis(50) + moment(round, 1_500));
-        kill(child);
-    }
-    succeed(&run);
-    let (from, to) = urls(kafka, clickhouse, "killed_producer");
-    finish(&from, &to);
-    assert_holds(clickhouse, "killed_producer", &file);
+    let (rounds, _) = rounds(3);
+    let case = Case::new(shared(), "killed_producer", 4, "email --seed 6 -n 150");
+    let whole = std::time::Instant::now();
+    case.publish();
+    let whole = whole.elapsed();
+    // Moments all over the time that it takes, most of which is its start.
+    let killed = kill_in_rounds(rounds, || spawn(&case.generate(&case.topic)), |round| sleep(whole * (10 + 80 * round / rounds) / 100));
+    case.publish();
+    let (messages, again) = case.assert_order();
+    let events = case.events();
+    eprintln!("{killed} of {rounds} producers killed before they ended; {messages} messages of {events} events, {again} there again");
+    assert!(killed > rounds / 2, "{killed} of {rounds} had not ended");
+    case.finish(&[]);
 }
 
 #[test]
 fn poison_is_set_aside_and_nothing_waits_for_it() {
-    let (kafka, clickhouse) = shared();
+    let case = Case::new(shared(), "poison", 3, "email --seed 8 -d 20 -n 20");
     // Rows of another scenario are no events of email: each is poison.
-    let topic = format!("{}/poison?partitions=3", kafka.url);
-    succeed(&["generate", "churn", "--seed", "1", "-q", "--count", "10000", "--to", &topic]);
-    let scenario = ["email", "--seed", "8", "-n", "20", "-d", "20"];
-    let file = reference("poison", &scenario);
-    succeed(&[&["generate"], &scenario[..], &["-q", "--to", &topic]].concat());
-    let (from, to) = urls(kafka, clickhouse, "poison");
-    let told = succeed(&["consume", "--from", &from, "--to", &to, "--once"]);
-    assert!(told.contains(" + 10,000 dead letters;") && told.contains(" read = "), "{told}");
-    assert_holds(clickhouse, "poison", &file);
+    succeed(&["generate", "churn", "--seed", "1", "-q", "--count", "10000", "--to", &case.topic]);
+    case.publish();
+    let told = case.finish(&[]);
+    assert!(told.contains(" + 10,000 dead letters;"), "{told}");
 }
 
 #[test]
 fn a_broker_that_is_killed_and_comes_back_has_everything() {
-    let mut kafka = Server::kafka();
-    let clickhouse = shared().1;
-    let scenario = ["email", "--seed", "9", "-n", "300"];
-    let file = reference("broker", &scenario);
-    let topic = format!("{}/broker?partitions=4", kafka.url);
-    let mut producer = spawn(&[&["generate"], &scenario[..], &["-q", "--to", &topic]].concat());
-    let (from, to) = urls(&kafka, clickhouse, "broker");
-    sleep(Duration::from_secs(2));
-    for line in ["kill", "start", "stop", "start"] {
-        kafka.tell(line);
-        sleep(Duration::from_secs(1));
+    let (rounds, long) = rounds(1);
+    let kafka = Server::kafka();
+    // A million events in the long form.
+    let case = Case::new((&kafka, shared().1), "broker", 4, &format!("email --seed 9 -n {}", if long { 3_700 } else { 300 }));
+    let mut producer = spawn(&case.generate(&case.topic));
+    let mut consumer = case.consumer(&["-q"]);
+    sleep(Duration::from_secs(1));
+    let mut restarts = 0;
+    for round in 0..rounds.min(5) {
+        for line in ["kill", "start", "stop", "start"] {
+            kafka.tell(line);
+            sleep(moment(round, 1_500));
+        }
+        restarts += 2;
+        if producer.try_wait().unwrap().is_some() {
+            break;
+        }
     }
+    eprintln!("broker restarted {restarts} times; {} of {} rows were stored by then", case.rows(), case.events());
     assert!(producer.wait().unwrap().success());
-    finish(&from, &to);
-    assert_holds(clickhouse, "broker", &file);
+    assert!(consumer.try_wait().unwrap().is_none(), "the consumer waits for the broker");
+    kill(consumer);
+    let (messages, again) = case.assert_order();
+    assert_eq!((messages, again), (case.events(), 0), "the producer is idempotent");
+    case.finish(&[]);
 }
 
 #[test]
 fn a_table_that_is_away_slow_or_failing_midway_ends_up_whole() {
-    let kafka = shared().0;
-    let mut clickhouse = Server::clickhouse();
-    let scenario = ["email", "--seed", "10", "-n", "60", "-d", "40"];
-    let file = reference("away", &scenario);
-    let topic = format!("{}/away?partitions=4", kafka.url);
-    succeed(&[&["generate"], &scenario[..], &["-q", "--to", &topic]].concat());
-    let (from, to) = urls(kafka, &clickhouse, "away");
-    let mut consumer = spawn(&["consume", "--from", &from, "--to", &to, "--once", "--batch-events", "500"]);
-    for line in ["slow 0.2", "fail 3", "refuse 3", "down", "up", "slow 0"] {
+    let (_, long) = rounds(1);
+    let clickhouse = Server::clickhouse();
+    let case = Case::new((shared().0, &clickhouse), "away", 4, "email --seed 10 -d 40 -n 60");
+    case.publish();
+    let mut consumer = case.consumer(&["--once", "--batch-events", "200"]);
+    let (away, pause) = (Duration::from_secs(if long { 60 } else { 2 }), Duration::from_secs(2));
+    for (line, lasts) in [("slow 0.2", pause), ("fail 3", pause), ("refuse 3", pause), ("down", away), ("up", pause), ("slow 0", pause)] {
         clickhouse.tell(line);
-        sleep(Duration::from_secs(2));
+        sleep(lasts);
     }
     assert!(consumer.wait().unwrap().success());
-    assert_holds(&clickhouse, "away", &file);
+    case.finish(&[]);
 }

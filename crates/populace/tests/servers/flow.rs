@@ -1,7 +1,16 @@
 //! Round trips.
 
+use crate::case::{Case, Connector, spawn, wait_for};
 use crate::support::{Server, assert_holds, reference, shared, succeed};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How much more memory a program may take of ten times as many events, KiB. What may grow is bounded: the consumer's queue of fetched
+/// messages (32 MiB) and the deliveries that it remembers (100,000: 10 MiB), the pages that the connector's stores keep (2 MiB each), the
+/// batches that wait in the generator (four), and what an allocator keeps of the largest batch. Ten times a data set is 440 MB of JSON
+/// more.
+const GROWTH: u64 = 64 << 10;
 
 /// `kafka://…/topic` and `clickhouse://…/database`.
 pub fn urls(kafka: &Server, clickhouse: &Server, name: &str) -> (String, String) {
@@ -33,15 +42,60 @@ fn events_come_through_kafka_and_straight_as_they_are_in_files() {
     assert_holds(clickhouse, "round_trip", &file);
 }
 
-#[test]
-fn a_full_data_set_goes_through_the_whole_flow() {
-    let (kafka, clickhouse) = shared();
-    let file = reference("full", &["email", "--seed", "11"]);
+/// A run through the whole flow.
+struct Taken {
+    events: u64,
+    /// The most resident memory of generator, connector and consumer, KiB.
+    memory: [u64; 3],
+}
+
+/// `generate --to http://…`, `serve --log kafka://…` and `consume` at the same time, until the table has every event.
+fn whole_flow(name: &'static str, users: u32) -> Taken {
+    let case = Case::new(shared(), name, 6, &format!("email --seed 11 -n {users}"));
+    let events = case.events();
+    let connector = Connector::new(name, &case.topic);
+    let mut programs = [connector.start(), case.consumer(&["-q"])];
+    // The group has given the consumer its partitions.
+    wait_for("the table is there", || case.rows() == 0 && case.has_table());
+    sleep(Duration::from_secs(1));
     let start = Instant::now();
-    succeed(&["generate", "email", "--seed", "11", "-q", "--table", "events", "--to", &format!("{}/full?partitions=6", kafka.url)]);
-    let published = start.elapsed();
-    let (from, to) = urls(kafka, clickhouse, "full");
-    let told = succeed(&["consume", "--from", &from, "--to", &to, "--once", "-q"]);
-    eprintln!("published in {published:?}, in the table after {:?}: {told}", start.elapsed());
-    assert_holds(clickhouse, "full", &file);
+    let producer = Mutex::new(spawn(&case.generate(&connector.url())));
+    let watched = [producer.lock().unwrap().id(), programs[0].id(), programs[1].id()];
+    let mut memory = [0; 3];
+    wait_for("every event is in the table", || {
+        for (most, id) in memory.iter_mut().zip(watched) {
+            *most = (*most).max(high_water(id));
+        }
+        case.rows() == events
+    });
+    let wall = start.elapsed();
+    assert!(producer.lock().unwrap().wait().unwrap().success());
+    for program in &mut programs {
+        program.kill().unwrap();
+        program.wait().unwrap();
+    }
+    case.assert_order();
+    case.finish(&[]);
+    let taken = Taken { events, memory };
+    let [generator, connector, consumer] = memory.map(|kib| kib >> 10);
+    eprintln!("{events} events in {wall:.1?}; memory: generator {generator} MiB, connector {connector} MiB, consumer {consumer} MiB");
+    taken
+}
+
+/// The most resident memory that a process has had, KiB; 0 if it has ended.
+fn high_water(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+/// A tenth of a data set and a whole one; in the long form a whole one and ten. What a release build takes, `POPULACE_BINARY` shows.
+#[test]
+fn a_full_data_set_goes_through_the_whole_flow_in_memory_that_does_not_grow_with_it() {
+    let users = if std::env::var("POPULACE_FAULT_ROUNDS").is_ok() { 350 } else { 35 };
+    let (small, large) = (whole_flow("flow_small", users), whole_flow("flow_large", 10 * users));
+    assert!(large.events > 8 * small.events, "{} {}", small.events, large.events);
+    for (less, more) in small.memory.iter().zip(large.memory) {
+        assert!(more <= less + GROWTH, "{less} KiB of {} events, {more} KiB of {}", small.events, large.events);
+    }
 }

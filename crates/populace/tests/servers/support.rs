@@ -3,17 +3,22 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+#[path = "../shared/program.rs"]
+mod program;
+
+pub use program::{command, populace};
 
 /// A server that ends with this process, as its standard input does.
 pub struct Server {
     child: Child,
     /// What it hears: it ends with it.
-    input: Option<ChildStdin>,
+    input: Mutex<Option<ChildStdin>>,
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "held for its end"))]
-    output: BufReader<ChildStdout>,
+    output: Mutex<BufReader<ChildStdout>>,
     /// Where it is.
     pub url: String,
 }
@@ -31,7 +36,7 @@ impl Server {
             child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
             panic!("{script} did not start a server, and these tests are worth nothing without it:\n{told}");
         }
-        Self { child, input, output, url: url.trim().to_owned() }
+        Self { child, input: Mutex::new(input), output: Mutex::new(output), url: url.trim().to_owned() }
     }
 
     /// Apache Kafka.
@@ -47,10 +52,10 @@ impl Server {
 
     /// Tells the script what to do to its server, and waits until it is done.
     #[cfg(feature = "kafka")]
-    pub fn tell(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    pub fn tell(&self, line: &str) {
+        writeln!(self.input.lock().unwrap().as_mut().unwrap(), "{line}").unwrap();
         let mut answer = String::new();
-        self.output.read_line(&mut answer).unwrap();
+        self.output.lock().unwrap().read_line(&mut answer).unwrap();
         assert_eq!(answer.trim(), "done", "{line}");
     }
 
@@ -107,7 +112,7 @@ fn dechunked(body: &str) -> String {
 impl Drop for Server {
     fn drop(&mut self) {
         // With the end of its input it stops what it started; what does not is killed.
-        drop(self.input.take());
+        drop(self.input.lock().unwrap_or_else(PoisonError::into_inner).take());
         for _ in 0..100 {
             if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return;
@@ -125,16 +130,6 @@ pub fn scratch(name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();
     path
-}
-
-pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_populace"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-pub fn populace(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
 }
 
 /// What the program, which must succeed, tells on standard error.

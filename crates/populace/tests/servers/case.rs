@@ -1,0 +1,187 @@
+//! A run on its way: its events in a file, in a topic and in a table, and the programs that move them.
+
+use crate::support::{Server, assert_holds, command, reference, scratch, succeed};
+use populace_flow::client::send;
+use populace_flow::kafka::KafkaConsumer;
+use populace_flow::log::Consumer;
+use populace_io::sinks::Target;
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The longest that anything here may take which is not measured.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Waits until something holds.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// The events of a scenario, with a topic and a database of their own.
+pub struct Case<'a> {
+    pub clickhouse: &'a Server,
+    name: &'static str,
+    scenario: Vec<String>,
+    file: PathBuf,
+    /// The topic as a sink: it is made with so many partitions.
+    pub topic: String,
+    from: String,
+    to: String,
+}
+
+impl<'a> Case<'a> {
+    pub fn new((kafka, clickhouse): (&Server, &'a Server), name: &'static str, partitions: u32, scenario: &str) -> Self {
+        let scenario: Vec<String> = scenario.split(' ').map(str::to_owned).collect();
+        let file = reference(name, &scenario.iter().map(String::as_str).collect::<Vec<_>>());
+        clickhouse.ask(&format!("CREATE DATABASE {name}"));
+        let topic = format!("{}/{name}?partitions={partitions}", kafka.url);
+        let from = format!("{}/{name}?partitions={partitions}&group=g-{name}&dlq={name}-dlq", kafka.url);
+        Self { clickhouse, name, scenario, file, topic, from, to: format!("{}/{name}", clickhouse.url) }
+    }
+
+    /// How many events there are.
+    pub fn events(&self) -> u64 {
+        self.clickhouse.number(&format!("SELECT count() FROM file('{}', 'Parquet')", self.file.display()))
+    }
+
+    pub fn has_table(&self) -> bool {
+        self.clickhouse.number(&format!("EXISTS TABLE {}.email_events", self.name)) == 1
+    }
+
+    /// How many rows the table has.
+    pub fn rows(&self) -> u64 {
+        if self.has_table() { self.clickhouse.number(&format!("SELECT count() FROM {}.email_events", self.name)) } else { 0 }
+    }
+
+    /// The arguments that send the events to a sink.
+    pub fn generate<'b>(&'b self, to: &'b str) -> Vec<&'b str> {
+        let scenario = self.scenario.iter().map(String::as_str);
+        ["generate"].into_iter().chain(scenario).chain(["-q", "--table", "events", "--to", to]).collect()
+    }
+
+    /// Sends the events to the topic.
+    pub fn publish(&self) {
+        succeed(&self.generate(&self.topic));
+    }
+
+    /// A consumer from the topic into the table.
+    pub fn consumer(&self, more: &[&str]) -> Child {
+        spawn(&[&["consume", "--from", &self.from, "--to", &self.to], more].concat())
+    }
+
+    /// Consumes the whole topic, though members that were killed may still hold partitions of it, and holds the table against the file.
+    /// Returns what was told.
+    pub fn finish(&self, more: &[&str]) -> String {
+        let told = succeed(&[&["consume", "--from", &self.from, "--to", &self.to, "--once", "-q"], more].concat());
+        assert!(told.contains(" read = "), "{told}");
+        assert_holds(self.clickhouse, self.name, &self.file);
+        told
+    }
+
+    /// Asserts that each user's events are in one partition of the topic and first come there in the order of the file, and returns how
+    /// many messages there are and how many of them are there again.
+    pub fn assert_order(&self) -> (u64, u64) {
+        let mut expected: HashMap<String, Vec<String>> = HashMap::new();
+        let rows = format!("SELECT universal_id, event_id FROM file('{}', 'Parquet')", self.file.display());
+        for row in self.clickhouse.rows(&format!("{rows} SETTINGS max_threads = 1, input_format_parquet_preserve_order = 1")) {
+            let [user, id] = row.try_into().unwrap();
+            expected.entry(user).or_default().push(id);
+        }
+        let mut found: HashMap<String, (i32, Vec<String>)> = HashMap::new();
+        let (mut seen, mut messages, mut ends) = (HashSet::new(), 0, HashMap::new());
+        self.read(|partition, offset, user, id| {
+            messages += 1;
+            assert!(ends.insert(partition, offset).is_none_or(|before| before < offset), "partition {partition}, offset {offset}");
+            let (of, ids) = found.entry(user.to_owned()).or_insert_with(|| (partition, Vec::new()));
+            assert_eq!(*of, partition, "{user}");
+            if seen.insert(id.to_owned()) {
+                ids.push(id.to_owned());
+            }
+        });
+        assert_eq!(found.len(), expected.len(), "users");
+        for (user, ids) in &expected {
+            assert!(found[user].1 == *ids, "{user} is out of order");
+        }
+        (messages, messages - seen.len() as u64)
+    }
+
+    /// Gives out every message of the topic: partition, offset, user, id of the event.
+    fn read(&self, mut each: impl FnMut(i32, i64, &str, &str)) {
+        static READERS: AtomicU64 = AtomicU64::new(0);
+        let group = format!("{}&group=reader-{}-{}", self.topic, self.name, READERS.fetch_add(1, Ordering::Relaxed));
+        let mut reader = KafkaConsumer::open(&Target::parse(&group).unwrap(), PATIENCE).unwrap();
+        let partitions = reader.partitions().unwrap();
+        wait_for("the end of the topic", || {
+            for message in reader.poll(10_000, Duration::from_millis(100)).unwrap() {
+                let (key, value) = (message.key.unwrap(), message.value.unwrap());
+                let value = std::str::from_utf8(&value).unwrap();
+                let id = value.strip_prefix("{\"event_id\":\"").unwrap().split('"').next().unwrap();
+                each(message.position.partition, message.position.offset, std::str::from_utf8(&key).unwrap(), id);
+            }
+            partitions.iter().all(|partition| reader.exhausted(*partition).unwrap())
+        });
+    }
+}
+
+pub fn spawn(arguments: &[&str]) -> Child {
+    command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// kill -9.
+pub fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Starts something, waits for a moment of it, and kills it: so many times. Returns how many times it had not ended by itself.
+pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Child, mut moment: impl FnMut(u32)) -> u32 {
+    let mut running = 0;
+    for round in 0..rounds {
+        let mut child = start();
+        moment(round);
+        running += u32::from(child.try_wait().unwrap().is_none());
+        kill(child);
+    }
+    running
+}
+
+/// A connector in front of a topic, always at the same address.
+pub struct Connector {
+    log: String,
+    data: PathBuf,
+    address: SocketAddr,
+}
+
+impl Connector {
+    pub fn new(name: &str, log: &str) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { log: log.to_owned(), data: scratch(&format!("{name}-connector")), address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Starts it, and waits until it answers.
+    pub fn start(&self) -> Child {
+        let address = self.address.to_string();
+        let child = spawn(&["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()]);
+        wait_for("the connector answers", || send(self.address, "GET", "/health", &[], b"").is_ok_and(|answer| answer.status == 200));
+        child
+    }
+
+    /// Whether a request other than this question is under way.
+    pub fn is_busy(&self) -> bool {
+        let Ok(answer) = send(self.address, "GET", "/metrics", &[], b"") else { return false };
+        let busy = answer.body.lines().find_map(|line| line.strip_prefix("populace_http_requests_in_flight "));
+        busy.and_then(|busy| busy.parse().ok()).is_some_and(|busy: f64| busy > 1.0)
+    }
+}

@@ -243,6 +243,9 @@ pub(crate) struct ConsumeArgs {
     /// Seconds that Kafka, ClickHouse or, with --once, another member of the group may be away before the consumer gives up
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+    /// Answer /health, /ready and /metrics at this address; off this machine POPULACE_TOKEN is needed
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
     /// Print nothing but errors, warnings and the last counts
     #[arg(short, long)]
     pub(crate) quiet: bool,

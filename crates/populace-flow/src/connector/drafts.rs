@@ -27,7 +27,7 @@ pub struct Draft {
 }
 
 /// An item of a webhook that is no event of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Ignored {
     /// Number of the item, from 0.
     pub item: usize,

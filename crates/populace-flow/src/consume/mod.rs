@@ -76,6 +76,9 @@ pub trait Witness {
 
     /// All that is left to wait for is in partitions that another member of the group has.
     fn held(&mut self, partitions: &[i32]);
+
+    /// What was away is there again.
+    fn found(&mut self) {}
 }
 
 /// A witness that says nothing.
@@ -346,6 +349,12 @@ impl<'a> Consume<'a> {
         let mut pause = GLANCE;
         loop {
             match act(self) {
+                Ok(done) => {
+                    if pause > GLANCE {
+                        witness.found();
+                    }
+                    return Ok(done);
+                }
                 Err(error) if error.is_transient() && Instant::now() + pause < until && !self.stop.load(Ordering::Relaxed) => {
                     witness.waiting(&error);
                     sleep(pause);

@@ -260,7 +260,7 @@ fn limit(app: &App, client: &str) -> Result<(), Response> {
     })
 }
 
-fn refuse(denied: Denied) -> Response {
+pub(super) fn refuse(denied: Denied) -> Response {
     match denied {
         Denied::Unknown => {
             let mut response = problem(StatusCode::UNAUTHORIZED, "Unauthorized", "send a known token: Authorization: Bearer TOKEN");

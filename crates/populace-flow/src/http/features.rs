@@ -41,12 +41,23 @@ fn source(app: &App) -> Result<&FeatureSource, Rejection> {
 }
 
 /// Compute the features of all recipients anew.
+#[utoipa::path(
+    post,
+    path = "/compute-features",
+    responses((status = 200, description = "What was computed", body = Value)),
+)]
 pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/compute-features", Scope::Admin);
     answer(app, route, request, |app, _| Ok(Reply::json(StatusCode::OK, &source(app)?.compute()?))).await
 }
 
 /// The features of a person, as last computed.
+#[utoipa::path(
+    get,
+    path = "/features/{universal_id}",
+    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    responses((status = 200, description = "The features", body = Value)),
+)]
 pub(super) async fn features(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/features/{universal_id}", Scope::Ingest);
     answer(app, route, request, |app, call| {

@@ -5,13 +5,16 @@ use super::access::Scope;
 use super::call::{Call, Reply, Route, answer};
 use super::routes::{found, person_id};
 use crate::connector::{ItemProblem, Rejection};
-use crate::identity::{Certainty, Claim, Identifier, Resolved};
+use crate::identity::{Certainty, Claim, Identifier, Person, Resolved};
 use crate::time;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// The most identifiers of one person in a request.
 const MOST: usize = 16;
@@ -20,11 +23,74 @@ const fn admin(path: &'static str) -> Route {
     Route::of(path, Scope::Admin)
 }
 
+/// Identifiers that belong to one person.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read by hand, so that each problem names its field")]
+pub(super) struct Identifiers {
+    /// Each an address, a telephone number, or a provider and its id.
+    #[schema(min_items = 1, max_items = 16)]
+    identifiers: Vec<OneIdentifier>,
+}
+
+/// An identifier: `email`, `phone`, or `provider` and `id`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as above")]
+pub(super) struct OneIdentifier {
+    /// An address.
+    #[schema(nullable = false)]
+    email: Option<String>,
+    /// A telephone number with its country code.
+    #[schema(nullable = false)]
+    phone: Option<String>,
+    /// Who gave the id.
+    #[schema(nullable = false)]
+    provider: Option<String>,
+    /// The provider's id of the person.
+    #[schema(nullable = false)]
+    id: Option<String>,
+}
+
+/// Two ids that belong to one person.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as above")]
+pub(super) struct NewLink {
+    /// The two ids.
+    ids: [String; 2],
+    /// Who says so.
+    #[schema(min_length = 1, max_length = 64)]
+    source: String,
+    /// Probability; without it the link is sure.
+    #[schema(exclusive_minimum = 0, exclusive_maximum = 1)]
+    weight: Option<f64>,
+}
+
+/// A person, and what was done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Resolution<'a> {
+    /// The person.
+    universal_id: &'a str,
+    /// `known`, `new`, `linked` or `merged`.
+    outcome: &'static str,
+}
+
+/// What was erased.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Erasure {
+    /// Rows by where they were.
+    erased: BTreeMap<String, u64>,
+}
+
 fn shown(resolved: &Resolved) -> Reply {
-    Reply::json(StatusCode::OK, &json!({ "universal_id": resolved.universal_id, "outcome": resolved.outcome.name() }))
+    Reply::json(StatusCode::OK, &Resolution { universal_id: &resolved.universal_id, outcome: resolved.outcome.name() })
 }
 
 /// Resolve identifiers that belong to one person, and link them.
+#[utoipa::path(
+    post,
+    path = "/api/identity/resolve",
+    request_body = Identifiers,
+    responses((status = 200, description = "The person, and what was done", body = Resolution)),
+)]
 pub(super) async fn resolve(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/resolve").with_json(), request, |app, call| {
         let claim = claim(app, call)?;
@@ -66,6 +132,12 @@ fn claim(app: &App, call: &Call) -> Result<Claim, Rejection> {
 }
 
 /// Record that two ids belong to one person, surely or with a probability.
+#[utoipa::path(
+    post,
+    path = "/api/identity/links",
+    request_body = NewLink,
+    responses((status = 200, description = "The person, and what was done", body = Resolution)),
+)]
 pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/links").with_json(), request, |app, call| {
         let body = call.json()?;
@@ -92,6 +164,12 @@ pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Respo
 }
 
 /// What is known of a person: identifiers by kind, links, earlier ids, number of resolutions.
+#[utoipa::path(
+    get,
+    path = "/api/identity/persons/{universal_id}",
+    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    responses((status = 200, description = "The person", body = Person)),
+)]
 pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let person = app.services.connector.identities().person(&person_id(call)?)?;
@@ -101,6 +179,12 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
 }
 
 /// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters, and features.
+#[utoipa::path(
+    delete,
+    path = "/api/identity/persons/{universal_id}",
+    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    responses((status = 200, description = "How many rows were erased where", body = Erasure)),
+)]
 pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let id = person_id(call)?;
@@ -110,15 +194,15 @@ pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Resp
         };
         // The identities last: as long as they are there, an erasure that broke off can be asked for again.
         let ids: Vec<String> = person.members.into_iter().map(|(id, _)| id).collect();
-        let mut erased = Map::new();
+        let mut erased = BTreeMap::new();
         for (name, eraser) in &app.services.erasers {
-            erased.insert(name.clone(), eraser(&ids)?.into());
+            erased.insert(name.clone(), eraser(&ids)?);
         }
         if let Some(features) = &app.services.features {
-            erased.insert("features".to_owned(), features.erase(&ids)?.into());
+            erased.insert("features".to_owned(), features.erase(&ids)?);
         }
-        erased.insert("identifiers".to_owned(), identities.erase(&id, time::now())?.len().into());
-        Ok(Reply::json(StatusCode::OK, &json!({ "erased": erased })))
+        erased.insert("identifiers".to_owned(), identities.erase(&id, time::now())?.len() as u64);
+        Ok(Reply::json(StatusCode::OK, &Erasure { erased }))
     })
     .await
 }

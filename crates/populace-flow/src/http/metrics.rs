@@ -74,13 +74,15 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = write!(out, "# HELP populace_{name} {help}\n# TYPE populace_{name} {kind}\n");
 }
 
+/// A counter, if its name ends in `_total`, or a gauge.
+pub(super) fn figure(out: &mut String, name: &str, help: &str, value: f64) {
+    head(out, name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
+    let _ = writeln!(out, "populace_{name} {value}");
+}
+
 /// Everything that is counted. A gauge that cannot be measured is left out, and counted.
 pub(super) fn page(app: &App) -> String {
     let mut out = String::new();
-    let mut value = |name: &str, kind: &str, help: &str, value: f64| {
-        head(&mut out, name, kind, help);
-        let _ = writeln!(out, "populace_{name} {value}");
-    };
     let counts = &app.services.connector.counts;
     let totals = [
         ("events_published_total", "Events that the log has acknowledged", &counts.published),
@@ -91,18 +93,18 @@ pub(super) fn page(app: &App) -> String {
         ("publications_failed_total", "Publications that the log did not acknowledge", &counts.failed),
     ];
     for (name, help, count) in totals {
-        value(name, "counter", help, count.load(Ordering::Relaxed) as f64);
+        figure(&mut out, name, help, count.load(Ordering::Relaxed) as f64);
     }
     let busy = app.services.limits.in_flight - app.in_flight.available_permits().min(app.services.limits.in_flight);
-    value("http_requests_in_flight", "gauge", "Requests that are worked on", busy as f64);
+    figure(&mut out, "http_requests_in_flight", "Requests that are worked on", busy as f64);
     let mut failed = 0;
     for (name, help, measure) in &app.services.gauges.values {
         match measure() {
-            Ok(measured) => value(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help, measured),
+            Ok(measured) => figure(&mut out, name, help, measured),
             Err(_) => failed += 1,
         }
     }
-    value("gauges_failed", "gauge", "Values that could not be measured now", f64::from(failed));
+    figure(&mut out, "gauges_failed", "Values that could not be measured now", f64::from(failed));
     app.metrics.requests(&mut out);
     out
 }

@@ -9,11 +9,13 @@ mod limits;
 mod metrics;
 mod problem;
 mod routes;
+mod watched;
 
 pub use access::{Access, Scope};
 pub use features::{FeatureSource, Features};
 pub use limits::Limits;
 pub use metrics::{Gauge, Gauges, Part};
+pub use watched::{Watched, WatchedAt};
 
 use crate::connector::Connector;
 use crate::error::FlowError;
@@ -79,14 +81,13 @@ impl Bound {
         for address in [Some(connector), features].into_iter().flatten() {
             access.check(address.ip())?;
         }
-        let bind = |address: SocketAddr| {
-            let listener = std::net::TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-            listener.map_err(|error| {
-                FlowError::Refused(format!("{address}: {error}; is another program listening there? choose another address"))
-            })
-        };
         Ok(Self { connector: bind(connector)?, features: features.map(bind).transpose()? })
     }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, FlowError> {
+    let listener = std::net::TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| FlowError::Refused(format!("{address}: {error}; is another program listening there? choose another address")))
 }
 
 /// Services that answer.
@@ -95,9 +96,7 @@ pub struct Running {
     pub connector: SocketAddr,
     /// Where the feature service listens.
     pub features: Option<SocketAddr>,
-    runtime: tokio::runtime::Runtime,
-    stop: watch::Sender<bool>,
-    listeners: JoinSet<()>,
+    listening: Listening,
 }
 
 impl Running {
@@ -106,43 +105,61 @@ impl Running {
     /// # Errors
     /// No thread can be started.
     pub fn start(services: Services, bound: Bound) -> Result<Self, FlowError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("populace-http")
-            .build()
-            .map_err(|error| FlowError::Unavailable(format!("starting the HTTP services: {error}")))?;
-        let unavailable = |error: std::io::Error| FlowError::Unavailable(error.to_string());
-        let taken = |listener: std::net::TcpListener| {
-            let _entered = runtime.enter();
-            let address = listener.local_addr().map_err(unavailable)?;
-            Ok::<_, FlowError>((TcpListener::from_std(listener).map_err(unavailable)?, address))
-        };
-        let (listener, connector) = taken(bound.connector)?;
-        let (features_listener, features) = bound.features.map(taken).transpose()?.unzip();
-
-        let (stop, stopped) = watch::channel(false);
         let app = Arc::new(App {
             rates: Rates::new(services.limits.requests_a_second),
             in_flight: Arc::new(Semaphore::new(services.limits.in_flight)),
             metrics: Metrics::default(),
             services,
         });
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut listeners = JoinSet::new();
-        let header_time = app.services.limits.header_time;
-        let mut listen = |listener: TcpListener, router: Router| {
-            let listening = accept(listener, router, header_time, Arc::clone(&connections), stopped.clone());
-            listeners.spawn_on(listening, runtime.handle());
-        };
-        listen(listener, routes::connector(Arc::clone(&app)));
-        if let Some(listener) = features_listener {
-            listen(listener, routes::features(app));
-        }
-        Ok(Self { connector, features, runtime, stop, listeners })
+        let mut listening = Listening::start(app.services.limits.header_time)?;
+        let connector = listening.add(bound.connector, routes::connector(Arc::clone(&app)))?;
+        let features = bound.features.map(|listener| listening.add(listener, routes::features(app))).transpose()?;
+        Ok(Self { connector, features, listening })
     }
 
     /// Answers until Ctrl-C or a request to terminate, or until `ended` is true, then ends what was begun.
     pub fn until_signal(self, ended: impl Fn() -> bool) {
+        self.listening.until_signal(ended);
+    }
+
+    /// Takes no more connections and ends what was begun.
+    pub fn stop(self) {
+        self.listening.stop();
+    }
+}
+
+/// Threads that answer at some addresses, until they are stopped.
+struct Listening {
+    runtime: tokio::runtime::Runtime,
+    header_time: Duration,
+    connections: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+}
+
+impl Listening {
+    fn start(header_time: Duration) -> Result<Self, FlowError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("populace-http")
+            .build()
+            .map_err(|error| FlowError::Unavailable(format!("starting the HTTP services: {error}")))?;
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        Ok(Self { runtime, header_time, connections, stop: watch::channel(false).0, listeners: JoinSet::new() })
+    }
+
+    /// Answers at an address, and says which it is.
+    fn add(&mut self, listener: std::net::TcpListener, router: Router) -> Result<SocketAddr, FlowError> {
+        let unavailable = |error: std::io::Error| FlowError::Unavailable(error.to_string());
+        let _entered = self.runtime.enter();
+        let address = listener.local_addr().map_err(unavailable)?;
+        let listener = TcpListener::from_std(listener).map_err(unavailable)?;
+        let listening = accept(listener, router, self.header_time, Arc::clone(&self.connections), self.stop.subscribe());
+        self.listeners.spawn_on(listening, self.runtime.handle());
+        Ok(address)
+    }
+
+    fn until_signal(self, ended: impl Fn() -> bool) {
         self.runtime.block_on(async {
             let interrupted = tokio::signal::ctrl_c();
             #[cfg(unix)]
@@ -170,8 +187,7 @@ impl Running {
         self.stop();
     }
 
-    /// Takes no more connections and ends what was begun.
-    pub fn stop(self) {
+    fn stop(self) {
         let Self { runtime, stop, mut listeners, .. } = self;
         let _ = stop.send(true);
         runtime.block_on(async {

@@ -5,12 +5,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// The most problems of items that one answer lists.
 const LISTED: usize = 200;
 
-/// A problem document.
-#[derive(Debug, Serialize)]
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
     /// What kind of problem it is.
     #[serde(rename = "type")]

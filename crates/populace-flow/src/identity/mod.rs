@@ -141,7 +141,7 @@ pub enum Certainty {
 }
 
 /// A link between two base ids.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Link {
     /// The lesser base id.
     pub one: String,
@@ -158,7 +158,7 @@ pub struct Link {
 }
 
 /// An id that gave way to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Merge {
     /// The id that is no longer used.
     pub from: String,
@@ -169,7 +169,7 @@ pub struct Merge {
 }
 
 /// All that is known of a person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Person {
     /// The person's id.
     pub universal_id: String,

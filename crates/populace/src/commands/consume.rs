@@ -7,6 +7,7 @@ use crate::show;
 use populace_flow::FlowError;
 use populace_flow::clickhouse::ClickHouseTable;
 use populace_flow::consume::{Consume, Counts, Limits, Witness, listed};
+use populace_flow::http::{Access, WatchedAt};
 use populace_flow::kafka::{KafkaConsumer, KafkaDeadLetters};
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,25 @@ pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
         wait: Duration::from_millis(arguments.batch_ms.into()),
         timeout: Duration::from_secs(arguments.timeout),
     };
+    let shown = Shown { latest: None, quiet: arguments.quiet };
+    let (at, mut witness): (_, Box<dyn Witness>) = match arguments.listen {
+        None => (None, Box::new(shown)),
+        Some(address) => {
+            let access = super::serve::with_token_of_environment(Access::open())?;
+            let (at, watched) = WatchedAt::start(access, address, shown)?;
+            note!("told at http://{} (/health, /ready, /metrics)", at.address);
+            (Some(at), Box::new(watched))
+        }
+    };
     let table = ClickHouseTable::open(&to)?;
     let letters = KafkaDeadLetters::open(&from, limits.timeout)?;
     let mut consumer = KafkaConsumer::open(&from, limits.timeout)?;
     let stop = progress::stop_flag()?;
-    let mut shown = Shown { latest: None, quiet: arguments.quiet };
-    let counts = Consume::new(&mut consumer, &table, &letters, limits, &stop).run(arguments.once, &mut shown)?;
+    let counts = Consume::new(&mut consumer, &table, &letters, limits, &stop).run(arguments.once, witness.as_mut());
+    if let Some(at) = at {
+        at.stop();
+    }
+    let counts = counts?;
     note!("{}", line(&counts));
     Ok(())
 }

@@ -117,10 +117,15 @@ fn access(arguments: &ServiceArgs) -> Result<Access, Failure> {
         warn_if_shared(path);
         access = access.read(path)?;
     }
-    if let Ok(token) = env::var(TOKEN) {
-        access = access.with(token.trim(), vec![Scope::Admin]).map_err(|error| Failure::input(format!("{TOKEN}: {error}")))?;
+    with_token_of_environment(access)
+}
+
+/// Adds the token of the environment, if there is one.
+pub(super) fn with_token_of_environment(access: Access) -> Result<Access, Failure> {
+    match env::var(TOKEN) {
+        Ok(token) => access.with(token.trim(), vec![Scope::Admin]).map_err(|error| Failure::input(format!("{TOKEN}: {error}"))),
+        Err(_) => Ok(access),
     }
-    Ok(access)
 }
 
 /// The keys of identities; without one, the public key of synthetic recipients.

@@ -1,0 +1,200 @@
+//! A consumer that can be watched: `/health`, `/ready` and `/metrics` at an address of its own.
+
+use super::access::{Access, Scope};
+use super::call::refuse;
+use super::metrics::figure;
+use super::problem::problem;
+use super::{Limits, Listening, bind};
+use crate::consume::{Counts, Witness};
+use crate::error::FlowError;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the lag is asked for.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known of a consumer.
+#[derive(Default)]
+struct Latest {
+    counts: Counts,
+    /// How many messages will have been read when what was in the log is dealt with.
+    goal: u64,
+    /// What is away now.
+    away: Option<String>,
+    tries: u64,
+}
+
+/// Hears of what a consumer does, passes it on, and keeps the latest of it for whoever asks.
+pub struct Watched<W> {
+    latest: Arc<Mutex<Latest>>,
+    /// When the lag was last asked for.
+    asked: Option<Instant>,
+    next: W,
+}
+
+impl<W> Watched<W> {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Witness> Witness for Watched<W> {
+    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64) {
+        // Asking costs a question for each partition.
+        let asked = self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN).then(|| {
+            self.asked = Some(Instant::now());
+            lag()
+        });
+        let mut latest = self.latest();
+        latest.counts = *counts;
+        latest.away = None;
+        if let Some(lag) = asked {
+            latest.goal = counts.read + lag;
+        }
+        drop(latest);
+        self.next.stored(counts, lag);
+    }
+
+    fn waiting(&mut self, why: &FlowError) {
+        let mut latest = self.latest();
+        latest.away = Some(why.to_string());
+        latest.tries += 1;
+        drop(latest);
+        self.next.waiting(why);
+    }
+
+    fn held(&mut self, partitions: &[i32]) {
+        self.next.held(partitions);
+    }
+
+    fn found(&mut self) {
+        self.latest().away = None;
+        self.next.found();
+    }
+}
+
+/// The address where a consumer can be watched, until it is stopped.
+pub struct WatchedAt {
+    /// Where.
+    pub address: SocketAddr,
+    listening: Listening,
+}
+
+impl WatchedAt {
+    /// Lets whoever asks at `address` know what `next` hears of.
+    ///
+    /// # Errors
+    /// The address is taken, or is open to others while nobody needs a token.
+    pub fn start<W: Witness>(access: Access, address: SocketAddr, next: W) -> Result<(Self, Watched<W>), FlowError> {
+        access.check(address.ip())?;
+        let watched = Watched { latest: Arc::default(), asked: None, next };
+        let latest = Arc::clone(&watched.latest);
+        let routes = Router::new().route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }));
+        let routes = routes.route("/ready", get(ready)).route("/metrics", get(figures));
+        let routes = routes
+            .fallback(|| async { problem(StatusCode::NOT_FOUND, "Not found", "there are /health, /ready and /metrics") })
+            .with_state(Arc::new((latest, access)));
+        let mut listening = Listening::start(Limits::default().header_time)?;
+        let address = listening.add(bind(address)?, routes)?;
+        Ok((Self { address, listening }, watched))
+    }
+
+    /// Answers no more.
+    pub fn stop(self) {
+        self.listening.stop();
+    }
+}
+
+type Shared = Arc<(Arc<Mutex<Latest>>, Access)>;
+
+fn text(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}
+
+/// Whether neither log nor table is away.
+async fn ready(State(shared): State<Shared>) -> Response {
+    let away = shared.0.lock().unwrap_or_else(PoisonError::into_inner).away.clone();
+    away.map_or_else(|| text(StatusCode::OK, "ok\n".to_owned()), |why| problem(StatusCode::SERVICE_UNAVAILABLE, "Not ready", why))
+}
+
+/// Everything that is counted, for Prometheus.
+async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Err(denied) = shared.1.client(token, Scope::Admin) {
+        return refuse(denied);
+    }
+    let latest = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let Counts { read, stored, known, dead, suspected, batches } = latest.counts;
+    let figures = [
+        ("consumed_total", "Messages of the batches that are dealt with: stored + known + dead", read),
+        ("consumed_stored_total", "Events that are in the table and were not before", stored),
+        ("consumed_known_total", "Events that were in the table already", known),
+        ("consumed_dead_total", "Messages that are dead letters", dead),
+        ("consumed_suspected_total", "Events marked as suspected of no human", suspected),
+        ("consumed_batches_total", "Batches", batches),
+        ("retries_total", "Times that the log or the table was away", latest.tries),
+        ("log_lag", "Records that wait for this consumer, as last asked for", latest.goal.saturating_sub(read)),
+        ("ready", "1 unless the log or the table is away", u64::from(latest.away.is_none())),
+    ];
+    let mut page = String::new();
+    for (name, help, value) in figures {
+        figure(&mut page, name, help, value as f64);
+    }
+    text(StatusCode::OK, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::send;
+    use crate::consume::Silent;
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_consumer_tells_its_counts_and_what_it_waits_for() {
+        let access = Access::open().with(TOKEN, vec![Scope::Admin]).unwrap();
+        let (at, mut watched) = WatchedAt::start(access, "127.0.0.1:0".parse().unwrap(), Silent).unwrap();
+        let bearer = format!("Bearer {TOKEN}");
+        let get = |path: &str, head: &[(&str, &str)]| send(at.address, "GET", path, head, b"").unwrap();
+        assert_eq!(get("/health", &[]).status, 200);
+        assert_eq!(get("/ready", &[]).status, 200);
+        assert_eq!(get("/", &[]).status, 404);
+
+        watched.stored(&Counts { read: 7, stored: 4, known: 2, dead: 1, suspected: 1, batches: 3 }, &mut || 5);
+        watched.waiting(&FlowError::Unavailable("the table is away".to_owned()));
+        let away = get("/ready", &[]);
+        assert!(away.status == 503 && away.body.contains("the table is away"), "{away:?}");
+        assert_eq!(get("/metrics", &[]).status, 401);
+        let page = get("/metrics", &[("Authorization", &bearer)]).body;
+        for line in [
+            "# TYPE populace_consumed_total counter",
+            "populace_consumed_total 7",
+            "populace_consumed_stored_total 4",
+            "populace_consumed_known_total 2",
+            "populace_consumed_dead_total 1",
+            "populace_log_lag 5",
+            "populace_retries_total 1",
+            "populace_ready 0",
+        ] {
+            assert!(page.lines().any(|told| told == line), "{line}: {page}");
+        }
+        watched.found();
+        assert_eq!(get("/ready", &[]).status, 200);
+        at.stop();
+    }
+
+    #[test]
+    fn other_machines_need_a_token() {
+        assert!(WatchedAt::start(Access::open(), "0.0.0.0:0".parse().unwrap(), Silent).is_err());
+    }
+}

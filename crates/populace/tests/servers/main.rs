@@ -11,6 +11,8 @@ mod faults;
 mod features;
 #[cfg(feature = "kafka")]
 mod flow;
+#[cfg(feature = "kafka")]
+mod readme;
 mod refusals;
 mod seeds;
 mod straight;

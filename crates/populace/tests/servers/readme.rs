@@ -1,0 +1,110 @@
+//! What the README and `compose.yaml` say of real servers is what is run: every line, with the addresses of these servers.
+
+use crate::case::wait_for;
+use crate::support::{Server, assert_holds, reference, scratch};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An address that nobody listens at.
+fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A line of a shell, in a directory, with this program as `populace`.
+fn shell(line: &str, directory: &Path, token: Option<&str>) -> Child {
+    let program = Path::new(env!("CARGO_BIN_EXE_populace")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let told = fs::File::options().create(true).append(true).open(directory.join("told")).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}")]).current_dir(directory).env("PATH", path).envs(token.map(|token| ("POPULACE_TOKEN", token)));
+    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told).spawn().unwrap()
+}
+
+/// Whether what is asked is answered with 200.
+fn answers(address: &str, path: &str) -> bool {
+    let address = address.parse().unwrap();
+    populace_flow::client::send(address, "GET", path, &[], b"").is_ok_and(|answer| answer.status == 200)
+}
+
+/// Ends when it goes out of scope, so that a test that fails leaves nothing behind.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_flow_of_the_readme_runs_on_real_servers_and_so_do_the_services_of_compose() {
+    let (kafka, clickhouse) = (Server::kafka(), Server::clickhouse());
+    readme(&kafka, &clickhouse);
+    compose(&kafka, &clickhouse);
+}
+
+fn readme(kafka: &Server, clickhouse: &Server) {
+    let (directory, connector) = (scratch("readme"), free());
+    let readme = document("README.md");
+    let block =
+        readme.split("```").find(|block| block.contains("populace serve --log")).expect("the README shows the flow on real servers");
+    let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert_eq!(lines.len(), 3, "{block}");
+    let mut running = Vec::new();
+    for line in lines {
+        let line = line
+            .replace("kafka://localhost:9092", &kafka.url)
+            .replace("clickhouse://sendflowr:$PASSWORD@localhost:8123", &clickhouse.url)
+            .replace("127.0.0.1:5215", &connector)
+            .replace("serve ", &format!("serve --listen {connector} "));
+        match line.strip_suffix(" &") {
+            Some(service) => running.push(Ends(shell(service, &directory, None))),
+            None => {
+                wait_for("the connector is ready", || answers(&connector, "/ready"));
+                let told = || fs::read_to_string(directory.join("told")).unwrap();
+                assert!(shell(&line, &directory, None).wait().unwrap().success(), "{}", told());
+            }
+        }
+    }
+    let file = reference("readme-file", &["email", "--seed", "42"]);
+    let events = clickhouse.number(&format!("SELECT count() FROM file('{}', 'Parquet')", file.display()));
+    wait_for("every event is in the table", || clickhouse.number("SELECT count() FROM sendflowr.email_events") == events);
+    assert_holds(clickhouse, "sendflowr", &file);
+}
+
+/// The images are not to be had here; the commands of the two services that are ours, and how their health is asked, are.
+fn compose(kafka: &Server, clickhouse: &Server) {
+    let compose = document("compose.yaml");
+    let mut running = Vec::new();
+    for (service, port) in [("consumer", "9464"), ("connector", "5215")] {
+        let (directory, address) = (scratch(service), free());
+        let part = compose.split_once(&format!("\n  {service}:\n")).expect("the service is there").1;
+        let command = part.split_once("command:").unwrap().1;
+        let command = &command[..command.find("\n    environment:").into_iter().chain(command.find("\n    depends_on:")).min().unwrap()];
+        // One line in brackets, or one a line behind a dash.
+        let words = command.split([',', '\n']).map(|word| word.trim().trim_start_matches("- ").trim_matches(['[', ']', '"', ' ']));
+        let line: Vec<String> = words.filter(|word| !word.is_empty()).map(|word| format!("'{word}'")).collect();
+        let line = format!("populace {}", line.join(" "))
+            .replace("kafka://kafka:19092", &kafka.url)
+            .replace("clickhouse://sendflowr:${CLICKHOUSE_PASSWORD:?set CLICKHOUSE_PASSWORD}@clickhouse:8123", &clickhouse.url)
+            .replace(&format!("127.0.0.1:{port}"), &address)
+            .replace(&format!("0.0.0.0:{port}"), &address)
+            .replace("/home/populace", directory.to_str().unwrap());
+        running.push(Ends(shell(&line, &directory, Some(TOKEN))));
+        let test = part.lines().find_map(|line| line.trim().strip_prefix("test: ")).expect("the service has a health check");
+        let test: Vec<String> = serde_json::from_str(test).expect("a list of words");
+        let script = test[3].replace(&format!("/127.0.0.1/{port}"), &format!("/{}", address.replace(':', "/")));
+        wait_for("the service is healthy", || {
+            Command::new(&test[1]).args([&test[2], &script]).stderr(Stdio::null()).status().unwrap().success()
+        });
+    }
+}

@@ -66,13 +66,12 @@ fn readme(kafka: &Server, clickhouse: &Server) {
             .replace("clickhouse://sendflowr:$PASSWORD@localhost:8123", &clickhouse.url)
             .replace("127.0.0.1:5215", &connector)
             .replace("serve ", &format!("serve --listen {connector} "));
-        match line.strip_suffix(" &") {
-            Some(service) => running.push(Ends(shell(service, &directory, None))),
-            None => {
-                wait_for("the connector is ready", || answers(&connector, "/ready"));
-                let told = || fs::read_to_string(directory.join("told")).unwrap();
-                assert!(shell(&line, &directory, None).wait().unwrap().success(), "{}", told());
-            }
+        if let Some(service) = line.strip_suffix(" &") {
+            running.push(Ends(shell(service, &directory, None)));
+        } else {
+            wait_for("the connector is ready", || answers(&connector, "/ready"));
+            let told = || fs::read_to_string(directory.join("told")).unwrap();
+            assert!(shell(&line, &directory, None).wait().unwrap().success(), "{}", told());
         }
     }
     let file = reference("readme-file", &["email", "--seed", "42"]);

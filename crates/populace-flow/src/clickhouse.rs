@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use populace_core::email::Uuid;
 use populace_core::time::Instant;
 use populace_io::sinks::Target;
-use populace_io::sinks::clickhouse::{EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server};
+use populace_io::sinks::clickhouse::{EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,7 @@ impl ClickHouseTable {
     pub fn open(target: &Target) -> Result<Self, FlowError> {
         let server = Server::open(target, REQUEST)?;
         server.create_database()?;
-        let wanted: Vec<(String, String)> = columns_of(EMAIL_EVENTS_SQL);
-        server.ensure_table(EMAIL_EVENTS, EMAIL_EVENTS_SQL, &wanted)?;
+        server.ensure_table(EMAIL_EVENTS, EMAIL_EVENTS_SQL, &columns_of(EMAIL_EVENTS_SQL))?;
         Ok(Self { server })
     }
 
@@ -64,17 +63,6 @@ impl ClickHouseTable {
         let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no UUID", self.server.shown()));
         self.server.run(sql)?.lines().map(|line| line.parse().map_err(|_| wrong(line))).collect()
     }
-}
-
-/// Names and types of the columns of a definition, one a line, without those that have a default.
-fn columns_of(definition: &str) -> Vec<(String, String)> {
-    let lines = definition.lines().skip_while(|line| *line != "(").skip(1).take_while(|line| *line != ")");
-    let column = |line: &str| line.trim().trim_end_matches(',').split_once(' ').map(|(name, of)| (name.to_owned(), of.to_owned()));
-    lines.filter_map(column).filter(|(_, of)| !of.contains(" DEFAULT ")).collect()
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// Ids as a subquery: one long text, which the server reads several times faster than a list of so many values.

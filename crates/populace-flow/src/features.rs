@@ -8,7 +8,7 @@ use crate::embedded::{EmbeddedTable, PageEnd};
 use crate::error::FlowError;
 use crate::event::Event;
 use crate::http::{FeatureSource, Features};
-use crate::identity::{IdentityDatabase, IdentityStore};
+use crate::identity::IdentityStore;
 use crate::time;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
@@ -23,6 +23,7 @@ use parquet::file::properties::WriterProperties;
 use populace_analysis::features::{self, Options, Progress, Watch};
 use populace_core::time::Instant;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub enum Source {
     /// Files, as `populace generate` writes them or a user brings them.
     Directory(PathBuf),
     /// A table, with who is who by now.
-    Table(Arc<dyn EventPages>, Arc<IdentityDatabase>),
+    Table(Arc<dyn EventPages>, Arc<dyn IdentityStore>),
 }
 
 /// A table of events that can be read from its beginning to its end.
@@ -134,48 +135,39 @@ impl Kept {
 
     /// Writes the events of the table as JSON lines, which the features are computed from. Events that were stored under an earlier id of
     /// a person are the person's. Whether there are any.
-    fn export(table: &dyn EventPages, identities: &IdentityDatabase, to: &Path) -> Result<bool, FlowError> {
+    fn export(table: &dyn EventPages, identities: &dyn IdentityStore, to: &Path) -> Result<bool, FlowError> {
         let path = to.join("events.jsonl");
         let failed = |error| FlowError::io(&path, error);
         let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
         let mut end = PageEnd::default();
-        let mut whose = Whose::default();
+        // Whose the events of an id are, by that id: the person, and the person's first `recipient_id`, as features have a row for each.
+        let mut whose: HashMap<String, (String, String)> = HashMap::new();
         loop {
             let (events, next) = table.page(&end, PAGE)?;
             if events.is_empty() {
                 file.flush().map_err(failed)?;
                 return Ok(end != PageEnd::default());
             }
+            let last = events.last().map(|event| event.universal_id.clone());
+            let mut firsts: Vec<&Event> = events.iter().filter(|event| !whose.contains_key(&event.universal_id)).collect();
+            firsts.dedup_by_key(|event| &event.universal_id);
+            let persons = identities.current(&firsts.iter().map(|event| event.universal_id.as_str()).collect::<Vec<_>>())?;
+            for first in firsts {
+                let id = &first.universal_id;
+                let person = persons.get(id).unwrap_or(id).clone();
+                let recipient = if person == *id { None } else { Some(table.recipient_of(&person)?.unwrap_or_else(|| person.clone())) };
+                whose.insert(id.clone(), (person, recipient.unwrap_or_else(|| first.recipient_id.clone())));
+            }
             for mut event in events {
-                if event.universal_id != whose.id {
-                    whose = Whose::of(&event, table, identities)?;
-                }
-                event.universal_id.clone_from(&whose.person);
-                event.recipient_id.clone_from(&whose.recipient);
+                let (person, recipient) = &whose[&event.universal_id];
+                event.universal_id.clone_from(person);
+                event.recipient_id.clone_from(recipient);
                 file.write_all(&event.to_json()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
             }
+            // The table is in the order of ids: only the last one of this page can be in the next.
+            whose.retain(|id, _| Some(id) == last.as_ref());
             end = next;
         }
-    }
-}
-
-/// Whose the events of one id are.
-#[derive(Default)]
-struct Whose {
-    id: String,
-    person: String,
-    /// The person's first `recipient_id`: features have a row for each.
-    recipient: String,
-}
-
-impl Whose {
-    /// Those of an event that is the first of its id.
-    fn of(event: &Event, table: &dyn EventPages, identities: &IdentityDatabase) -> Result<Self, FlowError> {
-        let id = event.universal_id.clone();
-        let person = identities.current(&id)?.unwrap_or_else(|| id.clone());
-        let recipient =
-            if person == id { event.recipient_id.clone() } else { table.recipient_of(&person)?.unwrap_or_else(|| person.clone()) };
-        Ok(Self { id, person, recipient })
     }
 }
 
@@ -187,7 +179,7 @@ impl Features for Kept {
         let data = match &self.source {
             Source::Directory(path) => path.as_path(),
             Source::Table(table, identities) => {
-                if !Self::export(table.as_ref(), identities, scratch.path())? {
+                if !Self::export(table.as_ref(), identities.as_ref(), scratch.path())? {
                     return Err(FlowError::Unavailable("there are no events in the table yet".to_owned()));
                 }
                 scratch.path()

@@ -627,6 +627,11 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "kafka")]
     #[arg(long, value_name = "URL", conflicts_with = "embedded")]
     pub(crate) log: Option<String>,
+    /// With --log: keep identities in clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, which any number of connectors share; the environment
+    /// variable POPULACE_IDENTITIES does the same [default: a file in --data]
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "URL", requires = "log")]
+    pub(crate) identities: Option<String>,
     /// Directory for the log, the table and the stores
     #[arg(long, value_name = "DIR", default_value = "flow", value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,

@@ -4,8 +4,8 @@ use super::EventPages;
 use crate::embedded::PageEnd;
 use crate::error::FlowError;
 use crate::event::{COLUMNS, Event, reasons};
-use populace_io::sinks::clickhouse::{EMAIL_EVENTS, Server};
-use populace_io::sinks::{SinkError, Target};
+use populace_io::sinks::Target;
+use populace_io::sinks::clickhouse::{EMAIL_EVENTS, Server, quoted};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -15,29 +15,18 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// The table `email_events` of a server.
 pub struct ClickHouseEvents(Server);
 
-fn flow(error: SinkError) -> FlowError {
-    match error {
-        SinkError::Refused(told) => FlowError::Refused(told),
-        SinkError::Unavailable(told) => FlowError::Unavailable(told),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
 impl ClickHouseEvents {
     /// Logs in at `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
     ///
     /// # Errors
     /// It is no such URL, the server is not to be reached, or refuses the login.
     pub fn open(url: &str) -> Result<Self, FlowError> {
-        let target = Target::parse(url).map_err(flow)?;
-        Ok(Self(Server::open(&target, REQUEST).map_err(flow)?))
+        let target = Target::parse(url)?;
+        Ok(Self(Server::open(&target, REQUEST)?))
     }
 
     fn ask(&self, sql: &str) -> Result<String, FlowError> {
-        self.0.run(sql).map_err(flow)
+        Ok(self.0.run(sql)?)
     }
 
     fn event(&self, line: &str) -> Result<Event, FlowError> {

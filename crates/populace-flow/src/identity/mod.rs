@@ -8,11 +8,15 @@
 //! Nothing is lost by a merge: links, base ids and every change of a `universal_id` are kept, so that what was published under an earlier
 //! id can be found. No identifier is stored, only its keyed hash.
 
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
 mod keys;
 mod store;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "clickhouse")]
+pub use clickhouse::ClickHouseIdentities;
 pub use keys::{KeyRing, Token};
 pub use store::IdentityDatabase;
 
@@ -20,6 +24,7 @@ use crate::error::FlowError;
 use populace_core::time::Instant;
 use populace_io::identity::IdentityError;
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// What an identifier is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +43,12 @@ impl Kind {
     /// As stored and shown.
     pub const fn name(self) -> &'static str {
         ["email", "universal_id", "phone", "provider"][self as usize]
+    }
+
+    /// What is stored under a name.
+    #[cfg(feature = "clickhouse")]
+    fn named(name: &str) -> Option<Self> {
+        [Self::Email, Self::Universal, Self::Phone, Self::Provider].into_iter().find(|kind| kind.name() == name)
     }
 
     /// What comes first names the person.
@@ -183,6 +194,22 @@ pub struct Person {
     pub resolutions: u64,
 }
 
+/// Kind and weight of a link as stored, if it is one.
+fn link_of(ids: [&str; 2], certainty: Certainty) -> Result<(&'static str, f64), FlowError> {
+    let (kind, weight) = match certainty {
+        Certainty::Deterministic => ("deterministic", 1.0),
+        Certainty::Probabilistic(weight) => ("probabilistic", weight),
+    };
+    if ids[0] == ids[1] || !(weight > 0.0 && (weight < 1.0 || certainty == Certainty::Deterministic)) {
+        return Err(FlowError::Refused("a link joins two ids, with a weight above 0 and below 1 unless it is deterministic".to_owned()));
+    }
+    Ok((kind, weight))
+}
+
+fn unknown_ids() -> FlowError {
+    FlowError::Refused("one of the ids is not known; resolve its identifier first".to_owned())
+}
+
 /// Where identities are kept.
 pub trait IdentityStore: Send + Sync {
     /// Resolves claims, all or none, and records each resolution with `purpose` (such as `webhook/klaviyo`) and its time.
@@ -197,11 +224,11 @@ pub trait IdentityStore: Send + Sync {
     /// The store is not to be reached, or one of the ids is not known.
     fn link(&self, ids: [&str; 2], certainty: Certainty, source: &str, at: Instant) -> Result<Resolved, FlowError>;
 
-    /// The id of the person whom an id names, or has named.
+    /// The ids of the persons whom ids name, or have named, by these ids; without those that nobody is known by.
     ///
     /// # Errors
     /// The store is not to be reached.
-    fn current(&self, id: &str) -> Result<Option<String>, FlowError>;
+    fn current(&self, ids: &[&str]) -> Result<HashMap<String, String>, FlowError>;
 
     /// What is known of the person whom an id names, or has named.
     ///

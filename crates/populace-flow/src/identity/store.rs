@@ -7,7 +7,7 @@ use crate::error::FlowError;
 use crate::time;
 use populace_core::time::Instant;
 use rusqlite::{OptionalExtension, Result, Transaction, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 const SCHEMA_VERSION: u32 = 1;
@@ -225,15 +225,7 @@ impl IdentityStore for IdentityDatabase {
     }
 
     fn link(&self, ids: [&str; 2], certainty: Certainty, source: &str, at: Instant) -> std::result::Result<Resolved, FlowError> {
-        let (kind, weight) = match certainty {
-            Certainty::Deterministic => ("deterministic", 1.0),
-            Certainty::Probabilistic(weight) => ("probabilistic", weight),
-        };
-        if ids[0] == ids[1] || !(weight > 0.0 && (weight < 1.0 || certainty == Certainty::Deterministic)) {
-            return Err(FlowError::Refused(
-                "a link joins two ids, with a weight above 0 and below 1 unless it is deterministic".to_owned(),
-            ));
-        }
+        let (kind, weight) = super::link_of(ids, certainty)?;
         let merges = certainty == Certainty::Deterministic || self.merge_at.is_some_and(|least| weight >= least);
         let linked = self.write(at, |writer| {
             for id in ids {
@@ -252,11 +244,20 @@ impl IdentityStore for IdentityDatabase {
             writer.record(source, outcome.name(), Some([ids[0], &universal_id]))?;
             Ok(Some(Resolved { universal_id, outcome }))
         })?;
-        linked.ok_or_else(|| FlowError::Refused("one of the ids is not known; resolve its identifier first".to_owned()))
+        linked.ok_or_else(super::unknown_ids)
     }
 
-    fn current(&self, id: &str) -> std::result::Result<Option<String>, FlowError> {
-        self.store.read(|file| Writer { file, at: String::new() }.find(id))
+    fn current(&self, ids: &[&str]) -> std::result::Result<HashMap<String, String>, FlowError> {
+        self.store.read(|file| {
+            let reader = Writer { file, at: String::new() };
+            let mut found = HashMap::new();
+            for id in ids {
+                if let Some(person) = reader.find(id)? {
+                    found.insert((*id).to_owned(), person);
+                }
+            }
+            Ok(found)
+        })
     }
 
     fn person(&self, id: &str) -> std::result::Result<Option<Person>, FlowError> {

@@ -30,7 +30,7 @@ impl Flow {
         let embedded = Arc::new(Embedded::open(directory.path()).unwrap());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let bound = Bound::new(&access, any, Some(any)).unwrap();
-        let source = Source::Table(Arc::clone(&embedded.table) as _, Arc::clone(&embedded.identities));
+        let source = Source::Table(Arc::clone(&embedded.table) as _, Arc::clone(&embedded.identities) as _);
         let features = features::open(source, directory.path()).unwrap();
         let services = embedded.services(KeyRing::synthetic(), access, limits, Some(features)).unwrap();
         let running = Running::start(services, bound).unwrap();

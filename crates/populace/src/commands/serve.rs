@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use populace_flow::FlowError;
 use populace_flow::features::{self, Source};
 use populace_flow::http::{Access, Bound, Limits, Running, Scope};
-use populace_flow::identity::{IdentityDatabase, KeyRing};
+use populace_flow::identity::{IdentityStore, KeyRing};
 use populace_flow::log::GROUP;
 use populace_flow::service::{Background, Embedded};
 use std::env;
@@ -16,6 +16,9 @@ use std::sync::Arc;
 const TOKEN: &str = "POPULACE_TOKEN";
 /// The environment variable of the one key of identities.
 const KEY: &str = "POPULACE_IDENTITY_KEY";
+/// The environment variable of `--identities`.
+#[cfg(feature = "kafka")]
+const IDENTITIES: &str = "POPULACE_IDENTITIES";
 
 impl From<FlowError> for Failure {
     fn from(error: FlowError) -> Self {
@@ -39,9 +42,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     // First, so that nothing is made where nothing can be served.
     let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen))?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
+    let identities: Arc<dyn IdentityStore> = Arc::clone(&flow.identities) as _;
     let source = match &arguments.features_from {
-        Some(from) => source(from, &flow.identities)?,
-        None => Source::Table(Arc::clone(&flow.table) as _, Arc::clone(&flow.identities)),
+        Some(from) => source(from, &identities)?,
+        None => Source::Table(Arc::clone(&flow.table) as _, identities),
     };
     let features = features::open(source, &arguments.data)?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
@@ -70,7 +74,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
 
 /// Where features come from that `--features-from` names.
 #[cfg_attr(not(feature = "clickhouse"), expect(unused_variables, clippy::unnecessary_wraps, reason = "files need no identities"))]
-fn source(from: &Path, identities: &Arc<IdentityDatabase>) -> Result<Source, Failure> {
+fn source(from: &Path, identities: &Arc<dyn IdentityStore>) -> Result<Source, Failure> {
     #[cfg(feature = "clickhouse")]
     if let Some(url) = from.to_str().filter(|text| text.starts_with("clickhouse://") || text.starts_with("clickhouses://")) {
         return Ok(Source::Table(Arc::new(features::clickhouse::ClickHouseEvents::open(url)?), Arc::clone(identities)));
@@ -83,28 +87,43 @@ fn source(from: &Path, identities: &Arc<IdentityDatabase>) -> Result<Source, Fai
 fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     use populace_flow::connector::{Connector, Ledger};
     use populace_flow::http::{Gauges, Services};
+    use populace_flow::identity::{ClickHouseIdentities, IdentityDatabase};
     use populace_flow::kafka::KafkaLog;
     use populace_io::sinks::Target;
     use std::time::Duration;
 
     let target = super::sinks::target("--log", url, "kafka")?;
+    let identities_url = arguments.identities.clone().or_else(|| env::var(IDENTITIES).ok());
+    let elsewhere = identities_url.map(|url| super::sinks::target("--identities", url.trim(), "clickhouse")).transpose()?;
     let (access, ring) = (access(&arguments.service)?, ring(&arguments.service)?);
     let listen_features = arguments.features_from.as_ref().map(|_| arguments.features_listen);
     let bound = Bound::new(&access, arguments.listen, listen_features)?;
     let _held = populace_flow::service::hold(&arguments.data)?;
     let log = Arc::new(KafkaLog::open(&target, Duration::from_secs(10))?);
-    let identities = Arc::new(IdentityDatabase::open(&arguments.data, None)?);
-    let connector = Connector::new(log, Arc::clone(&identities) as _, ring, Ledger::open(&arguments.data)?);
+    let mut gauges = Gauges::default();
+    let identities: Arc<dyn IdentityStore> = match &elsewhere {
+        Some(target) => {
+            let tables = Arc::new(ClickHouseIdentities::open(target, None)?);
+            let watched = Arc::clone(&tables);
+            gauges.parts.push(("identities", Box::new(move || watched.ready())));
+            tables
+        }
+        None => Arc::new(IdentityDatabase::open(&arguments.data, None)?),
+    };
+    let connector = Connector::new(log, Arc::clone(&identities), ring, Ledger::open(&arguments.data)?);
     let source = arguments.features_from.as_ref().map(|from| source(from, &identities)).transpose()?;
     let source = source.map(|source| features::open(source, &arguments.data)).transpose()?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
-    let services = Services { connector, access, limits, gauges: Gauges::default(), features: source, erasers: Vec::new() };
+    let services = Services { connector, access, limits, gauges, features: source, erasers: Vec::new() };
     let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
     if let Some(address) = running.features {
         note!("features    http://{address}");
     }
     note!("log         {}", Target::shown(&target));
+    if let Some(target) = &elsewhere {
+        note!("identities  {}", target.shown());
+    }
     note!("Ctrl-C ends what was begun and stops");
     running.until_signal(|| false);
     Ok(())

@@ -11,6 +11,7 @@ mod faults;
 mod features;
 #[cfg(feature = "kafka")]
 mod flow;
+mod identities;
 #[cfg(feature = "kafka")]
 mod readme;
 mod refusals;

@@ -2,7 +2,7 @@
 
 mod server;
 
-pub use server::Server;
+pub use server::{Server, columns_of, quoted};
 
 use super::{Context, Sink, SinkError, Target};
 use crate::digest::Digest;

@@ -17,6 +17,9 @@ pub struct Server {
 /// ClickHouse's numbers of errors that waiting may heal: time-outs, too much at once, memory, sockets, read-only, too many parts.
 const TRANSIENT: [u32; 13] = [3, 159, 160, 164, 202, 203, 209, 210, 236, 241, 242, 243, 252];
 
+/// A statement that the server takes by default, bytes; at 256 KiB it would refuse.
+const LONG: usize = 200_000;
+
 /// The number in an answer such as `Code: 241. DB::Exception: …`.
 fn code_of(answer: &Answer) -> Option<u32> {
     let text = String::from_utf8_lossy(&answer.body);
@@ -82,7 +85,8 @@ impl Server {
     /// # Errors
     /// The server refuses it, or cannot be reached in time.
     pub fn run(&self, sql: &str) -> Result<String, SinkError> {
-        let answer = self.send(self.timeout, &self.path("&max_query_size=67108864"), sql.as_bytes())?;
+        let long = if sql.len() > LONG { "&max_query_size=67108864" } else { "" };
+        let answer = self.send(self.timeout, &self.path(long), sql.as_bytes())?;
         String::from_utf8(answer).map_err(|_| SinkError::Refused(format!("{}: the answer is no UTF-8", self.shown())))
     }
 
@@ -146,6 +150,18 @@ impl Server {
         let more = format!("{settings}&insert_deduplication_token={}&query={}", encode(token), encode(&sql));
         self.send(self.timeout, &self.path(&more), &body).map(drop)
     }
+}
+
+/// Names and types of the columns of a definition, one a line, without those that have a default.
+pub fn columns_of(definition: &str) -> Vec<(String, String)> {
+    let lines = definition.lines().skip_while(|line| *line != "(").skip(1).take_while(|line| *line != ")");
+    let column = |line: &str| line.trim().trim_end_matches(',').split_once(' ').map(|(name, of)| (name.to_owned(), of.to_owned()));
+    lines.filter_map(column).filter(|(_, of)| !of.contains(" DEFAULT ")).map(|(name, of)| (name, of.replace(" CODEC(ZSTD)", ""))).collect()
+}
+
+/// Text as a literal of SQL.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// A type without what changes how a value is kept and not what it is.

@@ -1,0 +1,206 @@
+//! Identities in ClickHouse.
+
+#[path = "../../../populace-flow/tests/flow/identity.rs"]
+mod contract;
+
+use crate::support::clickhouse;
+use contract::{Place, Stores, identity_stores_keep_to_the_contract};
+use populace_flow::identity::{ClickHouseIdentities, IdentityStore};
+use populace_io::sinks::Target;
+
+/// A database.
+struct Database(String);
+
+impl Place for Database {
+    fn open(&self, merge_at: Option<f64>) -> Box<dyn IdentityStore> {
+        Box::new(ClickHouseIdentities::open(&Target::parse(&self.0).unwrap(), merge_at).unwrap())
+    }
+}
+
+#[test]
+fn identities_in_clickhouse() {
+    let new = |name: &str| Box::new(Database(format!("{}/identity_{name}", clickhouse().url))) as Box<dyn Place>;
+    identity_stores_keep_to_the_contract(&Stores { new: &new, every: 23 });
+}
+
+#[cfg(feature = "kafka")]
+mod connectors {
+    use super::contract::{claim, email, ring};
+    use super::{Database, Place};
+    use crate::support::{Server, command, scratch, shared};
+    use populace_core::time::Instant as Moment;
+    use populace_flow::client::{Answer, post, send};
+    use populace_flow::identity::{Identifier, KeyRing};
+    use serde_json::{Value, json};
+    use std::io::{BufRead, BufReader, Read};
+    use std::net::{SocketAddr, TcpListener};
+    use std::process::{Child, Stdio};
+    use std::time::{Duration, Instant};
+
+    /// A connector, killed when it is dropped.
+    struct Connector {
+        child: Child,
+        address: SocketAddr,
+        told: String,
+    }
+
+    impl Drop for Connector {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    impl Connector {
+        fn start(name: &str, log: &str, identities: &[&str]) -> Self {
+            let data = scratch(name);
+            let arguments = ["serve", "--log", log, "--listen", "127.0.0.1:0", "--rate", "100000", "--data", data.to_str().unwrap()];
+            let mut child = command(&[&arguments[..], identities].concat()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+            let mut told = String::new();
+            while !told.contains("Ctrl-C") {
+                told += &lines.next().unwrap_or_else(|| panic!("the connector does not start: {told}"));
+                told.push('\n');
+            }
+            std::thread::spawn(move || lines.for_each(drop));
+            let address = told.lines().find_map(|line| line.strip_prefix("connector   http://")).unwrap();
+            let address = address.split(' ').next().unwrap().parse().unwrap();
+            Self { child, address, told }
+        }
+
+        fn resolve(&self, identifiers: &[Value]) -> Answer {
+            post(self.address, "/api/identity/resolve", &json!({ "identifiers": identifiers }).to_string()).unwrap()
+        }
+
+        fn person(&self, id: &str) -> Value {
+            send(self.address, "GET", &format!("/api/identity/persons/{id}"), &[], b"").unwrap().json()
+        }
+    }
+
+    fn base_id(address: &str) -> String {
+        KeyRing::synthetic().token(&Identifier::Email(address.to_owned())).unwrap().base_id
+    }
+
+    #[test]
+    fn an_insert_that_is_sent_again_is_one() {
+        let clickhouse = Server::clickhouse();
+        let place = Database(format!("{}/again", clickhouse.url));
+        let store = place.open(None);
+        for (faults, resolutions) in [(1, 1), (2, 2)] {
+            // Stored, but never acknowledged.
+            clickhouse.tell(&format!("fail {faults}"));
+            store.resolve(&[claim(&ring(), &[email("ada@lovelace.org"), email("countess@lovelace.org")])], "test", Moment(0)).unwrap();
+            let rows = |table: &str| clickhouse.number(&format!("SELECT count() FROM again.{table}"));
+            let counts = ["identity_identifiers", "identity_links", "identity_merges", "identity_resolutions"].map(rows);
+            assert_eq!(counts, [4, 2, 1, resolutions]);
+        }
+    }
+
+    fn event(number: usize, round: usize) -> Value {
+        json!({
+            "event_id": format!("018cc251-f400-7cde-8f0{round}-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
+            "esp": "internal", "recipient_email": format!("user{number}@example.com"), "campaign_id": "hot_path",
+            "campaign_name": "Hot path", "source": "website",
+        })
+    }
+
+    #[test]
+    fn connectors_that_share_identities_give_the_same_ids_whatever_is_killed() {
+        let kafka = shared().0;
+        let clickhouse = Server::clickhouse();
+        let log = format!("{}/identities?partitions=2", kafka.url);
+        let url = format!("{}/people", clickhouse.url);
+        let start = |name: &str| Connector::start(name, &log, &["--identities", &url]);
+        let (one, other) = (start("identities-one"), start("identities-other"));
+        assert!(one.told.contains("identities  clickhouse://") && !one.told.contains("sendflowr_dev"), "{}", one.told);
+        assert_eq!(send(one.address, "GET", "/ready", &[], b"").unwrap().status, 200);
+
+        // Killed between two inserts: sent again to another, it is done.
+        let identifiers =
+            [json!({ "email": "ada@example.com" }), json!({ "email": "countess@example.com" }), json!({ "phone": "+447700900123" })];
+        let least = ["ada@example.com", "countess@example.com"].map(base_id).into_iter().min().unwrap();
+        clickhouse.tell("slow 1");
+        let (address, body) = (one.address, json!({ "identifiers": identifiers }).to_string());
+        let cut = std::thread::spawn(move || post(address, "/api/identity/resolve", &body));
+        let until = Instant::now() + Duration::from_mins(1);
+        while clickhouse.number("SELECT count() FROM people.identity_identifiers") == 0 {
+            assert!(Instant::now() < until, "nothing is inserted");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(one);
+        assert!(cut.join().unwrap().is_err(), "it was answered before it was killed");
+        clickhouse.tell("slow 0");
+        let again = other.resolve(&identifiers);
+        assert_eq!((again.status, again.json()["universal_id"].as_str()), (200, Some(least.as_str())), "{again:?}");
+        let person = other.person(&least);
+        assert_eq!((person["members"].as_array().unwrap().len(), person["links"].as_array().unwrap().len()), (3, 2), "{person}");
+
+        // Two connectors at once, each in its own order.
+        let one = start("identities-one-again");
+        let pairs: Vec<[Value; 2]> = (0..6).map(|n| [n, n + 1].map(|n| json!({ "email": format!("chain{n}@example.com") }))).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| pairs.iter().for_each(|pair| assert_eq!(one.resolve(pair).status, 200)));
+            scope.spawn(|| pairs.iter().rev().for_each(|pair| assert_eq!(other.resolve(pair).status, 200)));
+        });
+        let least = (0..7).map(|n| base_id(&format!("chain{n}@example.com"))).min().unwrap();
+        for n in 0..7 {
+            for connector in [&one, &other] {
+                let id = connector.resolve(&[json!({ "email": format!("chain{n}@example.com") })]).json()["universal_id"].clone();
+                assert_eq!(id, least.as_str());
+            }
+        }
+
+        // What a request of 1,000 events of 1,000 people takes: new, known, and with a file in the place of the tables.
+        let file = Connector::start("identities-file", &log, &[]);
+        for (round, (connector, what)) in
+            [(&one, "new"), (&other, "known"), (&file, "new, in a file"), (&file, "known, in a file")].into_iter().enumerate()
+        {
+            let events: Vec<Value> = (0..1_000).map(|number| event(number, round)).collect();
+            let begun = Instant::now();
+            let answer = post(connector.address, "/api/mock/events/synthetic", &Value::from(events).to_string()).unwrap();
+            eprintln!("1,000 events of people who are {what}: {:?}", begun.elapsed());
+            assert_eq!((answer.status, &answer.json()["published"]), (202, &json!(1_000)), "{answer:?}");
+        }
+        assert!(clickhouse.number("SELECT count() FROM people.identity_resolutions") >= 2_000);
+        let inserts = "SELECT count() FROM system.parts WHERE database = 'people' AND table = 'identity_resolutions'";
+        assert!(clickhouse.number(inserts) < 100, "an insert for each event");
+    }
+
+    #[test]
+    fn identities_that_cannot_be_kept_are_told_in_seconds() {
+        let (kafka, clickhouse) = shared();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        clickhouse.ask("CREATE DATABASE other_links");
+        clickhouse.ask("CREATE TABLE other_links.identity_links (base_id UInt64) ENGINE = MergeTree ORDER BY base_id");
+        let cases = [
+            (clickhouse.url.replace("sendflowr_dev", "guess"), "the server refuses the user or the password"),
+            (format!("clickhouse://u:guess@127.0.0.1:{free}/x"), "is ClickHouse running there?"),
+            (
+                format!("{}/other_links", clickhouse.url),
+                "column `base_id` of table `identity_links` is UInt64, not String; rename the table",
+            ),
+            ("sqlite://u:guess@localhost/x".to_owned(), "--identities"),
+            ("identity.sqlite".to_owned(), "--identities"),
+        ];
+        let log = format!("{}/identities?partitions=2", kafka.url);
+        for (url, expected) in cases {
+            // From the command line, and from the environment.
+            for from in [Some(&url), None] {
+                let data = scratch("identities-refused");
+                let arguments = ["serve", "--log", &log, "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+                let mut serve = command(&arguments);
+                match from {
+                    Some(url) => serve.args(["--identities", url]),
+                    None => serve.env("POPULACE_IDENTITIES", &url),
+                };
+                let start = Instant::now();
+                let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
+                let mut told = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+                assert_eq!(child.wait().unwrap().code(), Some(2), "{told}");
+                assert!(told.starts_with("error: ") && told.contains(expected) && !told.contains("guess"), "{url}: {told}");
+                assert!(start.elapsed() < Duration::from_secs(20), "{url}: {:?}", start.elapsed());
+            }
+        }
+    }
+}

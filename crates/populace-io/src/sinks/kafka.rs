@@ -1,5 +1,8 @@
 //! Kafka: the main data table as records, JSON or Avro, keyed by user.
 
+/// The client that [`client_config`] configures.
+pub use rdkafka;
+
 use super::avro::Avro;
 use super::{Context, FIRST_REACH, Sink, SinkError, Target};
 use crate::table::{Kind, Table, as_codes};
@@ -335,6 +338,3 @@ impl Sink for KafkaSink {
         flushed.map_err(|error| self.producer.context().last.explain(&self.shown, &error))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,8 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 #[cfg(feature = "kafka")]
+mod brokers;
+#[cfg(feature = "kafka")]
 mod case;
 #[cfg(feature = "kafka")]
 mod faults;

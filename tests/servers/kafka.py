@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
 """Apache Kafka for tests: one genuine broker in KRaft mode on loopback.
 
-    tests/servers/kafka.py [--cache DIR] [--port N]
+    tests/servers/kafka.py [--cache DIR] [--port N] [--tls DIR]
 
 Needs `java` 17 or later, and `mvn` the first time: the broker comes from its Maven artefacts, kept in the cache
-(default: $POPULACE_SERVERS, or ~/.cache/populace-servers). Prints `kafka://127.0.0.1:PORT` when it takes requests, and ends with
-whoever holds its standard input. Lines on standard input: `kill` (as kill -9), `stop`, `start`; each is answered with a line.
+(default: $POPULACE_SERVERS, or ~/.cache/populace-servers). Ends with whoever holds its standard input. Lines on standard input: `kill` (as
+kill -9), `stop`, `start`; each is answered with a line.
+
+Prints one line when it takes requests: `kafka://127.0.0.1:PORT`, where everybody may do everything, and then other ways to the same broker:
+
+`login=ADDRESS`    SASL with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512: the user `populace` with the password `open:sesame/1` may do everything,
+                   the user `stranger` with the password `stranger` may do nothing
+`forgets=ADDRESS`  every few answers the connection is cut, and the answer is lost although the broker has done what it says
+`tls=ADDRESS`      with --tls: encrypted, under a certificate that signed itself, for `localhost` and 127.0.0.1; it is put into DIR/ca.pem
 """
 
 import argparse
@@ -17,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 VERSION = "4.1.1"
@@ -25,6 +33,7 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0
 <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
 <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
 </dependencies></project>"""
+USERS = {"populace": "open:sesame/1", "stranger": "stranger"}
 
 
 def fail(message):
@@ -59,18 +68,106 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def whole(connection, size):
+    """So many bytes."""
+    data = b""
+    while len(data) < size:
+        piece = connection.recv(size - len(data))
+        if not piece:
+            raise ConnectionError
+        data += piece
+    return data
+
+
+class Forgetful:
+    """A way to the broker on which answers are lost."""
+
+    def __init__(self, behind):
+        self.behind, self.count = behind, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            try:
+                broker = socket.create_connection(("127.0.0.1", self.behind))
+            except OSError:
+                client.close()
+                continue
+            self.count += 1
+            threading.Thread(target=self.requests, args=(client, broker), daemon=True).start()
+            # Enough for a client to get on.
+            threading.Thread(target=self.answers, args=(broker, client, 8 + self.count * 7 % 20), daemon=True).start()
+
+    @staticmethod
+    def requests(client, broker):
+        try:
+            while piece := client.recv(1 << 16):
+                broker.sendall(piece)
+        except OSError:
+            pass
+
+    @staticmethod
+    def answers(broker, client, count):
+        try:
+            for number in range(count + 1):
+                size = whole(broker, 4)
+                answer = whole(broker, int.from_bytes(size, "big"))
+                if number < count:
+                    client.sendall(size + answer)
+        except OSError:
+            pass
+        for end in (broker, client):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+
+def certificate(folder):
+    """A key and its own certificate, as Java wants them and as `ca.pem`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store, common = folder / "keystore.p12", ["-storepass", "unimportant", "-alias", "broker"]
+    if not store.exists():
+        names = ["-dname", "CN=localhost", "-ext", "SAN=dns:localhost,ip:127.0.0.1"]
+        key = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650", "-storetype", "PKCS12"]
+        subprocess.run(["keytool", *key, *names, "-keystore", store, *common], check=True, stderr=subprocess.DEVNULL)
+    pem = ["-exportcert", "-rfc", "-keystore", store, *common, "-file", folder / "ca.pem"]
+    subprocess.run(["keytool", *pem], check=True, stderr=subprocess.DEVNULL)
+    return store
+
+
 class Broker:
-    def __init__(self, jars, port, home):
+    def __init__(self, jars, port, home, tls):
         self.port, self.home, self.process = port, home, None
         heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         self.java = ["java", *heap, "-cp", f"{jars}/*"]
         self.config = home / "server.properties"
-        controller = free_port()
+        controller, login, behind = (free_port() for _ in range(3))
+        # What clients are told, and where the broker listens.
+        ways = {"PLAINTEXT": (port, port), "LOGIN": (login, login), "FORGETS": (Forgetful(behind).port, behind)}
+        protocols = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT", "FORGETS": "PLAINTEXT", "LOGIN": "SASL_PLAINTEXT", "TLS": "SSL"}
+        if tls:
+            ways["TLS"] = (free_port(),) * 2
+        self.ways = [f"{name.lower()}=127.0.0.1:{told}" for name, (told, _) in ways.items() if name != "PLAINTEXT"]
+        module = "org.apache.kafka.common.security"
+        users = " ".join(f'user_{name}="{password}"' for name, password in USERS.items())
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listeners": ",".join([f"CONTROLLER://127.0.0.1:{controller}", *(f"{name}://127.0.0.1:{at}" for name, (_, at) in ways.items())]),
+            "advertised.listeners": ",".join(f"{name}://127.0.0.1:{told}" for name, (told, _) in ways.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.name.login.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.login.plain.sasl.jaas.config": f"{module}.plain.PlainLoginModule required {users};",
+            "listener.name.login.scram-sha-256.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+            "listener.name.login.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:populace",
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
             "log.dirs": home / "log",
@@ -83,6 +180,12 @@ class Broker:
             "auto.create.topics.enable": "false",
             "log.segment.bytes": 64 << 20,
         }
+        if tls:
+            settings |= {
+                "listener.name.tls.ssl.keystore.location": certificate(tls),
+                "listener.name.tls.ssl.keystore.password": "unimportant",
+                "listener.name.tls.ssl.keystore.type": "PKCS12",
+            }
         self.config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def tool(self, name, *arguments):
@@ -93,7 +196,9 @@ class Broker:
 
     def format(self):
         cluster = self.tool("kafka.tools.StorageTool", "random-uuid")[-1]
-        self.tool("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(self.config))
+        users = [f"{way}=[name={name},password={password}]" for name, password in USERS.items() for way in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
+        scram = [word for user in users for word in ("--add-scram", user)]
+        self.tool("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(self.config), *scram)
 
     def start(self):
         log = open(self.home / "broker.log", "ab")
@@ -124,17 +229,18 @@ def main():
     default = os.environ.get("POPULACE_SERVERS") or pathlib.Path.home() / ".cache/populace-servers"
     arguments.add_argument("--cache", type=pathlib.Path, default=pathlib.Path(default))
     arguments.add_argument("--port", type=int, default=0)
+    arguments.add_argument("--tls", type=pathlib.Path, metavar="DIR")
     given = arguments.parse_args()
     if not shutil.which("java"):
         fail("needs Java 17 or later (apt-get install openjdk-17-jre-headless)")
     jars = libraries(given.cache)
     home = pathlib.Path(tempfile.mkdtemp(prefix="populace-kafka-"))
-    broker = Broker(jars, given.port or free_port(), home)
+    broker = Broker(jars, given.port or free_port(), home, given.tls)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         broker.format()
         broker.start()
-        print(f"kafka://127.0.0.1:{broker.port}", flush=True)
+        print(f"kafka://127.0.0.1:{broker.port}", *broker.ways, flush=True)
         for line in sys.stdin:
             match line.strip():
                 case "kill":

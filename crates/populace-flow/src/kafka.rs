@@ -4,7 +4,7 @@ use crate::error::FlowError;
 use crate::log::{Committed, Consumer, DEAD_LETTER_TOPIC, GROUP, Message, Position, Producer, Record, TOPIC};
 use crate::table::{DeadLetter, DeadLetters};
 use populace_io::sinks::Target;
-use populace_io::sinks::kafka::{LastError, client_config, ensure_topic, producer_config};
+use populace_io::sinks::kafka::{CONNECTION, LastError, client_config, ensure_topic, producer_config};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
@@ -75,7 +75,7 @@ impl KafkaLog {
     }
 
     fn of_topic(target: &Target, topic: &str, timeout: Duration) -> Result<Self, FlowError> {
-        target.only(&["partitions", "tls", "group", "dlq"])?;
+        target.only(&[&CONNECTION[..], &["partitions", "group", "dlq"]].concat())?;
         let shown = target.shown();
         let mut config = client_config(target)?;
         producer_config(&mut config, "lz4", timeout);
@@ -84,7 +84,8 @@ impl KafkaLog {
         let last = context.0.clone();
         let producer: ThreadedProducer<Acknowledgements> =
             config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
-        ensure_topic(producer.client(), &last, target, (topic, target.number("partitions")?))?;
+        // Its own thread polls.
+        ensure_topic(producer.client(), &|| {}, &last, target, topic)?;
         Ok(Self { producer, topic: topic.to_owned(), shown, timeout })
     }
 
@@ -227,7 +228,7 @@ impl KafkaConsumer {
     /// # Errors
     /// No broker answers, or there is no such topic.
     pub fn open(target: &Target, timeout: Duration) -> Result<Self, FlowError> {
-        target.only(&["partitions", "tls", "group", "dlq"])?;
+        target.only(&[&CONNECTION[..], &["partitions", "group", "dlq"]].concat())?;
         let (shown, topic) = (target.shown(), topic_of(target));
         let mut config = client_config(target)?;
         // Nothing is committed but by hand. A batch may wait for its table as long as the time-out says, and once more.
@@ -249,7 +250,7 @@ impl KafkaConsumer {
         let last = context.last.clone();
         let consumer: BaseConsumer<Member> =
             config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
-        ensure_topic(consumer.client(), &last, target, (topic, target.number("partitions")?))?;
+        ensure_topic(consumer.client(), &|| drop(consumer.poll(Duration::ZERO)), &last, target, topic)?;
         consumer.subscribe(&[topic]).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
         Ok(Self { consumer, topic: topic.to_owned(), shown })
     }

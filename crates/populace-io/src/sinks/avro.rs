@@ -40,29 +40,43 @@ fn schema(table: &Table) -> Value {
 impl Avro {
     /// Registers the schema of `table` for the values of `topic`.
     pub(super) fn register(registry: &str, topic: &str, table: &Table, timeout: Duration) -> Result<Self, SinkError> {
-        let target = Target::parse(registry)?;
+        let target = Target::parse(registry).map_err(|error| SinkError::Refused(error.to_string().replace("--to", "registry")))?;
+        let shown = target.shown();
         if !["http", "https"].contains(&target.scheme.as_str()) {
-            return Err(SinkError::Refused("registry: must be the http or https URL of a schema registry".into()));
+            return Err(SinkError::Refused(format!("registry: {shown}: must be the http or https URL of a schema registry")));
         }
+        target.only(&[])?;
         let mut client = Client::new(&target.scheme, &target, 8081, timeout)?;
         if let Some(user) = &target.user {
             client = client.with_basic(user, target.password.as_deref().unwrap_or_default());
         }
         let body = json!({ "schema": schema(table).to_string(), "schemaType": "AVRO" }).to_string();
         let headers = [("Content-Type", "application/vnd.schemaregistry.v1+json")];
-        let path = format!("/subjects/{}-value/versions", encode(topic));
-        let shown = target.shown();
+        let base = if target.path.is_empty() { String::new() } else { format!("/{}", target.path) };
+        let subject = format!("{topic}-value");
+        let path = format!("{base}/subjects/{}/versions", encode(&subject));
         let judge = |answer: &Answer| match answer.status {
             200 => Verdict::Done,
             429 | 500.. => Verdict::Again,
             status => {
-                let told = answer.first_line();
-                Verdict::Never(SinkError::Refused(format!("{shown}: the registry refuses the schema (status {status}): {told}")))
+                let told = told(answer);
+                Verdict::Never(SinkError::Refused(match status {
+                    401 | 403 => format!("{shown}: the schema registry refuses the user or the password (status {status})"),
+                    409 => format!(
+                        "{shown}: the subject `{subject}` has a schema that this one is not compatible with ({told}); send to another \
+                         topic, or set the subject's compatibility to NONE"
+                    ),
+                    422 => format!("{shown}: the schema registry refuses the schema: {told}"),
+                    _ => format!("{shown}: no schema registry answers there (status {status}: {told}); its URL may have a path"),
+                }))
             }
         };
-        let answer = client.request_within(FIRST_REACH, &path, (&headers, Some(body.as_bytes())), judge)?;
+        let answer = client.request_within(FIRST_REACH, &path, (&headers, Some(body.as_bytes())), judge).map_err(|error| match error {
+            SinkError::Unavailable(told) => SinkError::Unavailable(format!("{told}; is a schema registry running there?")),
+            refused @ SinkError::Refused(_) => refused,
+        })?;
         let id = serde_json::from_slice::<Value>(&answer.body).ok().and_then(|answer| u32::try_from(answer["id"].as_u64()?).ok());
-        let id = id.ok_or_else(|| SinkError::Refused(format!("{}: no schema registry: its answer has no id", target.shown())))?;
+        let id = id.ok_or_else(|| SinkError::Refused(format!("{shown}: no schema registry: its answer has no id")))?;
         let mut head = [0; 5];
         head[1..].copy_from_slice(&id.to_be_bytes());
         Ok(Self { head })
@@ -82,6 +96,12 @@ impl Avro {
             value(column.kind, array.as_ref(), row, out);
         }
     }
+}
+
+/// What a registry says about its refusal.
+fn told(answer: &Answer) -> String {
+    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    body.and_then(|body| Some(body["message"].as_str()?.chars().take(400).collect())).unwrap_or_else(|| answer.first_line())
 }
 
 fn value(kind: Kind, array: &dyn Array, row: usize, out: &mut Vec<u8>) {

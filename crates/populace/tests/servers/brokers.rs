@@ -16,7 +16,11 @@ use std::time::{Duration, Instant};
 type ByUser = BTreeMap<String, Vec<String>>;
 
 /// Values of a topic by key, in their order, once it has so many and no more come; and the partitions that they came from.
-fn topic(cluster: &MockCluster<'_, impl populace_io::sinks::kafka::rdkafka::ClientContext>, topic: &str, count: usize) -> (ByUser, BTreeSet<i32>) {
+fn topic(
+    cluster: &MockCluster<'_, impl populace_io::sinks::kafka::rdkafka::ClientContext>,
+    topic: &str,
+    count: usize,
+) -> (ByUser, BTreeSet<i32>) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "readers").set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();

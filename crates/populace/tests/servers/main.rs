@@ -15,8 +15,12 @@ mod features;
 mod flow;
 mod identities;
 #[cfg(feature = "kafka")]
+mod login;
+#[cfg(feature = "kafka")]
 mod readme;
 mod refusals;
 mod seeds;
 mod straight;
 mod support;
+#[cfg(feature = "kafka")]
+mod topics;

@@ -1,5 +1,6 @@
 //! Servers, the program, and questions to ClickHouse.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ pub struct Server {
     output: Mutex<BufReader<ChildStdout>>,
     /// Where it is.
     pub url: String,
+    /// Other ways to it, by name.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka has any"))]
+    pub ways: BTreeMap<String, String>,
 }
 
 impl Server {
@@ -29,20 +33,29 @@ impl Server {
         let started = Command::new("python3").arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("python3 {}: {error}; these tests need Python 3.10", path.display()));
         let (input, mut output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut url = String::new();
-        output.read_line(&mut url).unwrap();
-        if url.is_empty() {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        if line.is_empty() {
             let mut told = String::new();
             child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
             panic!("{script} did not start a server, and these tests are worth nothing without it:\n{told}");
         }
-        Self { child, input: Mutex::new(input), output: Mutex::new(output), url: url.trim().to_owned() }
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let url = words.next().unwrap();
+        let ways = words.map(|word| word.split_once('=').map(|(name, at)| (name.to_owned(), at.to_owned())).unwrap()).collect();
+        Self { child, input: Mutex::new(input), output: Mutex::new(output), url, ways }
     }
 
     /// Apache Kafka.
     #[cfg(feature = "kafka")]
     pub fn kafka() -> Self {
         Self::start("kafka.py")
+    }
+
+    /// A schema registry.
+    #[cfg(feature = "kafka")]
+    pub fn registry() -> Self {
+        Self::start("registry.py")
     }
 
     /// ClickHouse.

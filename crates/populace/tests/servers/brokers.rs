@@ -80,7 +80,7 @@ fn through_errors_of_brokers_each_users_events_arrive_once_and_in_order() {
     let mut run = command(&[&["stream"], &scenario[..], &["-q", "--speed", "520000", "--to", &url]].concat()).spawn().unwrap();
     for error in errors {
         sleep(Duration::from_millis(700));
-        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 10_000]);
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 3_000]);
         sleep(Duration::from_millis(300));
         cluster.clear_request_errors(RDKafkaApiKey::Produce);
     }

@@ -6,11 +6,13 @@ use crate::table::{EventTable, Inserted};
 use crate::time::MILLISECOND;
 use arrow_array::builder::{FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use data_encoding::HEXLOWER;
 use populace_core::email::Uuid;
 use populace_core::time::Instant;
 use populace_io::sinks::Target;
-use populace_io::sinks::clickhouse::{EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
-use std::collections::HashSet;
+use populace_io::sinks::clickhouse::{EMAIL_ERASURES, EMAIL_ERASURES_SQL, EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,9 @@ impl ClickHouseTable {
     pub fn open(target: &Target) -> Result<Self, FlowError> {
         let server = Server::open(target, REQUEST)?;
         server.create_database()?;
-        server.ensure_table(EMAIL_EVENTS, EMAIL_EVENTS_SQL, &columns_of(EMAIL_EVENTS_SQL))?;
+        for (name, definition) in [(EMAIL_EVENTS, EMAIL_EVENTS_SQL), (EMAIL_ERASURES, EMAIL_ERASURES_SQL)] {
+            server.ensure_table(name, definition, &columns_of(definition))?;
+        }
         Ok(Self { server })
     }
 
@@ -59,10 +63,33 @@ impl ClickHouseTable {
         Ok(known.into_iter().collect())
     }
 
+    /// Until when events of some persons were erased, by their ids: of those alone of whom any were. Microseconds.
+    fn erased_of<'e>(&self, events: &[&'e Event]) -> Result<HashMap<&'e str, i64>, FlowError> {
+        let persons: HashMap<String, &str> =
+            events.iter().map(|event| (masked(&event.universal_id), event.universal_id.as_str())).collect();
+        let listed: Vec<&str> = persons.keys().map(String::as_str).collect();
+        let answer = self.server.run(&format!(
+            "SELECT person, toUnixTimestamp64Micro(max(until)) FROM {EMAIL_ERASURES} \
+             WHERE person IN (SELECT arrayJoin(splitByChar(',', '{}'))) GROUP BY person",
+            listed.join(",")
+        ))?;
+        let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no erasure", self.server.shown()));
+        let until = |line: &str| {
+            let (person, until) = line.split_once('\t')?;
+            Some((*persons.get(person)?, until.parse().ok()?))
+        };
+        answer.lines().map(|line| until(line).ok_or_else(|| wrong(line))).collect()
+    }
+
     fn ids(&self, sql: &str) -> Result<Vec<Uuid>, FlowError> {
         let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no UUID", self.server.shown()));
         self.server.run(sql)?.lines().map(|line| line.parse().map_err(|_| wrong(line))).collect()
     }
+}
+
+/// An id as erasures have it.
+fn masked(universal_id: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(universal_id.as_bytes()))
 }
 
 /// Ids as a subquery: one long text, which the server reads several times faster than a list of so many values.
@@ -79,11 +106,17 @@ impl EventTable for ClickHouseTable {
             let known = self.known_of(&new)?;
             new.retain(|event| !known.contains(&event.event_id));
         }
+        let fresh = new.len();
+        if !new.is_empty() {
+            let until = self.erased_of(&new)?;
+            new.retain(|event| until.get(event.universal_id.as_str()).is_none_or(|until| event.timestamp.0 > *until));
+        }
+        let erased = (fresh - new.len()) as u64;
         if !new.is_empty() {
             self.server.insert(EMAIL_EVENTS, token, &[rows(&new)?])?;
         }
         let stored = new.len() as u64;
-        Ok(Inserted { stored, known: events.len() as u64 - stored })
+        Ok(Inserted { stored, known: events.len() as u64 - stored - erased, erased })
     }
 
     fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
@@ -102,6 +135,9 @@ impl EventTable for ClickHouseTable {
         if universal_ids.is_empty() {
             return Ok(0);
         }
+        // First, so that nothing that is gone comes again.
+        let rows: Vec<String> = universal_ids.iter().map(|id| format!("({}, now64(3, 'UTC'))", quoted(&masked(id)))).collect();
+        self.server.run(&format!("INSERT INTO {EMAIL_ERASURES} (person, until) VALUES {}", rows.join(", ")))?;
         let persons: Vec<String> = universal_ids.iter().map(|id| quoted(id)).collect();
         let theirs = format!("universal_id IN ({})", persons.join(","));
         let count = self.number(&format!("SELECT count() FROM {EMAIL_EVENTS} FINAL WHERE {theirs}"))?;

@@ -8,6 +8,7 @@ use crate::http::{Access, Eraser, FeatureSource, Gauges, Limits, Services};
 use crate::identity::{IdentityDatabase, KeyRing};
 use crate::log::{GROUP, Producer, Record, TOPIC};
 use crate::table::{DeadLetters, EventTable};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,7 +81,7 @@ impl Embedded {
     pub fn services(&self, ring: KeyRing, access: Access, limits: Limits, features: Option<FeatureSource>) -> Result<Services, FlowError> {
         let log: Arc<dyn Producer> = Arc::new(self.log.clone());
         let connector = Connector::new(log, Arc::clone(&self.identities) as _, ring, Ledger::open(&self.directory)?);
-        Ok(Services { connector, access, limits, gauges: self.gauges(), features, erasers: self.erasers() })
+        Ok(Services { connector, access, limits, gauges: self.gauges(), features, erasers: self.erasers(), kept: BTreeMap::new() })
     }
 
     fn gauges(&self) -> Gauges {

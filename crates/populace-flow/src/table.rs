@@ -6,13 +6,15 @@ use crate::log::Position;
 use populace_core::email::Uuid;
 use std::collections::HashSet;
 
-/// What an insert did: `stored + known` is the number of events given.
+/// What an insert did: `stored + known + erased` is the number of events given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
     /// Events that are in the table now and were not before.
     pub stored: u64,
     /// Events that were there already, by their id or by the token of the batch.
     pub known: u64,
+    /// Events that were left out: of people who were erased after they happened.
+    pub erased: u64,
 }
 
 /// The table that events end in: each event once.
@@ -35,7 +37,8 @@ pub trait EventTable: Send + Sync {
     /// The table is not to be reached.
     fn count(&self) -> Result<u64, FlowError>;
 
-    /// Removes every event of a person, given all ids the person has had, and returns how many there were.
+    /// Removes every event of a person, given all ids the person has had, and returns how many there were. If the log forgets by itself
+    /// alone, the table takes no event of these ids that happened until now.
     ///
     /// # Errors
     /// The table is not to be reached.

@@ -632,6 +632,11 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "kafka")]
     #[arg(long, value_name = "URL", requires = "log")]
     pub(crate) identities: Option<String>,
+    /// With --log: the table that `populace consume` stores in, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE. Features are computed from it, and
+    /// who is erased is erased there; the environment variable POPULACE_TABLE does the same
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "URL", requires = "log")]
+    pub(crate) table: Option<String>,
     /// Directory for the log, the table and the stores
     #[arg(long, value_name = "DIR", default_value = "flow", value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,

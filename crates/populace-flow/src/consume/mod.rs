@@ -42,7 +42,7 @@ impl Default for Limits {
 /// How often stopping is looked for.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// What a consumer has done. `read` = `stored` + `known` + `dead`, once all batches are stored.
+/// What a consumer has done. `read` = `stored` + `known` + `erased` + `dead`, once all batches are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Messages of the batches that are dealt with.
@@ -51,6 +51,8 @@ pub struct Counts {
     pub stored: u64,
     /// Events that were there already.
     pub known: u64,
+    /// Events of people who were erased since, which are not stored.
+    pub erased: u64,
     /// Messages that are dead letters.
     pub dead: u64,
     /// Events that were marked as suspected of no human.
@@ -62,7 +64,7 @@ pub struct Counts {
 impl Counts {
     /// Whether every message is accounted for.
     pub const fn balanced(&self) -> bool {
-        self.read == self.stored + self.known + self.dead
+        self.read == self.stored + self.known + self.erased + self.dead
     }
 }
 
@@ -325,6 +327,7 @@ impl<'a> Consume<'a> {
         counts.read += read;
         counts.stored += inserted.stored;
         counts.known += inserted.known;
+        counts.erased += inserted.erased;
         counts.dead += letters.len() as u64;
         counts.suspected += suspected;
         counts.batches += 1;

@@ -199,7 +199,7 @@ impl EventTable for EmbeddedTable {
             file.prepare("DELETE FROM batches WHERE number <= ?")?.execute([file.last_insert_rowid() - TOKENS])?;
             insert(file, &self.insert, events, &now)
         })?;
-        Ok(Inserted { stored, known: given - stored })
+        Ok(Inserted { stored, known: given - stored, erased: 0 })
     }
 
     fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {

@@ -123,9 +123,9 @@ fn an_event_is_in_the_table_once_whatever_is_inserted_again() {
     let directory = tempdir().unwrap();
     let table = EmbeddedTable::open(directory.path()).unwrap();
     let events: Vec<Event> = (1..=10).map(event).collect();
-    assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 6, known: 0 });
-    assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 0, known: 6 });
-    assert_eq!(table.insert("t/0/4/10", &events[4..]).unwrap(), Inserted { stored: 4, known: 2 });
+    assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 6, known: 0, erased: 0 });
+    assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 0, known: 6, erased: 0 });
+    assert_eq!(table.insert("t/0/4/10", &events[4..]).unwrap(), Inserted { stored: 4, known: 2, erased: 0 });
     assert_eq!(EventTable::count(&table).unwrap(), 10);
     let known = table.known(&[events[0].event_id, event(99).event_id]).unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [events[0].event_id]);

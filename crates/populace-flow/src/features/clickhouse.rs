@@ -21,8 +21,15 @@ impl ClickHouseEvents {
     /// # Errors
     /// It is no such URL, the server is not to be reached, or refuses the login.
     pub fn open(url: &str) -> Result<Self, FlowError> {
-        let target = Target::parse(url)?;
-        Ok(Self(Server::open(&target, REQUEST)?))
+        Self::at(&Target::parse(url)?)
+    }
+
+    /// As [`open`](Self::open), of a URL that was parsed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn at(target: &Target) -> Result<Self, FlowError> {
+        Ok(Self(Server::open(target, REQUEST)?))
     }
 
     fn ask(&self, sql: &str) -> Result<String, FlowError> {

@@ -78,6 +78,8 @@ pub(super) struct Resolution<'a> {
 pub(super) struct Erasure {
     /// Rows by where they were.
     erased: BTreeMap<String, u64>,
+    /// What was not erased, by where it is, and what becomes of it.
+    kept: BTreeMap<String, String>,
 }
 
 fn shown(resolved: &Resolved) -> Reply {
@@ -178,7 +180,8 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
     .await
 }
 
-/// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters, and features.
+/// Erase a person: identifiers, links and resolutions, and the person's events in the log, the table and the dead letters, and features; and
+/// say what is kept elsewhere.
 #[utoipa::path(
     delete,
     path = "/api/identity/persons/{universal_id}",
@@ -189,11 +192,10 @@ pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Resp
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
         let id = person_id(call)?;
         let identities = app.services.connector.identities();
-        let Some(person) = identities.person(&id)? else {
-            return Err(Rejection::Missing("there is no person of this id".to_owned()));
-        };
+        // Of somebody who was erased before, or was never resolved here, there may be events under the id itself.
+        let person = identities.person(&id)?;
+        let ids = person.map_or_else(|| vec![id.clone()], |person| person.members.into_iter().map(|(id, _)| id).collect());
         // The identities last: as long as they are there, an erasure that broke off can be asked for again.
-        let ids: Vec<String> = person.members.into_iter().map(|(id, _)| id).collect();
         let mut erased = BTreeMap::new();
         for (name, eraser) in &app.services.erasers {
             erased.insert(name.clone(), eraser(&ids)?);
@@ -202,7 +204,10 @@ pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Resp
             erased.insert("features".to_owned(), features.erase(&ids)?);
         }
         erased.insert("identifiers".to_owned(), identities.erase(&id, time::now())?.len() as u64);
-        Ok(Reply::json(StatusCode::OK, &Erasure { erased }))
+        if erased.values().all(|rows| *rows == 0) {
+            return Err(Rejection::Missing("there is no person of this id".to_owned()));
+        }
+        Ok(Reply::json(StatusCode::OK, &Erasure { erased, kept: app.services.kept.clone() }))
     })
     .await
 }

@@ -25,6 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use limits::Rates;
 use metrics::Metrics;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub struct Services {
     pub features: Option<FeatureSource>,
     /// Where events of a person are, by name.
     pub erasers: Vec<(String, Eraser)>,
+    /// Where events of a person stay after an erasure, and what becomes of them, by name.
+    pub kept: BTreeMap<String, String>,
 }
 
 /// The services with what they count.

@@ -133,11 +133,12 @@ async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         return refuse(denied);
     }
     let latest = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let Counts { read, stored, known, dead, suspected, batches } = latest.counts;
+    let Counts { read, stored, known, erased, dead, suspected, batches } = latest.counts;
     let figures = [
-        ("consumed_total", "Messages of the batches that are dealt with: stored + known + dead", read),
+        ("consumed_total", "Messages of the batches that are dealt with: stored + known + erased + dead", read),
         ("consumed_stored_total", "Events that are in the table and were not before", stored),
         ("consumed_known_total", "Events that were in the table already", known),
+        ("consumed_erased_total", "Events that were left out: of people who were erased since", erased),
         ("consumed_dead_total", "Messages that are dead letters", dead),
         ("consumed_suspected_total", "Events marked as suspected of no human", suspected),
         ("consumed_batches_total", "Batches", batches),
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(get("/ready", &[]).status, 200);
         assert_eq!(get("/", &[]).status, 404);
 
-        watched.stored(&Counts { read: 7, stored: 4, known: 2, dead: 1, suspected: 1, batches: 3 }, &mut || 5);
+        watched.stored(&Counts { read: 7, stored: 4, known: 2, erased: 0, dead: 1, suspected: 1, batches: 3 }, &mut || 5);
         watched.waiting(&FlowError::Unavailable("the table is away".to_owned()));
         let away = get("/ready", &[]);
         assert!(away.status == 503 && away.body.contains("the table is away"), "{away:?}");

@@ -356,7 +356,7 @@ fn persons_are_resolved_linked_shown_and_erased() {
     let erased = send(flow.address, "DELETE", &path, &[], b"").unwrap();
     assert_eq!(
         erased.json(),
-        json!({ "erased": { "log": 1, "table": 1, "dead_letters": 0, "features": 0, "identifiers": 2 } }),
+        json!({ "erased": { "log": 1, "table": 1, "dead_letters": 0, "features": 0, "identifiers": 2 }, "kept": {} }),
         "{}",
         erased.body
     );

@@ -44,12 +44,13 @@ pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
 
 /// What became of all messages.
 fn line(counts: &Counts) -> String {
-    let Counts { read, stored, known, dead, suspected, batches } = counts;
+    let Counts { read, stored, known, erased, dead, suspected, batches } = counts;
+    let left_out = if *erased > 0 { format!(" + {} of erased people", show::thousands(*erased)) } else { String::new() };
     let [read, stored, known, dead, suspected, batches] =
         [read, stored, known, dead, suspected, batches].map(|count| show::thousands(*count));
     let sign = if counts.balanced() { "=" } else { "≠" };
     format!(
-        "{read} read {sign} {stored} stored + {known} known + {dead} dead letters; {suspected} suspected of no human; {batches} batches"
+        "{read} read {sign} {stored} stored + {known} known{left_out} + {dead} dead letters; {suspected} suspected of no human; {batches} batches"
     )
 }
 

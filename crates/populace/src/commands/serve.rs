@@ -19,6 +19,9 @@ const KEY: &str = "POPULACE_IDENTITY_KEY";
 /// The environment variable of `--identities`.
 #[cfg(feature = "kafka")]
 const IDENTITIES: &str = "POPULACE_IDENTITIES";
+/// The environment variable of `--table`.
+#[cfg(feature = "kafka")]
+const TABLE: &str = "POPULACE_TABLE";
 
 impl From<FlowError> for Failure {
     fn from(error: FlowError) -> Self {
@@ -85,18 +88,25 @@ fn source(from: &Path, identities: &Arc<dyn IdentityStore>) -> Result<Source, Fa
 /// The connector in front of Kafka.
 #[cfg(feature = "kafka")]
 fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
+    use populace_flow::clickhouse::ClickHouseTable;
     use populace_flow::connector::{Connector, Ledger};
-    use populace_flow::http::{Gauges, Services};
+    use populace_flow::http::{Eraser, Gauges, Services};
     use populace_flow::identity::{ClickHouseIdentities, IdentityDatabase};
     use populace_flow::kafka::KafkaLog;
+    use populace_flow::table::EventTable;
     use populace_io::sinks::Target;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     let target = super::sinks::target("--log", url, "kafka")?;
-    let identities_url = arguments.identities.clone().or_else(|| env::var(IDENTITIES).ok());
-    let elsewhere = identities_url.map(|url| super::sinks::target("--identities", url.trim(), "clickhouse")).transpose()?;
+    let server = |option: &str, url: &Option<String>, variable: &str| {
+        let url = url.clone().or_else(|| env::var(variable).ok());
+        url.map(|url| super::sinks::target(option, url.trim(), "clickhouse")).transpose()
+    };
+    let elsewhere = server("--identities", &arguments.identities, IDENTITIES)?;
+    let table = server("--table", &arguments.table, TABLE)?;
     let (access, ring) = (access(&arguments.service)?, ring(&arguments.service)?);
-    let listen_features = arguments.features_from.as_ref().map(|_| arguments.features_listen);
+    let listen_features = (arguments.features_from.is_some() || table.is_some()).then_some(arguments.features_listen);
     let bound = Bound::new(&access, arguments.listen, listen_features)?;
     let _held = populace_flow::service::hold(&arguments.data)?;
     let log = Arc::new(KafkaLog::open(&target, Duration::from_secs(10))?);
@@ -111,16 +121,32 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         None => Arc::new(IdentityDatabase::open(&arguments.data, None)?),
     };
     let connector = Connector::new(log, Arc::clone(&identities), ring, Ledger::open(&arguments.data)?);
-    let source = arguments.features_from.as_ref().map(|from| source(from, &identities)).transpose()?;
+    let mut erasers: Vec<(String, Eraser)> = Vec::new();
+    let mut kept = BTreeMap::from([("log".to_owned(), format!("{}: until its retention ends", target.shown()))]);
+    if let Some(table) = &table {
+        let events = ClickHouseTable::open(table)?;
+        erasers.push(("table".to_owned(), Box::new(move |ids| events.erase(ids))));
+        kept.entry("log".to_owned()).and_modify(|told| *told += "; consumers leave it out of the table");
+    } else {
+        kept.insert("table".to_owned(), "not known here: start with --table".to_owned());
+    }
+    let source = match (&arguments.features_from, &table) {
+        (Some(from), _) => Some(source(from, &identities)?),
+        (None, Some(table)) => Some(Source::Table(Arc::new(features::clickhouse::ClickHouseEvents::at(table)?), Arc::clone(&identities))),
+        (None, None) => None,
+    };
     let source = source.map(|source| features::open(source, &arguments.data)).transpose()?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
-    let services = Services { connector, access, limits, gauges, features: source, erasers: Vec::new() };
+    let services = Services { connector, access, limits, gauges, features: source, erasers, kept };
     let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
     if let Some(address) = running.features {
         note!("features    http://{address}");
     }
     note!("log         {}", Target::shown(&target));
+    if let Some(table) = &table {
+        note!("table       {}", table.shown());
+    }
     if let Some(target) = &elsewhere {
         note!("identities  {}", target.shown());
     }

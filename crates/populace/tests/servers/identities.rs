@@ -27,7 +27,8 @@ fn identities_in_clickhouse() {
 mod connectors {
     use super::contract::{claim, email, ring};
     use super::{Database, Place};
-    use crate::support::{Server, command, scratch, shared};
+    use crate::flow::urls;
+    use crate::support::{Server, command, scratch, shared, succeed};
     use populace_core::time::Instant as Moment;
     use populace_flow::client::{Answer, post, send};
     use populace_flow::identity::{Identifier, KeyRing};
@@ -164,6 +165,61 @@ mod connectors {
         assert!(clickhouse.number("SELECT count() FROM people.identity_resolutions") >= 2_000);
         let inserts = "SELECT count() FROM system.parts WHERE database = 'people' AND table = 'identity_resolutions'";
         assert!(clickhouse.number(inserts) < 100, "an insert for each event");
+    }
+
+    #[test]
+    fn who_is_erased_leaves_the_table_and_does_not_come_again_from_the_log() {
+        let (kafka, clickhouse) = shared();
+        let (from, to) = urls(kafka, clickhouse, "erasure");
+        let url = format!("{}/erasure_people", clickhouse.url);
+        let log = format!("{}/erasure?partitions=2", kafka.url);
+        let connector = Connector::start("erasure", &log, &["--identities", &url, "--table", &to, "--features-listen", "127.0.0.1:0"]);
+        let features = connector.told.lines().find_map(|line| line.strip_prefix("features    http://")).unwrap().parse().unwrap();
+        let publish = |events: Vec<Value>| {
+            let answer = post(connector.address, "/api/mock/events/synthetic", &Value::from(events).to_string()).unwrap();
+            assert_eq!(answer.status, 202, "{answer:?}");
+        };
+        let of = |number: usize, people: usize| {
+            let mut event = event(number, 5);
+            event["recipient_email"] = json!(format!("user{}@example.com", number % people));
+            event
+        };
+        // Two addresses have events of their own before they turn out to be one person's; a third stays another's.
+        publish((0..30).map(|number| of(number, 3)).collect());
+        let together = [json!({ "email": "user0@example.com" }), json!({ "email": "user1@example.com" })];
+        let person = connector.resolve(&together).json()["universal_id"].as_str().unwrap().to_owned();
+        publish((30..50).map(|number| of(number, 2)).collect());
+        let consume = |from: &str| succeed(&["consume", "--from", from, "--to", &to, "--once", "-q"]);
+        assert!(consume(&from).contains("50 read = 50 stored"));
+        assert_eq!(post(features, "/compute-features", "").unwrap().status, 200);
+        let row = || send(features, "GET", &format!("/features/{person}"), &[], b"").unwrap().status;
+        assert_eq!(row(), 200);
+
+        let erase = || send(connector.address, "DELETE", &format!("/api/identity/persons/{person}"), &[], b"").unwrap();
+        let answer = erase();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = answer.json();
+        assert_eq!((&answer["erased"]["table"], &answer["erased"]["identifiers"]), (&json!(40), &json!(2)), "{answer}");
+        assert_eq!(answer["erased"]["features"], 1, "{answer}");
+        let kept = answer["kept"]["log"].as_str().unwrap();
+        assert!(kept.starts_with("kafka://") && kept.contains("retention"), "{answer}");
+        assert_eq!(row(), 404);
+        let left = || clickhouse.rows("SELECT universal_id, count() FROM erasure.email_events GROUP BY universal_id");
+        let other = [[base_id("user2@example.com"), "10".to_owned()]];
+        assert_eq!(left(), other);
+        assert_eq!(erase().status, 404);
+
+        // The whole topic again: they are left out, and accounted for.
+        let told = consume(&from.replace("g-erasure", "again"));
+        assert!(told.contains("50 read = 0 stored + 10 known + 40 of erased people + 0 dead letters"), "{told}");
+        assert_eq!(left(), other);
+        // What happens from now on is another matter.
+        std::thread::sleep(Duration::from_millis(20));
+        let mut later = of(60, 2);
+        later["timestamp"] = json!(populace_flow::time::text(populace_flow::time::now()));
+        publish(vec![later]);
+        assert!(consume(&from).contains("1 read = 1 stored"));
+        assert_eq!(left().len(), 2);
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub const DATABASE: &str = "sendflowr";
 pub const EMAIL_EVENTS: &str = "email_events";
 /// Its definition; it says `CREATE TABLE IF NOT EXISTS`.
 pub const EMAIL_EVENTS_SQL: &str = include_str!("email_events.sql");
+/// Who was erased from it, and until when.
+pub const EMAIL_ERASURES: &str = "email_erasures";
+/// Its definition.
+pub const EMAIL_ERASURES_SQL: &str = include_str!("email_erasures.sql");
 /// Rows of an insert, about.
 const INSERT_ROWS: usize = 128 << 10;
 

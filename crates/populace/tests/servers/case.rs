@@ -1,14 +1,16 @@
 //! A run on its way: its events in a file, in a topic and in a table, and the programs that move them.
 
 use crate::support::{Server, assert_holds, command, reference, scratch, succeed};
+use populace_flow::FlowError;
 use populace_flow::client::send;
 use populace_flow::kafka::KafkaConsumer;
 use populace_flow::log::Consumer;
 use populace_io::sinks::Target;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,7 +23,7 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
-        sleep(Duration::from_millis(50));
+        sleep(Duration::from_millis(20));
     }
 }
 
@@ -72,9 +74,18 @@ impl<'a> Case<'a> {
         succeed(&self.generate(&self.topic));
     }
 
+    /// How many messages the topic has; 0 if the broker does not say.
+    pub fn messages(&self) -> i64 {
+        let ask = || {
+            let mut reader = self.reader(Duration::from_secs(5))?;
+            reader.partitions()?.into_iter().map(|partition| reader.end(partition)).sum::<Result<i64, FlowError>>()
+        };
+        ask().unwrap_or(0)
+    }
+
     /// A consumer from the topic into the table.
-    pub fn consumer(&self, more: &[&str]) -> Child {
-        spawn(&[&["consume", "--from", &self.from, "--to", &self.to], more].concat())
+    pub fn consumer(&self, more: &[&str]) -> Program {
+        Program::start(&[&["consume", "--from", &self.from, "--to", &self.to], more].concat())
     }
 
     /// Consumes the whole topic, though members that were killed may still hold partitions of it, and holds the table against the file.
@@ -113,11 +124,16 @@ impl<'a> Case<'a> {
         (messages, messages - seen.len() as u64)
     }
 
-    /// Gives out every message of the topic: partition, offset, user, id of the event.
-    fn read(&self, mut each: impl FnMut(i32, i64, &str, &str)) {
+    /// A consumer of a group of its own.
+    fn reader(&self, timeout: Duration) -> Result<KafkaConsumer, FlowError> {
         static READERS: AtomicU64 = AtomicU64::new(0);
         let group = format!("{}&group=reader-{}-{}", self.topic, self.name, READERS.fetch_add(1, Ordering::Relaxed));
-        let mut reader = KafkaConsumer::open(&Target::parse(&group).unwrap(), PATIENCE).unwrap();
+        KafkaConsumer::open(&Target::parse(&group).unwrap(), timeout)
+    }
+
+    /// Gives out every message of the topic: partition, offset, user, id of the event.
+    fn read(&self, mut each: impl FnMut(i32, i64, &str, &str)) {
+        let mut reader = self.reader(PATIENCE).unwrap();
         let partitions = reader.partitions().unwrap();
         wait_for("the end of the topic", || {
             for message in reader.poll(10_000, Duration::from_millis(100)).unwrap() {
@@ -131,24 +147,56 @@ impl<'a> Case<'a> {
     }
 }
 
-pub fn spawn(arguments: &[&str]) -> Child {
-    command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+/// The program at work. What it tells goes to a file, to be shown if it fails.
+pub struct Program {
+    child: Child,
+    told: PathBuf,
 }
 
-/// kill -9.
-pub fn kill(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+impl Program {
+    pub fn start(arguments: &[&str]) -> Self {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let told = scratch(&format!("told-{}", STARTED.fetch_add(1, Ordering::Relaxed))).join("stderr");
+        let child = command(arguments).stdout(Stdio::null()).stderr(File::create(&told).unwrap()).spawn().unwrap();
+        Self { child, told }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub fn succeed(&mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", std::fs::read_to_string(&self.told).unwrap());
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits until it has.
+    pub fn interrupt(mut self) {
+        let asked = Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.succeed();
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 /// Starts something, waits for a moment of it, and kills it: so many times. Returns how many times it had not ended by itself.
-pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Child, mut moment: impl FnMut(u32)) -> u32 {
+pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Program, mut moment: impl FnMut(u32)) -> u32 {
     let mut running = 0;
     for round in 0..rounds {
-        let mut child = start();
+        let mut program = start();
         moment(round);
-        running += u32::from(child.try_wait().unwrap().is_none());
-        kill(child);
+        running += u32::from(!program.has_ended());
+        program.kill();
     }
     running
 }
@@ -171,11 +219,11 @@ impl Connector {
     }
 
     /// Starts it, and waits until it answers.
-    pub fn start(&self) -> Child {
+    pub fn start(&self) -> Program {
         let address = self.address.to_string();
-        let child = spawn(&["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()]);
+        let program = Program::start(&["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()]);
         wait_for("the connector answers", || send(self.address, "GET", "/health", &[], b"").is_ok_and(|answer| answer.status == 200));
-        child
+        program
     }
 
     /// Whether a request other than this question is under way.

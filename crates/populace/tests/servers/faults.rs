@@ -1,6 +1,6 @@
 //! What is killed when: short here; as many rounds as `POPULACE_FAULT_ROUNDS` says for the long form.
 
-use crate::case::{Case, Connector, kill, kill_in_rounds, spawn, wait_for};
+use crate::case::{Case, Connector, Program, kill_in_rounds, wait_for};
 use crate::support::{Server, shared, succeed};
 use std::thread::sleep;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn moment(round: u32, most: u64) -> Duration {
 #[test]
 fn a_consumer_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     let (rounds, _) = rounds(4);
-    let case = Case::new(shared(), "killed_consumer", 4, &format!("email --seed 5 -d 40 -n {}", 30 + 10 * rounds));
+    let case = Case::new(shared(), "killed_consumer", 4, &format!("email --seed 5 -d 40 -n {}", 40 * rounds));
     case.publish();
     let mut stored = 0;
     let killed = kill_in_rounds(
@@ -30,7 +30,7 @@ fn a_consumer_that_is_killed_again_and_again_loses_and_doubles_nothing() {
             if round % 2 == 1 {
                 wait_for("something is stored", || case.rows() > stored);
             }
-            sleep(moment(round, 2_000));
+            sleep(moment(round, 1_000));
             stored = case.rows();
         },
     );
@@ -70,20 +70,20 @@ fn a_connector_that_is_killed_while_requests_come_publishes_each_event() {
     // The producer has something to send for as long as there are kills.
     let case = Case::new(shared(), "killed_connector", 4, &format!("email --seed 13 -n {}", 60 * rounds));
     let connector = Connector::new("killed", &case.topic);
-    let mut producer = spawn(&case.generate(&connector.url()));
+    let mut producer = Program::start(&case.generate(&connector.url()));
     let killed = kill_in_rounds(
         rounds,
         || connector.start(),
         |round| {
             wait_for("a request is under way", || connector.is_busy());
             sleep(moment(round, 40));
-            assert!(producer.try_wait().unwrap().is_none(), "the producer ended before kill {}", round + 1);
+            assert!(!producer.has_ended(), "the producer ended before kill {}", round + 1);
         },
     );
     assert_eq!(killed, rounds);
     let last = connector.start();
-    assert!(producer.wait().unwrap().success());
-    kill(last);
+    producer.succeed();
+    last.kill();
     let (messages, again) = case.assert_order();
     eprintln!("{killed} connectors killed with requests under way; of {messages} messages {again} are there again");
     case.finish(&[]);
@@ -97,12 +97,13 @@ fn a_producer_that_is_killed_and_run_again_loses_and_doubles_nothing() {
     case.publish();
     let whole = whole.elapsed();
     // Moments all over the time that it takes, most of which is its start.
-    let killed = kill_in_rounds(rounds, || spawn(&case.generate(&case.topic)), |round| sleep(whole * (10 + 80 * round / rounds) / 100));
+    let killed =
+        kill_in_rounds(rounds, || Program::start(&case.generate(&case.topic)), |round| sleep(whole * (10 + 80 * round / rounds) / 100));
     case.publish();
     let (messages, again) = case.assert_order();
     let events = case.events();
     eprintln!("{killed} of {rounds} producers killed before they ended; {messages} messages of {events} events, {again} there again");
-    assert!(killed > rounds / 2, "{killed} of {rounds} had not ended");
+    assert!(killed > 0, "every producer had ended before it was killed");
     case.finish(&[]);
 }
 
@@ -121,25 +122,27 @@ fn a_broker_that_is_killed_and_comes_back_has_everything() {
     let (rounds, long) = rounds(1);
     let kafka = Server::kafka();
     // A million events in the long form.
-    let case = Case::new((&kafka, shared().1), "broker", 4, &format!("email --seed 9 -n {}", if long { 3_700 } else { 300 }));
-    let mut producer = spawn(&case.generate(&case.topic));
+    let case = Case::new((&kafka, shared().1), "broker", 4, &format!("email --seed 9 -n {}", if long { 4_400 } else { 300 }));
+    let mut producer = Program::start(&case.generate(&case.topic));
     let mut consumer = case.consumer(&["-q"]);
-    sleep(Duration::from_secs(1));
-    let mut restarts = 0;
-    for round in 0..rounds.min(5) {
-        for line in ["kill", "start", "stop", "start"] {
+    let (mut restarts, mut latest) = (0, 0);
+    for round in 0..rounds.min(10) {
+        for line in ["kill", "stop"] {
+            wait_for("more events come", || {
+                let before = latest;
+                latest = latest.max(case.messages());
+                producer.has_ended() || latest > before
+            });
+            sleep(moment(round, 1_000));
+            restarts += u32::from(!producer.has_ended());
             kafka.tell(line);
-            sleep(moment(round, 1_500));
-        }
-        restarts += 2;
-        if producer.try_wait().unwrap().is_some() {
-            break;
+            kafka.tell("start");
         }
     }
-    eprintln!("broker restarted {restarts} times; {} of {} rows were stored by then", case.rows(), case.events());
-    assert!(producer.wait().unwrap().success());
-    assert!(consumer.try_wait().unwrap().is_none(), "the consumer waits for the broker");
-    kill(consumer);
+    producer.succeed();
+    eprintln!("broker restarted {restarts} times while events came; {} of {} rows were stored by then", case.rows(), case.events());
+    assert!(restarts > 0 && !consumer.has_ended(), "the consumer waits for the broker");
+    consumer.interrupt();
     let (messages, again) = case.assert_order();
     assert_eq!((messages, again), (case.events(), 0), "the producer is idempotent");
     case.finish(&[]);
@@ -157,6 +160,6 @@ fn a_table_that_is_away_slow_or_failing_midway_ends_up_whole() {
         clickhouse.tell(line);
         sleep(lasts);
     }
-    assert!(consumer.wait().unwrap().success());
+    consumer.succeed();
     case.finish(&[]);
 }

@@ -182,10 +182,16 @@ impl Program {
         self.succeed();
     }
 
-    /// kill -9.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// kill -9, which is also how it ends when a test fails.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

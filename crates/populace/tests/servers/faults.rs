@@ -70,16 +70,18 @@ fn a_connector_that_is_killed_while_requests_come_publishes_each_event() {
     // The producer has something to send for as long as there are kills.
     let case = Case::new(shared(), "killed_connector", 4, &format!("email --seed 13 -n {}", 60 * rounds));
     let connector = Connector::new("killed", &case.topic);
-    let mut producer = Program::start(&case.generate(&connector.url()));
+    let mut producer = None;
     let killed = kill_in_rounds(
         rounds,
         || connector.start(),
         |round| {
-            wait_for("a request is under way", || connector.is_busy());
+            let producer = producer.get_or_insert_with(|| Program::start(&case.generate(&connector.url())));
+            wait_for("a request is under way", || connector.is_busy() || producer.has_ended());
             sleep(moment(round, 40));
             assert!(!producer.has_ended(), "the producer ended before kill {}", round + 1);
         },
     );
+    let mut producer = producer.unwrap();
     assert_eq!(killed, rounds);
     let last = connector.start();
     producer.succeed();

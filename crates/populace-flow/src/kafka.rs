@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long a question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
+/// How long a broker that was away may take to show that it is back.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// After how long a consumer that says nothing has lost its partitions, milliseconds: the least that brokers allow by default.
 const SESSION_MS: &str = "6000";
 /// What is committed with the start of a batch that is about to be stored.
@@ -220,6 +222,8 @@ pub struct KafkaConsumer {
     consumer: BaseConsumer<Member>,
     topic: String,
     shown: String,
+    /// Something was wrong when it was last asked for, and no sign of life has come since.
+    troubled: bool,
 }
 
 impl KafkaConsumer {
@@ -252,7 +256,7 @@ impl KafkaConsumer {
             config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
         ensure_topic(consumer.client(), &|| drop(consumer.poll(Duration::ZERO)), &last, target, topic)?;
         consumer.subscribe(&[topic]).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
-        Ok(Self { consumer, topic: topic.to_owned(), shown })
+        Ok(Self { consumer, topic: topic.to_owned(), shown, troubled: false })
     }
 
     fn explain(&self, error: &KafkaError) -> FlowError {
@@ -298,7 +302,7 @@ impl Consumer for KafkaConsumer {
 
     fn poll(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, FlowError> {
         let mut messages = Vec::new();
-        let mut wait = wait;
+        let (mut wait, mut refused) = (wait, None);
         while messages.len() < most {
             let Some(polled) = self.consumer.poll(wait) else { break };
             match polled {
@@ -310,11 +314,25 @@ impl Consumer for KafkaConsumer {
                 }
                 // It comes once, after the last record.
                 Err(KafkaError::PartitionEOF(partition)) => drop(self.consumer.context().ended().insert(partition)),
-                // What was read goes first; the error comes again if it lasts.
-                Err(_) if !messages.is_empty() => break,
-                Err(error) => return Err(self.explain(&error)),
+                // Errors queue up while a broker is away: the old ones say nothing of now.
+                Err(error) => match self.explain(&error) {
+                    FlowError::Unavailable(_) => self.troubled = true,
+                    told => refused = Some(told),
+                },
             }
             wait = Duration::ZERO;
+        }
+        if !messages.is_empty() {
+            // What was read goes first; an error comes again if it lasts.
+            self.troubled = false;
+            return Ok(messages);
+        }
+        if let Some(told) = refused {
+            return Err(told);
+        }
+        if self.troubled {
+            self.consumer.fetch_metadata(Some(&self.topic), SIGN_OF_LIFE).map_err(|error| self.explain(&error))?;
+            self.troubled = false;
         }
         Ok(messages)
     }

@@ -39,6 +39,8 @@ impl Default for Limits {
     }
 }
 
+/// The longest pause between two tries: a broker that comes and goes is to be found while it is there.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often stopping is looked for.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -361,7 +363,7 @@ impl<'a> Consume<'a> {
                 Err(error) if error.is_transient() && Instant::now() + pause < until && !self.stop.load(Ordering::Relaxed) => {
                     witness.waiting(&error);
                     sleep(pause);
-                    pause = (2 * pause).min(Duration::from_secs(5));
+                    pause = (2 * pause).min(LONGEST_PAUSE);
                 }
                 done => return done,
             }

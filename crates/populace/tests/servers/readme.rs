@@ -20,12 +20,12 @@ fn free() -> String {
 }
 
 /// A line of a shell, in a directory, with this program as `populace`.
-fn shell(line: &str, directory: &Path, token: Option<&str>) -> Child {
+fn shell(line: &str, directory: &Path, environment: &[(&str, &str)]) -> Child {
     let program = Path::new(env!("CARGO_BIN_EXE_populace")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let told = fs::File::options().create(true).append(true).open(directory.join("told")).unwrap();
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {line}")]).current_dir(directory).env("PATH", path).envs(token.map(|token| ("POPULACE_TOKEN", token)));
+    shell.args(["-c", &format!("exec {line}")]).current_dir(directory).env("PATH", path).envs(environment.iter().copied());
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told).spawn().unwrap()
 }
 
@@ -67,11 +67,11 @@ fn readme(kafka: &Server, clickhouse: &Server) {
             .replace("127.0.0.1:5215", &connector)
             .replace("serve ", &format!("serve --listen {connector} "));
         if let Some(service) = line.strip_suffix(" &") {
-            running.push(Ends(shell(service, &directory, None)));
+            running.push(Ends(shell(service, &directory, &[])));
         } else {
             wait_for("the connector is ready", || answers(&connector, "/ready"));
             let told = || fs::read_to_string(directory.join("told")).unwrap();
-            assert!(shell(&line, &directory, None).wait().unwrap().success(), "{}", told());
+            assert!(shell(&line, &directory, &[]).wait().unwrap().success(), "{}", told());
         }
     }
     let file = reference("readme-file", &["email", "--seed", "42"]);
@@ -98,7 +98,12 @@ fn compose(kafka: &Server, clickhouse: &Server) {
             .replace(&format!("127.0.0.1:{port}"), &address)
             .replace(&format!("0.0.0.0:{port}"), &address)
             .replace("/home/populace", directory.to_str().unwrap());
-        running.push(Ends(shell(&line, &directory, Some(TOKEN))));
+        let database = format!("{}/sendflowr", clickhouse.url);
+        let environment = [("POPULACE_TOKEN", TOKEN), ("POPULACE_IDENTITIES", &database), ("POPULACE_TABLE", &database)];
+        for (name, _) in environment {
+            assert!(service == "consumer" || part.contains(&format!("      {name}: ")), "{name}");
+        }
+        running.push(Ends(shell(&line, &directory, &environment)));
         let test = part.lines().find_map(|line| line.trim().strip_prefix("test: ")).expect("the service has a health check");
         let test: Vec<String> = serde_json::from_str(test).expect("a list of words");
         let script = test[3].replace(&format!("/127.0.0.1/{port}"), &format!("/{}", address.replace(':', "/")));

@@ -55,10 +55,16 @@ impl Client {
     /// A client of the server at `scheme://HOSTS`, whose requests may take `timeout` together with all their tries.
     ///
     /// # Errors
-    /// The target names more than one host.
+    /// The target names more than one host, or TLS is asked for and not built in.
     pub fn new(scheme: &str, target: &Target, default_port: u16, timeout: Duration) -> Result<Self, SinkError> {
         if target.hosts.contains(',') {
             return Err(SinkError::Refused(format!("{}: takes one host", target.shown())));
+        }
+        if scheme == "https" && !cfg!(feature = "http-tls") {
+            return Err(SinkError::Refused(format!(
+                "{}: this program was built without TLS for HTTP; build it with --features http-tls",
+                target.shown()
+            )));
         }
         let has_port = target.hosts.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !target.hosts.ends_with(']');
         let port = if has_port { String::new() } else { format!(":{default_port}") };

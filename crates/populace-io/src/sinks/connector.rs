@@ -29,6 +29,14 @@ pub(super) struct ConnectorSink {
     latest: Instant,
 }
 
+/// What a connector that asks for a token, or for another, means.
+fn refused(shown: &str) -> SinkError {
+    SinkError::Refused(match std::env::var_os(TOKEN) {
+        Some(_) => format!("{shown}: the connector refuses the token in {TOKEN}"),
+        None => format!("{shown}: the connector asks for a token: give it in the environment variable {TOKEN}"),
+    })
+}
+
 impl ConnectorSink {
     pub(super) fn open(target: &Target, context: Context<'_>) -> Result<Self, SinkError> {
         target.only(&[])?;
@@ -50,7 +58,7 @@ impl ConnectorSink {
         let base = if target.path.is_empty() { String::new() } else { format!("/{}", target.path) };
         let judge = |answer: &Answer| match answer.status {
             200..300 => Verdict::Done,
-            401 | 403 => Verdict::Never(SinkError::Refused(format!("{shown}: the connector refuses the token in {TOKEN}"))),
+            401 | 403 => Verdict::Never(refused(&shown)),
             429 | 500.. => Verdict::Again,
             status => Verdict::Never(SinkError::Refused(format!("{shown}: no connector answers there (status {status})"))),
         };
@@ -73,7 +81,7 @@ impl ConnectorSink {
         let shown = self.client.shown();
         let judge = |answer: &Answer| match answer.status {
             200..300 => Verdict::Done,
-            401 | 403 => Verdict::Never(SinkError::Refused(format!("{shown}: the connector refuses the token in {TOKEN}"))),
+            401 | 403 => Verdict::Never(refused(shown)),
             408 | 409 | 425 | 429 | 500.. => Verdict::Again,
             status => {
                 let told = answer.first_line();

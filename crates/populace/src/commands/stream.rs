@@ -101,6 +101,10 @@ impl Shown {
             return;
         }
         self.sent = before + standing.rows;
+        if standing.rows == 0 {
+            note!("{} events; the next has not come yet", show::thousands(self.sent));
+            return;
+        }
         let rate = show::rate(self.sent, self.start.elapsed());
         let (at, lag) = (Moment(standing.at), standing.lag.as_secs_f64());
         note!("{} events, {rate}/s, at {at}, {lag:.1} s late", show::thousands(self.sent));

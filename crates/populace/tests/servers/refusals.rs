@@ -22,7 +22,12 @@ fn a_wrong_target_is_told_in_seconds() {
         ("email", format!("{}/taken", clickhouse.url), "column `event_id` of table `email_events` is String, not UUID; rename the table"),
         ("churn", format!("{}/forgetful", clickhouse.url), "table `users` has no column"),
         ("email", format!("http://127.0.0.1:{free}"), "start one with `populace serve`"),
-        ("email", format!("http://{}", clickhouse.address()), "the connector refuses the token"),
+        (
+            "email",
+            format!("http://{}", clickhouse.address()),
+            "the connector asks for a token: give it in the environment variable POPULACE_TOKEN",
+        ),
+        ("email", "https://127.0.0.1:1".to_owned(), "built without TLS for HTTP; build it with --features http-tls"),
         ("churn", "http://127.0.0.1:1".to_owned(), "a connector takes the events of email; this is churn"),
     ];
     for (scenario, url, expected) in cases {
@@ -32,6 +37,16 @@ fn a_wrong_target_is_told_in_seconds() {
         assert!(!told.contains("secret") && !told.contains("guess"), "{told}");
         assert!(start.elapsed().as_secs() < 20, "{url}: {:?}", start.elapsed());
     }
+}
+
+#[test]
+fn a_table_of_another_shape_leaves_everything_as_it_is() {
+    let clickhouse = clickhouse();
+    clickhouse.ask("CREATE DATABASE half");
+    clickhouse.ask("CREATE TABLE half.users (recipient_id String) ENGINE = MergeTree ORDER BY recipient_id");
+    let told = refuse(&["generate", "churn", "-q", "-n", "5", "--to", &format!("{}/half", clickhouse.url)]);
+    assert!(told.contains("table `users` has no column"), "{told}");
+    assert_eq!(clickhouse.ask("SELECT name FROM system.tables WHERE database = 'half'"), "users");
 }
 
 #[cfg(feature = "kafka")]

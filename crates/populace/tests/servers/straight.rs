@@ -36,6 +36,17 @@ fn a_stream_keeps_its_pace_and_ends() {
     assert!(wall >= span, "{span} s of events in {wall} s");
 }
 
+/// Rows in the order of time have dictionaries that were put together of several.
+#[test]
+fn a_stream_of_each_scenario_as_it_is_by_default_is_stored_whole() {
+    let clickhouse = clickhouse();
+    for (scenario, table) in [("email", "email_events"), ("traces", "calls"), ("churn", "events")] {
+        let url = format!("{}/stream_{scenario}", clickhouse.url);
+        succeed(&["stream", scenario, "--seed", "7", "-q", "--to", &url, "--speed", "100000000", "--events", "20000"]);
+        assert_eq!(clickhouse.number(&format!("SELECT count() FROM stream_{scenario}.{table}")), 20_000, "{scenario}");
+    }
+}
+
 #[test]
 fn truth_and_the_other_scenarios_go_to_clickhouse() {
     let clickhouse = clickhouse();

@@ -7,8 +7,12 @@ pub use server::{Server, columns_of, quoted};
 use super::{Context, Sink, SinkError, Target};
 use crate::digest::Digest;
 use crate::table::{InstantText, Kind, Table};
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array as _, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The database of a URL that names none.
 pub const DATABASE: &str = "sendflowr";
@@ -90,6 +94,42 @@ fn definition(family: &str, table: &Table) -> String {
     sql
 }
 
+/// Names and types of the columns of a table.
+fn columns(table: &Table) -> Vec<(String, String)> {
+    table.columns.iter().map(|column| (column.name.to_owned(), type_of(column.kind, column.nullable))).collect()
+}
+
+/// A batch whose dictionaries have the values that its rows use, each once: ClickHouse takes no others, and those of rows in the order of
+/// time were put together of several.
+fn distinct(batch: &RecordBatch) -> Result<RecordBatch, SinkError> {
+    let columns = batch.columns().iter().map(|column| match column.as_dictionary_opt::<Int32Type>() {
+        Some(dictionary) => Arc::new(distinct_values(dictionary)) as ArrayRef,
+        None => Arc::clone(column),
+    });
+    RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|error| SinkError::Refused(format!("rows as Arrow: {error}")))
+}
+
+fn distinct_values(dictionary: &DictionaryArray<Int32Type>) -> DictionaryArray<Int32Type> {
+    let texts: &StringArray = dictionary.values().as_string();
+    let (mut codes, mut kept) = (HashMap::new(), Vec::new());
+    let mut known: Vec<Option<i32>> = vec![None; texts.len()];
+    let keys: Int32Array = dictionary
+        .keys()
+        .iter()
+        .map(|key| {
+            let key = key? as usize;
+            Some(*known[key].get_or_insert_with(|| {
+                let text = texts.value(key);
+                *codes.entry(text).or_insert_with(|| {
+                    kept.push(text);
+                    kept.len() as i32 - 1
+                })
+            }))
+        })
+        .collect();
+    DictionaryArray::new(keys, Arc::new(StringArray::from(kept)))
+}
+
 /// All tables of a scenario as tables of ClickHouse.
 pub(super) struct ClickHouseSink {
     server: Server,
@@ -104,8 +144,6 @@ struct Pending {
     batches: Vec<RecordBatch>,
     rows: usize,
     digest: Digest,
-    /// Whether the table is known to be there.
-    made: bool,
 }
 
 impl ClickHouseSink {
@@ -119,26 +157,16 @@ impl ClickHouseSink {
             batches: Vec::new(),
             rows: 0,
             digest: Digest::default(),
-            made: false,
         });
-        let mut sink = Self { server, tables: tables.collect(), hashes: Vec::new() };
-        // The main table at once, so that what is wrong with it is told before anything is generated.
-        sink.make(context.generator.main_table(), family)?;
-        for index in 0..sink.tables.len() {
-            sink.make(index, family)?;
+        let sink = Self { server, tables: tables.collect(), hashes: Vec::new() };
+        // All that are there are looked at before one is made: a table of another shape leaves everything as it is.
+        for Pending { name, table, .. } in &sink.tables {
+            sink.server.check_table(name, &columns(table))?;
+        }
+        for Pending { name, table, .. } in &sink.tables {
+            sink.server.ensure_table(name, &definition(family, table), &columns(table))?;
         }
         Ok(sink)
-    }
-
-    fn make(&mut self, index: usize, family: &str) -> Result<(), SinkError> {
-        let pending = &mut self.tables[index];
-        if !pending.made {
-            let columns: Vec<(String, String)> =
-                pending.table.columns.iter().map(|column| (column.name.to_owned(), type_of(column.kind, column.nullable))).collect();
-            self.server.ensure_table(&pending.name, &definition(family, &pending.table), &columns)?;
-            pending.made = true;
-        }
-        Ok(())
     }
 
     /// Inserts what waits, under a token of its content.
@@ -171,11 +199,29 @@ impl Sink for ClickHouseSink {
         let pending = &mut self.tables[table];
         pending.digest.add(&Digest::of(&pending.table, batch, &mut self.hashes));
         pending.rows += batch.num_rows();
-        pending.batches.push(batch.clone());
+        pending.batches.push(distinct(batch)?);
         if pending.rows >= INSERT_ROWS { self.insert(table) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
         (0..self.tables.len()).try_for_each(|table| self.insert(table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dictionary_that_was_put_together_has_each_value_once_and_none_that_no_row_uses() {
+        let values = StringArray::from(vec!["a", "b", "a", "c", "b", "unused"]);
+        let keys = Int32Array::from(vec![Some(4), None, Some(0), Some(2), Some(1), Some(3)]);
+        let before = DictionaryArray::new(keys, Arc::new(values));
+        let after = distinct_values(&before);
+        let texts = |of: &DictionaryArray<Int32Type>| {
+            of.downcast_dict::<StringArray>().unwrap().into_iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&after), texts(&before));
+        assert_eq!(after.values().as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["b", "a", "c"]);
     }
 }

@@ -105,10 +105,21 @@ impl Server {
     /// It is of another shape: says which column and what to do.
     pub fn ensure_table(&self, name: &str, definition: &str, columns: &[(String, String)]) -> Result<(), SinkError> {
         self.run(definition)?;
+        self.check_table(name, columns)
+    }
+
+    /// Checks that a table, if there is one, has the columns and knows inserts by their tokens.
+    ///
+    /// # Errors
+    /// It is of another shape: says which column and what to do.
+    pub fn check_table(&self, name: &str, columns: &[(String, String)]) -> Result<(), SinkError> {
         let (database, shown) = (&self.database, self.shown());
         let found = self.run(&format!("SELECT name, type FROM system.columns WHERE database = '{database}' AND table = '{name}'"))?;
         let found: Vec<(&str, String)> =
             found.lines().filter_map(|line| line.split_once('\t')).map(|(name, of)| (name, of.replace("\\'", "'"))).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
         let fix = "rename the table and let a new one be made, or name another database in the URL";
         for (column, wanted) in columns {
             match found.iter().find(|(name, _)| name == column) {

@@ -135,6 +135,23 @@ pub fn topic_of(target: &Target) -> &str {
     if target.path.is_empty() { TOPIC } else { &target.path }
 }
 
+/// The group that a URL names, and the topic of its dead letters.
+fn group_and_letters(target: &Target) -> Result<[&str; 2], FlowError> {
+    let option = |name: &str, or: &'static str| match target.options.get(name).map(String::as_str) {
+        Some("") => Err(FlowError::Refused(format!("{}: {name} must not be empty", target.shown()))),
+        given => Ok(given.unwrap_or(or)),
+    };
+    let both = [option("group", GROUP)?, option("dlq", DEAD_LETTER_TOPIC)?];
+    if both[1] == topic_of(target) {
+        return Err(FlowError::Refused(format!(
+            "{}: topic `{}` cannot take its own dead letters, which would be read again for ever; name another with ?dlq=TOPIC",
+            target.shown(),
+            both[1]
+        )));
+    }
+    Ok(both)
+}
+
 impl Producer for KafkaLog {
     fn publish(&self, records: &[Record]) -> Result<Vec<Position>, FlowError> {
         self.publish_all(records.iter().map(|record| (record.key.as_slice(), record.value.as_slice(), None)))
@@ -153,10 +170,10 @@ impl KafkaDeadLetters {
     /// The topic that the URL's option `dlq` names, or [`DEAD_LETTER_TOPIC`]; it is created if it is not there.
     ///
     /// # Errors
-    /// No broker answers, or the topic cannot be created.
+    /// It is the topic that is read, no broker answers, or it cannot be created.
     pub fn open(target: &Target, timeout: Duration) -> Result<Self, FlowError> {
-        let mut target = target.clone();
-        let topic = target.options.get("dlq").map_or(DEAD_LETTER_TOPIC, String::as_str).to_owned();
+        let [_, topic] = group_and_letters(target)?;
+        let (mut target, topic) = (target.clone(), topic.to_owned());
         target.options.entry("partitions".to_owned()).or_insert_with(|| "1".to_owned());
         Ok(Self(KafkaLog::of_topic(&target, &topic, timeout)?))
     }
@@ -233,12 +250,12 @@ impl KafkaConsumer {
     /// No broker answers, or there is no such topic.
     pub fn open(target: &Target, timeout: Duration) -> Result<Self, FlowError> {
         target.only(&[&CONNECTION[..], &["partitions", "group", "dlq"]].concat())?;
-        let (shown, topic) = (target.shown(), topic_of(target));
+        let (shown, topic, [group, _]) = (target.shown(), topic_of(target), group_and_letters(target)?);
         let mut config = client_config(target)?;
         // Nothing is committed but by hand. A batch may wait for its table as long as the time-out says, and once more.
         let longest = 2 * timeout.as_millis().max(300_000);
         config
-            .set("group.id", target.options.get("group").map_or(GROUP, String::as_str))
+            .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")

@@ -111,8 +111,8 @@ impl Access {
             return Ok(());
         }
         Err(FlowError::Refused(format!(
-            "{address} can be reached by other machines, so a bearer token is needed: give --token-file FILE (lines of SCOPES TOKEN) or the \
-             environment variable POPULACE_TOKEN, or listen on 127.0.0.1"
+            "{address} can be reached by other machines, so a bearer token is needed: give one in the environment variable POPULACE_TOKEN, \
+             or listen on 127.0.0.1"
         )))
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn nobody_elses_machine_gets_in_without_a_token() {
         for address in ["0.0.0.0", "192.0.2.1", "::"] {
             let told = Access::open().check(address.parse().unwrap()).unwrap_err().to_string();
-            assert!(told.contains("--token-file") && told.contains("POPULACE_TOKEN"), "{told}");
+            assert!(told.contains("POPULACE_TOKEN, or listen on 127.0.0.1") && !told.contains("--token-file"), "{told}");
             assert!(Access::open().with(TOKEN, vec![Scope::Admin]).unwrap().check(address.parse().unwrap()).is_ok());
         }
         for address in ["127.0.0.1", "127.8.8.8", "::1"] {

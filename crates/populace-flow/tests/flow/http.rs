@@ -225,7 +225,7 @@ fn other_machines_get_in_with_a_token_only_and_a_taken_port_is_told() {
         Running::start(flow.services(KeyRing::synthetic(), access, Limits::default(), None)?, bound)
     };
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    assert!(matches!(start(Access::open(), everywhere), Err(FlowError::Refused(told)) if told.contains("--token-file")));
+    assert!(matches!(start(Access::open(), everywhere), Err(FlowError::Refused(told)) if told.contains("POPULACE_TOKEN")));
     start(Access::open().with(TOKENS[0], vec![Scope::Ingest]).unwrap(), everywhere).unwrap().stop();
     let running = start(Access::open(), SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     assert!(matches!(start(Access::open(), running.connector), Err(FlowError::Refused(told)) if told.contains("another program")));

@@ -1,4 +1,4 @@
-//! What long commands share: Ctrl-C, and a progress bar over rows.
+//! What long commands share: Ctrl-C and SIGTERM, and a progress bar over rows.
 
 use crate::failure::Failure;
 use crate::show;
@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A flag that the first Ctrl-C raises; the second ends the program at once. A process that runs several commands, as Python does, has
+/// A flag that the first Ctrl-C or SIGTERM raises; the second ends the program at once. A process that runs several commands, as Python does, has
 /// one flag, which each command lowers.
 pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -27,7 +27,22 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
         }
     });
     handler.map_err(|error| Failure::input(format!("installing the Ctrl-C handler: {error}")))?;
+    hear_termination(&stop).map_err(|error| Failure::input(format!("installing the SIGTERM handler: {error}")))?;
     Ok(stop)
+}
+
+/// Makes SIGTERM, which service managers and container engines send, do what Ctrl-C does.
+#[cfg(unix)]
+fn hear_termination(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    use signal_hook::{consts::SIGTERM, flag};
+    // Looked at first, so that it is the second signal that ends the program.
+    flag::register_conditional_shutdown(SIGTERM, 130, Arc::clone(stop))?;
+    flag::register(SIGTERM, Arc::clone(stop)).map(drop)
+}
+
+#[cfg(not(unix))]
+fn hear_termination(_: &Arc<AtomicBool>) -> io::Result<()> {
+    Ok(())
 }
 
 /// Runs what writes all of its files or none, under a progress bar; Ctrl-C stops it.

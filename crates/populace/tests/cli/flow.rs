@@ -156,7 +156,7 @@ fn wrong_arguments_end_with_what_to_do() {
     };
     let directory = data.to_str().unwrap();
     refuse(&["serve"], "give --embedded");
-    refuse(&["serve", "--embedded", "--data", directory, "--listen", "0.0.0.0:0"], "--token-file");
+    refuse(&["serve", "--embedded", "--data", directory, "--listen", "0.0.0.0:0"], "POPULACE_TOKEN");
     let server = Server::start(&data, &[]);
     let free = ["--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
     refuse(&[&["serve", "--embedded", "--data", directory], &free[..]].concat(), "another process serves this directory");

@@ -93,6 +93,25 @@ fn an_interrupted_run_says_how_to_go_on() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_terminated_run_ends_as_an_interrupted_one() {
+    let scratch = Scratch::new("terminate");
+    let path = scratch.path("run");
+    let arguments = ["generate", "traces", "-n", "500000", "-f", "csv", "-o", path.to_str().unwrap()];
+    let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_data(&path, &mut child, Duration::from_millis(50));
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("interrupted: ") && message.contains("--resume goes on"), "{message}");
+    assert!(!path.join("manifest.json").exists() && !path.join("calls.csv").exists());
+    succeed(&["generate", "traces", "-n", "500000", "-f", "csv", "-o", path.to_str().unwrap(), "--resume"]);
+    assert!(path.join("manifest.json").exists());
+}
+
 #[test]
 fn an_existing_run_is_left_alone_unless_told_otherwise() {
     let scratch = Scratch::new("existing");

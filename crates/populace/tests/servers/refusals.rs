@@ -82,4 +82,15 @@ fn a_wrong_broker_or_topic_is_told_in_seconds() {
         let told = refuse(&["consume", "--from", &url, "--to", &clickhouse.url]);
         assert!(told.starts_with("error: ") && told.contains(expected) && !told.contains("secret"), "{url}: {told}");
     }
+    let own = "cannot take its own dead letters, which would be read again for ever; name another with ?dlq=TOPIC";
+    for (topic, expected) in [
+        ("x?dlq=x", own),
+        ("email-events-dlq", own),
+        ("?dlq=email-events", own),
+        ("x?dlq=", "dlq must not be empty"),
+        ("x?group=", "group must not be empty"),
+    ] {
+        let told = refuse(&["consume", "--from", &format!("{}/{topic}", kafka.url), "--to", &clickhouse.url]);
+        assert!(told.starts_with("error: ") && told.contains(expected), "{topic}: {told}");
+    }
 }

@@ -172,7 +172,7 @@ impl Kept {
 }
 
 impl Features for Kept {
-    fn compute(&self) -> Result<Value, FlowError> {
+    fn compute(&self) -> Result<Option<Value>, FlowError> {
         let _alone = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = tempfile::Builder::new().prefix(".events-").tempdir_in(&self.output);
         let scratch = scratch.map_err(|error| FlowError::io(&self.output, error))?;
@@ -180,7 +180,7 @@ impl Features for Kept {
             Source::Directory(path) => path.as_path(),
             Source::Table(table, identities) => {
                 if !Self::export(table.as_ref(), identities.as_ref(), scratch.path())? {
-                    return Err(FlowError::Unavailable("there are no events in the table yet".to_owned()));
+                    return Ok(None);
                 }
                 scratch.path()
             }
@@ -188,7 +188,7 @@ impl Features for Kept {
         let options = Options { overwrite: true, ..Options::new(data, &self.output) };
         let watch = Watch { progress: &Unwatched, stop: &AtomicBool::new(false) };
         let report = features::compute(&options, watch).map_err(refused)?;
-        serde_json::to_value(report).map_err(refused)
+        serde_json::to_value(report).map(Some).map_err(refused)
     }
 
     fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {

@@ -643,9 +643,9 @@ pub(crate) struct ServeArgs {
     /// Where the connector listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5215")]
     pub(crate) listen: std::net::SocketAddr,
-    /// Where the feature service listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
-    pub(crate) features_listen: std::net::SocketAddr,
+    /// Where the feature service listens [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) features_listen: Option<std::net::SocketAddr>,
     /// Compute features from the events in this directory, or in clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, not from the table
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     pub(crate) features_from: Option<PathBuf>,

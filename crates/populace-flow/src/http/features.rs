@@ -3,6 +3,7 @@
 use super::App;
 use super::access::Scope;
 use super::call::{Reply, Route, answer};
+use super::problem::Problem;
 use super::routes::{found, person_id};
 use crate::connector::Rejection;
 use crate::error::FlowError;
@@ -14,11 +15,11 @@ use std::sync::Arc;
 
 /// What computes features of recipients from their events, keeps them, and gives those of one.
 pub trait Features: Send + Sync {
-    /// Computes the features of all recipients anew, and says what that was.
+    /// Computes the features of all recipients anew, and says what that was; none if there are no events yet.
     ///
     /// # Errors
     /// The events are not to be read.
-    fn compute(&self) -> Result<Value, FlowError>;
+    fn compute(&self) -> Result<Option<Value>, FlowError>;
 
     /// Removes the features of a person, given all ids the person has had, and says how many rows that were.
     ///
@@ -44,11 +45,19 @@ fn source(app: &App) -> Result<&FeatureSource, Rejection> {
 #[utoipa::path(
     post,
     path = "/compute-features",
-    responses((status = 200, description = "What was computed", body = Value)),
+    responses(
+        (status = 200, description = "What was computed", body = Value),
+        (status = 404, description = "There are no events yet", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/compute-features", Scope::Admin);
-    answer(app, route, request, |app, _| Ok(Reply::json(StatusCode::OK, &source(app)?.compute()?))).await
+    answer(app, route, request, |app, _| {
+        let none =
+            || Rejection::Missing("there are no events in the table yet; send some, and compute again once they are stored".to_owned());
+        Ok(Reply::json(StatusCode::OK, &source(app)?.compute()?.ok_or_else(none)?))
+    })
+    .await
 }
 
 /// The features of a person, as last computed.

@@ -10,6 +10,8 @@ use sha2::Sha256;
 use std::fmt;
 use std::path::Path;
 
+/// The id of the public key of synthetic recipients.
+pub(super) const SYNTHETIC: &str = "synthetic";
 /// The longest identifier, bytes.
 const LONGEST: usize = 256;
 
@@ -67,7 +69,7 @@ impl KeyRing {
     /// Never: HMAC takes keys of every length.
     pub fn synthetic() -> Self {
         let mac = Hmac::new_from_slice(SYNTHETIC_KEY).expect("HMAC takes keys of every length");
-        Self { keys: vec![Key { id: "synthetic".to_owned(), identities: Identities::synthetic(), mac }], public: true }
+        Self { keys: vec![Key { id: SYNTHETIC.to_owned(), identities: Identities::synthetic(), mac }], public: true }
     }
 
     /// Keys with their ids, the current one first.
@@ -108,6 +110,11 @@ impl KeyRing {
             keys.push((id, secret.trim().as_bytes()));
         }
         Self::new(&keys).map_err(|error| FlowError::Refused(format!("{}: {error}", path.display())))
+    }
+
+    /// Whether the key is the public one of synthetic recipients.
+    pub const fn is_public(&self) -> bool {
+        self.public
     }
 
     /// The ids of the keys, the current one first.

@@ -17,6 +17,7 @@ mod tests;
 
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::ClickHouseIdentities;
+use keys::SYNTHETIC;
 pub use keys::{KeyRing, Token};
 pub use store::IdentityDatabase;
 
@@ -242,4 +243,34 @@ pub trait IdentityStore: Send + Sync {
     /// # Errors
     /// The store is not to be reached.
     fn erase(&self, id: &str, at: Instant) -> Result<Vec<String>, FlowError>;
+
+    /// The ids of the keys that identifiers in this store were hashed under, in order, each once.
+    ///
+    /// # Errors
+    /// The store is not to be reached.
+    fn key_ids(&self) -> Result<Vec<String>, FlowError>;
+}
+
+/// The ids of the keys that people of a store are known under and that are not in the ring. `place` is where the store is.
+///
+/// # Errors
+/// The store is not to be reached; or people are known there, and nobody under a key of the ring: everybody would be new under another id.
+pub fn missing_keys(store: &dyn IdentityStore, ring: &KeyRing, place: &str) -> Result<Vec<String>, FlowError> {
+    let (known, ours) = (store.key_ids()?, ring.ids());
+    let missing: Vec<String> = known.iter().filter(|id| !ours.contains(&id.as_str())).cloned().collect();
+    if missing.is_empty() || missing.len() < known.len() {
+        return Ok(missing);
+    }
+    let have = if ring.is_public() { "no key of its own was given".to_owned() } else { format!("not {}", ours.join(", ")) };
+    let fix = if missing.iter().any(|id| id == SYNTHETIC) {
+        "these are synthetic recipients, under the public key: start without a key, or begin with a new --data directory (with --identities, \
+         another database)"
+    } else {
+        "give the file that holds this key as --identity-key-file (a new key goes on a line above it), or begin with a new --data directory \
+         (with --identities, another database)"
+    };
+    let missing = missing.join(", ");
+    Err(FlowError::Refused(format!(
+        "{place}: the people here are known under key {missing} ({have}); all would be new, under other ids: {fix}"
+    )))
 }

@@ -269,4 +269,11 @@ impl IdentityStore for IdentityDatabase {
         self.store.forget()?;
         Ok(erased)
     }
+
+    fn key_ids(&self) -> std::result::Result<Vec<String>, FlowError> {
+        self.store.read(|file| {
+            let mut query = file.prepare("SELECT DISTINCT key_id FROM identifiers ORDER BY key_id")?;
+            query.query_map([], |row| row.get(0))?.collect()
+        })
+    }
 }

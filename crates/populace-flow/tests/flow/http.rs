@@ -405,7 +405,10 @@ fn features_follow_a_person_whose_identifiers_turn_out_to_be_one_persons() {
     }
     let features = |path: &str| send(flow.features, "GET", path, &[], b"").unwrap();
     let compute = || post(flow.features, "/compute-features", "").unwrap();
-    assert_eq!(problem(&compute(), 503)["detail"], "there are no events in the table yet; send the same request again");
+    assert_eq!(
+        problem(&compute(), 404)["detail"],
+        "there are no events in the table yet; send some, and compute again once they are stored"
+    );
     flow.embedded.consume(true, &AtomicBool::new(false)).unwrap();
     assert_eq!(compute().json()["recipients"], 2);
 

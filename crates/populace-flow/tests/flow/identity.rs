@@ -2,7 +2,7 @@
 //! ClickHouse in `crates/populace/tests/servers`.
 
 use populace_core::time::Instant;
-use populace_flow::identity::{Certainty, Claim, Identifier, IdentityStore, KeyRing, Outcome, Person};
+use populace_flow::identity::{Certainty, Claim, Identifier, IdentityStore, KeyRing, Outcome, Person, missing_keys};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 
@@ -74,6 +74,7 @@ pub(crate) fn identity_stores_keep_to_the_contract(stores: &Stores<'_>) {
     many_claims_are_resolved_in_their_order(stores);
     probable_links_are_kept_and_merge_only_from_a_bound_on(stores);
     a_new_key_finds_whom_the_old_one_knew(stores);
+    a_process_without_the_keys_of_its_people_is_refused(stores);
     nothing_is_known_of_a_person_who_is_erased(stores);
     stores_that_resolve_at_once_agree(stores);
 }
@@ -205,6 +206,35 @@ fn a_new_key_finds_whom_the_old_one_knew(stores: &Stores<'_>) {
     let alone = KeyRing::new(&[("2026-07", NEXT)]).unwrap();
     assert_eq!(id(store.as_ref(), &alone, &[email("ada@lovelace.org")]), before);
     assert_eq!(store.person(&before).unwrap().unwrap().members, [(before, "email".to_owned())]);
+}
+
+fn a_process_without_the_keys_of_its_people_is_refused(stores: &Stores<'_>) {
+    let place = (stores.new)("keys");
+    let store = place.open(None);
+    let missing = |ring: &KeyRing| missing_keys(store.as_ref(), ring, "here");
+    let next = KeyRing::new(&[("2026-07", NEXT)]).unwrap();
+    let both = KeyRing::new(&[("2026-07", NEXT), ("2026-01", KEY)]).unwrap();
+    // Nobody is known yet, and an id that was made elsewhere is under no key.
+    id(store.as_ref(), &ring(), &[Identifier::Universal("sf_zibadpwptzraqjc5y2s24jmkdn".to_owned())]);
+    assert_eq!(missing(&next).unwrap(), [""; 0]);
+    id(store.as_ref(), &ring(), &[email("ada@lovelace.org")]);
+    assert_eq!(missing(&ring()).unwrap(), [""; 0]);
+    assert_eq!(missing(&both).unwrap(), [""; 0]);
+    for (ring, have) in [(&next, "not 2026-07"), (&KeyRing::synthetic(), "no key of its own was given")] {
+        let told = missing(ring).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("here: the people here are known under key 2026-01 ({have})")), "{told}");
+        assert!(told.contains("--identity-key-file"), "{told}");
+    }
+    // Once people are known under the new key too, the old one may go.
+    id(store.as_ref(), &both, &[email("ada@lovelace.org")]);
+    assert_eq!(store.key_ids().unwrap(), ["2026-01", "2026-07"]);
+    assert_eq!(missing(&next).unwrap(), ["2026-01"]);
+
+    let place = (stores.new)("public_key");
+    let store = place.open(None);
+    id(store.as_ref(), &KeyRing::synthetic(), &[email("user1@example.com")]);
+    let told = missing_keys(store.as_ref(), &next, "here").unwrap_err().to_string();
+    assert!(told.contains("known under key synthetic") && told.contains("new --data directory"), "{told}");
 }
 
 fn nothing_is_known_of_a_person_who_is_erased(stores: &Stores<'_>) {

@@ -12,7 +12,7 @@ use populace_flow::table::{DeadLetters, EventTable};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A webhook of an address that nobody has.
@@ -25,9 +25,19 @@ pub(crate) fn run(arguments: &FlowArgs) -> Result<(), Failure> {
     }
 }
 
+/// What Ctrl-C leaves.
+fn interrupted(arguments: &FlowDemoArgs) -> Failure {
+    Failure::Interrupted(match &arguments.data {
+        Some(directory) => format!("what was taken is in {}", directory.display()),
+        None => "nothing is left behind".to_owned(),
+    })
+}
+
 /// Everything in one process: events are generated, taken by the connector, resolved, logged, consumed and stored; a webhook comes twice
 /// and a message that is no event once.
 fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
+    // First, so that Ctrl-C never leaves a directory behind.
+    let stop = super::progress::stop_flag()?;
     let scratch;
     let directory = if let Some(directory) = &arguments.data {
         directory.as_path()
@@ -38,9 +48,11 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let flow = Arc::new(Embedded::open(directory)?);
     let before = (flow.log.published()?, EventTable::count(flow.table.as_ref())?, DeadLetters::count(flow.table.as_ref())?);
+    let ring = KeyRing::synthetic();
+    super::serve::check_keys(flow.identities.as_ref(), &ring, &directory.display().to_string())?;
     let access = Access::open();
     let bound = Bound::new(&access, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
-    let running = Running::start(flow.services(KeyRing::synthetic(), access, Limits::default(), None)?, bound)?;
+    let running = Running::start(flow.services(ring, access, Limits::default(), None)?, bound)?;
     let background = Background::start(&flow);
     let ask = |path: &str, body: &str| -> Result<Answer, Failure> {
         let answer =
@@ -49,11 +61,16 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     };
     let seed = |turn: u64| arguments.seed.map_or_else(String::new, |seed| format!("&seed={}", seed.wrapping_add(turn)));
     let (mut left, mut turn) = (arguments.count, 0);
-    while left > 0 {
+    while left > 0 && !stop.load(Ordering::Relaxed) {
         let count = left.min(MAX_COUNT);
         ask(&format!("/api/mock/events/generate?count={count}{}", seed(turn)), "")?;
         left -= count;
         turn += 1;
+    }
+    if stop.load(Ordering::Relaxed) {
+        running.stop();
+        background.stop()?;
+        return Err(interrupted(arguments));
     }
     ask(&format!("/api/mock/events/pattern?userId=synth_user_01000{}", seed(0)), "")?;
     ask("/api/webhooks/sendgrid", WEBHOOK)?;
@@ -61,7 +78,10 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     flow.publish_raw(b"poison", b"no event")?;
     running.stop();
     // What it has stored by now, and what is left.
-    let known = background.stop()?.known + flow.consume(true, &AtomicBool::new(false))?.known;
+    let known = background.stop()?.known + flow.consume(true, &stop)?.known;
+    if stop.load(Ordering::Relaxed) {
+        return Err(interrupted(arguments));
+    }
     let seconds = start.elapsed().as_secs_f64();
 
     let [persons, identifiers, resolutions] = flow.identities.counts()?;

@@ -5,15 +5,18 @@ use crate::failure::Failure;
 use populace_flow::FlowError;
 use populace_flow::features::{self, Source};
 use populace_flow::http::{Access, Bound, Limits, Running, Scope};
-use populace_flow::identity::{IdentityStore, KeyRing};
+use populace_flow::identity::{IdentityStore, KeyRing, missing_keys};
 use populace_flow::log::GROUP;
 use populace_flow::service::{Background, Embedded};
 use std::env;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The environment variable of the one token that may do everything.
 const TOKEN: &str = "POPULACE_TOKEN";
+/// Where the feature service listens unless told otherwise.
+const FEATURES_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8001);
 /// The environment variable of the one key of identities.
 const KEY: &str = "POPULACE_IDENTITY_KEY";
 /// The environment variable of `--identities`.
@@ -43,9 +46,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let access = access(&arguments.service)?;
     let ring = ring(&arguments.service)?;
     // First, so that nothing is made where nothing can be served.
-    let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen))?;
+    let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen.unwrap_or(FEATURES_LISTEN)))?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
     let identities: Arc<dyn IdentityStore> = Arc::clone(&flow.identities) as _;
+    check_keys(identities.as_ref(), &ring, &arguments.data.display().to_string())?;
     let source = match &arguments.features_from {
         Some(from) => source(from, &identities)?,
         None => Source::Table(Arc::clone(&flow.table) as _, identities),
@@ -106,7 +110,14 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     let elsewhere = server("--identities", &arguments.identities, IDENTITIES)?;
     let table = server("--table", &arguments.table, TABLE)?;
     let (access, ring) = (access(&arguments.service)?, ring(&arguments.service)?);
-    let listen_features = (arguments.features_from.is_some() || table.is_some()).then_some(arguments.features_listen);
+    let has_features = arguments.features_from.is_some() || table.is_some();
+    if arguments.features_listen.is_some() && !has_features {
+        return Err(Failure::input(format!(
+            "--features-listen: there is nothing to compute features from; give the table that `populace consume` stores in as --table URL (or \
+             {TABLE}), or --features-from"
+        )));
+    }
+    let listen_features = has_features.then(|| arguments.features_listen.unwrap_or(FEATURES_LISTEN));
     let bound = Bound::new(&access, arguments.listen, listen_features)?;
     let _held = populace_flow::service::hold(&arguments.data)?;
     let log = Arc::new(KafkaLog::open(&target, Duration::from_secs(10))?);
@@ -120,6 +131,8 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         }
         None => Arc::new(IdentityDatabase::open(&arguments.data, None)?),
     };
+    let place = elsewhere.as_ref().map_or_else(|| arguments.data.display().to_string(), |target| target.shown().to_string());
+    check_keys(identities.as_ref(), &ring, &place)?;
     let connector = Connector::new(log, Arc::clone(&identities), ring, Ledger::open(&arguments.data)?);
     let mut erasers: Vec<(String, Eraser)> = Vec::new();
     let mut kept = BTreeMap::from([("log".to_owned(), format!("{}: until its retention ends", target.shown()))]);
@@ -183,6 +196,19 @@ fn ring(arguments: &ServiceArgs) -> Result<KeyRing, Failure> {
         Ok(secret) => KeyRing::new(&[("env", secret.trim().as_bytes())]).map_err(|error| Failure::input(format!("{KEY}: {error}"))),
         Err(_) => Ok(KeyRing::synthetic()),
     }
+}
+
+/// Refuses keys that nobody in the store is known under, though somebody is known there; warns if some are known under other keys.
+pub(super) fn check_keys(identities: &dyn IdentityStore, ring: &KeyRing, place: &str) -> Result<(), Failure> {
+    let missing = missing_keys(identities, ring, place)?;
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        note!(
+            "warning: {place}: there are people who are known under key {missing}, which this process does not have: who is known under no other \
+             key will be new; if that is not meant, add it to --identity-key-file"
+        );
+    }
+    Ok(())
 }
 
 /// Says so if others can read a secret.

@@ -73,6 +73,60 @@ fn the_demonstration_accounts_for_every_message() {
 }
 
 #[test]
+fn an_interrupted_demonstration_leaves_nothing_behind() {
+    let scratch = Scratch::new("flow-interrupted");
+    let temporary = scratch.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let left = || std::fs::read_dir(&temporary).unwrap().count();
+    let mut demo = command(&["flow", "demo", "--count", "1000000"]);
+    let child = demo.env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_mins(1);
+    while left() == 0 {
+        assert!(Instant::now() < until, "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.trim()), (Some(130), "interrupted: nothing is left behind"));
+    assert_eq!(left(), 0);
+}
+
+#[test]
+fn a_server_without_the_keys_of_its_people_does_not_start() {
+    let scratch = Scratch::new("flow-keys");
+    let data = scratch.path("data");
+    let secret = |digit: &str| digit.repeat(64);
+    let file = |name: &str, lines: String| {
+        let path = scratch.path(name);
+        std::fs::write(&path, lines).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = file("first", format!("k1 {}\n", secret("1")));
+    let both = file("both", format!("k2 {}\nk1 {}\n", secret("2"), secret("1")));
+    let other = file("other", format!("k3 {}\n", secret("3")));
+    let resolve = |keys: &[&str]| {
+        let server = Server::start(&data, keys);
+        server.post("/api/identity/resolve", r#"{"identifiers":[{"email":"user1@example.com"}]}"#).json()
+    };
+    let refused = |keys: &[&str]| {
+        let arguments =
+            ["serve", "--embedded", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
+        let output = populace(&[&arguments, keys].concat());
+        let told = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("known under key k1") && told.contains("--identity-key-file"), "{told}");
+    };
+    let made = resolve(&["--identity-key-file", &first]);
+    assert_eq!(made["outcome"], "new");
+    refused(&["--identity-key-file", &other]);
+    refused(&[]);
+    let demo = populace(&["flow", "demo", "--count", "1", "--data", data.to_str().unwrap()]);
+    assert!(demo.status.code() == Some(2) && text(&demo.stderr).contains("known under key k1"), "{}", text(&demo.stderr));
+    let again = resolve(&["--identity-key-file", &both]);
+    assert_eq!((&again["outcome"], &again["universal_id"]), (&json!("known"), &made["universal_id"]));
+}
+
+#[test]
 fn what_was_acknowledged_is_in_the_table_once_though_the_server_was_killed_again_and_again() {
     let scratch = Scratch::new("flow-kill");
     let data = scratch.path("data");
@@ -133,8 +187,8 @@ fn features_are_computed_from_what_is_stored() {
     let until = Instant::now() + Duration::from_mins(1);
     let features = loop {
         let computed = post(server.features, "/compute-features", "").unwrap();
-        // 503 as long as nothing is stored yet.
-        assert!([200, 503].contains(&computed.status), "{}", computed.body);
+        // 404 as long as nothing is stored yet.
+        assert!([200, 404].contains(&computed.status), "{}", computed.body);
         let found = send(server.features, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap();
         if found.status == 200 {
             break found.json();
@@ -156,6 +210,11 @@ fn wrong_arguments_end_with_what_to_do() {
     };
     let directory = data.to_str().unwrap();
     refuse(&["serve"], "give --embedded");
+    #[cfg(feature = "kafka")]
+    refuse(
+        &["serve", "--log", "kafka://127.0.0.1:1/events", "--data", directory, "--features-listen", "127.0.0.1:0"],
+        "--features-listen: there is nothing to compute features from; give the table",
+    );
     refuse(&["serve", "--embedded", "--data", directory, "--listen", "0.0.0.0:0"], "POPULACE_TOKEN");
     let server = Server::start(&data, &[]);
     let free = ["--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];

@@ -85,7 +85,7 @@ fn compose(kafka: &Server, clickhouse: &Server) {
     let compose = document("compose.yaml");
     let mut running = Vec::new();
     for (service, port) in [("consumer", "9464"), ("connector", "5215")] {
-        let (directory, address) = (scratch(service), free());
+        let (directory, address, features) = (scratch(service), free(), free());
         let part = compose.split_once(&format!("\n  {service}:\n")).expect("the service is there").1;
         let command = part.split_once("command:").unwrap().1;
         let command = &command[..command.find("\n    environment:").into_iter().chain(command.find("\n    depends_on:")).min().unwrap()];
@@ -97,6 +97,7 @@ fn compose(kafka: &Server, clickhouse: &Server) {
             .replace("clickhouse://sendflowr:${CLICKHOUSE_PASSWORD:?set CLICKHOUSE_PASSWORD}@clickhouse:8123", &clickhouse.url)
             .replace(&format!("127.0.0.1:{port}"), &address)
             .replace(&format!("0.0.0.0:{port}"), &address)
+            .replace("0.0.0.0:8001", &features)
             .replace("/home/populace", directory.to_str().unwrap());
         let database = format!("{}/sendflowr", clickhouse.url);
         let environment = [("POPULACE_TOKEN", TOKEN), ("POPULACE_IDENTITIES", &database), ("POPULACE_TABLE", &database)];
@@ -110,5 +111,9 @@ fn compose(kafka: &Server, clickhouse: &Server) {
         wait_for("the service is healthy", || {
             Command::new(&test[1]).args([&test[2], &script]).stderr(Stdio::null()).status().unwrap().success()
         });
+        if service == "connector" {
+            assert!(part.contains(r#""127.0.0.1:8001:8001""#) && line.contains(&features), "{line}");
+            wait_for("the feature service answers", || answers(&features, "/health"));
+        }
     }
 }

@@ -324,4 +324,11 @@ impl IdentityStore for ClickHouseIdentities {
         members.sort();
         Ok(members)
     }
+
+    fn key_ids(&self) -> Result<Vec<String>, FlowError> {
+        // A base id is an identifier too, under no key.
+        let rows: Vec<(String,)> =
+            self.ask(&format!("SELECT DISTINCT toString(key_id) AS id FROM {IDENTIFIERS} WHERE key_id != '' ORDER BY id"))?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
 }

@@ -131,7 +131,7 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         }
         None => Arc::new(IdentityDatabase::open(&arguments.data, None)?),
     };
-    let place = elsewhere.as_ref().map_or_else(|| arguments.data.display().to_string(), |target| target.shown().to_string());
+    let place = elsewhere.as_ref().map_or_else(|| arguments.data.display().to_string(), Target::shown);
     check_keys(identities.as_ref(), &ring, &place)?;
     let connector = Connector::new(log, Arc::clone(&identities), ring, Ledger::open(&arguments.data)?);
     let mut erasers: Vec<(String, Eraser)> = Vec::new();

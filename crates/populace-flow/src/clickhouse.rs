@@ -16,12 +16,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long one request may take with its tries: the consumer tries again, and tells what it waits for.
+/// How long one request may take: an insert may be slow.
 const REQUEST: Duration = Duration::from_secs(30);
+/// How long a request that failed is tried again here: the consumer tries again by itself, and tells what it waits for.
+const TRIES: Duration = Duration::from_secs(2);
+/// How long a server may take to show that it is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// The table `email_events` of a server.
 pub struct ClickHouseTable {
     server: Server,
+    /// The same, asked only whether it is there: it answers soon or not at all, however long an insert may take.
+    pulse: Server,
 }
 
 impl ClickHouseTable {
@@ -30,12 +36,13 @@ impl ClickHouseTable {
     /// # Errors
     /// The server is not to be reached, refuses the login, or has a table of another shape.
     pub fn open(target: &Target) -> Result<Self, FlowError> {
-        let server = Server::open(target, REQUEST)?;
+        let pulse = Server::open(target, SIGN_OF_LIFE)?.with_tries_within(TRIES);
+        let server = Server::open(target, REQUEST)?.with_tries_within(TRIES);
         server.create_database()?;
         for (name, definition) in [(EMAIL_EVENTS, EMAIL_EVENTS_SQL), (EMAIL_ERASURES, EMAIL_ERASURES_SQL)] {
             server.ensure_table(name, definition, &columns_of(definition))?;
         }
-        Ok(Self { server })
+        Ok(Self { server, pulse })
     }
 
     fn number(&self, sql: &str) -> Result<u64, FlowError> {
@@ -100,6 +107,7 @@ fn listed<T>(items: &[T], id: impl Fn(&T) -> Uuid) -> String {
 
 impl EventTable for ClickHouseTable {
     fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+        self.ready()?;
         let mut seen = HashSet::with_capacity(events.len());
         let mut new: Vec<&Event> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
         if !new.is_empty() {
@@ -146,7 +154,7 @@ impl EventTable for ClickHouseTable {
     }
 
     fn ready(&self) -> Result<(), FlowError> {
-        self.server.run("SELECT 1").map(drop).map_err(FlowError::from)
+        self.pulse.run("SELECT 1").map(drop).map_err(FlowError::from)
     }
 }
 

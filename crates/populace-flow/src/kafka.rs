@@ -26,6 +26,8 @@ const ASK: Duration = Duration::from_secs(5);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// After how long a consumer that says nothing has lost its partitions, milliseconds: the least that brokers allow by default.
 const SESSION_MS: &str = "6000";
+/// How long a request that gets no answer is waited for, milliseconds.
+const SOCKET_MS: &str = "10000";
 /// What is committed with the start of a batch that is about to be stored.
 const PENDING: &str = "pending to=";
 
@@ -265,6 +267,9 @@ impl KafkaConsumer {
             .set("heartbeat.interval.ms", "2000")
             .set("max.poll.interval.ms", longest.to_string())
             .set("queued.max.messages.kbytes", "32768")
+            // A commit to a broker that goes away waits for as long; what is fetched at once must come in that time over a slow line.
+            .set("socket.timeout.ms", SOCKET_MS)
+            .set("fetch.max.bytes", "8388608")
             .set("fetch.wait.max.ms", "50")
             .set("reconnect.backoff.max.ms", "1000");
         let context = Member::default();

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 /// How often others are asked how far they are.
 const ASK: Duration = Duration::from_millis(500);
+/// How long the group may take to give this member partitions: longer than it waits for a member that was killed.
+const JOIN: Duration = Duration::from_secs(10);
 /// When it is first told that others are waited for, and how often at the least: the pause doubles.
 const TELL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(16)];
 
 /// Partitions that have not come to their ends.
 pub(super) struct Goal {
     left: BTreeMap<i32, Part>,
+    begun: Instant,
     asked: Option<Instant>,
     told: Instant,
     pause: Duration,
@@ -28,7 +31,8 @@ struct Part {
 impl Goal {
     pub(super) fn new(ends: BTreeMap<i32, i64>) -> Self {
         let left = ends.into_iter().map(|(partition, end)| (partition, Part { end, at: (-1, -1) })).collect();
-        Self { left, asked: None, told: Instant::now(), pause: TELL[0], moved: Instant::now() }
+        let now = Instant::now();
+        Self { left, begun: now, asked: None, told: now, pause: TELL[0], moved: now }
     }
 
     /// The end of a partition that has not come there.
@@ -61,9 +65,9 @@ impl Goal {
         due
     }
 
-    /// Whether it is to be told now that others are waited for.
-    pub(super) fn is_to_tell(&mut self) -> bool {
-        let due = self.told.elapsed() >= self.pause;
+    /// Whether it is to be told now that others are waited for. A member that has no partitions may not have been given any yet.
+    pub(super) fn is_to_tell(&mut self, has_partitions: bool) -> bool {
+        let due = self.told.elapsed() >= self.pause && (has_partitions || self.begun.elapsed() >= JOIN);
         if due {
             self.told = Instant::now();
             self.pause = (2 * self.pause).min(TELL[1]);

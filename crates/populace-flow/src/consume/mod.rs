@@ -148,6 +148,8 @@ pub struct Consume<'a> {
     lost: BTreeSet<i32>,
     /// Where it is enough, if that is somewhere.
     goal: Option<Goal>,
+    /// When what was away was last found again: while it was away, nothing could go on.
+    found: Option<Instant>,
     suspicions: Suspicions,
     counts: Counts,
 }
@@ -163,7 +165,7 @@ impl<'a> Consume<'a> {
     ) -> Self {
         let (batches, lost) = (BTreeMap::new(), BTreeSet::new());
         let (suspicions, counts) = (Suspicions::default(), Counts::default());
-        Self { consumer, table, letters, limits, stop, batches, lost, goal: None, suspicions, counts }
+        Self { consumer, table, letters, limits, stop, batches, lost, goal: None, found: None, suspicions, counts }
     }
 
     /// Consumes until it is stopped, or, if `once`, until the group has dealt with what was in the topic when this began, all partitions of
@@ -209,12 +211,13 @@ impl<'a> Consume<'a> {
                 let committed = self.patiently(witness, |this| this.consumer.committed(*partition))?;
                 goal.is_at(*partition, committed.offset, committed.offset);
             }
-            if !others.is_empty() && goal.left().all(|partition| others.contains(&partition)) && goal.is_to_tell() {
+            if !others.is_empty() && goal.left().all(|partition| others.contains(&partition)) && goal.is_to_tell(!self.batches.is_empty()) {
                 witness.held(&others);
             }
         }
         let done = goal.left().next().is_none();
-        if !done && goal.rests_for() >= self.limits.timeout {
+        let rests = goal.rests_for().min(self.found.map_or(Duration::MAX, |found| found.elapsed()));
+        if !done && rests >= self.limits.timeout {
             return Err(goal.given_up(self.consumer.topic(), self.limits.timeout));
         }
         self.goal = Some(goal);
@@ -356,13 +359,20 @@ impl<'a> Consume<'a> {
             match act(self) {
                 Ok(done) => {
                     if pause > GLANCE {
+                        self.found = Some(Instant::now());
                         witness.found();
                     }
                     return Ok(done);
                 }
-                Err(error) if error.is_transient() && Instant::now() + pause < until && !self.stop.load(Ordering::Relaxed) => {
+                Err(error) if error.is_transient() => {
+                    // The last try is at the end of the time.
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() || self.stop.load(Ordering::Relaxed) {
+                        let next = "run the same command again, and it goes on where it was";
+                        return Err(FlowError::Unavailable(format!("{error}; {next}")));
+                    }
                     witness.waiting(&error);
-                    sleep(pause);
+                    sleep(pause.min(left));
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
                 done => return done,

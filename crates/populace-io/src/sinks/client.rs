@@ -145,7 +145,8 @@ impl Client {
         (headers, body): (&[(&str, &str)], Option<&[u8]>),
         judge: impl Fn(&Answer) -> Verdict,
     ) -> Result<Answer, SinkError> {
-        let until = Instant::now() + timeout;
+        let begun = Instant::now();
+        let until = begun + timeout;
         let mut pause = Duration::from_millis(100);
         loop {
             let (why, asked) = match self.once(path, headers, body) {
@@ -158,7 +159,8 @@ impl Client {
             };
             let wait = asked.unwrap_or_default().max(scattered(pause));
             if Instant::now() + wait >= until {
-                let seconds = timeout.as_secs_f64();
+                // One try may last longer than tries go on.
+                let seconds = timeout.max(begun.elapsed()).as_secs_f64();
                 return Err(SinkError::Unavailable(format!("{}: no success in {seconds:.0} s; last: {why}", self.shown)));
             }
             sleep(wait);

@@ -11,7 +11,8 @@ use std::time::Duration;
 pub struct Server {
     client: Client,
     database: String,
-    timeout: Duration,
+    /// How long a request is tried again.
+    tries: Duration,
 }
 
 /// ClickHouse's numbers of errors that waiting may heal: time-outs, too much at once, memory, sockets, read-only, too many parts.
@@ -58,12 +59,18 @@ impl Server {
         if let Some(user) = &target.user {
             client = client.with_basic(user, target.password.as_deref().unwrap_or_default());
         }
-        let server = Self { client, database, timeout };
+        let server = Self { client, database, tries: timeout };
         server.send(FIRST_REACH, "/?default_format=TabSeparated", b"SELECT 1").map_err(|error| match error {
             SinkError::Unavailable(told) => SinkError::Unavailable(format!("{told}; is ClickHouse running there?")),
             refused @ SinkError::Refused(_) => refused,
         })?;
         Ok(server)
+    }
+
+    /// Begins no further try of a request after so long, though each may take the time-out: for those who try again by themselves.
+    #[must_use]
+    pub fn with_tries_within(self, tries: Duration) -> Self {
+        Self { tries, ..self }
     }
 
     /// The URL, for people.
@@ -86,7 +93,7 @@ impl Server {
     /// The server refuses it, or cannot be reached in time.
     pub fn run(&self, sql: &str) -> Result<String, SinkError> {
         let long = if sql.len() > LONG { "&max_query_size=67108864" } else { "" };
-        let answer = self.send(self.timeout, &self.path(long), sql.as_bytes())?;
+        let answer = self.send(self.tries, &self.path(long), sql.as_bytes())?;
         String::from_utf8(answer).map_err(|_| SinkError::Refused(format!("{}: the answer is no UTF-8", self.shown())))
     }
 
@@ -96,7 +103,7 @@ impl Server {
     /// The server refuses it, or cannot be reached in time.
     pub fn create_database(&self) -> Result<(), SinkError> {
         let sql = format!("CREATE DATABASE IF NOT EXISTS `{}`", self.database);
-        self.send(self.timeout, "/", sql.as_bytes()).map(drop)
+        self.send(self.tries, "/", sql.as_bytes()).map(drop)
     }
 
     /// Makes a table if there is none, and checks that it has the columns and knows inserts by their tokens.
@@ -159,7 +166,7 @@ impl Server {
         // One block, so that it is one part: as many rows as there are, and no limit by size.
         let settings = format!("&async_insert=0&insert_deduplicate=1&min_insert_block_size_rows={rows}&min_insert_block_size_bytes=0");
         let more = format!("{settings}&insert_deduplication_token={}&query={}", encode(token), encode(&sql));
-        self.send(self.timeout, &self.path(&more), &body).map(drop)
+        self.send(self.tries, &self.path(&more), &body).map(drop)
     }
 }
 

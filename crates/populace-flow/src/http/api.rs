@@ -42,6 +42,7 @@ an address of their own, 127.0.0.1:8001 by default.";
         routes::version,
         routes::figures,
     ),
+    components(schemas(problem::Problem)),
     security((), ("token" = [])),
     modifiers(&Common),
 )]
@@ -54,10 +55,6 @@ impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        components.schemas.insert(problem::Problem::name().into_owned(), problem::Problem::schema());
-        let mut of_items = Vec::new();
-        problem::Problem::schemas(&mut of_items);
-        components.schemas.extend(of_items);
         let problem = ResponseBuilder::new()
             .description("A problem")
             .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
@@ -80,7 +77,8 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 
 /// The page that shows the description: Scalar's where its script comes through, or else a list of the paths.
 pub(super) fn page() -> String {
-    let list = list(&serde_json::to_value(document()).unwrap_or_default());
+    let document = document();
+    let list = list(&serde_json::to_value(&document).unwrap_or_default());
     // Nothing in the description ends the script element that it is put into.
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -93,7 +91,7 @@ pub(super) fn page() -> String {
          {{ content: JSON.parse(document.getElementById('description').textContent), telemetry: false, agent: {{ disabled: true }}, \
          mcp: {{ disabled: true }} }}); }}</script>\n</body>\n</html>\n"
     );
-    Scalar::new(document()).title("Populace").custom_html(page).to_html()
+    Scalar::new(document).title("Populace").custom_html(page).to_html()
 }
 
 /// The paths with what they do, take and answer, as HTML.

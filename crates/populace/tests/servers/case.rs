@@ -27,6 +27,16 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// An address that nobody listens at.
+pub fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Whether what is asked is answered with 200.
+pub fn answers(address: SocketAddr, path: &str) -> bool {
+    send(address, "GET", path, &[], b"").is_ok_and(|answer| answer.status == 200)
+}
+
 /// The events of a scenario, with a topic and a database of their own.
 pub struct Case<'a> {
     pub clickhouse: &'a Server,
@@ -155,9 +165,14 @@ pub struct Program {
 
 impl Program {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::spawn(command(arguments))
+    }
+
+    /// Starts a command that ends in the program, such as a line of a shell.
+    pub fn spawn(mut command: Command) -> Self {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let told = scratch(&format!("told-{}", STARTED.fetch_add(1, Ordering::Relaxed))).join("stderr");
-        let child = command(arguments).stdout(Stdio::null()).stderr(File::create(&told).unwrap()).spawn().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&told).unwrap()).spawn().unwrap();
         Self { child, told }
     }
 
@@ -219,7 +234,7 @@ pub struct Connector {
 
 impl Connector {
     pub fn new(name: &str, log: &str) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free();
         Self { log: log.to_owned(), data: scratch(&format!("{name}-connector")), address }
     }
 
@@ -231,7 +246,7 @@ impl Connector {
     pub fn start(&self) -> Program {
         let address = self.address.to_string();
         let program = Program::start(&["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()]);
-        wait_for("the connector answers", || send(self.address, "GET", "/health", &[], b"").is_ok_and(|answer| answer.status == 200));
+        wait_for("the connector answers", || answers(self.address, "/health"));
         program
     }
 

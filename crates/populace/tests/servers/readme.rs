@@ -1,11 +1,10 @@
 //! What the README and `compose.yaml` say of real servers is what is run: every line, with the addresses of these servers.
 
-use crate::case::wait_for;
+use crate::case::{Program, answers, free, wait_for};
 use crate::support::{Server, assert_holds, reference, scratch};
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -14,35 +13,13 @@ fn document(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// An address that nobody listens at.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
 /// A line of a shell, in a directory, with this program as `populace`.
-fn shell(line: &str, directory: &Path, environment: &[(&str, &str)]) -> Child {
+fn shell(line: &str, directory: &Path, environment: &[(&str, &str)]) -> Program {
     let program = Path::new(env!("CARGO_BIN_EXE_populace")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-    let told = fs::File::options().create(true).append(true).open(directory.join("told")).unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec {line}")]).current_dir(directory).env("PATH", path).envs(environment.iter().copied());
-    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told).spawn().unwrap()
-}
-
-/// Whether what is asked is answered with 200.
-fn answers(address: &str, path: &str) -> bool {
-    let address = address.parse().unwrap();
-    populace_flow::client::send(address, "GET", path, &[], b"").is_ok_and(|answer| answer.status == 200)
-}
-
-/// Ends when it goes out of scope, so that a test that fails leaves nothing behind.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    Program::spawn(shell)
 }
 
 #[test]
@@ -64,14 +41,13 @@ fn readme(kafka: &Server, clickhouse: &Server) {
         let line = line
             .replace("kafka://localhost:9092", &kafka.url)
             .replace("clickhouse://sendflowr:$PASSWORD@localhost:8123", &clickhouse.url)
-            .replace("127.0.0.1:5215", &connector)
+            .replace("127.0.0.1:5215", &connector.to_string())
             .replace("serve ", &format!("serve --listen {connector} "));
         if let Some(service) = line.strip_suffix(" &") {
-            running.push(Ends(shell(service, &directory, &[])));
+            running.push(shell(service, &directory, &[]));
         } else {
-            wait_for("the connector is ready", || answers(&connector, "/ready"));
-            let told = || fs::read_to_string(directory.join("told")).unwrap();
-            assert!(shell(&line, &directory, &[]).wait().unwrap().success(), "{}", told());
+            wait_for("the connector is ready", || answers(connector, "/ready"));
+            shell(&line, &directory, &[]).succeed();
         }
     }
     let file = reference("readme-file", &["email", "--seed", "42"]);
@@ -85,7 +61,7 @@ fn compose(kafka: &Server, clickhouse: &Server) {
     let compose = document("compose.yaml");
     let mut running = Vec::new();
     for (service, port) in [("consumer", "9464"), ("connector", "5215")] {
-        let (directory, address, features) = (scratch(service), free(), free());
+        let (directory, at, features) = (scratch(service), free().to_string(), free());
         let part = compose.split_once(&format!("\n  {service}:\n")).expect("the service is there").1;
         let command = part.split_once("command:").unwrap().1;
         let command = &command[..command.find("\n    environment:").into_iter().chain(command.find("\n    depends_on:")).min().unwrap()];
@@ -95,25 +71,25 @@ fn compose(kafka: &Server, clickhouse: &Server) {
         let line = format!("populace {}", line.join(" "))
             .replace("kafka://kafka:19092", &kafka.url)
             .replace("clickhouse://sendflowr:${CLICKHOUSE_PASSWORD:?set CLICKHOUSE_PASSWORD}@clickhouse:8123", &clickhouse.url)
-            .replace(&format!("127.0.0.1:{port}"), &address)
-            .replace(&format!("0.0.0.0:{port}"), &address)
-            .replace("0.0.0.0:8001", &features)
+            .replace(&format!("127.0.0.1:{port}"), &at)
+            .replace(&format!("0.0.0.0:{port}"), &at)
+            .replace("0.0.0.0:8001", &features.to_string())
             .replace("/home/populace", directory.to_str().unwrap());
         let database = format!("{}/sendflowr", clickhouse.url);
         let environment = [("POPULACE_TOKEN", TOKEN), ("POPULACE_IDENTITIES", &database), ("POPULACE_TABLE", &database)];
         for (name, _) in environment {
             assert!(service == "consumer" || part.contains(&format!("      {name}: ")), "{name}");
         }
-        running.push(Ends(shell(&line, &directory, &environment)));
+        running.push(shell(&line, &directory, &environment));
         let test = part.lines().find_map(|line| line.trim().strip_prefix("test: ")).expect("the service has a health check");
         let test: Vec<String> = serde_json::from_str(test).expect("a list of words");
-        let script = test[3].replace(&format!("/127.0.0.1/{port}"), &format!("/{}", address.replace(':', "/")));
+        let script = test[3].replace(&format!("/127.0.0.1/{port}"), &format!("/{}", at.replace(':', "/")));
         wait_for("the service is healthy", || {
             Command::new(&test[1]).args([&test[2], &script]).stderr(Stdio::null()).status().unwrap().success()
         });
         if service == "connector" {
-            assert!(part.contains(r#""127.0.0.1:8001:8001""#) && line.contains(&features), "{line}");
-            wait_for("the feature service answers", || answers(&features, "/health"));
+            assert!(part.contains(r#""127.0.0.1:8001:8001""#) && line.contains(&features.to_string()), "{line}");
+            wait_for("the feature service answers", || answers(features, "/health"));
         }
     }
 }

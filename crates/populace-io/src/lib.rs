@@ -12,11 +12,14 @@ pub mod files;
 pub mod generator;
 pub mod identity;
 mod order;
+pub mod percent;
 pub mod pipeline;
+pub mod retry;
 pub mod run;
 pub mod sinks;
 pub mod table;
 pub mod tables;
+pub mod terminal;
 pub mod text;
 
 pub use populace_core::VALUES_VERSION;

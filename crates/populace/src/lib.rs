@@ -7,7 +7,8 @@
 /// A line on standard error. Nobody may be listening, which is no reason to fail.
 macro_rules! note {
     ($($part:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($part)*)));
+        let mut out = populace_io::terminal::Printable(std::io::stderr());
+        let _ = std::io::Write::write_fmt(&mut out, format_args!("{}\n", format_args!($($part)*)));
     }};
 }
 

@@ -3,8 +3,14 @@
 use crate::failure::Failure;
 use populace_io::dataset::Manifest;
 use populace_io::generator::{Axes, Expected};
+use populace_io::terminal::Printable;
 use std::io::{self, Write};
 use std::time::Duration;
+
+/// Standard output, for people: what data holds cannot act on their terminal.
+pub(crate) fn stdout() -> Printable<io::StdoutLock<'static>> {
+    Printable(io::stdout().lock())
+}
 
 /// A count with a comma every three digits.
 pub(crate) fn thousands(count: u64) -> String {
@@ -43,7 +49,7 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// The volumes to expect, on standard output.
 pub(crate) fn summary(name: &str, expected: &Expected, as_json: bool) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     let mut print = || -> io::Result<()> {
         if as_json {
             let report = serde_json::json!({ "scenario": name, "expected": expected });

@@ -1,7 +1,8 @@
 //! Avro in Confluent's wire format: a zero, the number of the schema in four bytes, the row.
 
-use super::client::{Answer, Client, Verdict, encode};
+use super::client::{Answer, Client, Verdict};
 use super::{FIRST_REACH, SinkError, Target};
+use crate::percent::encode;
 use crate::table::{Kind, Table, as_codes};
 use crate::text::append_uuid;
 use arrow_array::cast::AsArray;

@@ -1,14 +1,13 @@
 //! HTTP, as sinks need it: one agent that keeps its connections, and requests that are tried again.
 
 use super::{FIRST_REACH, SinkError, Target};
+use crate::retry::Retry;
 use data_encoding::BASE64;
-use std::fmt::Write as _;
-use std::hash::{BuildHasher, RandomState};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::Agent;
 
-/// The longest pause between two tries, unless the server asks for a longer one.
+/// The first pause between two tries, and the longest, unless the server asks for a longer one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The most of an answer that is read.
 const MOST_OF_AN_ANSWER: u64 = 64 << 20;
@@ -145,9 +144,7 @@ impl Client {
         (headers, body): (&[(&str, &str)], Option<&[u8]>),
         judge: impl Fn(&Answer) -> Verdict,
     ) -> Result<Answer, SinkError> {
-        let begun = Instant::now();
-        let until = begun + timeout;
-        let mut pause = Duration::from_millis(100);
+        let mut retry = Retry::new(timeout, FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let (why, asked) = match self.once(path, headers, body) {
                 Ok(answer) => match judge(&answer) {
@@ -157,34 +154,10 @@ impl Client {
                 },
                 Err(error) => (error.to_string(), None),
             };
-            let wait = asked.unwrap_or_default().max(scattered(pause));
-            if Instant::now() + wait >= until {
-                // One try may last longer than tries go on.
-                let seconds = timeout.max(begun.elapsed()).as_secs_f64();
+            if !retry.pause(asked) {
+                let seconds = retry.lasted().as_secs_f64();
                 return Err(SinkError::Unavailable(format!("{}: no success in {seconds:.0} s; last: {why}", self.shown)));
             }
-            sleep(wait);
-            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
-}
-
-/// Between half of a pause and all of it, so that clients that failed together do not come back together.
-fn scattered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(Instant::now());
-    pause.mul_f64(0.5 + 0.5 * (random >> 11) as f64 / (1_u64 << 53) as f64)
-}
-
-/// Text as a value in a URL.
-pub fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(byte as char);
-        } else {
-            // Writing to memory cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }

@@ -1,6 +1,7 @@
 //! URLs of sinks.
 
 use super::SinkError;
+use crate::percent::decode;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -102,23 +103,6 @@ impl Target {
         let wrong = || SinkError::Refused(format!("{}: {name} must be a whole number from 1", self.shown()));
         self.options.get(name).map(|text| text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)).transpose()
     }
-}
-
-/// Text with its `%XX` replaced.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, more)) = rest.split_first() {
-        if first == b'%' {
-            let digits = std::str::from_utf8(more.get(..2)?).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &more[2..];
-        } else {
-            bytes.push(first);
-            rest = more;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::args::{FlowArgs, FlowCommand, FlowDemoArgs};
 use crate::failure::Failure;
-use crate::show::thousands;
+use crate::show::{self, thousands};
 use populace_flow::client::{Answer, post};
 use populace_flow::connector::mock::MAX_COUNT;
 use populace_flow::http::{Access, Bound, Limits, Running};
@@ -88,7 +88,7 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let published = flow.log.published()? - before.0;
     let stored = EventTable::count(flow.table.as_ref())? - before.1;
     let dead = DeadLetters::count(flow.table.as_ref())? - before.2;
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     let mut print = || -> io::Result<()> {
         writeln!(
             out,

@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
         return Err(Failure::input(format!("{}: no {MANIFEST} here; {why}", root.display())));
     };
     check_files(&Directory::new(root), &manifest)?;
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     let mut print = || -> io::Result<()> {
         if arguments.json {
             return writeln!(out, "{:#}", serde_json::to_value(&manifest)?);

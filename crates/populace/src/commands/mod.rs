@@ -5,7 +5,7 @@ use populace_analysis::source::Source;
 use populace_io::catalogue;
 use populace_io::document::{self, Request, Resolved};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// The data of a directory, and the document that it is held against: the one named, or the run's own.
@@ -21,7 +21,7 @@ fn open(directory: &Path, scenario: Option<&str>) -> Result<(Source, Resolved), 
 /// Prints a report as JSON.
 fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     let report = serde_json::to_value(report).map_err(Failure::input)?;
-    writeln!(io::stdout(), "{report:#}").map_err(|error| Failure::output(&error))
+    writeln!(crate::show::stdout(), "{report:#}").map_err(|error| Failure::output(&error))
 }
 
 /// Refuses to write a result over data: results are JSON, and none is a run's manifest.

@@ -3,12 +3,13 @@
 use super::scenario::{self, Documents};
 use crate::args::PlanArgs;
 use crate::failure::Failure;
+use crate::show;
 use populace_analysis::plan::{Study, Target, effects, plan};
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
     let document = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?.resolved;
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     if arguments.detect == "list" {
         let mut list = || effects(&document.family).iter().try_for_each(|effect| writeln!(out, "{:<16} {}", effect.name, effect.meaning));
         return list().map_err(|error| Failure::output(&error));

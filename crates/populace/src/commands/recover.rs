@@ -2,15 +2,16 @@
 
 use crate::args::RecoverArgs;
 use crate::failure::Failure;
+use crate::show;
 use populace_analysis::recover::{FILE, recover};
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
     arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
     let (source, document) = super::open(&arguments.directory, arguments.scenario.as_deref())?;
     let recovery = recover(&source, &document, arguments.level)?;
     recovery.write(&arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE)))?;
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     let printed = if arguments.json { writeln!(out, "{}", recovery.to_json()) } else { writeln!(out, "{recovery}") };
     printed.map_err(|error| Failure::output(&error))
 }

@@ -2,16 +2,17 @@
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::show;
 use populace_analysis::report::{self, Options};
 use populace_analysis::write_whole;
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
     let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone() };
     let report = report::report(&arguments.directory, &options)?;
     let (page, json) = report::render(&report).map_err(Failure::input)?;
     if arguments.json {
-        return writeln!(io::stdout().lock(), "{json}").map_err(|error| Failure::output(&error));
+        return writeln!(show::stdout(), "{json}").map_err(|error| Failure::output(&error));
     }
     let output = arguments.output.clone().unwrap_or_else(|| arguments.directory.join("report.html"));
     if output.extension().is_none_or(|ending| ending != "html") {

@@ -2,13 +2,14 @@
 
 use crate::args::{ScenariosArgs, ScenariosCommand};
 use crate::failure::Failure;
+use crate::show;
 use populace_core::traces::WORKFLOWS;
 use populace_io::catalogue::{self, FAMILIES, LIBRARY, Options};
 use populace_io::document::{Request, Source};
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     match &arguments.command {
         ScenariosCommand::List => {
             for name in LIBRARY.names() {

@@ -2,9 +2,10 @@
 
 use crate::args::{ScoreArgs, TaskArg, ThresholdArgs};
 use crate::failure::Failure;
+use crate::show;
 use populace_analysis::score::{self, Options, Scorecard, Task, Threshold, text};
 use populace_analysis::write_whole;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
     if let Some(path) = output {
         write_whole(path, &(json(&card)? + "\n"))?;
     }
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     let printed = if arguments.json { writeln!(out, "{}", json(&card)?) } else { write!(out, "{}", text::render(&card)) };
     printed.map_err(|error| Failure::output(&error))?;
     if card.passed() {

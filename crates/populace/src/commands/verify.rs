@@ -2,8 +2,9 @@
 
 use crate::args::VerifyArgs;
 use crate::failure::Failure;
+use crate::show;
 use populace_analysis::verify::{FILE, verify};
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
     arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
@@ -11,7 +12,7 @@ pub(crate) fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
     let report = verify(&source, &document, arguments.alpha)?;
     let path = arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE));
     report.write(&path)?;
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     let printed = if arguments.json { writeln!(out, "{}", report.to_json()) } else { writeln!(out, "{report}") };
     printed.map_err(|error| Failure::output(&error))?;
     match report.failures().next() {

@@ -1,6 +1,7 @@
 //! One database of a ClickHouse server, over HTTP.
 
-use crate::sinks::client::{Answer, Client, Verdict, encode};
+use crate::percent::encode;
+use crate::sinks::client::{Answer, Client, Verdict};
 use crate::sinks::{FIRST_REACH, SinkError, Target};
 use arrow_array::RecordBatch;
 use arrow_ipc::CompressionType;

@@ -1,6 +1,7 @@
 //! What can go wrong between an event and its table.
 
 use populace_io::sinks::SinkError;
+use rusqlite::ErrorCode;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl FlowError {
             Self::Store { source, .. } => {
                 matches!(
                     source.sqlite_error_code(),
-                    Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked | rusqlite::ErrorCode::DiskFull)
+                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::SystemIoFailure)
                 )
             }
             Self::Refused(_) | Self::Superseded(_) | Self::Io { .. } => false,

@@ -172,7 +172,7 @@ impl Kept {
 }
 
 impl Features for Kept {
-    fn compute(&self) -> Result<Option<Value>, FlowError> {
+    fn compute(&self, as_of: Option<Instant>) -> Result<Option<Value>, FlowError> {
         let _alone = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = tempfile::Builder::new().prefix(".events-").tempdir_in(&self.output);
         let scratch = scratch.map_err(|error| FlowError::io(&self.output, error))?;
@@ -185,7 +185,7 @@ impl Features for Kept {
                 scratch.path()
             }
         };
-        let options = Options { overwrite: true, ..Options::new(data, &self.output) };
+        let options = Options { overwrite: true, now: as_of, ..Options::new(data, &self.output) };
         let watch = Watch { progress: &Unwatched, stop: &AtomicBool::new(false) };
         let report = features::compute(&options, watch).map_err(refused)?;
         serde_json::to_value(report).map(Some).map_err(refused)

@@ -19,6 +19,7 @@ pub mod event;
 pub mod features;
 pub mod http;
 pub mod identity;
+mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod log;

@@ -54,6 +54,11 @@ impl Ledger {
         Ok(Self { store, keys: Held::default(), events: Held::default(), finished: 0.into() })
     }
 
+    /// Whether requests would be written down now.
+    pub(super) fn ready(&self) -> Result<(), FlowError> {
+        self.store.ready()
+    }
+
     /// Waits until no other request has the key, and holds it.
     pub(super) fn hold_key(&self, client: &str, key: &str) -> Holding<'_, (String, String)> {
         self.keys.hold(vec![(client.to_owned(), key.to_owned())])

@@ -139,8 +139,8 @@ impl Mock {
     /// The name is empty or too long.
     pub fn journey(&self, user: &str, moment: Moment) -> Result<Drafts, Rejection> {
         let user = user.trim();
-        if user.is_empty() || user.len() > 256 {
-            return Err(Rejection::Malformed("userId: must have 1 to 256 bytes".to_owned()));
+        if user.is_empty() || user.chars().count() > 256 {
+            return Err(Rejection::Malformed("userId: must have 1 to 256 characters".to_owned()));
         }
         let [word, more] = words(&[b"user", user.as_bytes()]);
         let known = actor_of(user).or_else(|| actor_of_address(user));

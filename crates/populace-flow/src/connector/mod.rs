@@ -160,12 +160,9 @@ impl Connector {
         self.identities.as_ref()
     }
 
-    /// Whether events would be taken now.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn ready(&self) -> Result<(), FlowError> {
-        self.log.ready()
+    /// Whether events would be taken now: log and ledger, each with why not.
+    pub fn ready(&self) -> [(&'static str, Result<(), FlowError>); 2] {
+        [("log", self.log.ready()), ("ledger", self.ledger.ready())]
     }
 
     /// Publishes what `make` makes of a request, once, and returns after the log has acknowledged.

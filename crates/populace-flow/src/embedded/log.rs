@@ -171,7 +171,7 @@ impl Producer for EmbeddedLog {
     }
 
     fn ready(&self) -> Result<(), FlowError> {
-        self.shared.writer.write(|_| Ok(()))
+        self.shared.writer.ready()
     }
 }
 

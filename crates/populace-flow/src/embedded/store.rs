@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// What a trial of the disk writes, bytes.
+const TRIAL: u32 = 16_384;
+
 /// A SQLite file: write-ahead log, synced to disk at every commit.
 #[derive(Debug)]
 pub struct Store {
@@ -89,6 +92,18 @@ impl Store {
             return Err(FlowError::Unavailable(format!("{}: is being read; what was deleted leaves the disk later", self.path.display())));
         }
         Ok(())
+    }
+
+    /// Whether a change would be kept now: makes one of the size of a small request.
+    ///
+    /// # Errors
+    /// Why not: the disk is full, the file is locked, read-only or gone.
+    pub fn ready(&self) -> Result<(), FlowError> {
+        std::fs::metadata(&self.path).map_err(|error| FlowError::io(&self.path, error))?;
+        self.write(|transaction| {
+            transaction.execute_batch("CREATE TABLE IF NOT EXISTS trial (bytes BLOB) STRICT; DELETE FROM trial")?;
+            transaction.execute("INSERT INTO trial VALUES (randomblob(?))", [TRIAL]).map(drop)
+        })
     }
 
     /// Reads something, all of it at one moment.

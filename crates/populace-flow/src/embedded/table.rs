@@ -229,7 +229,7 @@ impl EventTable for EmbeddedTable {
     }
 
     fn ready(&self) -> Result<(), FlowError> {
-        self.store.write(|_| Ok(()))
+        self.store.ready()
     }
 }
 

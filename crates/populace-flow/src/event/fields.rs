@@ -4,6 +4,7 @@ use super::{COLUMNS, Problem};
 use crate::time::{self, MILLISECOND};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Date, Instant};
+use populace_io::terminal::printable;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 
@@ -13,6 +14,9 @@ const MAX_LATENCY_MS: f64 = 30.0 * 86_400_000.0;
 const MAX_METADATA: usize = 16_384;
 /// A moment in a nineties' or a far year is a unit that was taken for another.
 const YEARS: (i32, i32) = (1970, 2200);
+
+/// What is wrong with text that holds some.
+const CONTROLS: &str = "must not hold control characters";
 
 pub(super) struct Fields {
     map: Map<String, Value>,
@@ -65,8 +69,9 @@ impl Fields {
     fn free(&mut self, name: &str, longest: usize, required: bool) -> Option<String> {
         let text = self.string(name, required)?;
         self.check(!text.is_empty(), name, "must not be empty");
-        self.check(text.len() <= longest, name, &format!("must have at most {longest} bytes"));
+        self.check(text.chars().count() <= longest, name, &format!("must have at most {longest} characters"));
         self.check(!holds_address(&text), name, "must not hold an address");
+        self.check(!holds_controls(&text), name, CONTROLS);
         Some(text)
     }
 
@@ -140,6 +145,7 @@ impl Fields {
             Some(value @ Value::Object(_)) => {
                 self.check(value.to_string().len() <= MAX_METADATA, "metadata", &format!("must have at most {MAX_METADATA} bytes"));
                 self.check(!any_text(&value, &holds_address), "metadata", "must not hold an address");
+                self.check(!any_text(&value, &holds_controls), "metadata", CONTROLS);
                 let Value::Object(map) = value else { unreachable!("matched above") };
                 map
             }
@@ -154,11 +160,16 @@ impl Fields {
     pub(super) fn no_others(&mut self) {
         for name in std::mem::take(&mut self.map).keys() {
             let shown = if holds_address(name) { "(a name that holds an address)" } else { name };
-            let shown: String = shown.chars().take(64).collect();
+            let shown = printable(&shown.chars().take(64).collect::<String>()).replace(['\n', '\t'], " ");
             debug_assert!(!COLUMNS.contains(&name.as_str()), "{name} was not taken");
             self.problems.push(Problem::new(shown, "is no column of events"));
         }
     }
+}
+
+/// Whether text could do something to a terminal that prints it.
+pub(crate) fn holds_controls(text: &str) -> bool {
+    text.chars().any(char::is_control)
 }
 
 /// Whether text is of the form of a universal id.

@@ -1,16 +1,13 @@
 //! The description of the services (`OpenAPI` 3.1), gathered from the handlers. A test holds it against the routes and the columns of events.
 
-use super::{features, identity, problem, routes};
-use crate::event::{CAMPAIGN_TYPES, COLUMNS};
-use populace_core::email::EventType;
-use serde_json::Value;
+use super::problem::Problem;
+use super::schema;
+use crate::connector::webhooks::PROVIDERS;
+use serde_json::{Value, json};
 use std::fmt::Write;
-use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
-};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
+use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi as _};
 use utoipa_scalar::Scalar;
 
 /// Scalar's reader of such descriptions (MIT), which the reader's browser loads, and nothing but exactly these bytes. It is the one thing
@@ -23,28 +20,11 @@ const ABOUT: &str = "Events as providers send them, published to a log. A 2xx st
 event_id, or the same Idempotency-Key, twice is one event. Addresses are resolved to persons and dropped. The paths of features are served at \
 an address of their own, 127.0.0.1:8001 by default.";
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Populace", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    paths(
-        routes::generate,
-        routes::pattern,
-        routes::synthetic,
-        routes::webhook,
-        identity::resolve,
-        identity::link,
-        identity::person,
-        identity::erase,
-        features::compute,
-        features::features,
-        routes::health,
-        routes::ready,
-        routes::version,
-        routes::figures,
-    ),
-    components(schemas(problem::Problem)),
+    components(schemas(Problem)),
     security((), ("token" = [])),
-    modifiers(&Common),
 )]
 struct Description;
 
@@ -52,7 +32,7 @@ struct Description;
 struct Common;
 
 impl Modify for Common {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         let problem = ResponseBuilder::new()
@@ -70,15 +50,40 @@ impl Modify for Common {
     }
 }
 
-/// The description.
-pub(super) fn document() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+/// The description of paths that were gathered, as JSON: with what bodies must be, and a path for each provider.
+pub(super) fn document(paths: OpenApi) -> Value {
+    let mut document = Description::openapi();
+    document.merge(paths);
+    Common.modify(&mut document);
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    document["components"]["schemas"]["Event"] = schema::event();
+    let paths = &mut document["paths"];
+    if let Some(webhook) = paths.as_object_mut().and_then(|paths| paths.remove("/api/webhooks/{esp}")) {
+        for provider in PROVIDERS {
+            let mut webhook = webhook.clone();
+            if let Some(parameters) = webhook["post"]["parameters"].as_array_mut() {
+                parameters.retain(|parameter| parameter["name"] != "esp");
+            }
+            webhook["post"]["operationId"] = format!("webhook_{provider}").into();
+            paths[format!("/api/webhooks/{provider}")] = webhook;
+        }
+    }
+    for (path, body) in schema::bodies() {
+        paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"] = body;
+    }
+    // A seed has 64 bits, which no number of the macros says.
+    let operations = paths.as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.get_mut("post"));
+    for parameter in operations.filter_map(|operation| operation["parameters"].as_array_mut()).flatten() {
+        if parameter["name"] == "seed" {
+            parameter["schema"] = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
+        }
+    }
+    document
 }
 
-/// The page that shows the description: Scalar's where its script comes through, or else a list of the paths.
-pub(super) fn page() -> String {
-    let document = document();
-    let list = list(&serde_json::to_value(&document).unwrap_or_default());
+/// The page that shows a description: Scalar's where its script comes through, or else a list of the paths.
+pub(super) fn page(document: Value) -> String {
+    let list = list(&document);
     // Nothing in the description ends the script element that it is put into.
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -122,60 +127,4 @@ fn list(document: &Value) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// What `synthetic` takes: an event, or a list.
-pub(super) struct Events;
-
-impl ToSchema for Events {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((Event::name().into_owned(), Event::schema()));
-    }
-}
-
-impl PartialSchema for Events {
-    fn schema() -> RefOr<Schema> {
-        let event = || Ref::from_schema_name(Event::name());
-        let list = ArrayBuilder::new().items(event()).min_items(Some(1)).max_items(Some(1_000));
-        OneOfBuilder::new().item(event()).item(list).into()
-    }
-}
-
-/// A row of the table `events`, without `ingested_at`, which the connector gives. It is read by hand, so that each problem names its field.
-pub(super) struct Event;
-
-impl ToSchema for Event {}
-
-impl PartialSchema for Event {
-    fn schema() -> RefOr<Schema> {
-        let maybe = |kind: Type| ObjectBuilder::new().schema_type(SchemaType::from_iter([kind, Type::Null]));
-        let one_of = |names: &[&str]| ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names.iter().copied()));
-        let of_kind = |name: &str| match name {
-            "event_id" | "message_id" => maybe(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned()))),
-            "timestamp" => ObjectBuilder::new().schema_type(Type::String).format(Some(moment())),
-            "send_time" => maybe(Type::String).format(Some(moment())),
-            "event_type" => one_of(&EventType::NAMES),
-            "campaign_type" => maybe(Type::String).enum_values(Some([Some(CAMPAIGN_TYPES[0]), Some(CAMPAIGN_TYPES[1]), None])),
-            "metadata" => maybe(Type::Object),
-            "latency_seconds" => maybe(Type::Number),
-            "hour_of_day" | "minute" | "day_of_week" | "payload_size_bytes" => maybe(Type::Integer),
-            _ => maybe(Type::String),
-        };
-        let columns = COLUMNS.iter().filter(|name| **name != "ingested_at");
-        let event = columns.fold(ObjectBuilder::new(), |event, name| event.property(*name, of_kind(name)));
-        let identifiers = [
-            ("recipient_email", "In the place of universal_id and recipient_email_hash: an address, which is resolved and dropped"),
-            ("phone", "A telephone number with its country code, which is resolved and dropped"),
-            ("provider_id", "The provider's id of the person, which is resolved and dropped"),
-        ];
-        let event =
-            identifiers.into_iter().fold(event, |event, (name, about)| event.property(name, maybe(Type::String).description(Some(about))));
-        let required = ["event_type", "timestamp", "esp", "campaign_id", "campaign_name", "source"];
-        let event = required.into_iter().fold(event, ObjectBuilder::required);
-        event.additional_properties(Some(AdditionalProperties::FreeForm(false))).into()
-    }
-}
-
-fn moment() -> SchemaFormat {
-    SchemaFormat::KnownFormat(KnownFormat::DateTime)
 }

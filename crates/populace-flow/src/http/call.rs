@@ -3,16 +3,20 @@
 #![allow(clippy::result_large_err, reason = "an answer is what a request ends with, either way")]
 
 use super::access::{Denied, Scope};
-use super::limits::is_deeper;
+use super::app::App;
 use super::problem::{later, problem, rejected};
-use super::{App, Peer};
+use super::reply::{Probe, Reply};
+use super::server::{Visitor, text};
+use super::share::Held;
 use crate::connector::{self, Rejection, fingerprint};
-use axum::body::{Body, to_bytes};
+use crate::json;
+use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
-use serde::Serialize;
+use populace_io::percent::decode;
 use serde_json::Value;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,6 +25,9 @@ use std::time::{Duration, Instant};
 
 /// The longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Answered however often it is asked, as the probes are.
+pub(super) const HEALTH: &str = "/health";
 /// How long a body that is too large is read on, so that its sender comes to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -28,24 +35,19 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy)]
 pub(super) struct Route {
     /// Its path, for metrics.
-    pub(super) path: &'static str,
-    /// What a token must allow; none: nobody is asked for one.
-    pub(super) scope: Option<Scope>,
+    path: &'static str,
+    /// What a token must allow.
+    scope: Scope,
     /// Whether the body is JSON.
-    pub(super) json: bool,
+    json: bool,
     /// The parameters that its query may have.
-    pub(super) query: &'static [&'static str],
+    query: &'static [&'static str],
 }
 
 impl Route {
-    /// A route that anybody may ask, with any query.
-    pub(super) const fn open(path: &'static str) -> Self {
-        Self { path, scope: None, json: false, query: &[] }
-    }
-
-    /// A route that takes a scope and neither JSON nor parameters.
+    /// A route that takes neither JSON nor parameters.
     pub(super) const fn of(path: &'static str, scope: Scope) -> Self {
-        Self { path, scope: Some(scope), json: false, query: &[] }
+        Self { path, scope, json: false, query: &[] }
     }
 
     /// With a body that is JSON.
@@ -65,50 +67,39 @@ pub(super) struct Call {
     key: Option<String>,
     method: Method,
     uri: Uri,
+    query: Vec<(String, String)>,
     body: Vec<u8>,
+    deepest: usize,
 }
 
 impl Call {
     /// The body as JSON.
     pub(super) fn json(&self) -> Result<Value, Rejection> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Rejection::Malformed(format!("the body is not JSON (line {}, column {})", error.line(), error.column())))
+        json::parse(&self.body, self.deepest).map_err(Rejection::Malformed)
     }
 
-    /// Refuses parameters that a route does not have: one that is misspelt would be one that is not given.
-    fn check_query(&self, known: &[&str]) -> Result<(), Rejection> {
-        let keys = self.uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-        if keys.filter(|key| !key.is_empty()).all(|key| known.contains(&key)) {
-            return Ok(());
-        }
-        let told = if known.is_empty() { "this path has none".to_owned() } else { format!("there are {}", known.join(" and ")) };
-        Err(Rejection::Malformed(format!("the query has a parameter that is not known; {told}")))
-    }
-
-    /// A parameter of the query, decoded.
-    pub(super) fn parameter(&self, name: &str) -> Result<Option<String>, Rejection> {
-        let query = self.uri.query().unwrap_or_default();
-        let mut found = query.split('&').filter_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then_some(value)
-        });
-        let Some(value) = found.next() else { return Ok(None) };
-        if found.next().is_some() {
-            return Err(Rejection::Malformed(format!("{name}: is given twice")));
-        }
-        decode(value).map(Some).ok_or_else(|| Rejection::Malformed(format!("{name}: is not encoded as it must be")))
+    /// A parameter of the query.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A whole number of the query.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Rejection> {
-        let Some(text) = self.parameter(name)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| Rejection::Malformed(format!("{name}: must be a whole number")))
+        let number = |text: &str| text.parse().map_err(|_| Rejection::Malformed(format!("{name}: must be a whole number")));
+        self.parameter(name).map(number).transpose()
     }
 
     /// The last part of the path, decoded.
     pub(super) fn last(&self) -> Result<String, Rejection> {
         let last = self.uri.path().rsplit('/').next().unwrap_or_default();
-        decode(&last.replace('+', "%2B")).ok_or_else(|| Rejection::Malformed("the path is not encoded as it must be".to_owned()))
+        decode(last).ok_or_else(undecoded)
+    }
+
+    /// The last part of the path, which must be an id of a person.
+    pub(super) fn person(&self) -> Result<String, Rejection> {
+        let id = self.last()?;
+        let reason = "must be `sf_` and 26 characters of lower-case base32";
+        if crate::event::is_universal_id(&id) { Ok(id) } else { Err(Rejection::Malformed(format!("universal_id: {reason}"))) }
     }
 
     /// What the connector is asked.
@@ -129,40 +120,27 @@ impl Call {
     }
 }
 
-/// Text of a URL.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-                bytes.push((digit()? * 16 + digit()?) as u8);
-            }
-            byte => bytes.push(byte),
+fn undecoded() -> Rejection {
+    Rejection::Malformed("the URL has a `%` without two hexadecimal digits, or is not UTF-8".to_owned())
+}
+
+/// The parameters of a query, each once. One that is misspelt would be one that is not given, so none may be unknown.
+fn parameters(query: &str, known: &[&str]) -> Result<Vec<(String, String)>, Rejection> {
+    if decode(query).is_none() {
+        return Err(undecoded());
+    }
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if !known.contains(&name.as_ref()) {
+            let there = if known.is_empty() { "this path has none".to_owned() } else { format!("there are {}", known.join(" and ")) };
+            return Err(Rejection::Malformed(format!("the query has a parameter that is not known; {there}")));
         }
+        if found.iter().any(|(before, _)| *before == name) {
+            return Err(Rejection::Malformed(format!("{name}: is given twice")));
+        }
+        found.push((name.into_owned(), value.into_owned()));
     }
-    String::from_utf8(bytes).ok()
-}
-
-/// An answer.
-pub(super) struct Reply {
-    status: StatusCode,
-    kind: &'static str,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    /// JSON.
-    pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
-        Self { status, kind: "application/json", body: serde_json::to_vec(value).unwrap_or_default() }
-    }
-
-    /// Text of another kind.
-    pub(super) fn text(kind: &'static str, body: String) -> Self {
-        Self { status: StatusCode::OK, kind, body: body.into_bytes() }
-    }
+    Ok(found)
 }
 
 /// Answers a request by `act`.
@@ -170,12 +148,84 @@ pub(super) async fn answer<A>(app: Arc<App>, route: Route, request: Request, act
 where
     A: FnOnce(&App, &Call) -> Result<Reply, Rejection> + Send + 'static,
 {
-    let start = Instant::now();
-    let response = match admit(Arc::clone(&app), route, request, act, start).await {
-        Ok(response) | Err(response) => response,
+    observed(&app, route.path, admit(Arc::clone(&app), route, request, act, Instant::now())).await
+}
+
+/// Answers a request that anybody may make, of which nothing but the head is read and which waits for no other.
+pub(super) async fn open(app: Arc<App>, path: &'static str, request: Request, reply: impl FnOnce() -> Reply) -> Response {
+    let admitted = async {
+        let (parts, _) = request.into_parts();
+        refuse_browsers(&app, &parts)?;
+        if path != HEALTH {
+            limit(&app, None, visitor(&parts)?)?;
+        }
+        Ok(reply().into_response())
     };
-    app.metrics.observed(route.path, response.status().as_u16(), start.elapsed());
+    observed(&app, path, admitted).await
+}
+
+/// Answers a probe: it waits for no other request, and no limit of requests counts it. Where it takes a token, only one with the scope.
+pub(super) async fn probe<W>(
+    app: Arc<App>,
+    path: &'static str,
+    request: Request,
+    scope: Option<Scope>,
+    (probe, work): (impl Fn(&App) -> &Probe, W),
+) -> Response
+where
+    W: FnOnce(&App) -> Reply + Send + 'static,
+{
+    let admitted = async {
+        let (parts, _) = request.into_parts();
+        refuse_browsers(&app, &parts)?;
+        if let Some(scope) = scope {
+            client(&app, &parts, scope)?;
+        }
+        let worked = Arc::clone(&app);
+        let answer = probe(&app).ask(move || work(&worked));
+        let time = app.services.limits.request_time;
+        match tokio::time::timeout(time, answer).await {
+            Ok(Some(reply)) => Ok(reply.into_response()),
+            Ok(None) => Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "a bug: the work broke off")),
+            Err(_) => {
+                let detail = format!("a part does not answer within {} s", time.as_secs());
+                Err(later(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail, Duration::from_secs(1)))
+            }
+        }
+    };
+    observed(&app, path, admitted).await
+}
+
+async fn observed(app: &App, path: &'static str, admitted: impl Future<Output = Result<Response, Response>>) -> Response {
+    let start = Instant::now();
+    let (Ok(response) | Err(response)) = admitted.await;
+    app.metrics.observed(path, response.status().as_u16(), start.elapsed());
     response
+}
+
+fn visitor(parts: &Parts) -> Result<&Visitor, Response> {
+    let visitor = parts.extensions.get::<Arc<Visitor>>().map(Arc::as_ref);
+    visitor.ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "a bug: a request without a connection"))
+}
+
+/// Whose request it is: the name of its token, or the address where nobody needs one. From here on its connection is one of a client.
+fn client(app: &App, parts: &Parts, scope: Scope) -> Result<(String, bool), Response> {
+    let visitor = visitor(parts)?;
+    let client = match app.services.access.client(text(&parts.headers, &header::AUTHORIZATION), scope) {
+        Ok(client) => client,
+        Err(denied) => {
+            // Guesses count against the one who guesses.
+            limit(app, None, visitor)?;
+            return Err(refuse(denied));
+        }
+    };
+    let name = client.map_or_else(|| visitor.address.to_string(), str::to_owned);
+    if visitor.is_of(&name) {
+        return Ok((name, client.is_some()));
+    }
+    let mut response = busy("this client has its share of connections");
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Err(response)
 }
 
 async fn admit<A>(app: Arc<App>, route: Route, request: Request, act: A, start: Instant) -> Result<Response, Response>
@@ -184,60 +234,40 @@ where
 {
     let limits = app.services.limits;
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().map_or_else(String::new, |peer| peer.0.to_string());
-    let header = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    if app.services.access.is_open() {
-        refuse_browsers(&parts.headers, &parts.method)?;
-    }
-    let client = match route.scope.map(|scope| app.services.access.client(header(header::AUTHORIZATION), scope)) {
-        None => None,
-        Some(Ok(client)) => client.map(str::to_owned),
-        Some(Err(denied)) => {
-            // Guesses count against the one who guesses.
-            limit(&app, &peer)?;
-            return Err(refuse(denied));
-        }
-    };
-    limit(&app, client.as_deref().unwrap_or(&peer))?;
-    let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
-        let detail = format!("{} requests are being worked on", limits.in_flight);
-        return Err(later(StatusCode::SERVICE_UNAVAILABLE, "Busy", detail, Duration::from_secs(1)));
-    };
-    let key = match parts.headers.get("idempotency-key").map(HeaderValue::to_str) {
-        None => None,
-        Some(Ok(key)) if (1..=LONGEST_KEY).contains(&key.len()) => Some(key.to_owned()),
-        Some(_) => {
-            let detail = format!("Idempotency-Key: must have 1 to {LONGEST_KEY} visible ASCII characters");
-            return Err(problem(StatusCode::BAD_REQUEST, "Malformed request", detail));
-        }
-    };
-    if route.json && !header(header::CONTENT_TYPE).is_some_and(is_json) {
+    refuse_browsers(&app, &parts)?;
+    let (name, has_token) = client(&app, &parts, route.scope)?;
+    limit(&app, has_token.then_some(&name), visitor(&parts)?)?;
+    let key = idempotency_key(&parts)?;
+    let query = parameters(parts.uri.query().unwrap_or_default(), route.query).map_err(rejected)?;
+    if route.json && !text(&parts.headers, &header::CONTENT_TYPE).is_some_and(is_json) {
         let detail = "send the body as application/json";
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail));
     }
-    if header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limits.body_bytes as u64)
-    {
+    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+        let detail = "send the body as it is, without Content-Encoding";
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail));
+    }
+    if text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) > Some(limits.body_bytes as u64) {
         // Who sends on without asking whether to would not read the answer if the connection were closed now.
         if !parts.headers.contains_key(header::EXPECT) {
             let _ = tokio::time::timeout(LINGER, discard(body)).await;
         }
         return Err(too_large(limits.body_bytes));
     }
-    let Ok(body) = tokio::time::timeout(limits.request_time, read(body, limits.body_bytes)).await else {
+    let mut held = app.bodies.nothing_yet(&name);
+    let Ok(body) = tokio::time::timeout(limits.request_time, read(body, limits.body_bytes, &mut held)).await else {
         let detail = format!("the body did not come within {} s", limits.request_time.as_secs());
         return Err(problem(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail));
     };
     let body = body?;
-    if route.json && is_deeper(&body, limits.json_depth) {
-        let detail = format!("the JSON is nested deeper than {}", limits.json_depth);
-        return Err(problem(StatusCode::BAD_REQUEST, "Malformed request", detail));
-    }
-    let call = Call { client: client.unwrap_or_default(), key, method: parts.method, uri: parts.uri, body };
-    if route.scope.is_some() {
-        call.check_query(route.query).map_err(rejected)?;
-    }
+    // Only now: who sends slowly keeps nobody else from the work.
+    let Some(permit) = app.in_flight.take(&name, 1) else {
+        return Err(busy(&format!("{} requests are worked on, of which this client has its share", app.in_flight.used())));
+    };
+    let client = if has_token { name } else { String::new() };
+    let call = Call { client, key, method: parts.method, uri: parts.uri, query, body, deepest: limits.json_depth };
     let work = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _held = (permit, held);
         act(&app, &call)
     });
     let left = limits.request_time.saturating_sub(start.elapsed());
@@ -246,15 +276,29 @@ where
         return Err(later(StatusCode::SERVICE_UNAVAILABLE, "Takes too long", detail, Duration::from_secs(5)));
     };
     let done = done.map_err(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "a bug: the work broke off"))?;
-    let reply = done.map_err(rejected)?;
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
-    Ok(response)
+    Ok(done.map_err(rejected)?.into_response())
 }
 
-fn limit(app: &App, client: &str) -> Result<(), Response> {
-    app.rates.take(client, Instant::now()).map_err(|wait| {
+fn idempotency_key(parts: &Parts) -> Result<Option<String>, Response> {
+    let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let visible = |key: &&str| (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    value.to_str().ok().filter(visible).map(|key| Some(key.to_owned())).ok_or_else(|| {
+        let detail = format!("Idempotency-Key: must have 1 to {LONGEST_KEY} visible ASCII characters");
+        problem(StatusCode::BAD_REQUEST, "Malformed request", detail)
+    })
+}
+
+fn busy(why: &str) -> Response {
+    later(StatusCode::SERVICE_UNAVAILABLE, "Busy", why, Duration::from_secs(1))
+}
+
+/// Takes one of the requests that a client, or without a token an address, has in a second.
+fn limit(app: &App, client: Option<&String>, visitor: &Visitor) -> Result<(), Response> {
+    let taken = match client {
+        Some(client) => app.rates[0].take(client, Instant::now()),
+        None => app.rates[1].take(&visitor.address.to_string(), Instant::now()),
+    };
+    taken.map_err(|wait| {
         let detail = format!("at most {} requests a second", app.services.limits.requests_a_second);
         later(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail, wait)
     })
@@ -272,26 +316,31 @@ pub(super) fn refuse(denied: Denied) -> Response {
 }
 
 /// Without tokens, a page in a browser on this machine must not be able to send events: it may only if the page came from here.
-fn refuse_browsers(headers: &HeaderMap, method: &Method) -> Result<(), Response> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
+fn refuse_browsers(app: &App, parts: &Parts) -> Result<(), Response> {
+    if !app.services.access.is_open() {
+        return Ok(());
+    }
+    let host = text(&parts.headers, &header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
     let here = name.is_empty()
-        || name == "localhost"
+        || name.eq_ignore_ascii_case("localhost")
         || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !here && parts.uri.authority().is_some() {
+        return Err(problem(StatusCode::BAD_REQUEST, "Malformed request", "the request is for another server, and this one is no proxy"));
+    }
     if !here {
         return Err(problem(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", "this service answers as localhost only"));
     }
-    let foreign = text(header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, of)| of != host));
-    if foreign && !matches!(*method, Method::GET | Method::HEAD) {
+    let foreign = text(&parts.headers, &header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, of)| of != host));
+    if foreign && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(problem(StatusCode::FORBIDDEN, "Forbidden", "this service takes nothing from other web sites"));
     }
     Ok(())
 }
 
-fn is_json(kind: &str) -> bool {
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json") || (kind.starts_with("application/") && kind.ends_with("+json"))
+fn is_json(media: &str) -> bool {
+    let media = media.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json") || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
 fn too_large(most: usize) -> Response {
@@ -303,12 +352,19 @@ async fn discard(mut body: Body) {
     while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
 }
 
-async fn read(body: Body, most: usize) -> Result<Vec<u8>, Response> {
-    match to_bytes(body, most).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) if std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit")) => {
-            Err(too_large(most))
+/// Reads a body, of which no more is held than its client's share.
+async fn read(mut body: Body, most: usize, held: &mut Held) -> Result<Vec<u8>, Response> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| problem(StatusCode::BAD_REQUEST, "Malformed request", "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(too_large(most));
         }
-        Err(_) => Err(problem(StatusCode::BAD_REQUEST, "Malformed request", "the body broke off")),
+        if !held.grow(data.len()) {
+            return Err(busy("this client has its share of what bodies may hold at a time"));
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes)
 }

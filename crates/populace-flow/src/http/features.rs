@@ -1,41 +1,16 @@
 //! The feature service.
 
-use super::App;
 use super::access::Scope;
-use super::call::{Reply, Route, answer};
+use super::app::{App, FeatureSource};
+use super::call::{Route, answer};
 use super::problem::Problem;
-use super::routes::{found, person_id};
+use super::reply::{Reply, found};
 use crate::connector::Rejection;
-use crate::error::FlowError;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::Value;
+use populace_analysis::features::moment;
 use std::sync::Arc;
-
-/// What computes features of recipients from their events, keeps them, and gives those of one.
-pub trait Features: Send + Sync {
-    /// Computes the features of all recipients anew, and says what that was; none if there are no events yet.
-    ///
-    /// # Errors
-    /// The events are not to be read.
-    fn compute(&self) -> Result<Option<Value>, FlowError>;
-
-    /// Removes the features of a person, given all ids the person has had, and says how many rows that were.
-    ///
-    /// # Errors
-    /// They are not to be read or written.
-    fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError>;
-
-    /// The features of a person, as last computed.
-    ///
-    /// # Errors
-    /// They are not to be read.
-    fn of(&self, universal_id: &str) -> Result<Option<Value>, FlowError>;
-}
-
-/// Where features come from.
-pub type FeatureSource = Arc<dyn Features>;
 
 fn source(app: &App) -> Result<&FeatureSource, Rejection> {
     app.services.features.as_ref().ok_or_else(|| Rejection::Missing("this service has no events to compute features from".to_owned()))
@@ -45,17 +20,20 @@ fn source(app: &App) -> Result<&FeatureSource, Rejection> {
 #[utoipa::path(
     post,
     path = "/compute-features",
+    params(("as_of" = Option<String>, Query, format = DateTime, description = "The moment that features are computed as of; later events do not count")),
     responses(
         (status = 200, description = "What was computed", body = Value),
         (status = 404, description = "There are no events yet", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route::of("/compute-features", Scope::Admin);
-    answer(app, route, request, |app, _| {
+    let route = Route::of("/compute-features", Scope::Admin).with_query(&["as_of"]);
+    answer(app, route, request, |app, call| {
+        let wrong = || Rejection::Malformed("as_of: must be a moment such as 2026-01-10T00:00:00Z".to_owned());
+        let as_of = call.parameter("as_of").map(|text| moment(text).ok_or_else(wrong)).transpose()?;
         let none =
             || Rejection::Missing("there are no events in the table yet; send some, and compute again once they are stored".to_owned());
-        Ok(Reply::json(StatusCode::OK, &source(app)?.compute()?.ok_or_else(none)?))
+        Ok(Reply::json(StatusCode::OK, &source(app)?.compute(as_of)?.ok_or_else(none)?))
     })
     .await
 }
@@ -70,7 +48,7 @@ pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Re
 pub(super) async fn features(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/features/{universal_id}", Scope::Ingest);
     answer(app, route, request, |app, call| {
-        let (id, source) = (person_id(call)?, source(app)?);
+        let (id, source) = (call.person()?, source(app)?);
         let mut features = source.of(&id)?;
         // Who gave way to another id, or was computed under an earlier one, is found under each.
         if features.is_none()

@@ -1,10 +1,11 @@
 //! Persons: resolution, links, what is known, erasure.
 
-use super::App;
 use super::access::Scope;
-use super::call::{Call, Reply, Route, answer};
-use super::routes::{found, person_id};
+use super::app::App;
+use super::call::{Call, Route, answer};
+use super::reply::{Reply, found};
 use crate::connector::{ItemProblem, Rejection};
+use crate::event::{holds_address, holds_controls, is_universal_id};
 use crate::identity::{Certainty, Claim, Identifier, Person, Resolved};
 use crate::time;
 use axum::extract::{Request, State};
@@ -21,47 +22,6 @@ const MOST: usize = 16;
 
 const fn admin(path: &'static str) -> Route {
     Route::of(path, Scope::Admin)
-}
-
-/// Identifiers that belong to one person.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what is read by hand, so that each problem names its field")]
-pub(super) struct Identifiers {
-    /// Each an address, a telephone number, or a provider and its id.
-    #[schema(min_items = 1, max_items = 16)]
-    identifiers: Vec<OneIdentifier>,
-}
-
-/// An identifier: `email`, `phone`, or `provider` and `id`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "as above")]
-pub(super) struct OneIdentifier {
-    /// An address.
-    #[schema(nullable = false)]
-    email: Option<String>,
-    /// A telephone number with its country code.
-    #[schema(nullable = false)]
-    phone: Option<String>,
-    /// Who gave the id.
-    #[schema(nullable = false)]
-    provider: Option<String>,
-    /// The provider's id of the person.
-    #[schema(nullable = false)]
-    id: Option<String>,
-}
-
-/// Two ids that belong to one person.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "as above")]
-pub(super) struct NewLink {
-    /// The two ids.
-    ids: [String; 2],
-    /// Who says so.
-    #[schema(min_length = 1, max_length = 64)]
-    source: String,
-    /// Probability; without it the link is sure.
-    #[schema(exclusive_minimum = 0, exclusive_maximum = 1)]
-    weight: Option<f64>,
 }
 
 /// A person, and what was done.
@@ -90,7 +50,7 @@ fn shown(resolved: &Resolved) -> Reply {
 #[utoipa::path(
     post,
     path = "/api/identity/resolve",
-    request_body = Identifiers,
+    request_body = Value,
     responses((status = 200, description = "The person, and what was done", body = Resolution)),
 )]
 pub(super) async fn resolve(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -137,19 +97,23 @@ fn claim(app: &App, call: &Call) -> Result<Claim, Rejection> {
 #[utoipa::path(
     post,
     path = "/api/identity/links",
-    request_body = NewLink,
+    request_body = Value,
     responses((status = 200, description = "The person, and what was done", body = Resolution)),
 )]
 pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/links").with_json(), request, |app, call| {
         let body = call.json()?;
         let malformed = |reason: &str| Rejection::Malformed(reason.to_owned());
-        let ids = body["ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_str).collect::<Vec<_>>()).unwrap_or_default();
-        let [one, other] = ids[..] else { return Err(malformed("ids: must be a list of two ids")) };
-        let source = body["source"].as_str().filter(|source| !source.is_empty() && source.len() <= 64);
-        let source = source.ok_or_else(|| malformed("source: must be text of 1 to 64 bytes: who says so"))?;
-        if crate::event::holds_address(source) {
+        let ids: Option<Vec<&str>> = body["ids"].as_array().and_then(|ids| ids.iter().map(Value::as_str).collect());
+        let two = ids.filter(|ids| ids.len() == 2 && ids[0] != ids[1] && ids.iter().all(|id| is_universal_id(id)));
+        let Some(ids) = two else { return Err(malformed("ids: must be a list of two ids of persons that are not the same")) };
+        let source = body["source"].as_str().filter(|source| !source.is_empty() && source.chars().count() <= 64);
+        let source = source.ok_or_else(|| malformed("source: must be text of 1 to 64 characters: who says so"))?;
+        if holds_address(source) {
             return Err(malformed("source: must not hold an address"));
+        }
+        if holds_controls(source) {
+            return Err(malformed("source: must not hold control characters"));
         }
         let certainty = match &body["weight"] {
             Value::Null => Certainty::Deterministic,
@@ -158,8 +122,8 @@ pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Respo
                 _ => return Err(malformed("weight: must be a number above 0 and below 1")),
             },
         };
-        let linked = app.services.connector.identities().link([one, other], certainty, source, time::now());
-        let linked = linked.map_err(|error| if error.is_transient() { error.into() } else { Rejection::Malformed(error.to_string()) })?;
+        let linked = app.services.connector.identities().link([ids[0], ids[1]], certainty, source, time::now());
+        let linked = linked.map_err(|error| if error.is_transient() { error.into() } else { Rejection::Missing(error.to_string()) })?;
         Ok(shown(&linked))
     })
     .await
@@ -174,7 +138,7 @@ pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Respo
 )]
 pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
-        let person = app.services.connector.identities().person(&person_id(call)?)?;
+        let person = app.services.connector.identities().person(&call.person()?)?;
         found(person, "there is no person of this id")
     })
     .await
@@ -190,7 +154,7 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
 )]
 pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
     answer(app, admin("/api/identity/persons/{universal_id}"), request, |app, call| {
-        let id = person_id(call)?;
+        let id = call.person()?;
         let identities = app.services.connector.identities();
         // Of somebody who was erased before, or was never resolved here, there may be events under the id itself.
         let person = identities.person(&id)?;

@@ -13,8 +13,10 @@ pub struct Limits {
     pub json_depth: usize,
     /// Requests of one client a second; as many may come at once.
     pub requests_a_second: f64,
-    /// Requests that are worked on at a time.
+    /// Requests that are worked on at a time; one client may have no more than the others leave free.
     pub in_flight: usize,
+    /// What bodies hold at a time, bytes, shared in the same way.
+    pub bodies_bytes: usize,
     /// How long the head of a request may take to come.
     pub header_time: Duration,
     /// How long a request may take from its head to its answer.
@@ -28,6 +30,7 @@ impl Default for Limits {
             json_depth: 32,
             requests_a_second: 100.0,
             in_flight: 256,
+            bodies_bytes: 64 << 20,
             header_time: Duration::from_secs(10),
             request_time: Duration::from_secs(30),
         }
@@ -69,32 +72,6 @@ impl Rates {
     }
 }
 
-/// Whether JSON is nested deeper than `most`, without building it.
-pub(super) fn is_deeper(bytes: &[u8], most: usize) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > most {
-            return true;
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,12 +100,5 @@ mod tests {
         }
         assert!(rates.take("another", start).is_err());
         assert!(rates.take("another", start + Duration::from_secs(2)).is_ok());
-    }
-
-    #[test]
-    fn depth_is_counted_outside_of_text() {
-        assert!(!is_deeper(br#"{"a": ["[[[[\"[[", {}]}"#, 3));
-        assert!(is_deeper(br#"{"a": ["[[[[\"[[", {}]}"#, 2));
-        assert!(is_deeper("[".repeat(100_000).as_bytes(), 32));
     }
 }

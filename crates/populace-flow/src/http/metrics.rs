@@ -1,10 +1,8 @@
 //! What is counted, in the text format of Prometheus (version 0.0.4).
 
-use super::App;
 use crate::error::FlowError;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +50,7 @@ impl Metrics {
         times.sum += seconds;
     }
 
-    fn requests(&self, out: &mut String) {
+    pub(super) fn requests(&self, out: &mut String) {
         head(out, "http_requests_total", "counter", "Requests by route and status");
         for ((route, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = writeln!(out, "populace_http_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}");
@@ -78,33 +76,4 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 pub(super) fn figure(out: &mut String, name: &str, help: &str, value: f64) {
     head(out, name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
     let _ = writeln!(out, "populace_{name} {value}");
-}
-
-/// Everything that is counted. A gauge that cannot be measured is left out, and counted.
-pub(super) fn page(app: &App) -> String {
-    let mut out = String::new();
-    let counts = &app.services.connector.counts;
-    let totals = [
-        ("events_published_total", "Events that the log has acknowledged", &counts.published),
-        ("events_duplicate_total", "Events that had been published before", &counts.duplicates),
-        ("problems_total", "Problems of items that were no events", &counts.invalid),
-        ("webhook_items_ignored_total", "Items of webhooks without a type of event", &counts.ignored),
-        ("requests_replayed_total", "Requests answered from their Idempotency-Key", &counts.replayed),
-        ("publications_failed_total", "Publications that the log did not acknowledge", &counts.failed),
-    ];
-    for (name, help, count) in totals {
-        figure(&mut out, name, help, count.load(Ordering::Relaxed) as f64);
-    }
-    let busy = app.services.limits.in_flight - app.in_flight.available_permits().min(app.services.limits.in_flight);
-    figure(&mut out, "http_requests_in_flight", "Requests that are worked on", busy as f64);
-    let mut failed = 0;
-    for (name, help, measure) in &app.services.gauges.values {
-        match measure() {
-            Ok(measured) => figure(&mut out, name, help, measured),
-            Err(_) => failed += 1,
-        }
-    }
-    figure(&mut out, "gauges_failed", "Values that could not be measured now", f64::from(failed));
-    app.metrics.requests(&mut out);
-    out
 }

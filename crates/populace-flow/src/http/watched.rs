@@ -2,9 +2,10 @@
 
 use super::access::{Access, Scope};
 use super::call::refuse;
+use super::limits::Limits;
 use super::metrics::figure;
 use super::problem::problem;
-use super::{Limits, Listening, bind};
+use super::server::{Listening, bind, text as field};
 use crate::consume::{Counts, Witness};
 use crate::error::FlowError;
 use axum::Router;
@@ -128,8 +129,7 @@ async fn ready(State(shared): State<Shared>) -> Response {
 
 /// Everything that is counted, for Prometheus.
 async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Err(denied) = shared.1.client(token, Scope::Admin) {
+    if let Err(denied) = shared.1.client(field(&headers, &header::AUTHORIZATION), Scope::Admin) {
         return refuse(denied);
     }
     let latest = shared.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -130,7 +130,9 @@ impl KeyRing {
         let current = &self.keys[0];
         match identifier {
             Identifier::Email(address) => {
-                if address.len() > LONGEST || address.chars().any(|character| character.is_control() && !character.is_whitespace()) {
+                if address.chars().count() > LONGEST
+                    || address.chars().any(|character| character.is_control() && !character.is_whitespace())
+                {
                     return Err(IdentityError::NoAddress.into());
                 }
                 let identity = current.identities.identify(address)?;
@@ -145,7 +147,7 @@ impl KeyRing {
                 Ok(self.named(Kind::Phone, &["phone", &number]))
             }
             Identifier::Provider(provider, id) => {
-                if [provider, id].iter().any(|text| text.trim().is_empty() || text.len() > LONGEST) {
+                if [provider, id].iter().any(|text| text.trim().is_empty() || text.chars().count() > LONGEST) {
                     return Err(ClaimError::Empty);
                 }
                 Ok(self.named(Kind::Provider, &["provider", provider.trim(), id.trim()]))

@@ -84,7 +84,7 @@ pub enum ClaimError {
     #[error("a telephone number outside the ranges reserved for fiction needs a secret key: start the service with --identity-key-file")]
     Unprotected,
     /// Neither provider nor id may be empty.
-    #[error("must not be empty, and have at most 256 bytes")]
+    #[error("must not be empty, and have at most 256 characters")]
     Empty,
     /// No universal id.
     #[error("must be `sf_` and 26 characters of lower-case base32")]

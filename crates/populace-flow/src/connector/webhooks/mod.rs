@@ -113,10 +113,10 @@ impl Told {
     }
 }
 
-/// Text of a field; a number as its digits.
+/// Text of a field, spaces in place of control characters; a number as its digits.
 fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
     match map.get(key)? {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().replace(char::is_control, " ")),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -1,0 +1,111 @@
+//! The routes that bring events.
+
+use super::access::Scope;
+use super::app::App;
+use super::call::{Route, answer};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::connector::{Drafts, Receipt, Rejection, webhooks};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::sync::Arc;
+
+fn accepted(receipt: &Receipt) -> Reply {
+    Reply::json(StatusCode::ACCEPTED, receipt)
+}
+
+/// Generate the last events of the scenario `email` before now, and publish them.
+#[utoipa::path(
+    post,
+    path = "/api/mock/events/generate",
+    tag = "events",
+    params(
+        ("count" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "How many; 100 unless given"),
+        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and told"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+    ),
+    responses((status = 202, description = "In the log", body = Receipt)),
+)]
+pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> Response {
+    let route = Route::of("/api/mock/events/generate", Scope::Generate).with_query(&["count", "seed"]);
+    answer(app, route, request, |app, call| {
+        let count = call.number("count")?.unwrap_or(100);
+        let connector = &app.services.connector;
+        let _turn = connector.mock().turn();
+        let receipt = connector.submit(&call.request("mock/generate")?, |moment| connector.mock().generate(count, moment))?;
+        Ok(accepted(&receipt))
+    })
+    .await
+}
+
+/// Publish the latest full journey of a user before now: sent, delivered, opened and clicked of one message.
+#[utoipa::path(
+    post,
+    path = "/api/mock/events/pattern",
+    tag = "events",
+    params(
+        ("userId" = String, Query, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", description = "A recipient of the scenario, such as synth_user_01000, or any id"),
+        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and told"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+    ),
+    responses((status = 202, description = "In the log", body = Receipt)),
+)]
+pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Response {
+    let route = Route::of("/api/mock/events/pattern", Scope::Generate).with_query(&["userId", "seed"]);
+    answer(app, route, request, |app, call| {
+        let user = call.parameter("userId").ok_or_else(|| Rejection::Malformed("userId: must be given".to_owned()))?;
+        let connector = &app.services.connector;
+        let _turn = connector.mock().turn();
+        let receipt = connector.submit(&call.request("mock/pattern")?, |moment| connector.mock().journey(user, moment))?;
+        Ok(accepted(&receipt))
+    })
+    .await
+}
+
+/// Publish one event, or a list of at most 1,000. With one problem nothing is published.
+#[utoipa::path(
+    post,
+    path = "/api/mock/events/synthetic",
+    tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again")),
+    request_body = Value,
+    responses(
+        (status = 202, description = "In the log", body = Receipt),
+        (status = 422, description = "No event: each field with its reason", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> Response {
+    let route = Route::of("/api/mock/events/synthetic", Scope::Ingest).with_json();
+    answer(app, route, request, |app, call| {
+        let drafts = Drafts::of_events(call.json()?)?;
+        Ok(accepted(&app.services.connector.submit(&call.request("synthetic")?, |_| Ok(drafts))?))
+    })
+    .await
+}
+
+/// Take a webhook of an email service provider.
+#[utoipa::path(
+    post,
+    path = "/api/webhooks/{esp}",
+    tag = "events",
+    params(
+        ("esp" = String, Path, description = "klaviyo or sendgrid"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+    ),
+    request_body = Value,
+    responses(
+        (status = 202, description = "In the log", body = Receipt),
+        (status = 422, description = "No event: each field with its reason", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn webhook(State(app): State<Arc<App>>, request: Request) -> Response {
+    let route = Route::of("/api/webhooks/{esp}", Scope::Ingest).with_json();
+    answer(app, route, request, |app, call| {
+        let provider = call.last()?;
+        let drafts = webhooks::read(&provider, call.json()?)?;
+        let purpose = format!("webhook/{provider}");
+        Ok(accepted(&app.services.connector.submit(&call.request(&purpose)?, |_| Ok(drafts))?))
+    })
+    .await
+}

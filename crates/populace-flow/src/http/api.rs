@@ -73,7 +73,7 @@ pub(super) fn document(paths: OpenApi) -> Value {
     }
     // A seed has 64 bits, which no number of the macros says.
     let operations = paths.as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.get_mut("post"));
-    for parameter in operations.filter_map(|operation| operation["parameters"].as_array_mut()).flatten() {
+    for parameter in operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten() {
         if parameter["name"] == "seed" {
             parameter["schema"] = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
         }

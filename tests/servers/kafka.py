@@ -5,7 +5,9 @@
 
 Needs `java` 17 or later, and `mvn` the first time: the broker comes from its Maven artefacts, kept in the cache
 (default: $POPULACE_SERVERS, or ~/.cache/populace-servers). Ends with whoever holds its standard input. Lines on standard input: `kill` (as
-kill -9), `stop`, `start`; each is answered with a line.
+kill -9), `stop`, `start`; `damage TOPIC PARTITION` (a bit of its first batch is turned over on disk, or back again); `allow TOPIC` (the
+user `stranger` may do everything with it and with any group), `forbid TOPIC` (he may not read it, whatever he may), `permit TOPIC` (he may
+again). Each is answered with a line.
 
 Prints one line when it takes requests: `kafka://127.0.0.1:PORT`, where everybody may do everything, and then other ways to the same broker:
 
@@ -21,6 +23,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -194,6 +197,33 @@ class Broker:
             fail(f"{name} failed:\n{done.stdout}")
         return done.stdout.strip().splitlines()
 
+    def damage(self, topic, partition):
+        """Turns over a bit near the end of the first batch of a partition, while the broker is stopped in order and keeps no page of it."""
+        self.stop()
+        segment = min((self.home / "log" / f"{topic}-{partition}").glob("*.log"))
+        data = bytearray(segment.read_bytes())
+        data[12 + int.from_bytes(data[8:12], "big") - 5] ^= 1
+        segment.write_bytes(data)
+        self.start()
+
+    def acl(self, remove, resources, operation, permission):
+        """Adds or removes what the user `stranger` may do with resources, (type, name) each: CreateAcls or DeleteAcls, version 1."""
+
+        def text(value):
+            return struct.pack(">h", len(value)) + value.encode()
+
+        about = [
+            struct.pack(">b", kind) + text(name) + struct.pack(">b", 3) + text("User:stranger") + text("*") + struct.pack(">bb", operation, permission)
+            for kind, name in resources
+        ]
+        request = struct.pack(">hhi", 31 if remove else 30, 1, 1) + text("tests") + struct.pack(">i", len(about)) + b"".join(about)
+        with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = whole(connection, int.from_bytes(whole(connection, 4), "big"))
+        # Correlation, throttle time, results; the error of each is the first of it.
+        if struct.unpack_from(">h", answer, 12)[0]:
+            fail(f"the broker refuses to set rights: {answer!r}")
+
     def format(self):
         cluster = self.tool("kafka.tools.StorageTool", "random-uuid")[-1]
         users = [f"{way}=[name={name},password={password}]" for name, password in USERS.items() for way in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
@@ -242,15 +272,21 @@ def main():
         broker.start()
         print(f"kafka://127.0.0.1:{broker.port}", *broker.ways, flush=True)
         for line in sys.stdin:
-            match line.strip():
-                case "kill":
+            match line.split():
+                case ["kill"]:
                     broker.stop(hard=True)
-                case "stop":
+                case ["stop"]:
                     broker.stop()
-                case "start":
+                case ["start"]:
                     broker.start()
-                case other:
-                    print(f"no such command: {other}", flush=True)
+                case ["damage", topic, partition]:
+                    broker.damage(topic, partition)
+                case ["allow", topic]:
+                    broker.acl(False, [(2, topic), (2, f"{topic}-dlq"), (3, "*"), (4, "kafka-cluster")], 2, 3)
+                case ["forbid" | "permit" as way, topic]:
+                    broker.acl(way == "permit", [(2, topic)], 3, 2)
+                case _:
+                    print(f"no such command: {line.strip()}", flush=True)
                     continue
             print("done", flush=True)
     except KeyboardInterrupt:

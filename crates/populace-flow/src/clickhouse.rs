@@ -23,6 +23,12 @@ const TRIES: Duration = Duration::from_secs(2);
 /// How long a server may take to show that it is there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
+/// The projection of a table of events that ids are looked for in, and its order: that of time, for ids of version 7.
+const PROJECTION: &str = "event_ids";
+const ORDER: &str = "toUInt128(event_id)";
+/// The parts of the table of events.
+const PARTS: &str = "database = currentDatabase() AND table = 'email_events' AND active AND rows > 0";
+
 /// The table `email_events` of a server.
 pub struct ClickHouseTable {
     server: Server,
@@ -42,7 +48,30 @@ impl ClickHouseTable {
         for (name, definition) in [(EMAIL_EVENTS, EMAIL_EVENTS_SQL), (EMAIL_ERASURES, EMAIL_ERASURES_SQL)] {
             server.ensure_table(name, definition, &columns_of(definition))?;
         }
-        Ok(Self { server, pulse })
+        let table = Self { server, pulse };
+        table.ensure_projection()?;
+        Ok(table)
+    }
+
+    /// A table that was made before there was the projection of ids gets it. Until ClickHouse has built it, which it does by itself, the
+    /// ids of older parts are read as a whole: slower, and as right.
+    fn ensure_projection(&self) -> Result<(), FlowError> {
+        let of = format!("database = currentDatabase() AND table = '{EMAIL_EVENTS}'");
+        let has = format!("SELECT count() FROM system.projections WHERE {of} AND name = '{PROJECTION}'");
+        if self.number(&has)? == 0 {
+            let settings = "deduplicate_merge_projection_mode = 'rebuild', enable_block_number_column = 1";
+            self.server.run(&format!("ALTER TABLE {EMAIL_EVENTS} MODIFY SETTING {settings}"))?;
+            let by = format!("{PROJECTION} (SELECT event_id ORDER BY {ORDER})");
+            self.server.run(&format!("ALTER TABLE {EMAIL_EVENTS} ADD PROJECTION IF NOT EXISTS {by}"))?;
+        }
+        let built = format!("SELECT parent_name FROM system.projection_parts WHERE {of} AND active AND name = '{PROJECTION}'");
+        let building = format!("SELECT count() FROM system.mutations WHERE {of} AND NOT is_done AND command LIKE '%{PROJECTION}%'");
+        let left =
+            format!("SELECT count() FROM system.parts WHERE {of} AND active AND rows > 0 AND name NOT IN ({built}) AND ({building}) = 0");
+        if self.number(&left)? > 0 {
+            self.server.run(&format!("ALTER TABLE {EMAIL_EVENTS} MATERIALIZE PROJECTION {PROJECTION} SETTINGS mutations_sync = 0"))?;
+        }
+        Ok(())
     }
 
     fn number(&self, sql: &str) -> Result<u64, FlowError> {
@@ -50,24 +79,50 @@ impl ClickHouseTable {
         answer.trim().parse().map_err(|_| FlowError::Refused(format!("{}: the answer to `{sql}` is no number", self.server.shown())))
     }
 
-    /// Which of some events are in the table, and maybe others: by person and time, which the table is sorted by. In a batch that is new
-    /// those persons have little else in that time, so that to ask for all of it is far less work than to send every id; if it is more
-    /// than the batch could be, the ids are sent.
-    fn known_of(&self, events: &[&Event]) -> Result<HashSet<Uuid>, FlowError> {
-        let persons: HashSet<&str> = events.iter().map(|event| event.universal_id.as_str()).collect();
-        let persons: Vec<String> = persons.into_iter().map(quoted).collect();
-        let times = || events.iter().map(|event| event.timestamp.0.div_euclid(MILLISECOND));
-        let at = |moment: Option<i64>| format!("fromUnixTimestamp64Milli({}, 'UTC')", moment.unwrap_or_default());
-        let (first, last) = (at(times().min()), at(times().max()));
-        let theirs = format!("universal_id IN ({}) AND timestamp BETWEEN {first} AND {last}", persons.join(","));
-        let most = 2 * events.len();
-        let known = self.ids(&format!("SELECT event_id FROM {EMAIL_EVENTS} WHERE {theirs} LIMIT {}", most + 1))?;
-        if known.len() > most {
-            let sql =
-                format!("SELECT event_id FROM {EMAIL_EVENTS} WHERE {theirs} AND event_id IN ({})", listed(events, |event| event.event_id));
-            return Ok(self.ids(&sql)?.into_iter().collect());
+    /// Which ids are in the table, and those of them that are there more than once.
+    fn find<'i>(&self, ids: impl ExactSizeIterator<Item = &'i Uuid>) -> Result<(HashSet<Uuid>, HashSet<Uuid>), FlowError> {
+        let (mut known, mut twice) = (HashSet::new(), HashSet::new());
+        if ids.len() > 0 {
+            let answer =
+                self.server.run(&format!("SELECT event_id, count() FROM {EMAIL_EVENTS} WHERE {} GROUP BY event_id", among(ids)))?;
+            for line in answer.lines() {
+                let row = line.split_once('\t').and_then(|(id, count)| Some((id.parse().ok()?, count)));
+                let (id, count) = row.ok_or_else(|| self.no_row(line))?;
+                known.insert(id);
+                if count != "1" {
+                    twice.insert(id);
+                }
+            }
         }
-        Ok(known.into_iter().collect())
+        Ok((known, twice))
+    }
+
+    /// Whether nobody but an insert of so many rows has added any since the block `before`.
+    fn was_alone(&self, before: u64, rows: usize) -> Result<bool, FlowError> {
+        let sql = format!("SELECT count(), sum(rows) FROM system.parts WHERE {PARTS} AND max_block_number > {before}");
+        Ok(self.server.run(&sql)?.trim_end() == format!("1\t{rows}"))
+    }
+
+    /// Two consumers that did not see each other's rows have stored the same ids: the row that was first stays. Takes away those later
+    /// rows that `takes` says, by person and moment in milliseconds, and returns how many there were. The consumer of another row takes
+    /// that away by itself.
+    fn settle(&self, ids: &HashSet<Uuid>, takes: impl Fn(Uuid, &str, i64) -> bool) -> Result<u64, FlowError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let row = "event_id, _block_number, universal_id, toUnixTimestamp64Milli(timestamp)";
+        let answer = self.server.run(&format!("SELECT DISTINCT {row} FROM {EMAIL_EVENTS} WHERE {} ORDER BY {row}", among(ids.iter())))?;
+        let rows = answer.lines().map(|line| cells(line).ok_or_else(|| self.no_row(line))).collect::<Result<Vec<_>, _>>()?;
+        let later = rows.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1]);
+        let taken: Vec<String> = later
+            .filter(|(id, _, person, at)| takes(*id, person, *at))
+            .map(|(id, block, person, at)| format!("(toUUID('{id}'), {block}, {}, {at})", quoted(person)))
+            .collect();
+        if !taken.is_empty() {
+            let taken = taken.join(", ");
+            self.server.run(&format!("ALTER TABLE {EMAIL_EVENTS} DELETE WHERE ({row}) IN ({taken}) SETTINGS mutations_sync = 2"))?;
+        }
+        Ok(taken.len() as u64)
     }
 
     /// Until when events of some persons were erased, by their ids: of those alone of whom any were. Microseconds.
@@ -88,10 +143,15 @@ impl ClickHouseTable {
         answer.lines().map(|line| until(line).ok_or_else(|| wrong(line))).collect()
     }
 
-    fn ids(&self, sql: &str) -> Result<Vec<Uuid>, FlowError> {
-        let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no UUID", self.server.shown()));
-        self.server.run(sql)?.lines().map(|line| line.parse().map_err(|_| wrong(line))).collect()
+    fn no_row(&self, line: &str) -> FlowError {
+        FlowError::Refused(format!("{}: `{line}` is no answer about rows of {EMAIL_EVENTS}", self.server.shown()))
     }
+}
+
+/// A row as it is settled: id, number of its insert, person, milliseconds.
+fn cells(line: &str) -> Option<(Uuid, u64, &str, i64)> {
+    let [id, block, person, at] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
+    Some((id.parse().ok()?, block.parse().ok()?, person, at.parse().ok()?))
 }
 
 /// An id as erasures have it.
@@ -99,10 +159,11 @@ fn masked(universal_id: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(universal_id.as_bytes()))
 }
 
-/// Ids as a subquery: one long text, which the server reads several times faster than a list of so many values.
-fn listed<T>(items: &[T], id: impl Fn(&T) -> Uuid) -> String {
-    let ids: Vec<String> = items.iter().map(|item| id(item).to_string()).collect();
-    format!("SELECT toUUID(arrayJoin(splitByChar(',', '{}')))", ids.join(","))
+/// The condition that an id is among others, in the projection's terms. They are a subquery of one long text, which the server reads
+/// several times faster than a list of so many values.
+fn among<'i>(ids: impl Iterator<Item = &'i Uuid>) -> String {
+    let ids: Vec<String> = ids.map(Uuid::to_string).collect();
+    format!("{ORDER} IN (SELECT toUInt128(toUUID(arrayJoin(splitByChar(',', '{}')))))", ids.join(","))
 }
 
 impl EventTable for ClickHouseTable {
@@ -110,29 +171,33 @@ impl EventTable for ClickHouseTable {
         self.ready()?;
         let mut seen = HashSet::with_capacity(events.len());
         let mut new: Vec<&Event> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
-        if !new.is_empty() {
-            let known = self.known_of(&new)?;
-            new.retain(|event| !known.contains(&event.event_id));
-        }
+        let before = self.number(&format!("SELECT max(max_block_number) FROM system.parts WHERE {PARTS}"))?;
+        let (known, twice) = self.find(new.iter().map(|event| &event.event_id))?;
+        // Somebody was killed after it had stored them.
+        self.settle(&twice, |_, _, _| true)?;
+        new.retain(|event| !known.contains(&event.event_id));
         let fresh = new.len();
         if !new.is_empty() {
             let until = self.erased_of(&new)?;
             new.retain(|event| until.get(event.universal_id.as_str()).is_none_or(|until| event.timestamp.0 > *until));
         }
         let erased = (fresh - new.len()) as u64;
+        let mut stored = new.len() as u64;
         if !new.is_empty() {
-            self.server.insert(EMAIL_EVENTS, token, &[rows(&new)?])?;
+            // A topic that was made anew has the same tokens for other events.
+            let ids = new.iter().fold(Sha256::new(), |ids, event| ids.chain_update(event.event_id.to_u128().to_be_bytes()));
+            self.server.insert(EMAIL_EVENTS, &format!("{token}/{}", HEXLOWER.encode(&ids.finalize())), &[rows(&new)?])?;
+            let own: HashMap<Uuid, &Event> = new.iter().map(|event| (event.event_id, *event)).collect();
+            let twice = if self.was_alone(before, new.len())? { HashSet::new() } else { self.find(own.keys())?.1 };
+            stored -= self.settle(&twice, |id, person, at| {
+                own.get(&id).is_some_and(|event| event.universal_id == person && event.timestamp.0.div_euclid(MILLISECOND) == at)
+            })?;
         }
-        let stored = new.len() as u64;
         Ok(Inserted { stored, known: events.len() as u64 - stored - erased, erased })
     }
 
     fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {
-        if ids.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let sql = format!("SELECT DISTINCT event_id FROM {EMAIL_EVENTS} WHERE event_id IN ({})", listed(ids, |id| *id));
-        Ok(self.ids(&sql)?.into_iter().collect())
+        Ok(self.find(ids.iter())?.0)
     }
 
     fn count(&self) -> Result<u64, FlowError> {

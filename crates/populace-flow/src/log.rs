@@ -3,7 +3,7 @@
 //! # How nothing is lost and nothing is stored twice
 //! A consumer takes batches `[from, to)` of one partition. For each it
 //! 1. commits `from` and with it the end of what is pending, `to` ([`Consumer::commit`]),
-//! 2. inserts the batch into the table under a token made of topic, partition, `from` and `to`,
+//! 2. inserts the batch, without the events whose ids the table has, under a token made of topic, partition, `from`, `to` and ids,
 //! 3. commits `to`, with nothing pending.
 //!
 //! If it dies in between, whoever comes next finds `from` and the pending end ([`Consumer::committed`]), reads exactly that batch
@@ -11,6 +11,7 @@
 //! The same event at two offsets (a producer that sent again after it was killed, a topic that is replayed) is found by its id.
 
 use crate::error::FlowError;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The topic of the events of `email`.
@@ -105,6 +106,16 @@ pub trait Consumer: Send {
     /// The log is not to be reached.
     fn exhausted(&mut self, partition: i32) -> Result<bool, FlowError>;
 
+    /// What does not go on though it should, by partition: why not.
+    fn stuck(&mut self) -> BTreeMap<i32, String> {
+        BTreeMap::new()
+    }
+
+    /// Whether some records in `from..to` are known to be there and cannot be read, so that what comes after them must wait.
+    fn is_unreadable(&mut self, _partition: i32, _from: i64, _to: i64) -> bool {
+        false
+    }
+
     /// Makes `offset` the next record that [`poll`](Self::poll) reads of a partition.
     ///
     /// # Errors
@@ -124,7 +135,7 @@ pub trait Consumer: Send {
     /// Nothing was committed: the log is not to be reached, or the partition is not this member's any more.
     fn commit(&mut self, partition: i32, offset: i64, pending_end: Option<i64>) -> Result<(), FlowError>;
 
-    /// The offset after the last record of a partition, whoever has it: what lag is measured by.
+    /// The offset after the last record of a partition, whoever has it.
     ///
     /// # Errors
     /// The log is not to be reached.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 pub struct Inserted {
     /// Events that are in the table now and were not before.
     pub stored: u64,
-    /// Events that were there already, by their id or by the token of the batch.
+    /// Events whose id was there already.
     pub known: u64,
     /// Events that were left out: of people who were erased after they happened.
     pub erased: u64,
@@ -19,7 +19,8 @@ pub struct Inserted {
 
 /// The table that events end in: each event once.
 pub trait EventTable: Send + Sync {
-    /// Inserts a batch whole or not at all. A batch under a token that was inserted before changes nothing.
+    /// Inserts a batch whole or not at all, but for events whose id is there, whatever else of them differs. `token` is the same whenever the
+    /// same batch is inserted again.
     ///
     /// # Errors
     /// It is not known whether the batch was inserted: insert it again under the same token.

@@ -80,11 +80,16 @@ impl Goal {
         self.moved.elapsed()
     }
 
-    pub(super) fn given_up(&self, topic: &str, after: Duration) -> FlowError {
+    pub(super) fn given_up(&self, topic: &str, after: Duration, stuck: &BTreeMap<i32, String>) -> FlowError {
         let left: Vec<i32> = self.left().collect();
+        let causes: Vec<String> = stuck
+            .iter()
+            .filter(|(partition, _)| left.contains(partition))
+            .map(|(partition, why)| format!("partition {partition}: {why}"))
+            .collect();
+        let why = if causes.is_empty() { "another member of the group may have them".to_owned() } else { causes.join("; ") };
         FlowError::Unavailable(format!(
-            "{topic}: {} did not go on for {} s: another member of the group may have them; what was stored is committed, so run it again \
-             to go on",
+            "{topic}: {} did not go on for {} s: {why}; what was stored is committed, so run it again to go on",
             listed(&left),
             after.as_secs()
         ))

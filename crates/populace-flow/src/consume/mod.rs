@@ -4,11 +4,13 @@
 mod bots;
 mod goal;
 mod prepare;
+mod progress;
 #[cfg(test)]
 mod tests;
 
 pub use bots::{Suspicions, suspicions};
 pub use goal::listed;
+pub use progress::Progress;
 
 use crate::error::FlowError;
 use crate::log::{Consumer, Message, token};
@@ -72,8 +74,8 @@ impl Counts {
 
 /// Hears of what a consumer does.
 pub trait Witness {
-    /// A batch was stored; `lag` asks the log how many messages of the assigned partitions are still to come.
-    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64);
+    /// A batch was stored.
+    fn stored(&mut self, counts: &Counts);
 
     /// Something is away and is tried again.
     fn waiting(&mut self, why: &FlowError);
@@ -83,13 +85,16 @@ pub trait Witness {
 
     /// What was away is there again.
     fn found(&mut self) {}
+
+    /// These partitions of a topic do not go on, and why; none if all do. It is said when it changes.
+    fn stuck(&mut self, _topic: &str, _partitions: &BTreeMap<i32, String>) {}
 }
 
 /// A witness that says nothing.
 pub struct Silent;
 
 impl Witness for Silent {
-    fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
+    fn stored(&mut self, _: &Counts) {}
 
     fn waiting(&mut self, _: &FlowError) {}
 
@@ -152,6 +157,9 @@ pub struct Consume<'a> {
     found: Option<Instant>,
     suspicions: Suspicions,
     counts: Counts,
+    progress: Progress,
+    /// What was last known not to go on.
+    stuck: BTreeMap<i32, String>,
 }
 
 impl<'a> Consume<'a> {
@@ -164,8 +172,14 @@ impl<'a> Consume<'a> {
         stop: &'a AtomicBool,
     ) -> Self {
         let (batches, lost) = (BTreeMap::new(), BTreeSet::new());
-        let (suspicions, counts) = (Suspicions::default(), Counts::default());
-        Self { consumer, table, letters, limits, stop, batches, lost, goal: None, found: None, suspicions, counts }
+        let (suspicions, counts, progress, stuck) = (Suspicions::default(), Counts::default(), Progress::default(), BTreeMap::new());
+        Self { consumer, table, letters, limits, stop, batches, lost, goal: None, found: None, suspicions, counts, progress, stuck }
+    }
+
+    /// Keeps how far it is in `progress`, which others read meanwhile.
+    #[must_use]
+    pub fn with_progress(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Consumes until it is stopped, or, if `once`, until the group has dealt with what was in the topic when this began, all partitions of
@@ -183,6 +197,7 @@ impl<'a> Consume<'a> {
                 let messages = self.patiently(witness, |this| this.consumer.poll(most, wait))?;
                 self.follow_assignment(witness)?;
                 self.take_all(messages, witness)?;
+                self.watch(witness);
             }
             for partition in self.due(stopping)? {
                 self.store(partition, witness)?;
@@ -190,6 +205,14 @@ impl<'a> Consume<'a> {
             if stopping || self.is_done(witness)? {
                 return Ok(self.counts);
             }
+        }
+    }
+
+    fn watch(&mut self, witness: &mut dyn Witness) {
+        let stuck = self.consumer.stuck();
+        if stuck != self.stuck {
+            witness.stuck(self.consumer.topic(), &stuck);
+            self.stuck = stuck;
         }
     }
 
@@ -218,7 +241,7 @@ impl<'a> Consume<'a> {
         let done = goal.left().next().is_none();
         let rests = goal.rests_for().min(self.found.map_or(Duration::MAX, |found| found.elapsed()));
         if !done && rests >= self.limits.timeout {
-            return Err(goal.given_up(self.consumer.topic(), self.limits.timeout));
+            return Err(goal.given_up(self.consumer.topic(), self.limits.timeout, &self.stuck));
         }
         self.goal = Some(goal);
         Ok(done)
@@ -257,6 +280,7 @@ impl<'a> Consume<'a> {
         let assigned = self.consumer.assigned()?;
         self.batches.retain(|partition, _| assigned.contains(partition));
         self.lost.retain(|partition| assigned.contains(partition));
+        self.progress.keep(&assigned);
         for partition in assigned {
             self.begin(partition, witness)?;
         }
@@ -270,6 +294,7 @@ impl<'a> Consume<'a> {
                 self.patiently(witness, |this| this.consumer.seek(partition, committed.offset))?;
                 self.lost.remove(&partition);
             }
+            self.progress.is_at(partition, committed.offset);
             self.batches.insert(partition, Batch::new(committed.offset, committed.pending_end));
         }
         Ok(())
@@ -290,6 +315,9 @@ impl<'a> Consume<'a> {
             batch.gap = Some(offset);
             let next = batch.next;
             self.patiently(witness, |this| this.consumer.seek(partition, next))?;
+            return Ok(false);
+        }
+        if offset > batch.next && self.consumer.is_unreadable(partition, batch.next, offset) {
             return Ok(false);
         }
         // A batch whose bounds are given ends there, whatever comes next, and not before.
@@ -337,18 +365,9 @@ impl<'a> Consume<'a> {
         counts.suspected += suspected;
         counts.batches += 1;
         self.batches.insert(partition, Batch::new(to, None));
-        let counts = self.counts;
-        witness.stored(&counts, &mut || self.lag().unwrap_or(0));
+        self.progress.is_at(partition, to);
+        witness.stored(&self.counts);
         Ok(())
-    }
-
-    /// Messages of the assigned partitions that are not dealt with.
-    fn lag(&mut self) -> Result<u64, FlowError> {
-        let mut lag = 0;
-        for (partition, batch) in &self.batches {
-            lag += (self.consumer.end(*partition)? - batch.from).max(0) as u64;
-        }
-        Ok(lag)
     }
 
     /// Tries again while something is away, for as long as the limit allows.

@@ -145,7 +145,7 @@ fn what_is_away_is_waited_for_and_told() {
     }
     struct Told(u32);
     impl Witness for Told {
-        fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
+        fn stored(&mut self, _: &Counts) {}
 
         fn waiting(&mut self, why: &FlowError) {
             assert_eq!(why.to_string(), "away");
@@ -169,12 +169,13 @@ struct Member<'a> {
     has: &'a Mutex<Vec<i32>>,
     /// So many times it is given nothing although there is something.
     stalled: u32,
-    /// Offsets that are gone from the log.
+    /// Offsets that are gone from the log, or cannot be read.
     gone: std::ops::Range<i64>,
+    unreadable: bool,
 }
 
 fn member<'a>(shared: &'a Mutex<EmbeddedConsumer>, has: &'a Mutex<Vec<i32>>) -> Member<'a> {
-    Member { shared, has, stalled: 0, gone: 0..0 }
+    Member { shared, has, stalled: 0, gone: 0..0, unreadable: false }
 }
 
 impl Consumer for Member<'_> {
@@ -210,6 +211,14 @@ impl Consumer for Member<'_> {
         Ok(self.stalled == 0 && self.shared.lock().unwrap().exhausted(partition)?)
     }
 
+    fn stuck(&mut self) -> BTreeMap<i32, String> {
+        self.has.lock().unwrap().iter().filter(|_| self.unreadable).map(|partition| (*partition, "is broken".to_owned())).collect()
+    }
+
+    fn is_unreadable(&mut self, _: i32, from: i64, to: i64) -> bool {
+        self.unreadable && from < self.gone.end && self.gone.start < to
+    }
+
     fn seek(&mut self, partition: i32, offset: i64) -> Result<(), FlowError> {
         self.shared.lock().unwrap().seek(partition, offset)
     }
@@ -231,7 +240,7 @@ impl Consumer for Member<'_> {
 struct Held<'a>(Vec<Vec<i32>>, &'a AtomicBool);
 
 impl Witness for Held<'_> {
-    fn stored(&mut self, _: &Counts, _: &mut dyn FnMut() -> u64) {}
+    fn stored(&mut self, _: &Counts) {}
 
     fn waiting(&mut self, _: &FlowError) {}
 
@@ -326,6 +335,25 @@ fn records_that_are_gone_from_the_log_hold_nobody_up() {
     let counts = Consume::new(&mut holed, &world.table, &world.table, QUICK, &stop).run(true, &mut Silent).unwrap();
     assert!(counts.balanced() && counts.stored == 55, "{counts:?}");
     assert_eq!(consumer.lock().unwrap().committed(partition).unwrap(), Committed { offset: 100, pending_end: None });
+}
+
+#[test]
+fn what_cannot_be_read_is_not_passed_over_and_is_read_when_it_can_be() {
+    let world = world();
+    world.log.publish(&(0..100).map(|number| record(&event(number, 1))).collect::<Vec<_>>()).unwrap();
+    let mut consumer = world.log.consumer("readers").unwrap();
+    let partition = (0..4).find(|partition| consumer.end(*partition).unwrap() == 100).unwrap();
+    let (consumer, has, stop) = (Mutex::new(consumer), Mutex::new(vec![partition]), AtomicBool::new(false));
+    let mut broken = Member { gone: 50..60, unreadable: true, ..member(&consumer, &has) };
+    let limits = Limits { timeout: Duration::from_millis(500), ..QUICK };
+    let ended = Consume::new(&mut broken, &world.table, &world.table, limits, &stop).run(true, &mut Silent);
+    let told = ended.unwrap_err().to_string();
+    assert!(told.contains(&format!("partition {partition} did not go on for 0 s: partition {partition}: is broken; what was")), "{told}");
+    assert_eq!(EventTable::count(&world.table).unwrap(), 50);
+    assert_eq!(consumer.lock().unwrap().committed(partition).unwrap(), Committed { offset: 50, pending_end: None });
+    consumer.lock().unwrap().seek(partition, 50).unwrap();
+    Consume::new(&mut member(&consumer, &has), &world.table, &world.table, QUICK, &stop).run(true, &mut Silent).unwrap();
+    assert_eq!(EventTable::count(&world.table).unwrap(), 100);
 }
 
 #[test]

@@ -13,8 +13,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 const SCHEMA_VERSION: u32 = 1;
-/// How many tokens of batches are kept: a consumer asks for its last batch of each partition alone.
-const TOKENS: i64 = 10_000;
 
 /// Moments and ids are text, as in JSON: they sort as they should, and SQLite's functions of dates take them.
 const SCHEMA: &str = "
@@ -26,7 +24,6 @@ const SCHEMA: &str = "
         campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL
     ) STRICT;
     CREATE INDEX email_events_by_person ON email_events (universal_id, timestamp);
-    CREATE TABLE batches (number INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE, events INTEGER NOT NULL) STRICT;
     CREATE TABLE dead_letters (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, key BLOB, value BLOB NOT NULL, reason TEXT NOT NULL,
         at TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)
@@ -188,18 +185,11 @@ impl ToSql for Written<'_> {
 }
 
 impl EventTable for EmbeddedTable {
-    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+    /// The ids alone say what is there: a log that was made anew has the same tokens for other events.
+    fn insert(&self, _token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
         let now = time::text(time::now());
-        let given = events.len() as u64;
-        let stored = self.store.write(|file| {
-            let new = file.prepare("INSERT OR IGNORE INTO batches (token, events) VALUES (?, ?)")?.execute(params![token, given as i64])?;
-            if new == 0 {
-                return Ok(0);
-            }
-            file.prepare("DELETE FROM batches WHERE number <= ?")?.execute([file.last_insert_rowid() - TOKENS])?;
-            insert(file, &self.insert, events, &now)
-        })?;
-        Ok(Inserted { stored, known: given - stored, erased: 0 })
+        let stored = self.store.write(|file| insert(file, &self.insert, events, &now))?;
+        Ok(Inserted { stored, known: events.len() as u64 - stored, erased: 0 })
     }
 
     fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, FlowError> {

@@ -6,36 +6,41 @@ use super::limits::Limits;
 use super::metrics::figure;
 use super::problem::problem;
 use super::server::{Listening, bind, text as field};
-use crate::consume::{Counts, Witness};
+use crate::consume::{Counts, Progress, Witness};
 use crate::error::FlowError;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How often the lag is asked for.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of a consumer.
 #[derive(Default)]
 struct Latest {
     counts: Counts,
-    /// How many messages will have been read when what was in the log is dealt with.
-    goal: u64,
     /// What is away now.
     away: Option<String>,
     tries: u64,
+    /// Partitions that do not go on, and why.
+    stuck: BTreeMap<String, String>,
+    /// How often one did not.
+    failures: u64,
+}
+
+impl Latest {
+    /// Why not all that comes is stored.
+    fn hindrance(&self) -> Option<String> {
+        let stuck: Vec<String> = self.stuck.iter().map(|(partition, why)| format!("{partition}: {why}")).collect();
+        self.away.clone().or_else(|| (!stuck.is_empty()).then(|| stuck.join("\n")))
+    }
 }
 
 /// Hears of what a consumer does, passes it on, and keeps the latest of it for whoever asks.
 pub struct Watched<W> {
     latest: Arc<Mutex<Latest>>,
-    /// When the lag was last asked for.
-    asked: Option<Instant>,
     next: W,
 }
 
@@ -46,20 +51,12 @@ impl<W> Watched<W> {
 }
 
 impl<W: Witness> Witness for Watched<W> {
-    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64) {
-        // Asking costs a question for each partition.
-        let asked = self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN).then(|| {
-            self.asked = Some(Instant::now());
-            lag()
-        });
+    fn stored(&mut self, counts: &Counts) {
         let mut latest = self.latest();
         latest.counts = *counts;
         latest.away = None;
-        if let Some(lag) = asked {
-            latest.goal = counts.read + lag;
-        }
         drop(latest);
-        self.next.stored(counts, lag);
+        self.next.stored(counts);
     }
 
     fn waiting(&mut self, why: &FlowError) {
@@ -78,6 +75,16 @@ impl<W: Witness> Witness for Watched<W> {
         self.latest().away = None;
         self.next.found();
     }
+
+    fn stuck(&mut self, topic: &str, partitions: &BTreeMap<i32, String>) {
+        let stuck: BTreeMap<String, String> =
+            partitions.iter().map(|(partition, why)| (format!("{topic}, partition {partition}"), why.clone())).collect();
+        let mut latest = self.latest();
+        latest.failures += stuck.keys().filter(|partition| !latest.stuck.contains_key(*partition)).count() as u64;
+        latest.stuck = stuck;
+        drop(latest);
+        self.next.stuck(topic, partitions);
+    }
 }
 
 /// The address where a consumer can be watched, until it is stopped.
@@ -88,19 +95,19 @@ pub struct WatchedAt {
 }
 
 impl WatchedAt {
-    /// Lets whoever asks at `address` know what `next` hears of.
+    /// Lets whoever asks at `address` know what `next` hears of, and how far `progress` is.
     ///
     /// # Errors
     /// The address is taken, or is open to others while nobody needs a token.
-    pub fn start<W: Witness>(access: Access, address: SocketAddr, next: W) -> Result<(Self, Watched<W>), FlowError> {
+    pub fn start<W: Witness>(access: Access, address: SocketAddr, progress: Progress, next: W) -> Result<(Self, Watched<W>), FlowError> {
         access.check(address.ip())?;
-        let watched = Watched { latest: Arc::default(), asked: None, next };
+        let watched = Watched { latest: Arc::default(), next };
         let latest = Arc::clone(&watched.latest);
         let routes = Router::new().route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }));
         let routes = routes.route("/ready", get(ready)).route("/metrics", get(figures));
         let routes = routes
             .fallback(|| async { problem(StatusCode::NOT_FOUND, "Not found", "there are /health, /ready and /metrics") })
-            .with_state(Arc::new((latest, access)));
+            .with_state(Arc::new((latest, progress, access)));
         let mut listening = Listening::start(Limits::default().header_time)?;
         let address = listening.add(bind(address)?, routes)?;
         Ok((Self { address, listening }, watched))
@@ -112,7 +119,7 @@ impl WatchedAt {
     }
 }
 
-type Shared = Arc<(Arc<Mutex<Latest>>, Access)>;
+type Shared = Arc<(Arc<Mutex<Latest>>, Progress, Access)>;
 
 fn text(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(body.into());
@@ -121,15 +128,15 @@ fn text(status: StatusCode, body: String) -> Response {
     response
 }
 
-/// Whether neither log nor table is away.
+/// Whether neither log nor table is away and every partition goes on.
 async fn ready(State(shared): State<Shared>) -> Response {
-    let away = shared.0.lock().unwrap_or_else(PoisonError::into_inner).away.clone();
-    away.map_or_else(|| text(StatusCode::OK, "ok\n".to_owned()), |why| problem(StatusCode::SERVICE_UNAVAILABLE, "Not ready", why))
+    let hindrance = shared.0.lock().unwrap_or_else(PoisonError::into_inner).hindrance();
+    hindrance.map_or_else(|| text(StatusCode::OK, "ok\n".to_owned()), |why| problem(StatusCode::SERVICE_UNAVAILABLE, "Not ready", why))
 }
 
 /// Everything that is counted, for Prometheus.
 async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    if let Err(denied) = shared.1.client(field(&headers, &header::AUTHORIZATION), Scope::Admin) {
+    if let Err(denied) = shared.2.client(field(&headers, &header::AUTHORIZATION), Scope::Admin) {
         return refuse(denied);
     }
     let latest = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,10 +150,17 @@ async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         ("consumed_suspected_total", "Events marked as suspected of no human", suspected),
         ("consumed_batches_total", "Batches", batches),
         ("retries_total", "Times that the log or the table was away", latest.tries),
-        ("log_lag", "Records that wait for this consumer, as last asked for", latest.goal.saturating_sub(read)),
-        ("ready", "1 unless the log or the table is away", u64::from(latest.away.is_none())),
+        ("partition_failures_total", "Times that a partition did not go on", latest.failures),
+        ("partitions_stuck", "Partitions that do not go on now: /ready says why", latest.stuck.len() as u64),
+        ("ready", "1 unless the log or the table is away or a partition does not go on", u64::from(latest.hindrance().is_none())),
     ];
     let mut page = String::new();
+    // What cannot be asked is left out, and counted.
+    let lag = shared.1.lag();
+    if let Some(lag) = lag {
+        figure(&mut page, "log_lag", "Records that wait for this consumer", lag as f64);
+    }
+    figure(&mut page, "gauges_failed", "Values that could not be measured now", f64::from(lag.is_none()));
     for (name, help, value) in figures {
         figure(&mut page, name, help, value as f64);
     }
@@ -164,14 +178,15 @@ mod tests {
     #[test]
     fn a_consumer_tells_its_counts_and_what_it_waits_for() {
         let access = Access::open().with(TOKEN, vec![Scope::Admin]).unwrap();
-        let (at, mut watched) = WatchedAt::start(access, "127.0.0.1:0".parse().unwrap(), Silent).unwrap();
+        let progress = Progress::default();
+        let (at, mut watched) = WatchedAt::start(access, "127.0.0.1:0".parse().unwrap(), progress.clone(), Silent).unwrap();
         let bearer = format!("Bearer {TOKEN}");
         let get = |path: &str, head: &[(&str, &str)]| send(at.address, "GET", path, head, b"").unwrap();
         assert_eq!(get("/health", &[]).status, 200);
         assert_eq!(get("/ready", &[]).status, 200);
         assert_eq!(get("/", &[]).status, 404);
 
-        watched.stored(&Counts { read: 7, stored: 4, known: 2, erased: 0, dead: 1, suspected: 1, batches: 3 }, &mut || 5);
+        watched.stored(&Counts { read: 7, stored: 4, known: 2, erased: 0, dead: 1, suspected: 1, batches: 3 });
         watched.waiting(&FlowError::Unavailable("the table is away".to_owned()));
         let away = get("/ready", &[]);
         assert!(away.status == 503 && away.body.contains("the table is away"), "{away:?}");
@@ -183,7 +198,8 @@ mod tests {
             "populace_consumed_stored_total 4",
             "populace_consumed_known_total 2",
             "populace_consumed_dead_total 1",
-            "populace_log_lag 5",
+            "populace_log_lag 0",
+            "populace_gauges_failed 0",
             "populace_retries_total 1",
             "populace_ready 0",
         ] {
@@ -191,11 +207,25 @@ mod tests {
         }
         watched.found();
         assert_eq!(get("/ready", &[]).status, 200);
+
+        // Of a partition whose end nobody says, nothing is said.
+        progress.is_at(3, 7);
+        let cause = "Decompression (codec 0x7) of message at 7 failed";
+        watched.stuck("email-events", &BTreeMap::from([(3, cause.to_owned())]));
+        let stuck = get("/ready", &[]);
+        assert!(stuck.status == 503 && stuck.body.contains(&format!("email-events, partition 3: {cause}")), "{stuck:?}");
+        let page = get("/metrics", &[("Authorization", &bearer)]).body;
+        for line in ["populace_partitions_stuck 1", "populace_partition_failures_total 1", "populace_gauges_failed 1", "populace_ready 0"] {
+            assert!(page.lines().any(|told| told == line), "{line}: {page}");
+        }
+        assert!(!page.contains("log_lag"), "{page}");
+        watched.stuck("email-events", &BTreeMap::new());
+        assert_eq!(get("/ready", &[]).status, 200);
         at.stop();
     }
 
     #[test]
     fn other_machines_need_a_token() {
-        assert!(WatchedAt::start(Access::open(), "0.0.0.0:0".parse().unwrap(), Silent).is_err());
+        assert!(WatchedAt::start(Access::open(), "0.0.0.0:0".parse().unwrap(), Progress::default(), Silent).is_err());
     }
 }

@@ -79,8 +79,8 @@ impl KafkaSink {
             return Err(SinkError::Refused(format!("{}: `{topic}` is no name of a topic", target.shown())));
         }
         let compression = target.options.get("compression").map_or("lz4", String::as_str);
-        if !["none", "lz4", "snappy"].contains(&compression) {
-            return Err(SinkError::Refused(format!("{}: compression must be none, lz4 or snappy", target.shown())));
+        if !["none", "lz4", "snappy", "zstd", "gzip"].contains(&compression) {
+            return Err(SinkError::Refused(format!("{}: compression must be none, lz4, snappy, zstd or gzip", target.shown())));
         }
         let mut config = client_config(target)?;
         producer_config(&mut config, compression, context.timeout);

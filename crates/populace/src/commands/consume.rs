@@ -6,9 +6,10 @@ use crate::failure::Failure;
 use crate::show;
 use populace_flow::FlowError;
 use populace_flow::clickhouse::ClickHouseTable;
-use populace_flow::consume::{Consume, Counts, Limits, Witness, listed};
+use populace_flow::consume::{Consume, Counts, Limits, Progress, Witness, listed};
 use populace_flow::http::{Access, WatchedAt};
 use populace_flow::kafka::{KafkaConsumer, KafkaDeadLetters};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
@@ -19,21 +20,23 @@ pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
         wait: Duration::from_millis(arguments.batch_ms.into()),
         timeout: Duration::from_secs(arguments.timeout),
     };
-    let shown = Shown { latest: None, quiet: arguments.quiet };
+    let progress = Progress::default();
+    let shown = Shown { latest: None, quiet: arguments.quiet, progress: progress.clone(), stuck: BTreeMap::new() };
     let (at, mut witness): (_, Box<dyn Witness>) = match arguments.listen {
         None => (None, Box::new(shown)),
         Some(address) => {
             let access = super::serve::with_token_of_environment(Access::open())?;
-            let (at, watched) = WatchedAt::start(access, address, shown)?;
+            let (at, watched) = WatchedAt::start(access, address, progress.clone(), shown)?;
             note!("told at http://{} (/health, /ready, /metrics)", at.address);
             (Some(at), Box::new(watched))
         }
     };
     let table = ClickHouseTable::open(&to)?;
     let letters = KafkaDeadLetters::open(&from, limits.timeout)?;
-    let mut consumer = KafkaConsumer::open(&from, limits.timeout)?;
+    let mut consumer = KafkaConsumer::open(&from, limits.timeout, progress.clone())?;
     let stop = progress::stop_flag()?;
-    let counts = Consume::new(&mut consumer, &table, &letters, limits, &stop).run(arguments.once, witness.as_mut());
+    let mut consume = Consume::new(&mut consumer, &table, &letters, limits, &stop).with_progress(progress);
+    let counts = consume.run(arguments.once, witness.as_mut());
     if let Some(at) = at {
         at.stop();
     }
@@ -58,21 +61,41 @@ fn line(counts: &Counts) -> String {
 struct Shown {
     latest: Option<Instant>,
     quiet: bool,
+    progress: Progress,
+    /// What was last known not to go on.
+    stuck: BTreeMap<i32, String>,
+}
+
+impl Shown {
+    /// How much is to come, if that can be asked.
+    fn to_come(&self) -> String {
+        self.progress.lag().map_or_else(String::new, |lag| format!("; {} to come", show::thousands(lag)))
+    }
 }
 
 impl Witness for Shown {
-    fn stored(&mut self, counts: &Counts, lag: &mut dyn FnMut() -> u64) {
+    fn stored(&mut self, counts: &Counts) {
         if !self.quiet && self.latest.is_none_or(|latest| latest.elapsed() >= Duration::from_secs(1)) {
             self.latest = Some(Instant::now());
-            note!("{}; {} to come", line(counts), show::thousands(lag()));
+            note!("{}{}", line(counts), self.to_come());
         }
     }
 
     fn waiting(&mut self, why: &FlowError) {
-        note!("waiting: {why}");
+        note!("waiting: {why}{}", self.to_come());
     }
 
     fn held(&mut self, partitions: &[i32]) {
         note!("waiting: {} of the topic: another member of the group has them", listed(partitions));
+    }
+
+    fn stuck(&mut self, topic: &str, partitions: &BTreeMap<i32, String>) {
+        for (partition, why) in partitions.iter().filter(|(partition, why)| self.stuck.get(partition) != Some(why)) {
+            note!("{topic}, partition {partition} does not go on: {why}");
+        }
+        for partition in self.stuck.keys().filter(|partition| !partitions.contains_key(partition)) {
+            note!("{topic}, partition {partition} goes on");
+        }
+        self.stuck.clone_from(partitions);
     }
 }

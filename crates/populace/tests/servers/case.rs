@@ -3,10 +3,11 @@
 use crate::support::{Server, assert_holds, command, reference, scratch, succeed};
 use populace_flow::FlowError;
 use populace_flow::client::send;
+use populace_flow::consume::Progress;
 use populace_flow::kafka::KafkaConsumer;
 use populace_flow::log::Consumer;
 use populace_io::sinks::Target;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -17,6 +18,12 @@ use std::time::{Duration, Instant};
 
 /// The longest that anything here may take which is not measured.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// How often something is killed, and whether that is the long form.
+pub fn rounds(short: u32) -> (u32, bool) {
+    let long = std::env::var("POPULACE_FAULT_ROUNDS").ok().map(|rounds| rounds.parse().expect("POPULACE_FAULT_ROUNDS is a number"));
+    (long.unwrap_or(short), long.is_some())
+}
 
 /// Waits until something holds.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
@@ -46,7 +53,7 @@ pub struct Case<'a> {
     /// The topic as a sink: it is made with so many partitions.
     pub topic: String,
     from: String,
-    to: String,
+    pub to: String,
 }
 
 impl<'a> Case<'a> {
@@ -86,16 +93,37 @@ impl<'a> Case<'a> {
 
     /// How many messages the topic has; 0 if the broker does not say.
     pub fn messages(&self) -> i64 {
-        let ask = || {
+        self.ends().values().sum()
+    }
+
+    /// Where the partitions of the topic end; none if the broker does not say.
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        let ask = || -> Result<BTreeMap<i32, i64>, FlowError> {
             let mut reader = self.reader(Duration::from_secs(5))?;
-            reader.partitions()?.into_iter().map(|partition| reader.end(partition)).sum::<Result<i64, FlowError>>()
+            reader.partitions()?.into_iter().map(|partition| Ok((partition, reader.end(partition)?))).collect()
         };
-        ask().unwrap_or(0)
+        ask().unwrap_or_default()
+    }
+
+    /// Consumes under a name and password, at an address, from now on.
+    pub fn log_in(&mut self, way: &str) {
+        let (_, topic) = self.from.rsplit_once('/').unwrap();
+        self.from = format!("kafka://{way}/{topic}");
     }
 
     /// A consumer from the topic into the table.
     pub fn consumer(&self, more: &[&str]) -> Program {
         Program::start(&[&["consume", "--from", &self.from, "--to", &self.to], more].concat())
+    }
+
+    /// The topic as a source of another group.
+    pub fn source_of(&self, group: &str) -> String {
+        self.from.replace(&format!("group=g-{}&", self.name), &format!("group={group}&"))
+    }
+
+    /// A consumer of another group.
+    pub fn consumer_of(&self, group: &str, more: &[&str]) -> Program {
+        Program::start(&[&["consume", "--from", &self.source_of(group), "--to", &self.to], more].concat())
     }
 
     /// Consumes the whole topic, though members that were killed may still hold partitions of it, and holds the table against the file.
@@ -138,7 +166,7 @@ impl<'a> Case<'a> {
     fn reader(&self, timeout: Duration) -> Result<KafkaConsumer, FlowError> {
         static READERS: AtomicU64 = AtomicU64::new(0);
         let group = format!("{}&group=reader-{}-{}", self.topic, self.name, READERS.fetch_add(1, Ordering::Relaxed));
-        KafkaConsumer::open(&Target::parse(&group).unwrap(), timeout)
+        KafkaConsumer::open(&Target::parse(&group).unwrap(), timeout, Progress::default())
     }
 
     /// Gives out every message of the topic: partition, offset, user, id of the event.

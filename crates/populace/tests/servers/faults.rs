@@ -1,15 +1,9 @@
 //! What is killed when: short here; as many rounds as `POPULACE_FAULT_ROUNDS` says for the long form.
 
-use crate::case::{Case, Connector, Program, kill_in_rounds, wait_for};
+use crate::case::{Case, Connector, Program, kill_in_rounds, rounds, wait_for};
 use crate::support::{Server, shared, succeed};
 use std::thread::sleep;
 use std::time::Duration;
-
-/// How often something is killed, and whether that is the long form.
-fn rounds(short: u32) -> (u32, bool) {
-    let long = std::env::var("POPULACE_FAULT_ROUNDS").ok().map(|rounds| rounds.parse().expect("POPULACE_FAULT_ROUNDS is a number"));
-    (long.unwrap_or(short), long.is_some())
-}
 
 /// A moment that differs from round to round, below `most` milliseconds.
 fn moment(round: u32, most: u64) -> Duration {

@@ -17,6 +17,10 @@ mod identities;
 #[cfg(feature = "kafka")]
 mod login;
 #[cfg(feature = "kafka")]
+mod once;
+#[cfg(feature = "kafka")]
+mod partitions;
+#[cfg(feature = "kafka")]
 mod readme;
 mod refusals;
 mod seeds;

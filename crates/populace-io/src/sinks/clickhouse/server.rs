@@ -175,7 +175,8 @@ impl Server {
 pub fn columns_of(definition: &str) -> Vec<(String, String)> {
     let lines = definition.lines().skip_while(|line| *line != "(").skip(1).take_while(|line| *line != ")");
     let column = |line: &str| line.trim().trim_end_matches(',').split_once(' ').map(|(name, of)| (name.to_owned(), of.to_owned()));
-    lines.filter_map(column).filter(|(_, of)| !of.contains(" DEFAULT ")).map(|(name, of)| (name, of.replace(" CODEC(ZSTD)", ""))).collect()
+    let columns = lines.filter_map(column).filter(|(name, of)| name != "PROJECTION" && !of.contains(" DEFAULT "));
+    columns.map(|(name, of)| (name, of.replace(" CODEC(ZSTD)", ""))).collect()
 }
 
 /// Text as a literal of SQL.

@@ -114,7 +114,8 @@ impl LastError {
         }
     }
 
-    fn told(&self) -> Option<(RDKafkaErrorCode, String)> {
+    /// What was kept last.
+    pub fn told(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -5,7 +5,7 @@ use populace_core::dist::{Beta, Categorical, LogNormal, StandardNormal, Tabulate
 use populace_core::philox::philox4x64;
 use populace_core::plan::Shard;
 use populace_core::stream::{ActorId, Purpose, Source, StreamKey};
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::digest::Digest;
 use populace_io::document::{Request, Source as DocumentSource};
 use populace_io::generator::{Generator, TableSet};
@@ -55,7 +55,7 @@ fn samplers(criterion: &mut Criterion) {
 
 fn generator(name: &str) -> Box<dyn Generator> {
     let resolved = catalogue::resolve(&Request::new(DocumentSource::Named(name))).expect("a built-in document is sound");
-    catalogue::generator(&resolved, Options::default()).expect("a built-in document is sound")
+    catalogue::generator(&resolved).expect("a built-in document is sound")
 }
 
 fn scenarios(criterion: &mut Criterion) {

@@ -21,19 +21,6 @@ const DOCUMENTS: &[(&str, &str)] = &[email::DOCUMENTS[0], email::DOCUMENTS[1], t
 /// The families of scenarios.
 pub const FAMILIES: &[&str] = &["churn", "email", "traces"];
 
-/// How a family's data differs from what its document says.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whether `churn` tells the latent `engagement_score` in its data.
-    pub latent: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { latent: true }
-    }
-}
-
 /// The JSON Schema of a family's configuration.
 pub fn schema(family: &str) -> Option<Value> {
     let schema = match family {
@@ -55,7 +42,7 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
         Some(resolved) if problems.is_empty() => Ok(resolved),
         Some(resolved) => {
             // What the schema finds wrong does not hide what the family's own checks find elsewhere.
-            if let Err(further) = generator(&resolved, Options::default()) {
+            if let Err(further) = generator(&resolved) {
                 problems.complete(further);
             }
             Err(problems)
@@ -68,9 +55,9 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
 ///
 /// # Errors
 /// Everything that the family's own checks find wrong.
-pub fn generator(resolved: &Resolved, options: Options) -> Result<Box<dyn Generator>, Diagnostics> {
+pub fn generator(resolved: &Resolved) -> Result<Box<dyn Generator>, Diagnostics> {
     let made: Result<Box<dyn Generator>, ConfigError> = match resolved.family.as_str() {
-        "churn" => checked::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model, options.latent)) as _),
+        "churn" => checked::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model)) as _),
         "email" => checked::<EmailModel>(&resolved.config).map(|model| Box::new(Email::new(model)) as _),
         "traces" => checked::<TracesModel>(&resolved.config).map(|model| Box::new(Traces::new(model)) as _),
         family => unreachable!("{family} has a schema and no generator"),

@@ -167,9 +167,9 @@ pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Boun
         (None, None) => Target::Document,
     };
     let (power, alpha) = (option(options, "power")?.unwrap_or(0.9), option(options, "alpha")?.unwrap_or(0.05));
-    let (pilot_users, latent) = (option(options, "pilot_users")?, option(options, "latent")?.unwrap_or(true));
+    let pilot_users = option(options, "pilot_users")?;
     let (document, detect) = (run.scene.resolved.clone(), detect.to_owned());
-    let planned = wait_or_leave(py, move || plan::plan(&document, &Study { detect: &detect, target, power, alpha, pilot_users, latent }))?;
+    let planned = wait_or_leave(py, move || plan::plan(&document, &Study { detect: &detect, target, power, alpha, pilot_users }))?;
     Ok(planned.map_err(|error| errors::analysis(&error))?.to_json())
 }
 

@@ -14,7 +14,6 @@ use populace_io::dataset::{Dataset, Document, Existing};
 use populace_io::error::RunError;
 use populace_io::files::place::Directory;
 use populace_io::files::{Compression, FileOptions, Format};
-use populace_io::generator::Generator;
 use populace_io::run::{Order, Part};
 use populace_io::table::Table;
 use pyo3::prelude::*;
@@ -24,9 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
-
-/// The column that `churn` leaves out without its latent score.
-const LATENT: &str = "engagement_score";
 
 fn told(error: AnalysisError) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
@@ -71,16 +67,6 @@ pub(crate) fn coded(table: &Table, plain: &RecordBatch) -> Result<RecordBatch, A
         _ => Ok(column.clone()),
     });
     RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
-}
-
-/// Whether the files of a run lack the latent score that its scenario has.
-pub(crate) fn lacks_latent(source: &Source, generator: &dyn Generator) -> Result<bool, AnalysisError> {
-    for table in generator.tables().iter().filter(|table| !table.truth && table.columns.iter().any(|column| column.name == LATENT)) {
-        if source.has(&table.path()) {
-            return Ok(!source.table(&table.path())?.column_names()?.iter().any(|name| name == LATENT));
-        }
-    }
-    Ok(false)
 }
 
 /// Where and how a run is written.

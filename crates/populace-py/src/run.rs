@@ -9,7 +9,7 @@ use arrow_schema::ArrowError;
 use populace::{Documents, ScenarioArgs};
 use populace_analysis::source::Source;
 use populace_core::time::Date;
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::document::{self, Request, Resolved};
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
@@ -323,11 +323,9 @@ impl Run {
             return Err(errors::input(format!("{}: no manifest.json here; there is no complete run", root.display())));
         };
         let resolved = source.scenario().map_err(|error| errors::analysis(&error))?;
-        let generator = catalogue::generator(&resolved, Options::default()).map_err(|problems| errors::documents(&problems))?;
+        let generator = catalogue::generator(&resolved).map_err(|problems| errors::documents(&problems))?;
         let tables = TableSet::of(generator.tables(), |table| manifest.tables.contains_key(&table.path()));
         let (seed, count, users) = (manifest.identity.seed, manifest.identity.count, manifest.identity.users);
-        let latent = !files::lacks_latent(&source, generator.as_ref()).map_err(|error| errors::analysis(&error))?;
-        let generator = catalogue::generator(&resolved, Options { latent }).map_err(|problems| errors::documents(&problems))?;
         let scene = Arc::new(Scene { resolved, generator });
         Ok(Self {
             scene,
@@ -688,7 +686,7 @@ pub(crate) fn check_workflow(text: &str) -> (Vec<String>, Vec<String>) {
         problems.problems.iter().map(text).collect()
     };
     let checked = catalogue::resolve(&request)
-        .and_then(|resolved| catalogue::generator(&resolved, Options::default()).map(|generator| (resolved, generator)));
+        .and_then(|resolved| catalogue::generator(&resolved).map(|generator| (resolved, generator)));
     match checked {
         Ok((resolved, generator)) => (Vec::new(), texts(resolved.locate(generator.warnings()))),
         Err(problems) => (texts(problems), Vec::new()),

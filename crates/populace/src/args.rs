@@ -100,7 +100,7 @@ pub struct ScenarioArgs {
     /// churn: the population's churn rate; solves for the base rate
     #[arg(long, value_name = "RATE", conflicts_with = "churn_base_rate")]
     pub target_churn_rate: Option<f64>,
-    /// churn: leave the latent engagement_score out of the data
+    /// churn: leave the latent engagement_score out of the data (engagement.observed: false)
     #[arg(long)]
     pub no_latent: bool,
 }

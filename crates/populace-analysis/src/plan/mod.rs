@@ -13,7 +13,7 @@ use crate::error::AnalysisError;
 use crate::recover::{Estimate, Recovery, Scale, recover};
 use crate::source::Source;
 use crate::stats::{normal_quantile_two_sided, normal_tail};
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Resolved, Setting};
 use serde::{Deserialize, Serialize};
@@ -42,8 +42,6 @@ pub struct Study<'a> {
     pub alpha: f64,
     /// Users of the pilot, unless as many as take about a second.
     pub pilot_users: Option<u64>,
-    /// Whether data of churn tells the engagement score.
-    pub latent: bool,
 }
 
 /// The effect's size.
@@ -144,7 +142,7 @@ pub fn plan(document: &Resolved, study: &Study<'_>) -> Result<Plan, AnalysisErro
     within("--alpha", study.alpha)?;
     let number = |path: &str| document.config.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or(1);
     let (users_of_document, days) = (number("/population/users"), number("/window/days") as u32);
-    let users = study.pilot_users.map_or_else(|| pilot_users(document, study.latent), Ok)?;
+    let users = study.pilot_users.map_or_else(|| pilot_users(document), Ok)?;
     let other = if days >= 14 { days / 2 } else { days * 2 };
     let simulate = |document: &Resolved, days: u32| pilot(document, users, days, study);
     let first = simulate(document, days)?;
@@ -192,8 +190,8 @@ pub fn plan(document: &Resolved, study: &Study<'_>) -> Result<Plan, AnalysisErro
 }
 
 /// Users of a pilot that takes about a second; all personas in their shares.
-fn pilot_users(document: &Resolved, latent: bool) -> Result<u64, AnalysisError> {
-    let generator = catalogue::generator(document, Options { latent })?;
+fn pilot_users(document: &Resolved) -> Result<u64, AnalysisError> {
+    let generator = catalogue::generator(document)?;
     let users = (PILOT_ROWS / generator.population().rows_per_actor.max(1e-9)) as u64;
     let users = users.clamp(FEWEST_USERS, MOST_USERS);
     let counts = document.config.get("personas").and_then(serde_json::Value::as_object);
@@ -210,7 +208,7 @@ fn pilot(document: &Resolved, users: u64, days: u32, study: &Study<'_>) -> Resul
     ];
     let source = document::Source::Text { name: &document.name, text: &yaml };
     let resized = catalogue::resolve(&Request { settings: &settings, ..Request::new(source) })?;
-    let generator = catalogue::generator(&resized, Options { latent: study.latent })?;
+    let generator = catalogue::generator(&resized)?;
     let directory = tempfile::tempdir().map_err(|error| AnalysisError::io(std::env::temp_dir(), error))?;
     dataset::generate(directory.path(), &resized, generator.as_ref(), PILOT_SEED)?;
     recover(&Source::open(directory.path())?, &resized, 1.0 - study.alpha)
@@ -225,7 +223,7 @@ fn with_value(document: &Resolved, parameter: &str, value: f64) -> Option<Resolv
     let settings = [Setting { option: "--at", path: parameter, value: &value }];
     let source = document::Source::Text { name: &document.name, text: &yaml };
     let moved = catalogue::resolve(&Request { settings: &settings, ..Request::new(source) }).ok()?;
-    catalogue::generator(&moved, Options::default()).is_ok().then_some(moved)
+    catalogue::generator(&moved).is_ok().then_some(moved)
 }
 
 /// The value that is to be told from the neutral one or, of a level, from the document's.

@@ -16,7 +16,7 @@ pub(super) fn values_law(source: &Source, document: &Resolved, board: &mut Board
         board.skip(Group::Exact, NAME, "there is no manifest");
         return Ok(());
     };
-    let generator = catalogue::generator(document, catalogue::Options::default())?;
+    let generator = catalogue::generator(document)?;
     let mut law = Exact::new(NAME);
     for (name, told) in manifest.tables.iter().filter(|(_, told)| !told.truth) {
         let Some(table) = generator.tables().iter().find(|table| table.name == name) else { continue };

@@ -18,7 +18,7 @@ fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
 }
 
 fn planned(document: &Resolved, detect: &str, target: Target, power: f64) -> Result<Plan, AnalysisError> {
-    plan(document, &Study { detect, target, power, alpha: 0.05, pilot_users: None, latent: true })
+    plan(document, &Study { detect, target, power, alpha: 0.05, pilot_users: None })
 }
 
 /// Studies of each size: `POPULACE_STUDIES=1000` is the long form.

@@ -1,7 +1,7 @@
 //! Runs to analyse.
 
 use populace_analysis::source::Source;
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Setting};
 use std::path::Path;
@@ -18,7 +18,7 @@ impl Run {
         let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
         let request = Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) };
         let resolved = catalogue::resolve(&request).expect("the document is sound");
-        let generator = catalogue::generator(&resolved, Options::default()).expect("the document is sound");
+        let generator = catalogue::generator(&resolved).expect("the document is sound");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         dataset::generate(directory.path(), &resolved, generator.as_ref(), seed).expect("the run can be written");
         Self { directory }

@@ -78,6 +78,13 @@ pub struct EngagementConfig {
     /// Second shape.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.1, max = 1_000.0)))]
     pub beta: f64,
+    /// Whether the table `users` has it as the column `engagement_score`; `--no-latent` sets this to false. The truth has it in any case.
+    #[serde(default = "observed")]
+    pub observed: bool,
+}
+
+fn observed() -> bool {
+    true
 }
 
 /// A user churns with probability

@@ -5,7 +5,7 @@ use super::{Draft, Drafts, Moment, Rejection};
 use crate::identity::Identifier;
 use populace_core::plan::Shard;
 use populace_core::time::{Date, Instant};
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::document::{Request, Setting, Source};
 use populace_io::generator::{Generator, TableSet};
 use populace_io::tables::email::actor_of;
@@ -82,7 +82,7 @@ impl Mock {
             Setting { option: "window", path: "window.days", value: &count },
         ];
         let request = Request { settings: &settings, ..Request::new(Source::Named("email")) };
-        let made = catalogue::resolve(&request).and_then(|resolved| catalogue::generator(&resolved, Options::default()));
+        let made = catalogue::resolve(&request).and_then(|resolved| catalogue::generator(&resolved));
         let generator: Arc<dyn Generator> = made.map_err(|problems| Rejection::Malformed(problems.to_string()))?.into();
         *last = Some((start, days, Arc::clone(&generator)));
         Ok(generator)

@@ -293,7 +293,7 @@ impl Serialize for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use populace_io::catalogue::{self, Options};
+    use populace_io::catalogue;
     use populace_io::document::{Request, Source};
     use populace_io::generator::TableSet;
     use populace_io::table::Table;
@@ -303,7 +303,7 @@ mod tests {
     /// The rows of some recipients, as `generate` writes them.
     fn lines() -> (Vec<u8>, Vec<&'static str>) {
         let resolved = catalogue::resolve(&Request::new(Source::Named("email"))).unwrap();
-        let generator = catalogue::generator(&resolved, Options::default()).unwrap();
+        let generator = catalogue::generator(&resolved).unwrap();
         let shard = populace_core::plan::Shard { index: 0, actors: 0..12 };
         let events: &Table = &generator.tables()[0];
         let (batches, _) = generator.simulate(7, &shard, TableSet::EMPTY.with(0)).finish(0);

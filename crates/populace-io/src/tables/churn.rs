@@ -23,7 +23,6 @@ const PLANS: [&str; 2] = ["free", "paid"];
 /// The generator of `churn`.
 pub struct Churn {
     model: ChurnModel,
-    latent: bool,
     tables: Vec<Table>,
     event_types: ArrayRef,
     courses: ArrayRef,
@@ -32,7 +31,7 @@ pub struct Churn {
     sources: ArrayRef,
 }
 
-fn tables(model: &ChurnModel, latent: bool) -> Vec<Table> {
+fn tables(model: &ChurnModel) -> Vec<Table> {
     let mut users = vec![
         Column::new("user_id", Kind::Int64, "Id of the user, from 1"),
         Column::new("signup_date", Kind::Date, "When the user signed up"),
@@ -41,7 +40,7 @@ fn tables(model: &ChurnModel, latent: bool) -> Vec<Table> {
         Column::new("country", Kind::Text, "Country code"),
         Column::new("marketing_source", Kind::Text, "Acquisition channel"),
     ];
-    if latent {
+    if model.config().engagement.observed {
         users.push(Column::new("engagement_score", Kind::Float, "Latent engagement, 0 to 1: known of synthetic users only"));
     }
     let events = vec![
@@ -77,11 +76,10 @@ fn tables(model: &ChurnModel, latent: bool) -> Vec<Table> {
 }
 
 impl Churn {
-    /// The generator of a checked model; without `latent`, the data leaves out `engagement_score`.
-    pub fn new(model: ChurnModel, latent: bool) -> Self {
+    /// The generator of a checked model.
+    pub fn new(model: ChurnModel) -> Self {
         Self {
-            tables: tables(&model, latent),
-            latent,
+            tables: tables(&model),
             event_types: dictionary(EventType::NAMES),
             courses: dictionary(model.courses()),
             plans: dictionary(PLANS),
@@ -281,7 +279,7 @@ impl Simulated for Builder<'_> {
                 codes(users.iter().map(|user| i32::from(user.country)).collect(), &generator.countries),
                 codes(users.iter().map(|user| i32::from(user.marketing_source)).collect(), &generator.sources),
             ];
-            if generator.latent {
+            if generator.model.config().engagement.observed {
                 columns.push(floats(users.iter().map(|user| user.engagement_score).collect()));
             }
             batches[USERS] = Some(generator.tables[USERS].batch(columns));

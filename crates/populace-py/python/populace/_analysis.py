@@ -258,7 +258,6 @@ def plan(
     power: float = 0.9,
     alpha: float = 0.05,
     pilot_users: int | None = None,
-    latent: bool = True,
     **options: Any,
 ) -> Result:
     """How many users and days a study needs to detect an effect, before generating: `populace plan`.
@@ -277,9 +276,8 @@ def plan(
         "power": _options.number("--power", power),
         "alpha": _options.number("--alpha", alpha),
         "pilot_users": _options.whole("--pilot-users", pilot_users, 1, 10_000_000),
-        "latent": latent,
     }
-    return Result(json.loads(_populace.plan_study(_plan(scenario, latent=latent, **options), detect, study)))
+    return Result(json.loads(_populace.plan_study(_plan(scenario, **options), detect, study)))
 
 
 def report(

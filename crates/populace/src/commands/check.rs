@@ -2,7 +2,7 @@
 
 use crate::args::CheckArgs;
 use crate::failure::Failure;
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::document::{Graft, Request, Source};
 
 pub(crate) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
@@ -11,7 +11,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let graft = [Graft { option: "the file", path: "workflow", source }];
     let request = if workflow { Request { grafts: &graft, ..Request::new(Source::Named("traces")) } } else { Request::new(source) };
     let resolved = catalogue::resolve(&request)?;
-    let generator = catalogue::generator(&resolved, Options::default())?;
+    let generator = catalogue::generator(&resolved)?;
     let shown = arguments.file.display();
     for warning in resolved.locate(generator.warnings()).problems {
         note!("warning: {warning}");

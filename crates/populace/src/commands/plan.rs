@@ -25,7 +25,6 @@ pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
         power: arguments.power,
         alpha: arguments.alpha,
         pilot_users: arguments.pilot_users,
-        latent: !arguments.scenario.no_latent,
     };
     let planned = plan(&document, &study)?;
     let printed = if arguments.json { writeln!(out, "{}", planned.to_json()) } else { writeln!(out, "{planned}") };

@@ -3,7 +3,7 @@
 use crate::args::ScenarioArgs;
 use crate::failure::Failure;
 use populace_core::traces::WORKFLOWS;
-use populace_io::catalogue::{self, Options};
+use populace_io::catalogue;
 use populace_io::document::{Graft, Request, Resolved, Setting, Source};
 use populace_io::generator::Generator;
 use std::path::Path;
@@ -54,6 +54,7 @@ pub fn load(arguments: &ScenarioArgs, documents: Documents<'_>) -> Result<Loaded
     option("--cascade-failure-rate", "cascade_failure_rate", arguments.cascade_failure_rate.map(|rate| rate.to_string()));
     option("--paid-ratio", "paid_ratio", arguments.paid_ratio.map(|ratio| ratio.to_string()));
     option("--churn-base-rate", "churn_base_rate", arguments.churn_base_rate.map(|rate| rate.to_string()));
+    option("--no-latent", "engagement.observed", arguments.no_latent.then(|| false.to_string()));
     for text in &arguments.set {
         let Some((path, value)) = text.split_once('=') else {
             return Err(Failure::input(format!("--set {text}: must be PATH=VALUE, such as --set population.users=100")));
@@ -65,7 +66,7 @@ pub fn load(arguments: &ScenarioArgs, documents: Documents<'_>) -> Result<Loaded
         settings.push(("--target-churn-rate", "churn_base_rate".to_owned(), base.to_string()));
     }
     let resolved = resolve(arguments, documents, &settings)?;
-    let generator = catalogue::generator(&resolved, Options { latent: !arguments.no_latent })?;
+    let generator = catalogue::generator(&resolved)?;
     Ok(Loaded { resolved, generator })
 }
 

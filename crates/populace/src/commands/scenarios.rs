@@ -4,7 +4,7 @@ use crate::args::{ScenariosArgs, ScenariosCommand};
 use crate::failure::Failure;
 use crate::show;
 use populace_core::traces::WORKFLOWS;
-use populace_io::catalogue::{self, FAMILIES, LIBRARY, Options};
+use populace_io::catalogue::{self, FAMILIES, LIBRARY};
 use populace_io::document::{Request, Source};
 use std::io::Write;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
             print("# Tables\n\nEvery table and column. `populace scenarios tables` prints this page.\n")?;
             for name in LIBRARY.names() {
                 let resolved = catalogue::resolve(&Request::new(Source::Named(name)))?;
-                let generator = catalogue::generator(&resolved, Options::default())?;
+                let generator = catalogue::generator(&resolved)?;
                 print(&format!("\n## {name}\n"))?;
                 generator.tables().iter().try_for_each(|table| print(&table.markdown()))?;
             }

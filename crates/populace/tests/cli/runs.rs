@@ -221,6 +221,28 @@ fn truth_stays_apart() {
     assert!(text(&files["truth/users.csv"]).contains("engagement"));
 }
 
+/// Whatever changes data is in the document, so that no run can mix files with and without it.
+#[test]
+fn parts_with_and_without_the_latent_column_are_two_runs() {
+    let scratch = Scratch::new("latent-parts");
+    let path = scratch.path("run");
+    let (shown, whole) = (path.to_str().unwrap(), ["churn", "-n", "40", "--parts", "2"]);
+    succeed(&[&["generate", "-q", "-o", shown, "--part", "0"], &whole[..]].concat());
+    for other in [&["--part", "1", "--no-latent"][..], &["--resume", "--set", "engagement.observed=false"]] {
+        let mixed = populace(&[&["generate", "-q", "-o", shown], &whole[..], other].concat());
+        assert_eq!(mixed.status.code(), Some(2));
+        assert!(text(&mixed.stderr).contains("scenario_digest"), "{}", text(&mixed.stderr));
+    }
+    succeed(&[&["generate", "-q", "-o", shown, "--part", "1"], &whole[..]].concat());
+
+    // The document of the run says so: made again from it alone, the data is the same.
+    let (without, again) = (scratch.path("without"), scratch.path("again"));
+    generate("churn", &without, &["-n", "40", "--no-latent"]);
+    generate(without.join("scenario.yaml").to_str().unwrap(), &again, &[]);
+    assert_same(&without, &again, "made again from its own document");
+    assert_ne!(manifest(&without)["run"]["scenario_digest"], manifest(&path)["run"]["scenario_digest"]);
+}
+
 #[test]
 fn parts_that_begin_at_one_moment_are_one_run() {
     let scratch = Scratch::new("parts-at-once");

@@ -1,7 +1,7 @@
 //! What every row must be, whatever the seed, and the first rows of one.
 
 use super::{EVENTS, MESSAGES, TIMING, TRUTH_USERS, USER_RATES, USERS};
-use crate::catalogue::{self, Options};
+use crate::catalogue;
 use crate::document::{Request, Setting, Source};
 use crate::files::place::Directory;
 use crate::files::{FileOptions, Format};
@@ -19,7 +19,7 @@ fn generator(document: &str, settings: &[(&str, &str)]) -> Box<dyn Generator> {
     let settings: Vec<_> = settings.iter().map(|(path, value)| Setting { option: "--set", path, value }).collect();
     let request = Request { settings: &settings, ..Request::new(Source::Named(document)) };
     let resolved = catalogue::resolve(&request).unwrap_or_else(|problems| panic!("{problems}"));
-    catalogue::generator(&resolved, Options::default()).unwrap_or_else(|problems| panic!("{problems}"))
+    catalogue::generator(&resolved).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The tables of some actors as text.

@@ -89,7 +89,7 @@ class Plan:
         if last > self.users:
             raise InputError(f"option actors: there are users 0 to {self.users - 1:,}, got {first:,}:{last:,}")
         self.spans: list[Span] = [(first, last)]
-        self.engine = {"seed": self.native.seed, "threads": asked.engine["threads"], "latent": asked.engine.get("latent", True)}
+        self.engine = {"seed": self.native.seed, "threads": asked.engine["threads"]}
 
     def _chosen(self, columns: list[str]) -> types.StructType:
         unknown = [name for name in columns if name not in self.schema.names]

@@ -12,6 +12,7 @@ pub mod math;
 pub mod philox;
 pub mod plan;
 pub mod scenario;
+mod section;
 pub mod stream;
 pub mod time;
 pub mod traces;

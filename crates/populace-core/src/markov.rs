@@ -88,7 +88,6 @@ impl Chain {
         let mut warn = |path: String, message: String, hint: &str| warnings.push(Problem { path, message, hint: hint.into() });
 
         found.require(u16::try_from(names.len()).is_ok(), path, || format!("must have at most 65,535 endpoints, got {}", names.len()));
-        found.range(format!("{path}.exit_probability"), spec.exit_probability, 0.0, 1.0);
         if spec.entries.is_empty() {
             found.problem(
                 format!("{path}.entry_points"),

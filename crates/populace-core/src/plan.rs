@@ -1,30 +1,17 @@
 //! From a population to shards, by the scenario alone, never by the machine.
 
+use crate::section::section;
 use crate::stream::ActorId;
-use crate::time::Date;
-use core::ops::Range;
-use serde::{Deserialize, Serialize};
-
-/// Who there is: the section `population` of every document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct PopulationConfig {
-    /// Number of people, 1 to 10¹².
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000_000_u64)))]
-    pub users: u64,
-}
-
 /// The days on which things begin: the section `window` of every document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct WindowConfig {
-    /// The first day (UTC), 1970-01-01 or later.
-    pub start: Date,
-    /// Number of days, 1 to 36,500.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 36_500)))]
-    pub days: u32,
+pub use crate::time::Window as WindowConfig;
+use core::ops::Range;
+
+section! {
+    /// Who there is: the section `population` of every document.
+    pub struct PopulationConfig {
+        /// Number of people, 1 to 10¹².
+        users: u64 [1 ..= 1_000_000_000_000_u64],
+    }
 }
 
 /// How many actors there are and how much each is expected to emit.

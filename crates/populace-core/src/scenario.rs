@@ -86,9 +86,16 @@ impl std::error::Error for ConfigError {}
 #[derive(Debug, Default)]
 pub struct Checker {
     problems: Vec<Problem>,
+    /// How many of them are numbers out of their ranges.
+    ranges: usize,
 }
 
 impl Checker {
+    /// Says that all problems so far are numbers out of their ranges.
+    pub(crate) fn end_of_ranges(&mut self) {
+        self.ranges = self.problems.len();
+    }
+
     /// Records a problem at `path`.
     pub fn problem(&mut self, path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem { path: path.into(), message: message.into(), hint: hint.into() });
@@ -101,9 +108,12 @@ impl Checker {
         }
     }
 
-    /// The value of `result`, or a problem at `path` and `None`.
+    /// The value of `result`, or `None` and a problem at `path`, unless a number that is out of its range there is the cause.
     pub fn take<V, E: fmt::Display>(&mut self, path: impl Into<String>, result: Result<V, E>) -> Option<V> {
-        result.map_err(|error| self.problem(path, error.to_string(), "")).ok()
+        let path = path.into();
+        let within = |found: &str| found.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let known = self.problems[..self.ranges].iter().any(|problem| within(&problem.path));
+        result.map_err(|error| self.require(known, path, || error.to_string())).ok()
     }
 
     /// Checks that a number lies within `low..=high`.

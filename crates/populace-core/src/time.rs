@@ -1,5 +1,7 @@
 //! Instants, days and windows in UTC. There is no clock here: time comes from the scenario.
 
+use crate::scenario::Checker;
+use crate::section::section;
 use core::fmt;
 use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -77,6 +79,10 @@ impl fmt::Display for Instant {
 pub struct Date(pub i32);
 
 impl Date {
+    /// 0001-01-01 and 9999-12-31: between them a year is written with four digits.
+    pub(crate) const FIRST: Self = Self(-719_162);
+    pub(crate) const LAST: Self = Self(2_932_896);
+
     /// The date of a year, a month (1 to 12) and a day (1 to 31), if there is one.
     pub fn from_ymd(year: i32, month: u32, day: u32) -> Option<Self> {
         if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) {
@@ -270,13 +276,15 @@ impl schemars::JsonSchema for UtcOffset {
     }
 }
 
-/// A half-open span of whole days: `start` 00:00Z up to, not including, `days` days later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The first day.
-    pub start: Date,
-    /// How many days.
-    pub days: u32,
+section! {
+    /// The days on which things begin, whole days from `start` on: the section `window` of every document.
+    #[derive(Copy, Eq)]
+    pub struct Window {
+        /// The first day (UTC), 1970-01-01 or later.
+        start: Date,
+        /// Number of days, 1 to 36,500.
+        days: u32 [1 ..= 36_500],
+    }
 }
 
 impl Window {
@@ -294,6 +302,12 @@ impl Window {
     #[inline]
     pub const fn contains(self, instant: Instant) -> bool {
         instant.0 >= self.begin().0 && instant.0 < self.end().0
+    }
+
+    /// Checks that it ends while a year is written with four digits.
+    pub(crate) fn check_end(self, checker: &mut Checker) {
+        let end = i64::from(self.start.0) + i64::from(self.days);
+        checker.require(end <= i64::from(Date::LAST.0), "window", || format!("must end by {}", Date::LAST));
     }
 }
 

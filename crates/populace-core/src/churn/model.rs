@@ -8,17 +8,12 @@ use crate::dist::{Bernoulli, Beta, StandardNormal};
 use crate::math;
 use crate::plan::Population;
 use crate::scenario::{Checker, ConfigError, Observer, Scenario};
+use crate::section;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::Date;
 use std::collections::BTreeSet;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
-/// 0001-01-01 and 9999-12-31: between them a year is written with four digits.
-const FIRST_DATE: Date = Date(-719_162);
-const LAST_DATE: Date = Date(2_932_896);
-const MAX_USERS: u64 = 1_000_000_000_000;
-const MAX_DAYS: u32 = 36_500;
-const MAX_NAMES: usize = 1_000;
 
 /// A population of subscribers.
 #[derive(Clone, Debug)]
@@ -155,7 +150,7 @@ impl Scenario for ChurnModel {
     type Truth = Truth;
 
     fn from_config(config: &ChurnConfig) -> Result<Self, ConfigError> {
-        let mut checker = Checker::default();
+        let mut checker = section::check(config);
         check_people(config, &mut checker);
         check_day(config, &mut checker);
         check_billing(config, &mut checker);
@@ -252,47 +247,27 @@ pub(super) fn attempts(config: &ChurnConfig) -> impl Iterator<Item = Attempt> + 
 }
 
 fn check_people(config: &ChurnConfig, checker: &mut Checker) {
-    let users = config.population.users;
-    checker.require((1..=MAX_USERS).contains(&users), "population.users", || format!("must be from 1 to {MAX_USERS}, got {users}"));
-    let days = config.window.days;
-    whole(checker, "window.days", days, 1, MAX_DAYS);
     let first = i64::from(config.window.start.0) - i64::from(config.signup.max_days);
-    let end = i64::from(config.window.start.0) + i64::from(days);
-    checker.require(first >= i64::from(FIRST_DATE.0), "window.start", || {
-        format!("must be at least signup.max_days, {}, after {FIRST_DATE}, got {}", config.signup.max_days, config.window.start)
+    checker.require(first >= i64::from(Date::FIRST.0), "window.start", || {
+        format!("must be at least signup.max_days, {}, after {}, got {}", config.signup.max_days, Date::FIRST, config.window.start)
     });
-    checker.require(end <= i64::from(LAST_DATE.0), "window", || format!("must end by {LAST_DATE}"));
-
-    whole(checker, "signup.days_divisor", config.signup.days_divisor, 1, MAX_DAYS);
-    whole(checker, "signup.min_days", config.signup.min_days, 1, MAX_DAYS);
-    whole(checker, "signup.max_days", config.signup.max_days, 1, MAX_DAYS);
+    config.window.check_end(checker);
     ordered(checker, "signup.max_days", "min_days", config.signup.min_days.into(), config.signup.max_days.into());
     names(checker, "countries", &config.countries);
     names(checker, "marketing_sources", &config.marketing_sources);
     names(checker, "courses", &config.courses);
-
-    checker.range("engagement.alpha", config.engagement.alpha, 0.1, 1_000.0);
-    checker.range("engagement.beta", config.engagement.beta, 0.1, 1_000.0);
-    checker.range("churn_base_rate", config.churn_base_rate, 0.0, 1.0);
-    checker.range("churn.paid_factor", config.churn.paid_factor, 0.0, 10.0);
-    checker.range("churn.engagement_floor", config.churn.engagement_floor, 0.0, 10.0);
-    checker.range("churn.engagement_weight", config.churn.engagement_weight, 0.0, 10.0);
-    checker.range("churn.engagement_power", config.churn.engagement_power, 0.1, 10.0);
-    checker.range("churn.max_probability", config.churn.max_probability, 0.0, 1.0);
-    whole(checker, "churn.first_day_divisor", config.churn.first_day_divisor, 2, MAX_DAYS);
 }
 
 fn check_day(config: &ChurnConfig, checker: &mut Checker) {
     linear(checker, "activity.probability", config.activity.probability);
     linear(checker, "video.probability", config.video.probability);
     linear(checker, "quiz.probability", config.quiz.probability);
-    measure(checker, "video.minutes", &config.video.minutes);
-    measure(checker, "quiz.score", &config.quiz.score);
+    for (path, measure) in [("video.minutes.max", &config.video.minutes), ("quiz.score.max", &config.quiz.score)] {
+        ordered(checker, path, "min", measure.min, measure.max);
+    }
 
     let delays = [("enrol", config.enrol.delay_seconds), ("video", config.video.delay_seconds), ("quiz", config.quiz.delay_seconds)];
     for (name, delay) in delays {
-        whole(checker, &format!("{name}.delay_seconds.min"), delay.min, 1, 86_399);
-        whole(checker, &format!("{name}.delay_seconds.max"), delay.max, 1, 86_399);
         ordered(checker, &format!("{name}.delay_seconds.max"), "min", delay.min.into(), delay.max.into());
     }
     for [(before, earlier), (after, later)] in [[delays[0], delays[1]], [delays[1], delays[2]]] {
@@ -306,8 +281,6 @@ fn check_day(config: &ChurnConfig, checker: &mut Checker) {
     }
 
     let sessions = &config.sessions;
-    whole(checker, "sessions.min", sessions.min, 1, MAX_SESSIONS);
-    whole(checker, "sessions.max", sessions.max, 1, MAX_SESSIONS);
     ordered(checker, "sessions.max", "min", sessions.min.into(), sessions.max.into());
     let hours_are_sound = hours(checker, "sessions", sessions.from_hour, sessions.to_hour);
     if hours_are_sound && sessions.min >= 1 && sessions.max <= MAX_SESSIONS && day_plans(config).any(|plan| plan.login_seconds == 0) {
@@ -325,8 +298,6 @@ fn check_day(config: &ChurnConfig, checker: &mut Checker) {
 
 fn check_billing(config: &ChurnConfig, checker: &mut Checker) {
     let billing = &config.billing;
-    whole(checker, "billing.first_day", billing.first_day, 1, 28);
-    whole(checker, "billing.attempts", billing.attempts, 1, MAX_ATTEMPTS);
     if billing.first_day <= 28 && billing.attempts <= MAX_ATTEMPTS && billing.first_day + billing.attempts > 29 {
         checker.problem(
             "billing.attempts",
@@ -334,15 +305,10 @@ fn check_billing(config: &ChurnConfig, checker: &mut Checker) {
             "not every month has days 29 to 31",
         );
     }
-    checker.range("billing.amount", billing.amount, 0.0, 10_000_000.0);
     checker.require((cents(billing.amount) - billing.amount * 100.0).abs() < 1e-6, "billing.amount", || {
         format!("must be in whole hundredths, got {}", billing.amount)
     });
     hours(checker, "billing", billing.from_hour, billing.to_hour);
-}
-
-fn whole(checker: &mut Checker, path: &str, value: u32, low: u32, high: u32) {
-    checker.require((low..=high).contains(&value), path, || format!("must be from {low} to {high}, got {value}"));
 }
 
 fn ordered(checker: &mut Checker, path: &str, lower: &str, low: f64, high: f64) {
@@ -350,7 +316,6 @@ fn ordered(checker: &mut Checker, path: &str, lower: &str, low: f64, high: f64) 
 }
 
 fn names(checker: &mut Checker, path: &str, names: &[String]) {
-    checker.require((1..=MAX_NAMES).contains(&names.len()), path, || format!("must have 1 to {MAX_NAMES} names, got {}", names.len()));
     let mut seen = BTreeSet::new();
     for (index, name) in names.iter().enumerate() {
         checker.require(!name.is_empty(), format!("{path}.{index}"), || "must not be empty".into());
@@ -360,7 +325,6 @@ fn names(checker: &mut Checker, path: &str, names: &[String]) {
 
 fn linear(checker: &mut Checker, path: &str, law: LinearProbability) {
     let base_is_sound = (0.0..=1.0).contains(&law.base);
-    checker.range(format!("{path}.base"), law.base, 0.0, 1.0);
     if base_is_sound && !(0.0..=1.0).contains(&law.at(1.0)) {
         checker.problem(
             format!("{path}.slope"),
@@ -370,20 +334,8 @@ fn linear(checker: &mut Checker, path: &str, law: LinearProbability) {
     }
 }
 
-fn measure(checker: &mut Checker, path: &str, law: &MeasureConfig) {
-    const BOUND: f64 = 100_000.0;
-    checker.range(format!("{path}.mean.base"), law.mean.base, -BOUND, BOUND);
-    checker.range(format!("{path}.mean.slope"), law.mean.slope, -BOUND, BOUND);
-    checker.range(format!("{path}.deviation"), law.deviation, 0.0, BOUND);
-    checker.range(format!("{path}.min"), law.min, 0.0, BOUND);
-    checker.range(format!("{path}.max"), law.max, 0.0, BOUND);
-    ordered(checker, &format!("{path}.max"), "min", law.min, law.max);
-}
-
 /// Checks a span of hours of a day; true if it is one.
 fn hours(checker: &mut Checker, path: &str, from: u32, to: u32) -> bool {
-    whole(checker, &format!("{path}.from_hour"), from, 0, 23);
-    whole(checker, &format!("{path}.to_hour"), to, 1, 24);
     checker.require(from < to, format!("{path}.to_hour"), || format!("must be after `from_hour`, {from}, got {to}"));
     from < to && to <= 24
 }

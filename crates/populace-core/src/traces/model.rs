@@ -5,12 +5,11 @@ use super::sessions::session_counts;
 use crate::dist::{Bernoulli, Categorical, LogNormal, Tabulated, TruncatedNormal, UniformF64};
 use crate::markov::{Chain, ChainSpec, ROW_TOLERANCE, shown};
 use crate::scenario::{Checker, ConfigError, Problem};
+use crate::section;
 use crate::stream::{below, unit};
-use crate::time::{Date, SECOND, Window};
+use crate::time::{SECOND, Window};
 use std::collections::BTreeMap;
 
-/// 9999-12-31: up to it a year is written with four digits.
-const LAST_DATE: Date = Date(2_932_896);
 /// Ten minutes.
 const MAX_RESPONSE_MS: f64 = 600_000.0;
 
@@ -99,21 +98,11 @@ pub(super) struct Cascade {
 impl TracesModel {
     /// Checks a document; see [`Scenario::from_config`](crate::scenario::Scenario::from_config).
     pub(super) fn build(config: &TracesConfig) -> Result<Self, ConfigError> {
-        let mut checker = Checker::default();
-        let users = config.population.users;
-        checker.require((1..=1_000_000_000_000).contains(&users), "population.users", || {
-            format!("must be from 1 to 1,000,000,000,000, got {users}")
-        });
-        let days = config.window.days;
-        checker.require((1..=36_500).contains(&days), "window.days", || format!("must be from 1 to 36,500, got {days}"));
-        let end = i64::from(config.window.start.0) + i64::from(days);
-        checker.require(end <= i64::from(LAST_DATE.0), "window", || format!("must end by {LAST_DATE}"));
+        let mut checker = section::check(config);
+        config.window.check_end(&mut checker);
         let sessions = checker.take("sessions", session_counts(config.sessions.mean, config.sessions.sd));
 
         let workflow = &config.workflow;
-        let max_length = workflow.max_length;
-        checker
-            .require((1..=10_000).contains(&max_length), "workflow.max_length", || format!("must be from 1 to 10,000, got {max_length}"));
         let spec = ChainSpec {
             entries: &workflow.entry_points,
             transitions: &workflow.transitions,
@@ -160,7 +149,7 @@ impl TracesModel {
         let complete = "every part is there when nothing was found wrong";
         Ok(Self {
             config: config.clone(),
-            window: Window { start: config.window.start, days },
+            window: config.window,
             chain: chain.expect(complete),
             warnings,
             endpoints: endpoints.expect(complete),
@@ -229,18 +218,13 @@ fn delays(checker: &mut Checker, config: &TracesConfig) -> Delay {
     let delays = &config.delays;
     seconds_range(checker, "delays.usual_seconds", delays.usual_seconds);
     seconds_range(checker, "delays.thinking_seconds", delays.thinking_seconds);
-    checker.range("delays.thinking", delays.thinking, 0.0, 1.0);
     Delay { usual: 1.0 - delays.thinking, usual_seconds: delays.usual_seconds, thinking_seconds: delays.thinking_seconds }
 }
 
 fn cascade(checker: &mut Checker, config: &TracesConfig) -> Option<Cascade> {
     let cascade = &config.cascade;
     let hits = checker.take("cascade_failure_rate", Bernoulli::new(config.cascade_failure_rate));
-    checker.range("cascade.start", cascade.start, 0.0, 1.0);
     let faults = [cascade.slow, cascade.timeout, cascade.unavailable];
-    for (name, share) in ["slow", "timeout", "unavailable"].into_iter().zip(faults) {
-        checker.range(format!("cascade.{name}"), share, 0.0, 1.0);
-    }
     let sum: f64 = faults.iter().sum();
     // A sum that is not a number is told above.
     checker.require(sum.is_nan() || sum <= 1.0 + 1e-9, "cascade", || {
@@ -251,7 +235,6 @@ fn cascade(checker: &mut Checker, config: &TracesConfig) -> Option<Cascade> {
     checker.require(low >= 1.0 && low <= high && high <= 1_000.0, "cascade.slow_factor", || {
         format!("must be a range 1 ≤ low ≤ high ≤ 1000, got {low} to {high}")
     });
-    checker.range("cascade.timeout_ms", cascade.timeout_ms, 1.0, 3_600_000.0);
     seconds_range(checker, "cascade.retry_delay_seconds", cascade.retry_delay_seconds);
     let retry = checker.take("cascade.retry", Bernoulli::new(cascade.retry));
     let [retry_low, retry_high] = cascade.retry_delay_seconds;
@@ -277,9 +260,6 @@ fn parameters(checker: &mut Checker, config: &TracesConfig) -> (Vec<String>, Par
             });
         }
     }
-    checker.require((1..=1_000).contains(&parameters.pages), "parameters.pages", || {
-        format!("must be from 1 to 1,000, got {}", parameters.pages)
-    });
     let mut table = vec!["{}".to_owned()];
     let searches =
         parameters.queries.iter().flat_map(|q| parameters.sorts.iter().map(move |sort| format!(r#"{{"q":"{q}","sort":"{sort}"}}"#)));
@@ -308,16 +288,7 @@ impl EndpointLaws {
     fn check(checker: &mut Checker, config: &TracesConfig, chain: Option<&Chain>) -> Option<Self> {
         let times = &config.response_times;
         let means = &config.workflow.avg_response_times;
-        checker.range("response_times.relative_sd", times.relative_sd, 0.0, 10.0);
-        checker.range("response_times.minimum_ms", times.minimum_ms, 0.0, MAX_RESPONSE_MS);
-        checker.range("response_times.default_mean_ms", times.default_mean_ms, 1.0, MAX_RESPONSE_MS);
-        for (path, &mean) in means {
-            checker.range(format!("workflow.avg_response_times.{path}"), mean, 1.0, MAX_RESPONSE_MS);
-        }
         let sizes = &config.response_sizes;
-        checker.range("response_sizes.get_median_bytes", sizes.get_median_bytes, 1.0, 1e9);
-        checker.range("response_sizes.other_median_bytes", sizes.other_median_bytes, 1.0, 1e9);
-        checker.range("response_sizes.sigma", sizes.sigma, 0.0, 2.0);
 
         let mut law = |place: String, mean: f64| {
             let law = TruncatedNormal::new(mean, mean * times.relative_sd, times.minimum_ms);

@@ -2,6 +2,7 @@
 
 use crate::plan::Population;
 use crate::stream::{ActorId, StreamKey};
+use crate::time::Window;
 use core::fmt;
 
 /// Receives what a simulation brings forth.
@@ -38,6 +39,9 @@ pub trait Scenario: Send + Sync + Sized + 'static {
 
     /// How many actors there are and what to expect of one.
     fn population(&self) -> Population;
+
+    /// The days on which things begin; what follows from them may come later.
+    fn window(&self) -> Window;
 
     /// Simulates one actor: a pure function of the model, the actor and the key. Rows come in the order of the data files.
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Self::Row, Self::Truth>);

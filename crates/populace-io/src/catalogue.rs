@@ -1,35 +1,19 @@
-//! The scenarios there are. A new one adds a line to each list here, and nothing elsewhere.
+//! From documents to generators, whatever their family.
 
-use crate::document::{Diagnostics, Library, Request, Resolved, Source};
-use crate::files::Format;
+use crate::document::{Diagnostics, Graft, Library, Request, Resolved, Source};
+use crate::family::{self, Component, FAMILIES, Family};
 use crate::generator::Generator;
-use crate::tables::churn::Churn;
-use crate::tables::email::Email;
-use crate::tables::traces::Traces;
-use populace_core::churn::{self, ChurnConfig, ChurnModel};
-use populace_core::email::{self, EmailConfig, EmailModel};
-use populace_core::scenario::{ConfigError, Problem, Scenario};
-use populace_core::traces::{self, TracesConfig, TracesModel};
+use populace_core::scenario::Scenario;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// The built-in documents.
-pub const LIBRARY: Library = Library::new(DOCUMENTS);
-
-const DOCUMENTS: &[(&str, &str)] = &[email::DOCUMENTS[0], email::DOCUMENTS[1], traces::DOCUMENTS[0], churn::DOCUMENTS[0]];
-
-/// The families of scenarios.
-pub const FAMILIES: &[&str] = &["churn", "email", "traces"];
+pub static LIBRARY: LazyLock<Library> = LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.documents).collect());
 
 /// The JSON Schema of a family's configuration.
 pub fn schema(family: &str) -> Option<Value> {
-    let schema = match family {
-        "churn" => schemars::schema_for!(ChurnConfig),
-        "email" => schemars::schema_for!(EmailConfig),
-        "traces" => schemars::schema_for!(TracesConfig),
-        _ => return None,
-    };
-    Some(schema.into())
+    Family::named(family).map(|family| (family.schema)())
 }
 
 /// Reads a document.
@@ -55,14 +39,12 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Diagnostics> {
 ///
 /// # Errors
 /// Everything that the family's own checks find wrong.
+///
+/// # Panics
+/// Never: a document that was resolved has a family.
 pub fn generator(resolved: &Resolved) -> Result<Box<dyn Generator>, Diagnostics> {
-    let made: Result<Box<dyn Generator>, ConfigError> = match resolved.family.as_str() {
-        "churn" => checked::<ChurnModel>(&resolved.config).map(|model| Box::new(Churn::new(model)) as _),
-        "email" => checked::<EmailModel>(&resolved.config).map(|model| Box::new(Email::new(model)) as _),
-        "traces" => checked::<TracesModel>(&resolved.config).map(|model| Box::new(Traces::new(model)) as _),
-        family => unreachable!("{family} has a schema and no generator"),
-    };
-    made.map_err(|error| resolved.diagnose(&error))
+    let family = Family::named(&resolved.family).expect("a document that was resolved has a family");
+    (family.generator)(&resolved.config).map_err(|error| resolved.diagnose(&error))
 }
 
 /// The model of a document of the family `S`.
@@ -70,46 +52,29 @@ pub fn generator(resolved: &Resolved) -> Result<Box<dyn Generator>, Diagnostics>
 /// # Errors
 /// Everything that the family's own checks find wrong.
 pub fn model<S: Scenario<Config: DeserializeOwned>>(resolved: &Resolved) -> Result<S, Diagnostics> {
-    checked(&resolved.config).map_err(|error| resolved.diagnose(&error))
+    family::model(&resolved.config).map_err(|error| resolved.diagnose(&error))
 }
 
-fn checked<S: Scenario<Config: DeserializeOwned>>(config: &Value) -> Result<S, ConfigError> {
-    let config = serde_json::from_value(config.clone()).map_err(|error| ConfigError {
-        problems: vec![Problem { path: String::new(), message: error.to_string(), hint: String::new() }],
-    })?;
-    S::from_config(&config)
-}
-
-/// The format in which a family is written unless another is asked for.
-pub fn default_format(family: &str) -> Format {
-    if family == "churn" { Format::Csv } else { Format::Parquet }
-}
-
-/// The `churn_base_rate` at which the population's churn rate is `target` in expectation.
-///
-/// # Errors
-/// The document is not of `churn` or not sound, or no base rate gives that share.
-pub fn churn_base_for(resolved: &Resolved, target: f64) -> Result<f64, Diagnostics> {
-    let solved = serde_json::from_value::<ChurnConfig>(resolved.config.clone())
-        .map_err(|_| ConfigError {
-            problems: vec![Problem {
-                path: String::new(),
-                message: format!("a target churn rate is for churn, and {} is of {}", resolved.name, resolved.family),
-                hint: String::new(),
-            }],
-        })
-        .and_then(|config| churn::laws::base_for_target(&config, target));
-    solved.map_err(|error| resolved.diagnose(&error))
-}
-
-/// Whether a document is a workflow by itself, not a scenario.
+/// The component that a document is by itself, with its family; none for a scenario.
 ///
 /// # Errors
 /// It cannot be read, or is no YAML.
-pub fn is_workflow(source: Source<'_>) -> Result<bool, Diagnostics> {
+pub fn component(source: Source<'_>) -> Result<Option<(&'static Family, Component)>, Diagnostics> {
     let keys = LIBRARY.keys(source)?;
     let has = |key: &str| keys.iter().any(|known| known == key);
-    Ok(!has("scenario") && !has("extends") && (has("entry_points") || has("transitions")))
+    if has("scenario") || has("extends") {
+        return Ok(None);
+    }
+    Ok(family::components().find(|(_, component)| component.keys.iter().any(|key| has(key))))
+}
+
+/// Reads the built-in document of a family with a component in its place; `option` is what messages call it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn resolve_component(family: &Family, component: Component, option: &str, source: Source<'_>) -> Result<Resolved, Diagnostics> {
+    let graft = [Graft { option, path: component.name, source }];
+    resolve(&Request { grafts: &graft, ..Request::new(Source::Named(family.documents[0].0)) })
 }
 
 /// The JSON Schema of scenario documents, for editors: of one family, or of all. A document may leave out what it extends has.
@@ -131,7 +96,7 @@ pub fn document_schema(family: Option<&str>) -> Value {
     }
     let mut definitions = Map::new();
     let mut documents = Vec::new();
-    for family in FAMILIES {
+    for Family { name: family, .. } in FAMILIES {
         let mut schema = of(family);
         schema.as_object_mut().map(|schema| schema.remove("$schema"));
         // Families may use one name for different things, so each keeps its definitions to itself.

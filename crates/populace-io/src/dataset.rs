@@ -4,7 +4,6 @@
 //! When every part has its receipt, `DIR/manifest.json` is written and `.populace` goes.
 
 use crate::VALUES_VERSION;
-use crate::catalogue;
 use crate::document::Resolved;
 use crate::error::RunError;
 use crate::files::place::{Directory, Place};
@@ -416,7 +415,7 @@ pub fn generate(root: &Path, resolved: &Resolved, generator: &dyn Generator, see
     let actors = 0..generator.population().actors;
     let job = Job { generator, seed, threads: 1, tables, actors, trim: 0, order: Order::Actor, stop: &stop };
     let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
-    let options = FileOptions::new(catalogue::default_format(generator.family()));
+    let options = FileOptions::new(generator.default_format());
     let dataset = Dataset::new(&place, &job, document, options, 1, None);
     dataset.prepare(Existing::Refuse, false)?;
     dataset.write_part(&job, Part::WHOLE, &NoProgress)?;

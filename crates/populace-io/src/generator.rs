@@ -1,5 +1,6 @@
 //! The object-safe face of a scenario: from a shard of actors to the batches of its tables.
 
+use crate::files::Format;
 use crate::table::Table;
 use arrow_array::RecordBatch;
 use populace_core::plan::{Population, Shard};
@@ -79,8 +80,11 @@ pub trait Simulated: Send {
 
 /// A scenario that can be run: a checked model and the tables it fills.
 pub trait Generator: Send + Sync {
-    /// The family: `email`, `traces`, `churn`.
+    /// The name of the family.
     fn family(&self) -> &'static str;
+
+    /// The format in which it is written unless another is asked for.
+    fn default_format(&self) -> Format;
 
     /// Every table, data first, then truth.
     fn tables(&self) -> &[Table];
@@ -93,7 +97,7 @@ pub trait Generator: Send + Sync {
 
     /// Whether the main table has identifiers that count its rows, so that a part needs to know how many rows come before it.
     fn numbers_rows(&self) -> bool {
-        false
+        self.tables()[self.main_table()].number.is_some()
     }
 
     /// How many actors there are and what to expect of one.

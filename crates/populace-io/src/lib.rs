@@ -8,6 +8,7 @@ pub mod dataset;
 pub mod digest;
 pub mod document;
 pub mod error;
+pub mod family;
 pub mod files;
 pub mod generator;
 pub mod identity;

@@ -61,8 +61,7 @@ impl<'a> Spool<'a> {
     pub(crate) fn new(table: &'a Table, directory: &Path, rows: f64, period: &Range<i64>) -> Result<Self, RunError> {
         let made = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
         let file = made.map_err(|error| RunError::io(directory, error))?;
-        let column =
-            table.columns.iter().position(|column| Some(column.name) == table.time).expect("a table in the order of time has a time");
+        let column = table.time.and_then(|time| table.position(time)).expect("a table in the order of time has a time");
         let count = ((rows / SLICE_ROWS as f64) as u64).clamp(1, FAN_OUT);
         Ok(Self { table, column, file: Mutex::new(file), end: 0, slices: divide(period, count), pending: Vec::new(), pending_rows: 0 })
     }

@@ -85,17 +85,25 @@ pub struct Column {
     pub nullable: bool,
     /// What it means, with its unit.
     pub meaning: &'static str,
+    /// The most bytes that a service takes of its text.
+    pub longest: Option<usize>,
 }
 
 impl Column {
     /// A column that is never null.
     pub const fn new(name: &'static str, kind: Kind, meaning: &'static str) -> Self {
-        Self { name, kind, nullable: false, meaning }
+        Self { name, kind, nullable: false, meaning, longest: None }
     }
 
     /// A column that may be null.
     pub const fn nullable(name: &'static str, kind: Kind, meaning: &'static str) -> Self {
-        Self { name, kind, nullable: true, meaning }
+        Self { name, kind, nullable: true, meaning, longest: None }
+    }
+
+    /// The column, of whose text a service takes at most so many bytes.
+    #[must_use]
+    pub const fn at_most(self, longest: usize) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     fn field(&self) -> Field {
@@ -130,6 +138,16 @@ pub struct Table {
     pub time: Option<&'static str>,
     /// Expected rows for one actor; 0 for a table that does not grow with the population.
     pub rows_per_actor: f64,
+    /// The columns that tell its rows apart, most selective last; none if all that are never null do.
+    pub key: &'static [&'static str],
+    /// The column that says whose a row is.
+    pub actor: Option<&'static str>,
+    /// The column that a log keeps rows in order by: the actor's, unless the table says otherwise.
+    pub partition: Option<&'static str>,
+    /// The column that numbers the rows of the whole table, which one actor alone does not know.
+    pub number: Option<&'static str>,
+    /// The name and the definition of a table of its own that a database keeps the rows in.
+    pub stored: Option<(&'static str, &'static str)>,
     schema: SchemaRef,
 }
 
@@ -137,29 +155,108 @@ impl Table {
     /// A table; `rows_per_actor` is what buffers and row groups are sized by.
     pub fn new(name: &'static str, truth: bool, meaning: &'static str, columns: Vec<Column>, rows_per_actor: f64) -> Self {
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
-        Self { name, truth, meaning, columns, time: None, rows_per_actor, schema }
+        Self {
+            name,
+            truth,
+            meaning,
+            columns,
+            time: None,
+            rows_per_actor,
+            key: &[],
+            actor: None,
+            partition: None,
+            number: None,
+            stored: None,
+            schema,
+        }
     }
 
     /// Names the column that `--order time` sorts by.
     ///
     /// # Panics
-    /// There is no such column.
+    /// There is no such column, here and below.
     #[must_use]
     pub fn ordered_by(mut self, column: &'static str) -> Self {
-        assert!(self.columns.iter().any(|known| known.name == column), "{column} is a column of {}", self.name);
-        self.time = Some(column);
+        self.time = Some(self.known(column));
         self
     }
 
-    /// The table with some of its columns alone, by their places.
+    /// Names the columns that tell its rows apart.
+    #[must_use]
+    pub fn keyed_by(mut self, columns: &'static [&'static str]) -> Self {
+        for column in columns {
+            self.known(column);
+        }
+        self.key = columns;
+        self
+    }
+
+    /// Names the column that says whose a row is.
+    #[must_use]
+    pub fn of_actor(mut self, column: &'static str) -> Self {
+        self.actor = Some(self.known(column));
+        self.partition = self.partition.or(self.actor);
+        self
+    }
+
+    /// Names the column that a log keeps rows in order by, where it is not that of the actor.
+    #[must_use]
+    pub fn partitioned_by(mut self, column: &'static str) -> Self {
+        self.partition = Some(self.known(column));
+        self
+    }
+
+    /// Names the column that numbers the rows of the whole table.
+    #[must_use]
+    pub fn numbered_by(mut self, column: &'static str) -> Self {
+        self.number = Some(self.known(column));
+        self
+    }
+
+    /// Names the table of its own that a database keeps the rows in, and its definition.
+    #[must_use]
+    pub fn stored_as(mut self, name: &'static str, definition: &'static str) -> Self {
+        self.stored = Some((name, definition));
+        self
+    }
+
+    fn known(&self, column: &'static str) -> &'static str {
+        assert!(self.position(column).is_some(), "{column} is a column of {}", self.name);
+        column
+    }
+
+    /// The position of a column.
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|known| known.name == column)
+    }
+
+    /// The table without the column that numbers its rows, for an actor alone.
+    #[must_use]
+    pub fn without_numbers(&self) -> Self {
+        self.with_columns((0..self.columns.len()).filter(|place| Some(self.columns[*place].name) != self.number))
+    }
+
+    /// The table with some of its columns alone, by their positions.
     ///
     /// # Panics
     /// There is no such column.
     #[must_use]
-    pub fn with_columns(&self, places: impl IntoIterator<Item = usize>) -> Self {
-        let columns: Vec<Column> = places.into_iter().map(|place| self.columns[place]).collect();
-        let time = self.time.filter(|time| columns.iter().any(|column| column.name == *time));
-        Self { time, ..Self::new(self.name, self.truth, self.meaning, columns, self.rows_per_actor) }
+    pub fn with_columns(&self, positions: impl IntoIterator<Item = usize>) -> Self {
+        let columns: Vec<Column> = positions.into_iter().map(|position| self.columns[position]).collect();
+        let kept = |name: &&str| columns.iter().any(|column| column.name == *name);
+        Self {
+            time: self.time.filter(kept),
+            actor: self.actor.filter(kept),
+            partition: self.partition.filter(kept),
+            number: self.number.filter(kept),
+            key: if self.key.iter().all(kept) { self.key } else { &[] },
+            ..Self::new(self.name, self.truth, self.meaning, columns, self.rows_per_actor)
+        }
+    }
+
+    /// How many rows to make room for, for so many actors.
+    pub fn room(&self, actors: u64) -> usize {
+        (self.rows_per_actor * actors as f64 * 1.1) as usize + 64
     }
 
     /// Its Arrow schema.
@@ -203,7 +300,19 @@ impl Table {
         head + &self.columns.iter().map(row).collect::<String>()
     }
 
-    /// A batch of its columns.
+    /// A batch of its columns, by their names in any order. Columns that the table does not have are left out.
+    ///
+    /// # Panics
+    /// A column is missing or does not fit the schema: a bug of the builder.
+    pub fn rows(&self, columns: &[(&str, ArrayRef)]) -> RecordBatch {
+        let column = |wanted: &Column| {
+            let found = columns.iter().find(|(name, _)| *name == wanted.name);
+            Arc::clone(&found.unwrap_or_else(|| panic!("{} of {} was not built", wanted.name, self.name)).1)
+        };
+        self.batch(self.columns.iter().map(column).collect())
+    }
+
+    /// A batch of its columns, in their order.
     ///
     /// # Panics
     /// The columns do not fit the schema: a bug of the builder.

@@ -2,8 +2,10 @@
 
 use crate::capsule;
 use crate::errors;
-use crate::run::{Run, option, wait, wait_or_leave};
+use crate::run::Run;
+use crate::scene::option;
 use crate::stream::Meter;
+use crate::wait::{wait, wait_or_leave};
 use arrow_array::RecordBatchReader;
 use parquet::arrow::ArrowWriter;
 use populace_analysis::AnalysisError;

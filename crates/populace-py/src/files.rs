@@ -1,7 +1,6 @@
-//! Runs in directories: written as the command line writes them, and read back.
+//! Runs in directories, read back.
 
 use crate::errors;
-use crate::run::{Run, option};
 use crate::stream::{Item, Meter};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, RecordBatch};
@@ -9,20 +8,12 @@ use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType};
 use populace_analysis::AnalysisError;
 use populace_analysis::source::{Source, Want};
-use populace_io::catalogue;
-use populace_io::dataset::{Dataset, Document, Existing};
-use populace_io::error::RunError;
-use populace_io::files::place::Directory;
-use populace_io::files::{Compression, FileOptions, Format};
-use populace_io::run::{Order, Part};
 use populace_io::table::Table;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
 
 fn told(error: AnalysisError) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
@@ -67,70 +58,4 @@ pub(crate) fn coded(table: &Table, plain: &RecordBatch) -> Result<RecordBatch, A
         _ => Ok(column.clone()),
     });
     RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
-}
-
-/// Where and how a run is written.
-pub(crate) struct Target {
-    place: Directory,
-    options: FileOptions,
-    order: Order,
-    parts: u64,
-    existing: Existing,
-}
-
-impl Target {
-    pub(crate) fn new(run: &Run, root: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        if root.exists() && !root.is_dir() {
-            return Err(errors::input(format!("{} is a file; choose another directory with -o", root.display())));
-        }
-        let format: Option<String> = option(options, "format")?;
-        let format = match format.as_deref() {
-            None => catalogue::default_format(&run.scene.resolved.family),
-            Some("parquet") => Format::Parquet,
-            Some("csv") => Format::Csv,
-            Some("jsonl") => Format::Jsonl,
-            Some("arrow") => Format::Arrow,
-            Some(other) => return Err(errors::input(format!("--format {other}: is none of parquet, csv, jsonl, arrow"))),
-        };
-        let mut file_options = FileOptions::new(format);
-        let compression: Option<String> = option(options, "compression")?;
-        if let Some(text) = compression {
-            file_options.compression = text.parse::<Compression>().map_err(|error| errors::input(format!("--compression: {error}")))?;
-        }
-        file_options.row_group_rows = option(options, "row_group_rows")?.unwrap_or(file_options.row_group_rows);
-        file_options.file_rows = option(options, "file_rows")?.unwrap_or(file_options.file_rows);
-        file_options.check().map_err(|message| errors::input(format!("--compression: {message}")))?;
-        let order: Option<String> = option(options, "order")?;
-        let order = match order.as_deref() {
-            None | Some("actor") => Order::Actor,
-            Some("time") => Order::Time,
-            Some(other) => return Err(errors::input(format!("--order {other}: is none of actor, time"))),
-        };
-        let (resume, overwrite) = (option(options, "resume")?.unwrap_or(false), option(options, "overwrite")?.unwrap_or(false));
-        let existing = match (resume, overwrite) {
-            (true, true) => return Err(errors::input("--resume cannot be used with --overwrite")),
-            (true, false) => Existing::Resume,
-            (false, true) => Existing::Overwrite,
-            (false, false) => Existing::Refuse,
-        };
-        let parts = option(options, "parts")?.unwrap_or(1);
-        Ok(Self { place: Directory::new(root), options: file_options, order, parts, existing })
-    }
-
-    /// Writes the run; gives its manifest as JSON.
-    pub(crate) fn write(&self, run: &Run, meter: &Meter) -> Result<String, RunError> {
-        let start = Instant::now();
-        let mut job = run.job(run.tables, &meter.stop);
-        job.order = self.order;
-        let resolved = &run.scene.resolved;
-        let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(run.seed)) };
-        let dataset = Dataset::new(&self.place, &job, document, self.options, self.parts, run.count);
-        if !dataset.prepare(self.existing, false)? {
-            for part in 0..self.parts {
-                dataset.write_part(&job, Part { part, parts: self.parts }, meter)?;
-            }
-        }
-        let manifest = dataset.finish(start.elapsed())?.ok_or(RunError::Interrupted)?;
-        serde_json::to_string(&manifest).map_err(|error| RunError::io("manifest.json", error.into()))
-    }
 }

@@ -5,13 +5,17 @@
 #![expect(clippy::needless_pass_by_value, reason = "what Python gives is made for the function, which owns it")]
 
 mod analysis;
+mod batches;
 mod capsule;
 mod errors;
 mod files;
 mod run;
+mod scene;
 mod sequences;
 mod stream;
 mod traces;
+mod wait;
+mod write;
 
 use populace_core::stream::{ActorId, Purpose, Source as _, StreamKey};
 use populace_io::catalogue::LIBRARY;
@@ -29,12 +33,6 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
 #[pyfunction]
 fn scenarios() -> Vec<&'static str> {
     LIBRARY.names().collect()
-}
-
-/// The built-in workflows: name and YAML.
-#[pyfunction]
-fn workflows() -> Vec<(&'static str, &'static str)> {
-    populace_core::traces::WORKFLOWS.to_vec()
 }
 
 /// A YAML document as JSON, unchecked. `name` is what messages call it.
@@ -68,11 +66,15 @@ mod _populace {
         effects, features_run, plan_study, prepare_churn, recover_run, report_run, score_run, verify_run, write_parquet,
     };
     #[pymodule_export]
-    use super::run::{Batch, Batches, Run, check_workflow, resolve};
+    use super::batches::{Batch, Batches};
+    #[pymodule_export]
+    use super::run::Run;
+    #[pymodule_export]
+    use super::scene::{check_component, components, resolve, shortcuts};
     #[pymodule_export]
     use super::sequences::Sequences;
     #[pymodule_export]
     use super::traces::{Store, Walk, dataset_seed};
     #[pymodule_export]
-    use super::{command, json_to_yaml, scenarios, share, workflows, yaml_to_json};
+    use super::{command, json_to_yaml, scenarios, share, yaml_to_json};
 }

@@ -1,16 +1,17 @@
 //! Runs: generated as they are read, or read from the files of a directory.
 
+use crate::batches::Batches;
 use crate::capsule;
 use crate::errors;
-use crate::files::{self, Target};
-use crate::stream::{Cast, Link, Meter, Stream, TICK, panic_text};
+use crate::files;
+use crate::scene::{Scene, option, scene};
+use crate::stream::{Cast, Meter, Stream};
+use crate::wait::wait;
+use crate::write::Target;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ArrowError;
-use populace::{Documents, ScenarioArgs};
 use populace_analysis::source::Source;
-use populace_core::time::Date;
 use populace_io::catalogue;
-use populace_io::document::{self, Request, Resolved};
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
 use populace_io::run::{Job, Order, Part};
@@ -19,11 +20,9 @@ use populace_io::text::TextFormat;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 
 /// What Python is told of a column: name, type, whether it may be null, meaning.
 type ColumnInfo = (&'static str, &'static str, bool, &'static str);
@@ -37,12 +36,6 @@ pub(crate) struct View {
     table: Table,
     /// The columns' places among those that the generator makes.
     places: Vec<usize>,
-}
-
-/// The scenario of a run, shared by the threads that make it.
-pub(crate) struct Scene {
-    pub(crate) resolved: Resolved,
-    pub(crate) generator: Box<dyn Generator>,
 }
 
 /// A run: what decides its rows.
@@ -69,100 +62,8 @@ pub(crate) struct Run {
     root: Option<PathBuf>,
 }
 
-/// An entry of a dictionary of options; none if it is missing or `None`.
-pub(crate) fn option<'py, T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>>(
-    options: &Bound<'py, PyDict>,
-    key: &str,
-) -> PyResult<Option<T>> {
-    match options.get_item(key)? {
-        Some(value) if !value.is_none() => value.extract::<T>().map(Some).map_err(Into::into),
-        _ => Ok(None),
-    }
-}
-
-/// Reads and checks a scenario. `text` is a document in the place of the built-in one or the file of that name.
-fn scene(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Scene> {
-    let start: Option<String> = option(options, "start")?;
-    let start = start.map(|start| start.parse::<Date>().map_err(|error| errors::input(format!("--start {start}: {error}")))).transpose()?;
-    let workflow_text: Option<String> = option(options, "workflow_text")?;
-    let arguments = ScenarioArgs {
-        scenario: name.to_owned(),
-        users: option(options, "users")?,
-        days: option(options, "days")?,
-        start,
-        profile: option(options, "profile")?,
-        set: option(options, "set")?.unwrap_or_default(),
-        workflow: option(options, "workflow")?,
-        cascade_failure_rate: option(options, "cascade_failure_rate")?,
-        paid_ratio: option(options, "paid_ratio")?,
-        churn_base_rate: option(options, "churn_base_rate")?,
-        target_churn_rate: option(options, "target_churn_rate")?,
-        no_latent: !option(options, "latent")?.unwrap_or(true),
-    };
-    if arguments.churn_base_rate.is_some() && arguments.target_churn_rate.is_some() {
-        return Err(errors::input("--target-churn-rate cannot be used with --churn-base-rate"));
-    }
-    let mut documents = Documents::named(&arguments);
-    if let Some(text) = text {
-        documents.scenario = document::Source::Text { name, text };
-    }
-    if let Some(text) = &workflow_text {
-        documents.workflow = Some(document::Source::Text { name: "workflow", text });
-    }
-    let populace::Loaded { resolved, generator } = populace::load(&arguments, documents).map_err(errors::failure)?;
-    Ok(Scene { resolved, generator })
-}
-
 /// Actors whose rows are counted before it is seen whether to stop.
 const COUNTED_AT_ONCE: u64 = 100_000;
-
-/// Works in another thread while this one looks for signals and tells of progress.
-pub(crate) fn wait<T: Send>(
-    py: Python<'_>,
-    meter: &Arc<Meter>,
-    callback: Option<Py<PyAny>>,
-    work: impl FnOnce() -> T + Send,
-) -> PyResult<T> {
-    let mut link = Link::new(Arc::clone(meter), callback);
-    py.detach(|| {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(1);
-            scope.spawn(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
-            let mut raised = Ok(());
-            loop {
-                match receiver.recv_timeout(TICK) {
-                    Ok(Ok(done)) => {
-                        let told = link.tick(true);
-                        return raised.and(told).map(|()| done);
-                    }
-                    Ok(Err(panic)) => return Err(errors::internal(panic_text(panic.as_ref()))),
-                    Err(RecvTimeoutError::Disconnected) => return Err(errors::internal("internal error: a thread has gone")),
-                    // The work sees that it should stop, and ends in its own time.
-                    Err(RecvTimeoutError::Timeout) if raised.is_ok() => raised = link.tick(false),
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-            }
-        })
-    })
-}
-
-/// Works on what cannot be told to stop: Ctrl-C leaves it, and it goes on unheard until it ends.
-pub(crate) fn wait_or_leave<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
-    let mut link = Link::new(Arc::default(), None);
-    let (sender, receiver) = sync_channel(1);
-    // Nobody receives what comes too late.
-    std::thread::spawn(move || drop(sender.send(catch_unwind(AssertUnwindSafe(work)))));
-    py.detach(move || {
-        loop {
-            match receiver.recv_timeout(TICK) {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(panic)) => return Err(errors::internal(panic_text(panic.as_ref()))),
-                Err(RecvTimeoutError::Disconnected) => return Err(errors::internal("internal error: a thread has gone")),
-                Err(RecvTimeoutError::Timeout) => link.tick(false)?,
-            }
-        }
-    })
-}
 
 impl Run {
     pub(crate) fn generator(&self) -> &dyn Generator {
@@ -189,7 +90,7 @@ impl Run {
         self.generator().tables().iter().enumerate().filter(|(index, _)| self.tables.has(*index)).map(move |(index, table)| {
             let mut table = table.clone();
             if bare && index == main {
-                table = table.with_columns(1..table.columns.len());
+                table = table.without_numbers();
             }
             (index, table)
         })
@@ -216,7 +117,7 @@ impl Run {
         let (index, table) = self.table(path)?;
         let made = &self.generator().tables()[index];
         let place = |name: &String| {
-            table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+            table.position(name).ok_or_else(|| {
                 let known: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
                 errors::input(format!("columns: {path} has no column {name}; there are {}", known.join(", ")))
             })
@@ -229,9 +130,9 @@ impl Run {
             Some(names) => names.iter().map(place).collect::<PyResult<_>>()?,
             None => (0..table.columns.len()).collect(),
         };
-        let missing = made.columns.len() - table.columns.len();
-        let table = table.with_columns(places.iter().copied());
-        Ok(View { index, table, places: places.into_iter().map(|place| place + missing).collect() })
+        let table = table.with_columns(places);
+        let places = table.columns.iter().filter_map(|column| made.position(column.name)).collect();
+        Ok(View { index, table, places })
     }
 
     /// Starts a stream of a view. `plain` has text as it is, instead of as dictionaries.
@@ -250,7 +151,7 @@ impl Run {
             };
             let main = run.generator().main_table();
             // Rows whose numbers nobody sees need not be counted.
-            let before = if index == main && places.contains(&0) { run.before } else { Some(0) };
+            let before = if index == main && table.number.is_some() { run.before } else { Some(0) };
             let made = match run.generator().fixed(index) {
                 Some(_) if run.later => Ok(()),
                 Some(batch) => send(batch),
@@ -448,6 +349,16 @@ impl Run {
         serde_json::to_string(&self.generator().expected()).map_err(errors::internal)
     }
 
+    /// The column that says whose the rows of a table are.
+    fn actor_column(&self, path: &str) -> PyResult<Option<&'static str>> {
+        Ok(self.table(path)?.1.actor)
+    }
+
+    /// Whether a table has, among some columns, the one that numbers its rows.
+    fn has_numbers(&self, path: &str, columns: Vec<String>) -> PyResult<bool> {
+        Ok(self.table(path)?.1.number.is_some_and(|number| columns.iter().any(|name| name == number)))
+    }
+
     /// Path, truth, meaning and columns of each table.
     fn tables(&self) -> Vec<TableInfo> {
         let columns = |table: &Table| {
@@ -493,7 +404,7 @@ impl Run {
     #[pyo3(signature = (path, progress=None, columns=None, plain=false))]
     fn batches(&self, path: &str, progress: Option<Py<PyAny>>, columns: Option<Vec<String>>, plain: bool) -> PyResult<Batches> {
         let stream = self.start(self.view(path, columns.as_deref())?, plain, progress);
-        Ok(Batches { stream: std::sync::Mutex::new(Some(stream)) })
+        Ok(Batches::new(stream))
     }
 
     /// Rows of a table.
@@ -546,8 +457,9 @@ impl Run {
         let made = job.batches(Some(0), &Meter::default(), |mut batches| {
             for (index, table) in &tables {
                 let Some(mut batch) = batches[*index].take() else { continue };
-                if batch.num_columns() > table.columns.len() {
-                    batch.remove_column(0);
+                if let Some(number) = self.generator().tables()[*index].number.filter(|_| table.number.is_none()) {
+                    let position = self.generator().tables()[*index].position(number).expect("a column of the table");
+                    batch.remove_column(position);
                 }
                 TextFormat::append_tagged(table, &batch, &mut lines);
             }
@@ -565,137 +477,11 @@ impl Run {
         if self.slice {
             return Err(errors::input("these are some of the users of a run; write the whole run, in several files with parts"));
         }
-        let target = Target::new(self, root, options)?;
+        let target = Target::new(root, options, self.generator().default_format())?;
         let meter = Arc::new(Meter::default());
-        let written = wait(py, &meter, progress, || target.write(self, &meter))?;
+        let written = wait(py, &meter, progress, || {
+            target.write(self.job(self.tables, &meter.stop), self.scene.document(self.seed), self.count, &meter)
+        })?;
         written.map_err(|error| errors::run(&error))
-    }
-}
-
-/// The batches of a table, for a loop.
-#[pyclass(frozen, module = "populace._populace")]
-pub(crate) struct Batches {
-    stream: std::sync::Mutex<Option<Stream>>,
-}
-
-#[pymethods]
-impl Batches {
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
-        py.detach(|| {
-            let mut stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let Some(open) = stream.as_mut() else { return Ok(None) };
-            match open.next() {
-                Some(Ok(batch)) => Ok(Some(Batch { batch })),
-                Some(Err(error)) => {
-                    let raised = open.raised.take();
-                    *stream = None;
-                    Err(raised.unwrap_or_else(|| files::arrow_error(&error)))
-                }
-                None => {
-                    *stream = None;
-                    Ok(None)
-                }
-            }
-        })
-    }
-
-    /// Ends the stream before its end.
-    fn close(&self) {
-        let stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(stream) = stream {
-            stream.stop();
-        }
-    }
-}
-
-/// Some rows of a table.
-#[pyclass(frozen, module = "populace._populace")]
-pub(crate) struct Batch {
-    batch: RecordBatch,
-}
-
-#[pymethods]
-impl Batch {
-    fn __len__(&self) -> usize {
-        self.batch.num_rows()
-    }
-
-    #[getter]
-    fn column_names(&self) -> Vec<String> {
-        self.batch.schema().fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    #[getter]
-    fn nbytes(&self) -> usize {
-        self.batch.get_array_memory_size()
-    }
-
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_stream__<'py>(&self, py: Python<'py>, requested_schema: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyCapsule>> {
-        // A wish need not be met.
-        drop(requested_schema);
-        let reader = arrow_array::RecordBatchIterator::new([Ok(self.batch.clone())], self.batch.schema());
-        capsule::export(py, Box::new(reader))
-    }
-
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        capsule::export_schema(py, &self.batch.schema())
-    }
-
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
-        drop(requested_schema);
-        capsule::export_batch(py, &self.batch)
-    }
-}
-
-/// A scenario's document: what stands before its configuration as JSON, all of it as YAML, its configuration as JSON. `text` is a
-/// document in the place of the built-in one or the file of that name.
-#[pyfunction]
-pub(crate) fn resolve(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<(String, String, String)> {
-    let Scene { resolved, .. } = scene(name, text, options)?;
-    let mut head = serde_json::json!({ "version": 1, "scenario": resolved.family, "name": resolved.name });
-    if let Some(description) = &resolved.description {
-        head["description"] = description.as_str().into();
-    }
-    if let Some(seed) = resolved.seed {
-        head["seed"] = seed.into();
-    }
-    Ok((head.to_string(), resolved.to_yaml(None), resolved.config.to_string()))
-}
-
-/// The problems of a workflow: errors, then warnings.
-#[pyfunction]
-pub(crate) fn check_workflow(text: &str) -> (Vec<String>, Vec<String>) {
-    let graft = [document::Graft { option: "the workflow", path: "workflow", source: document::Source::Text { name: "workflow", text } }];
-    let request = Request { grafts: &graft, ..Request::new(document::Source::Named("traces")) };
-    let texts = |problems: document::Diagnostics| -> Vec<String> {
-        let text = |problem: &document::Diagnostic| {
-            let path = problem.path.strip_prefix("workflow.").unwrap_or(&problem.path);
-            let hint = if problem.hint.is_empty() { String::new() } else { format!(" (hint: {})", problem.hint) };
-            format!("{path}: {}{hint}", problem.message)
-        };
-        problems.problems.iter().map(text).collect()
-    };
-    let checked = catalogue::resolve(&request)
-        .and_then(|resolved| catalogue::generator(&resolved).map(|generator| (resolved, generator)));
-    match checked {
-        Ok((resolved, generator)) => (Vec::new(), texts(resolved.locate(generator.warnings()))),
-        Err(problems) => (texts(problems), Vec::new()),
-    }
-}
-
-impl Stream {
-    /// Asks the worker to stop.
-    fn stop(self) {
-        self.meter().stop.store(true, Ordering::Relaxed);
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::errors;
 use crate::files::arrow_error;
-use crate::run::{Run, wait};
+use crate::run::Run;
 use crate::sequences::{Names, Sequences};
 use crate::stream::Meter;
+use crate::wait::wait;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -290,7 +291,7 @@ impl Store {
             columns: &Bound<'py, PyDict>,
             key: &str,
         ) -> PyResult<Vec<Option<T>>> {
-            crate::run::option::<Vec<Option<T>>>(columns, key)?.ok_or_else(|| errors::input(format!("{key}: is missing")))
+            crate::scene::option::<Vec<Option<T>>>(columns, key)?.ok_or_else(|| errors::input(format!("{key}: is missing")))
         }
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for field in schema().fields() {

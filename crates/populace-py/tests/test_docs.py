@@ -10,7 +10,7 @@ import pytest
 GUIDE = Path(__file__).resolve().parents[3] / "docs/guide/python.md"
 
 
-@pytest.mark.parametrize("name", ["populace", "populace._analysis", "populace._run", "populace._scenario", "populace.traces"])
+@pytest.mark.parametrize("name", ["populace", "populace._analysis", "populace._run", "populace._scenario", "populace.traces", *(f"populace.traces._{part}" for part in ("generator", "sequences", "workflow"))])
 def test_doctests(name):
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 0 and found.failed == 0

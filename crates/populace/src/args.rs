@@ -1,6 +1,7 @@
 //! What the command line takes.
 #![expect(clippy::doc_markdown, reason = "the comments are help texts, where backticks would show")]
 
+use crate::shortcuts::Shortcuts;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use populace_core::time::Date;
 use populace_io::files::{Compression, Format};
@@ -70,39 +71,15 @@ pub struct ScenarioArgs {
     /// A built-in scenario (`populace scenarios list`) or a scenario file
     #[arg(value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
     pub scenario: String,
-    /// Number of users
-    #[arg(short = 'n', long, visible_alias = "n-users", value_name = "N")]
-    pub users: Option<u64>,
-    /// Number of days
-    #[arg(short = 'd', long, value_name = "N")]
-    pub days: Option<u32>,
-    /// First day, YYYY-MM-DD
-    #[arg(long, visible_alias = "start-date", value_name = "DATE")]
-    pub start: Option<Date>,
+    /// Single values by options of their own, and files in the place of parts
+    #[command(flatten)]
+    pub shortcuts: Shortcuts,
     /// Apply a profile of the scenario, such as `dense` of email
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Set any value of the scenario, such as personas.night_owl.open_rate=.3; may be repeated
     #[arg(long, value_name = "PATH=VALUE", action = ArgAction::Append)]
     pub set: Vec<String>,
-    /// traces: the workflow, a WorkflowDefinition file or a built-in one (ecommerce, simple, microservices)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub workflow: Option<String>,
-    /// traces: share of sessions hit by a cascade failure
-    #[arg(long, value_name = "SHARE")]
-    pub cascade_failure_rate: Option<f64>,
-    /// churn: share of users on the paid plan
-    #[arg(long, value_name = "SHARE")]
-    pub paid_ratio: Option<f64>,
-    /// churn: base rate that the churn probability is made from
-    #[arg(long, value_name = "RATE")]
-    pub churn_base_rate: Option<f64>,
-    /// churn: the population's churn rate; solves for the base rate
-    #[arg(long, value_name = "RATE", conflicts_with = "churn_base_rate")]
-    pub target_churn_rate: Option<f64>,
-    /// churn: leave the latent engagement_score out of the data (engagement.observed: false)
-    #[arg(long)]
-    pub no_latent: bool,
 }
 
 #[derive(Args, Debug)]

@@ -22,11 +22,13 @@ macro_rules! note_part {
 mod args;
 mod commands;
 mod failure;
+mod shortcuts;
 mod show;
 
 pub use args::ScenarioArgs;
-pub use commands::scenario::{Documents, Loaded, load};
+pub use commands::scenario::{Loaded, load_source};
 pub use failure::Failure;
+pub use shortcuts::{ComponentArg, Shortcuts};
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};

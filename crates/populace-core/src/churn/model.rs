@@ -10,7 +10,7 @@ use crate::plan::Population;
 use crate::scenario::{Checker, ConfigError, Observer, Scenario};
 use crate::section;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::Date;
+use crate::time::{Date, Window};
 use std::collections::BTreeSet;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
@@ -201,6 +201,10 @@ impl Scenario for ChurnModel {
 
     fn population(&self) -> Population {
         Population { actors: self.config.population.users, rows_per_actor: self.expectation.events() }
+    }
+
+    fn window(&self) -> Window {
+        self.config.window
     }
 
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Row, Truth>) {

@@ -488,6 +488,10 @@ impl Scenario for EmailModel {
         Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }
     }
 
+    fn window(&self) -> Window {
+        self.window
+    }
+
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
         actor::simulate(self, actor, key, out);
     }

@@ -18,6 +18,7 @@ pub use rows::{CallRow, CallTruth, EndReason, Fault, SessionId, SessionRow, Sess
 use crate::plan::Population;
 use crate::scenario::{ConfigError, Observer, Problem, Scenario};
 use crate::stream::{ActorId, StreamKey};
+use crate::time::Window;
 
 /// The built-in documents, by name.
 pub const DOCUMENTS: &[(&str, &str)] = &[("traces", include_str!("traces.yaml"))];
@@ -46,6 +47,10 @@ impl Scenario for TracesModel {
     fn population(&self) -> Population {
         let expected = self.expected();
         Population { actors: self.config.population.users, rows_per_actor: (expected.calls + expected.retries) / expected.users }
+    }
+
+    fn window(&self) -> Window {
+        self.window
     }
 
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<TraceRow, TraceTruth>) {

@@ -150,7 +150,7 @@ impl Library {
     /// The families of the built-in documents, in their order.
     pub(super) fn families(&self) -> Vec<String> {
         let mut families: Vec<String> = Vec::new();
-        for (name, text) in self.builtins {
+        for (name, text) in self.builtins.iter() {
             let Ok(mut root) = parse(&Origin::document(*name), text) else { continue };
             if let Some(scenario) = envelope::open(&mut root, &mut Diagnostics::default()).scenario
                 && !families.contains(&scenario.value)

@@ -52,12 +52,19 @@ use envelope::Envelope;
 use load::{Loaded, start_of};
 use schema::Schema;
 use serde_json::Value;
+use std::borrow::Cow;
 use tree::{Kind, Map, Node, quote};
 
 /// The built-in documents.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Library {
-    builtins: &'static [(&'static str, &'static str)],
+    builtins: Cow<'static, [(&'static str, &'static str)]>,
+}
+
+impl FromIterator<&'static (&'static str, &'static str)> for Library {
+    fn from_iter<T: IntoIterator<Item = &'static (&'static str, &'static str)>>(documents: T) -> Self {
+        Self { builtins: documents.into_iter().copied().collect() }
+    }
 }
 
 /// Where a document is.
@@ -121,11 +128,11 @@ impl<'a> Request<'a> {
 impl Library {
     /// A library of documents, each a name and its YAML.
     pub const fn new(builtins: &'static [(&'static str, &'static str)]) -> Self {
-        Self { builtins }
+        Self { builtins: Cow::Borrowed(builtins) }
     }
 
     /// The names of the documents.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.builtins.iter().map(|(name, _)| *name)
     }
 

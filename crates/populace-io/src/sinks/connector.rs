@@ -1,7 +1,8 @@
-//! A connector: events of `email` in batches, over HTTP.
+//! A connector: events in batches, over HTTP.
 
 use super::client::{Answer, Client, Verdict};
 use super::{Context, FIRST_REACH, Sink, SinkError, Target};
+use crate::family::FAMILIES;
 use crate::table::Table;
 use crate::text::TextFormat;
 use arrow_array::RecordBatch;
@@ -41,11 +42,11 @@ impl ConnectorSink {
     pub(super) fn open(target: &Target, context: Context<'_>) -> Result<Self, SinkError> {
         target.only(&[])?;
         let shown = target.shown();
-        if context.generator.family() != "email" {
-            return Err(SinkError::Refused(format!(
-                "{shown}: a connector takes the events of email; this is {}",
-                context.generator.family()
-            )));
+        let family = context.generator.family();
+        let known: Vec<&str> = FAMILIES.iter().filter(|family| family.for_connectors).map(|family| family.name).collect();
+        if !known.contains(&family) {
+            let known = known.join(", ");
+            return Err(SinkError::Refused(format!("{shown}: a connector takes the events of {known}; this is {family}")));
         }
         if target.user.is_some() || target.password.is_some() {
             return Err(SinkError::Refused(format!("{shown}: a connector takes a bearer token; put it into the environment as {TOKEN}")));

@@ -91,7 +91,7 @@ impl KafkaSink {
         ensure_topic(producer.client(), &|| producer.poll(Duration::ZERO), &last, target, &topic)?;
         let table = context.main().clone();
         let avro = target.options.get("registry").map(|registry| Avro::register(registry, &topic, &table, context.timeout)).transpose()?;
-        let key = ["universal_id", "user_id"].iter().find_map(|name| table.columns.iter().position(|column| column.name == *name));
+        let key = table.partition.and_then(|name| table.position(name));
         let key = key.ok_or_else(|| SinkError::Refused(format!("{}: rows of `{}` have no user", target.shown(), table.name)))?;
         let main = context.generator.main_table();
         Ok(Self { producer, topic, shown: target.shown(), main, table, key, avro, timeout: context.timeout, lines: Vec::new() })

@@ -73,7 +73,7 @@ pub fn stream(
 ) -> Result<Standing, RunError> {
     let main = job.generator.main_table();
     let table = &job.generator.tables()[main];
-    let Some(time) = table.columns.iter().position(|column| Some(column.name) == table.time) else {
+    let Some(time) = table.time.and_then(|time| table.position(time)) else {
         return Err(RunError::Refused(format!("rows of `{}` have no time to stream them by", table.name)));
     };
     let job = Job { order: Order::Time, ..job.clone() };

@@ -9,9 +9,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from populace import _populace
 from populace._errors import InputError
 
 MAX_SEED = 2**64 - 1
+SHORTCUTS: dict[str, tuple[str, int]] = {keyword: (takes, most) for keyword, takes, most in _populace.shortcuts()}
+"""The options that set single values of a scenario: what each takes, and the greatest whole number."""
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int | None:
@@ -131,3 +134,31 @@ def settings(value: Mapping[str, Any] | None) -> list[str]:
     if not isinstance(value, Mapping):
         raise TypeError(f"set: must be a dictionary of paths and values, got {value!r}")
     return [f"{key}={document(f'set {key}', item)}" for key, item in value.items()]
+
+
+def shortcut(keyword: str, value: Any) -> str | None:
+    """The value of a shortcut as text; `None` if it says nothing."""
+    takes, most = SHORTCUTS[keyword]
+    option = "--" + keyword.replace("_", "-")
+    if value is None:
+        return None
+    if takes == "whole":
+        return str(whole(option, value, 0, most))
+    if takes == "number":
+        return repr(number(option, value))
+    if takes == "date":
+        return date(option, value)
+    if not isinstance(value, bool):
+        raise TypeError(f"{keyword}: must be True or False, got {value!r}")
+    return None if value else "false"
+
+
+def component(name: str, value: Any) -> dict[str, str]:
+    """A part of a scenario that may be a document of its own: a file's path, a dictionary, or an object with `to_dict`."""
+    if value is None:
+        return {}
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {f"{name}_text": document(name, value)}
+    return {name: path(name, value)}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-    from populace.traces import WorkflowDefinition
-
 Progress = bool | Callable[[int, int], object] | None
 
 
@@ -408,31 +406,21 @@ class Replay(Run):
 
 
 def _plan(scenario: Any, **given: Any) -> Any:
-    workflow = given.pop("workflow", None)
     options: dict[str, Any] = {
-        "users": _options.whole("--users", given.pop("users", None), 0, _options.MAX_SEED),
-        "days": _options.whole("--days", given.pop("days", None), 0, 2**32 - 1),
-        "start": _options.date("--start", given.pop("start", None)),
         "seed": _options.seed(given.pop("seed", None), given.pop("random_state", None)),
         "threads": _options.whole("threads", given.pop("threads", None), 1, 1_024),
         "count": _options.whole("--count", given.pop("count", None), 0, _options.MAX_SEED),
         "profile": given.pop("profile", None),
         "set": _options.settings(given.pop("set", None)),
-        "latent": given.pop("latent", True),
         "truth": given.pop("truth", True),
         "tables": given.pop("tables", None),
     }
-    for rate in ("cascade_failure_rate", "paid_ratio", "churn_base_rate", "target_churn_rate"):
-        options[rate] = _options.number("--" + rate.replace("_", "-"), given.pop(rate, None))
+    for keyword in _options.SHORTCUTS:
+        options[keyword] = _options.shortcut(keyword, given.pop(keyword, None))
+    for name, _ in _populace.components():
+        options |= _options.component(name, given.pop(name, None))
     if given:
         raise TypeError(f"unknown option {next(iter(given))!r}; see help(populace.generate)")
-    if workflow is not None:
-        if hasattr(workflow, "to_dict"):
-            workflow = workflow.to_dict()
-        if isinstance(workflow, Mapping):
-            options["workflow_text"] = _options.document("workflow", workflow)
-        else:
-            options["workflow"] = _options.path("workflow", workflow)
     if isinstance(options["tables"], str):
         options["tables"] = [options["tables"]]
     if isinstance(scenario, Mapping):
@@ -450,24 +438,20 @@ def generate(
     random_state: Any = None,
     profile: str | None = None,
     set: Mapping[str, Any] | None = None,
-    workflow: str | os.PathLike[str] | Mapping[str, Any] | WorkflowDefinition | None = None,
-    cascade_failure_rate: float | None = None,
-    paid_ratio: float | None = None,
-    churn_base_rate: float | None = None,
-    target_churn_rate: float | None = None,
-    latent: bool = True,
     truth: bool = True,
     tables: list[str] | None = None,
     count: int | None = None,
     threads: int | None = None,
     progress: Progress = None,
+    **shortcuts: Any,
 ) -> Run:
     """A run of a scenario: a built-in one by name, a file, a dictionary or a `Scenario`.
 
     The options are those of `populace generate`: `users` and `days` (of the window that begins on `start`); `seed`, or `random_state`
     (an integer, or a NumPy generator from which a seed is drawn), else the scenario's own, else one is drawn (`run.seed`); `profile`;
-    `set`, single values by dotted path; `workflow` and `cascade_failure_rate` of traces; `paid_ratio`, `churn_base_rate`,
-    `target_churn_rate` (shares from 0 to 1) and `latent` of churn. `truth=False` or `tables` leave tables out; `count` stops after so
+    `set`, single values by dotted path; and the shortcuts of the family: `workflow` (a file, a dictionary or a `WorkflowDefinition`) and
+    `cascade_failure_rate` of traces; `paid_ratio`, `churn_base_rate`, `target_churn_rate` (shares from 0 to 1) and `latent` of churn.
+    `truth=False` or `tables` leave tables out; `count` stops after so
     many rows of the main table. `threads` is one a core by default and never changes a byte. `progress=True` shows tqdm's bar; a function
     is called with (users done, users in all).
 
@@ -481,9 +465,8 @@ def generate(
     ['sent', 'delivered', 'opened']
     """
     native = _plan(
-        scenario, users=users, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set,
-        workflow=workflow, cascade_failure_rate=cascade_failure_rate, paid_ratio=paid_ratio, churn_base_rate=churn_base_rate,
-        target_churn_rate=target_churn_rate, latent=latent, truth=truth, tables=tables, count=count, threads=threads,
+        scenario, users=users, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set, truth=truth,
+        tables=tables, count=count, threads=threads, **shortcuts,
     )  # fmt: skip
     return Run(native, progress)
 

@@ -1,12 +1,11 @@
 //! `populace generate`.
 
-use super::scenario::{self, Documents, Loaded};
+use super::scenario::{self, Loaded};
 use super::{progress, sinks};
 use crate::args::{FormatArg, GenerateArgs, OrderArg};
 use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use populace_io::catalogue;
 use populace_io::dataset::{Dataset, Document, Existing, recorded_seed};
 use populace_io::error::RunError;
 use populace_io::files::place::{Directory, Place, StandardOutput};
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
-    let Loaded { resolved, generator } = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?;
+    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
     let generator = generator.as_ref();
     for warning in resolved.locate(generator.warnings()).problems {
         note!("warning: {warning}");
@@ -29,7 +28,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         return show::summary(&resolved.name, &generator.expected(), arguments.json);
     }
     let to_stdout = arguments.output.as_os_str() == "-";
-    let options = file_options(arguments, catalogue::default_format(&resolved.family))?;
+    let options = file_options(arguments, generator.default_format())?;
     if to_stdout && !arguments.dry_run && io::stdout().is_terminal() && matches!(options.format, Format::Parquet | Format::Arrow) {
         return Err(Failure::input("-o -: a terminal cannot show this format; choose --format csv or jsonl, or redirect the output"));
     }

@@ -1,6 +1,6 @@
 //! `populace plan`.
 
-use super::scenario::{self, Documents};
+use super::scenario;
 use crate::args::PlanArgs;
 use crate::failure::Failure;
 use crate::show;
@@ -8,7 +8,7 @@ use populace_analysis::plan::{Study, Target, effects, plan};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
-    let document = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?.resolved;
+    let document = scenario::load(&arguments.scenario)?.resolved;
     let mut out = show::stdout();
     if arguments.detect == "list" {
         let mut list = || effects(&document.family).iter().try_for_each(|effect| writeln!(out, "{:<16} {}", effect.name, effect.meaning));
@@ -19,13 +19,8 @@ pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
         (None, Some(size)) => Target::Change(size),
         (None, None) => Target::Document,
     };
-    let study = Study {
-        detect: &arguments.detect,
-        target,
-        power: arguments.power,
-        alpha: arguments.alpha,
-        pilot_users: arguments.pilot_users,
-    };
+    let study =
+        Study { detect: &arguments.detect, target, power: arguments.power, alpha: arguments.alpha, pilot_users: arguments.pilot_users };
     let planned = plan(&document, &study)?;
     let printed = if arguments.json { writeln!(out, "{}", planned.to_json()) } else { writeln!(out, "{planned}") };
     printed.map_err(|error| Failure::output(&error))

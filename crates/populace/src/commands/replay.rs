@@ -1,6 +1,6 @@
 //! `populace replay`.
 
-use super::scenario::{self, Documents, Loaded};
+use super::scenario::{self, Loaded};
 use crate::args::ReplayArgs;
 use crate::failure::Failure;
 use populace_core::plan::Shard;
@@ -9,7 +9,7 @@ use populace_io::text::TextFormat;
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
-    let Loaded { resolved, generator } = scenario::load(&arguments.scenario, Documents::named(&arguments.scenario))?;
+    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
     let Some(seed) = arguments.seed.or(resolved.seed) else {
         return Err(Failure::input("--seed: the scenario has no seed of its own; give the seed of the run"));
     };
@@ -26,8 +26,8 @@ pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
         let mut table = table.clone();
         if generator.numbers_rows() && index == generator.main_table() {
             // The number of a row is given at writing: one actor alone does not know how many rows come before.
-            batch.remove_column(0);
-            table = table.with_columns(1..table.columns.len());
+            batch.remove_column(table.number.and_then(|number| table.position(number)).expect("its rows have numbers"));
+            table = table.without_numbers();
         }
         let mut lines = Vec::new();
         TextFormat::append_tagged(&table, &batch, &mut lines);

@@ -2,9 +2,10 @@
 
 use crate::args::ScenarioArgs;
 use crate::failure::Failure;
-use populace_core::traces::WORKFLOWS;
+use crate::shortcuts::ComponentArg;
 use populace_io::catalogue;
 use populace_io::document::{Graft, Request, Resolved, Setting, Source};
+use populace_io::family::{COMMON, Component, FAMILIES, Family, Takes};
 use populace_io::generator::Generator;
 use std::path::Path;
 
@@ -16,27 +17,14 @@ pub struct Loaded {
     pub generator: Box<dyn Generator>,
 }
 
-/// Where the documents are that the arguments name.
-#[derive(Clone, Copy, Debug)]
-pub struct Documents<'a> {
-    /// The scenario.
-    pub scenario: Source<'a>,
-    /// The workflow, where one is given.
-    pub workflow: Option<Source<'a>>,
-}
-
-impl<'a> Documents<'a> {
-    /// Built-in documents and files, by the names in the arguments.
-    pub fn named(arguments: &'a ScenarioArgs) -> Self {
-        Self { scenario: Source::Named(&arguments.scenario), workflow: arguments.workflow.as_deref().map(workflow_source) }
-    }
-}
-
-/// The source of a workflow: a file, or a built-in one where there is no such file.
-pub(crate) fn workflow_source(name: &str) -> Source<'_> {
-    match WORKFLOWS.iter().find(|(builtin, _)| *builtin == name) {
-        Some((name, text)) if !Path::new(name).exists() => Source::Text { name, text },
-        _ => Source::File(Path::new(name)),
+/// The source of a component: a file, or a built-in one where there is no such file.
+fn component_source(component: Component, given: &ComponentArg) -> Source<'_> {
+    match given {
+        ComponentArg::Text(text) => Source::Text { name: component.name, text },
+        ComponentArg::Named(name) => match component.text(name) {
+            Some(text) if !Path::new(name).exists() => Source::Text { name, text },
+            _ => Source::File(Path::new(name)),
+        },
     }
 }
 
@@ -44,60 +32,85 @@ pub(crate) fn workflow_source(name: &str) -> Source<'_> {
 ///
 /// # Errors
 /// Everything that is wrong with the documents and the arguments.
-pub fn load(arguments: &ScenarioArgs, documents: Documents<'_>) -> Result<Loaded, Failure> {
-    refuse_misplaced(arguments, documents)?;
-    let mut settings: Vec<(&str, String, String)> = Vec::new();
-    let mut option = |option, path: &str, value: Option<String>| settings.extend(value.map(|value| (option, path.to_owned(), value)));
-    option("--users", "population.users", arguments.users.map(|users| users.to_string()));
-    option("--days", "window.days", arguments.days.map(|days| days.to_string()));
-    option("--start", "window.start", arguments.start.map(|start| start.to_string()));
-    option("--cascade-failure-rate", "cascade_failure_rate", arguments.cascade_failure_rate.map(|rate| rate.to_string()));
-    option("--paid-ratio", "paid_ratio", arguments.paid_ratio.map(|ratio| ratio.to_string()));
-    option("--churn-base-rate", "churn_base_rate", arguments.churn_base_rate.map(|rate| rate.to_string()));
-    option("--no-latent", "engagement.observed", arguments.no_latent.then(|| false.to_string()));
+pub(crate) fn load(arguments: &ScenarioArgs) -> Result<Loaded, Failure> {
+    load_source(arguments, Source::Named(&arguments.scenario))
+}
+
+/// As [`load`], of a document from elsewhere.
+///
+/// # Errors
+/// Everything that is wrong with the documents and the arguments.
+pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loaded, Failure> {
+    let family = family_of(arguments, source)?;
+    let mut grafts: Vec<(String, Component, Source<'_>)> = Vec::new();
+    for (name, given) in &arguments.shortcuts.components {
+        let component = family.and_then(|family| family.component).filter(|component| component.name == *name);
+        grafts.extend(component.map(|component| (format!("--{name}"), component, component_source(component, given))));
+    }
+    let grafts: Vec<Graft<'_>> =
+        grafts.iter().map(|(option, component, source)| Graft { option, path: component.name, source: *source }).collect();
+    let resolve = |settings: &[(String, &str, String)]| -> Result<Resolved, Failure> {
+        let settings: Vec<Setting<'_>> = settings.iter().map(|(option, path, value)| Setting { option, path, value }).collect();
+        let request = Request { source, profile: arguments.profile.as_deref(), grafts: &grafts, settings: &settings };
+        Ok(catalogue::resolve(&request)?)
+    };
+
+    let mut settings: Vec<(String, &str, String)> = Vec::new();
+    let mut solved = Vec::new();
+    for (given, text) in &arguments.shortcuts.values {
+        let own = family.into_iter().flat_map(Family::all_shortcuts).find(|shortcut| shortcut.name == given.name).unwrap_or(given);
+        match own.takes {
+            Takes::Solved(solve) => solved.push((own, solve, text)),
+            Takes::Whole(_) | Takes::Number | Takes::Date | Takes::Nothing => settings.push((own.option(), own.path, text.clone())),
+        }
+    }
     for text in &arguments.set {
         let Some((path, value)) = text.split_once('=') else {
             return Err(Failure::input(format!("--set {text}: must be PATH=VALUE, such as --set population.users=100")));
         };
-        settings.push(("--set", path.to_owned(), value.to_owned()));
+        settings.push(("--set".to_owned(), path, value.to_owned()));
     }
-    if let Some(target) = arguments.target_churn_rate {
-        let base = catalogue::churn_base_for(&resolve(arguments, documents, &settings)?, target)?;
-        settings.push(("--target-churn-rate", "churn_base_rate".to_owned(), base.to_string()));
+    for (shortcut, solve, text) in solved {
+        let wanted = text.parse().map_err(|error| Failure::input(format!("{} {text}: {error}", shortcut.option())))?;
+        let resolved = resolve(&settings)?;
+        let value = solve(&resolved.config, wanted).map_err(|error| resolved.diagnose(&error))?;
+        settings.push((shortcut.option(), shortcut.path, value.to_string()));
     }
-    let resolved = resolve(arguments, documents, &settings)?;
+    let resolved = resolve(&settings)?;
     let generator = catalogue::generator(&resolved)?;
     Ok(Loaded { resolved, generator })
 }
 
-/// Options of another family, and a workflow where a scenario should be.
-fn refuse_misplaced(arguments: &ScenarioArgs, Documents { scenario: source, workflow }: Documents<'_>) -> Result<(), Failure> {
-    if catalogue::is_workflow(source)? {
-        let name = &arguments.scenario;
-        return Err(Failure::input(format!("{name} is a workflow, not a scenario; use `traces --workflow {name}`")));
+/// The family of the document where an option needs it to be known. Refuses options of another family, two that exclude each other, and
+/// a component in the place of a scenario.
+fn family_of(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Option<&'static Family>, Failure> {
+    if let Some((family, component)) = catalogue::component(source)? {
+        let (name, kind) = (&arguments.scenario, component.name);
+        return Err(Failure::input(format!("{name} is a {kind}, not a scenario; use `{} --{kind} {name}`", family.name)));
     }
-    let options = [
-        ("--workflow", "traces", workflow.is_some()),
-        ("--cascade-failure-rate", "traces", arguments.cascade_failure_rate.is_some()),
-        ("--paid-ratio", "churn", arguments.paid_ratio.is_some()),
-        ("--churn-base-rate", "churn", arguments.churn_base_rate.is_some()),
-        ("--target-churn-rate", "churn", arguments.target_churn_rate.is_some()),
-        ("--no-latent", "churn", arguments.no_latent),
-    ];
-    if !options.iter().any(|(_, _, given)| *given) {
-        return Ok(());
+    let given = &arguments.shortcuts;
+    if let Some((shortcut, other)) =
+        given.values.iter().find_map(|(shortcut, _)| Some((shortcut, shortcut.excludes.filter(|other| given.get(other).is_some())?)))
+    {
+        return Err(Failure::input(format!("{} cannot be used with --{other}", shortcut.option())));
     }
-    let family = catalogue::resolve(&Request::new(source))?.family;
-    match options.iter().find(|(_, of, given)| *given && *of != family) {
-        Some((option, of, _)) => Err(Failure::input(format!("{option} is for {of}, and {} is of {family}", arguments.scenario))),
-        None => Ok(()),
+    let of_components = given.components.iter().map(|(name, _)| *name);
+    let of_values = given.values.iter().map(|(shortcut, _)| shortcut.name);
+    let special: Vec<&str> = of_components.chain(of_values).filter(|name| COMMON.iter().all(|common| common.name != *name)).collect();
+    if special.is_empty() {
+        return Ok(None);
     }
-}
-
-fn resolve(arguments: &ScenarioArgs, documents: Documents<'_>, settings: &[(&str, String, String)]) -> Result<Resolved, Failure> {
-    let settings: Vec<Setting<'_>> = settings.iter().map(|(option, path, value)| Setting { option, path, value }).collect();
-    let graft = documents.workflow.map(|source| Graft { option: "--workflow", path: "workflow", source });
-    let request =
-        Request { source: documents.scenario, profile: arguments.profile.as_deref(), grafts: graft.as_slice(), settings: &settings };
-    Ok(catalogue::resolve(&request)?)
+    let has = |family: &Family, name: &str| {
+        family.shortcuts.iter().any(|shortcut| shortcut.name == name) || family.component.is_some_and(|component| component.name == name)
+    };
+    let resolved = catalogue::resolve(&Request::new(source))?;
+    let family = Family::named(&resolved.family).expect("a document that was resolved has a family");
+    match special.into_iter().find(|name| !has(family, name)) {
+        Some(name) => {
+            let of: Vec<&str> = FAMILIES.iter().filter(|family| has(family, name)).map(|family| family.name).collect();
+            let (of, document) = (of.join(", "), &arguments.scenario);
+            Err(Failure::input(format!("--{name} is for {of}, and {document} is of {}", family.name)))
+        }
+        None => Ok(Some(family)),
+    }
 }

@@ -3,9 +3,9 @@
 use crate::args::{ScenariosArgs, ScenariosCommand};
 use crate::failure::Failure;
 use crate::show;
-use populace_core::traces::WORKFLOWS;
-use populace_io::catalogue::{self, FAMILIES, LIBRARY};
+use populace_io::catalogue::{self, LIBRARY};
 use populace_io::document::{Request, Source};
+use populace_io::family::{FAMILIES, Family, components};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
@@ -21,13 +21,18 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
                 writeln!(out, "{name:<14} {}{profiles}", resolved.description.unwrap_or_default())
                     .map_err(|error| Failure::output(&error))?;
             }
-            let workflows: Vec<&str> = WORKFLOWS.iter().map(|(name, _)| *name).collect();
-            writeln!(out, "\nWorkflows of traces, for --workflow: {}", workflows.join(", ")).map_err(|error| Failure::output(&error))
+            for (family, component) in components() {
+                let names: Vec<&str> = component.builtins.iter().map(|(name, _)| *name).collect();
+                let (kind, names) = (component.name, names.join(", "));
+                let title = kind[..1].to_uppercase() + &kind[1..];
+                writeln!(out, "\n{title}s of {}, for --{kind}: {names}", family.name).map_err(|error| Failure::output(&error))?;
+            }
+            Ok(())
         }
         ScenariosCommand::Show { name } => {
-            let workflow = || WORKFLOWS.iter().find(|(workflow, _)| workflow == name).map(|(_, text)| *text);
-            let Some(text) = LIBRARY.text(name).or_else(workflow) else {
-                let known: Vec<&str> = LIBRARY.names().chain(WORKFLOWS.iter().map(|(name, _)| *name)).collect();
+            let Some(text) = LIBRARY.text(name).or_else(|| components().find_map(|(_, component)| component.text(name))) else {
+                let parts = components().flat_map(|(_, component)| component.builtins).map(|(name, _)| *name);
+                let known: Vec<&str> = LIBRARY.names().chain(parts).collect();
                 return Err(Failure::input(format!("there is no built-in scenario `{name}`; there are {}", known.join(", "))));
             };
             out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
@@ -44,8 +49,9 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
             Ok(())
         }
         ScenariosCommand::Schema { family } => {
-            if let Some(unknown) = family.as_ref().filter(|family| !FAMILIES.contains(&family.as_str())) {
-                return Err(Failure::input(format!("there is no family `{unknown}`; there are {}", FAMILIES.join(", "))));
+            if let Some(unknown) = family.as_ref().filter(|family| Family::named(family).is_none()) {
+                let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+                return Err(Failure::input(format!("there is no family `{unknown}`; there are {}", known.join(", "))));
             }
             let schema = catalogue::document_schema(family.as_deref());
             writeln!(out, "{schema:#}").map_err(|error| Failure::output(&error))

@@ -1,6 +1,6 @@
 //! `populace stream`.
 
-use super::scenario::{self, Documents, Loaded};
+use super::scenario::{self, Loaded};
 use super::{progress, sinks};
 use crate::args::{ScenarioArgs, StreamArgs};
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
     let mut scenario = arguments.scenario.clone();
     let begun = arguments.now.then(now);
     if let Some(now) = begun {
-        scenario.start = Some(Date(now.div_euclid(DAY) as i32));
+        scenario.shortcuts.set("start", Date(now.div_euclid(DAY) as i32).to_string());
     }
     let stop = progress::stop_flag()?;
     let mut shown = Shown { start: Instant::now(), sent: 0, quiet: arguments.quiet };
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
     let mut pace = Pace { speed: if arguments.now { 1.0 } else { arguments.speed }, now: begun, moments: 0..0, rows: 0 };
     let mut sent_until = begun.unwrap_or(i64::MIN);
     for round in 1.. {
-        let Loaded { resolved, generator } = scenario::load(&scenario, Documents::named(&scenario))?;
+        let Loaded { resolved, generator } = scenario::load(&scenario)?;
         let generator = generator.as_ref();
         if round == 1 {
             for warning in resolved.locate(generator.warnings()).problems {
@@ -69,8 +69,8 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
 /// As many days more as there are: what was sent stays the same, as days that are added change nothing before them.
 fn lengthen(scenario: &mut ScenarioArgs, period: &Range<i64>) {
     let days = (period.end - period.start) / DAY;
-    let first = *scenario.days.get_or_insert(days as u32);
-    scenario.days = Some(days as u32 + first.min(days as u32));
+    let first = scenario.shortcuts.get("days").and_then(|days| days.parse().ok()).unwrap_or(days);
+    scenario.shortcuts.set("days", (days + first.min(days)).to_string());
 }
 
 /// The wall clock, microseconds since 1970.

@@ -4,20 +4,12 @@ use super::super::{Graft, Library, Request, Resolved, Setting, Source};
 use populace_core::scenario::Scenario;
 use populace_core::{churn, email, traces};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 static TRACES: Library = Library::new(traces::DOCUMENTS);
 static CHURN: Library = Library::new(churn::DOCUMENTS);
 static EMAIL: Library = Library::new(email::DOCUMENTS);
 
-fn schema_of(family: &str) -> Option<Value> {
-    match family {
-        "traces" => Some(schemars::schema_for!(traces::TracesConfig).to_value()),
-        "churn" => Some(schemars::schema_for!(churn::ChurnConfig).to_value()),
-        "email" => Some(schemars::schema_for!(email::EmailConfig).to_value()),
-        _ => None,
-    }
-}
+use crate::catalogue::schema as schema_of;
 
 fn model<S: Scenario>(resolved: &Resolved) -> S
 where

@@ -129,11 +129,11 @@ impl Rows {
         let null_percent = self.null_percent;
         let columns = table.columns.iter().map(|column| {
             self.null_percent = if column.nullable { null_percent } else { 0 };
-            array(column.kind, &self.column(rows), dictionaries, shared)
+            (column.name, array(column.kind, &self.column(rows), dictionaries, shared))
         });
-        let columns = columns.collect();
+        let columns: Vec<_> = columns.collect();
         self.null_percent = null_percent;
-        table.batch(columns)
+        table.rows(&columns)
     }
 }
 
@@ -222,7 +222,7 @@ fn texts(dictionaries: Dictionaries, pages: &[Vec<u64>]) -> (Table, Vec<Vec<Reco
     let table = Table::new("texts", false, "texts", vec![Column::new("text", Kind::Text, "a text")], 1.0);
     let shared: ArrayRef = Arc::new(StringArray::from_iter_values((0..100).map(text)));
     let column = |page: &Vec<u64>| array(Kind::Text, &page.iter().copied().map(Some).collect::<Vec<_>>(), dictionaries, &shared);
-    let pages: Vec<Vec<RecordBatch>> = pages.iter().map(|page| vec![table.batch(vec![column(page)])]).collect();
+    let pages: Vec<Vec<RecordBatch>> = pages.iter().map(|page| vec![table.rows(&[("text", column(page))])]).collect();
     check(&table, Compression::None, std::slice::from_ref(&pages));
     let (metadata, _) = read(&write(&table, Compression::None, std::slice::from_ref(&pages)));
     let chunk = metadata.row_group(0).column(0).clone();

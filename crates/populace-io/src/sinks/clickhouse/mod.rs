@@ -2,6 +2,7 @@
 
 mod server;
 
+pub use crate::tables::email::{EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as EMAIL_EVENTS};
 pub use server::{Server, columns_of, quoted};
 
 use super::{Context, Sink, SinkError, Target};
@@ -16,10 +17,6 @@ use std::sync::Arc;
 
 /// The database of a URL that names none.
 pub const DATABASE: &str = "sendflowr";
-/// The table of the events of `email`.
-pub const EMAIL_EVENTS: &str = "email_events";
-/// Its definition; it says `CREATE TABLE IF NOT EXISTS`.
-pub const EMAIL_EVENTS_SQL: &str = include_str!("email_events.sql");
 /// Who was erased from it, and until when.
 pub const EMAIL_ERASURES: &str = "email_erasures";
 /// Its definition.
@@ -27,30 +24,9 @@ pub const EMAIL_ERASURES_SQL: &str = include_str!("email_erasures.sql");
 /// Rows of an insert, about.
 const INSERT_ROWS: usize = 128 << 10;
 
-/// What tells the rows of a table apart.
-const KEYS: [(&str, &str, &[&str]); 14] = [
-    ("email", "users", &["recipient_id"]),
-    ("email", "truth/users", &["recipient_id"]),
-    ("email", "truth/user_rates", &["recipient_id", "month"]),
-    ("email", "truth/messages", &["recipient_id", "message_id"]),
-    ("email", "truth/timing", &["persona", "minute_of_week"]),
-    ("traces", "calls", &["user_id", "session_id", "call_id"]),
-    ("traces", "sessions", &["user_id", "session_id"]),
-    ("traces", "truth/transitions", &["from", "to"]),
-    ("traces", "truth/entries", &["endpoint"]),
-    ("traces", "truth/sessions", &["session_id"]),
-    ("traces", "truth/calls", &["call_id"]),
-    ("churn", "users", &["user_id"]),
-    ("churn", "events", &["user_id", "event_id"]),
-    ("churn", "truth/users", &["user_id"]),
-];
-
-/// What a table is called in ClickHouse: events of `email` as its consumers know them, truth tables with a prefix.
-fn name_of(family: &str, table: &Table) -> String {
-    match (family, table.path().as_str()) {
-        ("email", "events") => EMAIL_EVENTS.to_owned(),
-        (_, path) => path.replace('/', "_"),
-    }
+/// What a table is called in ClickHouse: by the name that its consumers know it under, truth tables with a prefix.
+fn name_of(table: &Table) -> String {
+    table.stored.map_or_else(|| table.path().replace('/', "_"), |(name, _)| name.to_owned())
 }
 
 /// The type of a column.
@@ -73,17 +49,13 @@ fn type_of(kind: Kind, nullable: bool) -> String {
 }
 
 /// The definition of a table.
-fn definition(family: &str, table: &Table) -> String {
-    let name = name_of(family, table);
-    if name == EMAIL_EVENTS {
-        return EMAIL_EVENTS_SQL.to_owned();
+fn definition(table: &Table) -> String {
+    if let Some((_, definition)) = table.stored {
+        return definition.to_owned();
     }
-    let path = table.path();
-    let key = KEYS.iter().find(|(of, known, _)| *of == family && *known == path);
-    let key = key.map_or_else(
-        || table.columns.iter().filter(|column| !column.nullable).map(|column| column.name).collect(),
-        |(_, _, key)| key.to_vec(),
-    );
+    let never_null = || table.columns.iter().filter(|column| !column.nullable).map(|column| column.name).collect();
+    let key = if table.key.is_empty() { never_null() } else { table.key.to_vec() };
+    let name = name_of(table);
     let mut sql = format!("CREATE TABLE IF NOT EXISTS `{name}` (");
     for (index, column) in table.columns.iter().enumerate() {
         let comma = if index > 0 { ", " } else { "" };
@@ -150,10 +122,9 @@ impl ClickHouseSink {
     pub(super) fn open(target: &Target, context: Context<'_>) -> Result<Self, SinkError> {
         let server = Server::open(target, context.timeout)?;
         server.create_database()?;
-        let family = context.generator.family();
         let tables = context.generator.tables().iter().map(|table| Pending {
             table: table.clone(),
-            name: name_of(family, table),
+            name: name_of(table),
             batches: Vec::new(),
             rows: 0,
             digest: Digest::default(),
@@ -164,7 +135,7 @@ impl ClickHouseSink {
             sink.server.check_table(name, &columns(table))?;
         }
         for Pending { name, table, .. } in &sink.tables {
-            sink.server.ensure_table(name, &definition(family, table), &columns(table))?;
+            sink.server.ensure_table(name, &definition(table), &columns(table))?;
         }
         Ok(sink)
     }

@@ -2,29 +2,28 @@
 
 use super::columns::address_code;
 use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS};
-use crate::generator::{Simulated, TableSet, Tally};
+use crate::generator::TableSet;
 use crate::table::{
     booleans, codes, dates, dictionary, floats, floats_or_null, instants, instants_or_null, ints, ints_or_null, shared_codes,
     shorts_or_null, uuids, uuids_or_null,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use crate::tables::{Builder, Counts, Filled};
+use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
-use populace_core::email::{Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use populace_core::email::{EmailModel, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Collects the rows of a recipient, then spreads them over the columns in one tight loop a column.
-pub(super) struct Builder<'g> {
+pub struct EmailBuilder<'g> {
     generator: &'g Email,
     actors: Range<u64>,
     wanted: TableSet,
     /// Number of the recipient within the shard.
     user: i32,
     rows: u64,
-    tally: Vec<u64>,
-    clipped: BTreeMap<&'static str, u64>,
+    counts: Counts,
     events: Vec<Event>,
     event: EventColumns,
     users: Vec<UserTruth>,
@@ -59,16 +58,15 @@ fn bytes(id: Uuid) -> [u8; 16] {
     id.to_u128().to_be_bytes()
 }
 
-impl<'g> Builder<'g> {
+impl<'g> EmailBuilder<'g> {
     pub(super) fn new(generator: &'g Email, actors: Range<u64>, wanted: TableSet) -> Self {
-        let users = (actors.end - actors.start) as f64;
+        let users = actors.end - actors.start;
         let capacity = |table: usize| {
-            if wanted.has(table) { (generator.tables[table].rows_per_actor * users * 1.1) as usize + 64 } else { 0 }
+            if wanted.has(table) { generator.tables[table].room(users) } else { 0 }
         };
         let events = capacity(EVENTS);
         Self {
-            tally: vec![0; generator.model.personas().len() * EventType::NAMES.len()],
-            clipped: BTreeMap::new(),
+            counts: Counts::over(generator.model.personas().len() * EventType::NAMES.len()),
             user: 0,
             rows: 0,
             events: Vec::with_capacity(1_024),
@@ -99,42 +97,9 @@ impl<'g> Builder<'g> {
             wanted,
         }
     }
-
-    /// Ends a recipient.
-    pub(super) fn flush(&mut self) {
-        let (rows, event, user) = (&self.events, &mut self.event, self.user);
-        self.rows += rows.len() as u64;
-        let persona = self.users.last().map_or(0, |user| usize::from(user.persona));
-        let tally = &mut self.tally[persona * EventType::NAMES.len()..][..EventType::NAMES.len()];
-        for row in rows {
-            tally[row.event_type as usize] += 1;
-        }
-        if self.wanted.has(EVENTS) {
-            event.event_id.extend(rows.iter().map(|row| bytes(row.event_id)));
-            event.event_type.extend(rows.iter().map(|row| row.event_type as i32));
-            event.time.extend(rows.iter().map(|row| row.time.0));
-            event.esp.extend(rows.iter().map(|row| i32::from(row.esp)));
-            event.user.extend(rows.iter().map(|_| user));
-            event.campaign.extend(rows.iter().map(|row| i32::from(row.campaign)));
-            event.message_id.extend(rows.iter().map(|row| row.message_id.map_or([0; 16], bytes)));
-            event.subject.extend(rows.iter().map(|row| row.subject.map_or(0, i32::from)));
-            event.click_url.extend(rows.iter().map(|row| row.click_url.map_or(-1, i32::from)));
-            event.user_agent.extend(rows.iter().map(|row| row.client.map_or(-1, |client| i32::from(client.user_agent))));
-            event.address.extend(rows.iter().map(|row| row.client.map_or(0, |client| address_code(client.ip))));
-            event.source.extend(rows.iter().map(|row| i32::from(row.source)));
-            event.metadata.extend(rows.iter().map(|row| i32::from(row.metadata)));
-            let delivery = |row: &Event| row.delivery;
-            event.latency.extend(rows.iter().map(|row| delivery(row).map_or(0.0, |delivery| f64::from(delivery.latency_ms) / 1_000.0)));
-            event.send_time.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.send_time.0)));
-            event.send_minute.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| (delivery.send_time.0 / MINUTE) as u32)));
-            event.payload.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.payload_size_bytes as i32)));
-        }
-        self.events.clear();
-        self.user += 1;
-    }
 }
 
-impl Observer<Event, Truth> for Builder<'_> {
+impl Observer<Event, Truth> for EmailBuilder<'_> {
     #[inline]
     fn emit(&mut self, row: Event) {
         self.events.push(row);
@@ -151,7 +116,7 @@ impl Observer<Event, Truth> for Builder<'_> {
     }
 
     fn clipped(&mut self, what: &'static str) {
-        *self.clipped.entry(what).or_default() += 1;
+        self.counts.clip(what);
     }
 }
 
@@ -187,7 +152,7 @@ impl Recipients {
 }
 
 impl EventColumns {
-    fn batch(self, generator: &Email, recipients: &Recipients) -> RecordBatch {
+    fn columns(self, generator: &Email, recipients: &Recipients) -> [(&'static str, ArrayRef); 24] {
         let rows = self.time.len();
         let types = &self.event_type;
         let valid = |is: &dyn Fn(usize) -> bool| NullBuffer::new(BooleanBuffer::collect_bool(rows, is));
@@ -198,37 +163,37 @@ impl EventColumns {
         let users = ScalarBuffer::from(self.user);
         let campaigns = ScalarBuffer::from(self.campaign);
         let shorts = |of: fn(u32) -> u32| shorts_or_null(self.send_minute.iter().map(|minute| of(*minute) as i16).collect(), &is_delivered);
-        generator.tables[EVENTS].batch(vec![
-            uuids(self.event_id.into_flattened()),
-            codes(self.event_type, &generator.event_types),
-            instants(self.time),
-            codes(self.esp, &generator.esps),
-            shared_codes(&users, None, &recipients.ids),
-            shared_codes(&users, None, &recipients.universal_ids),
-            shared_codes(&users, None, &recipients.email_hashes),
-            shared_codes(&campaigns, None, &generator.campaign_ids),
-            shared_codes(&campaigns, None, &generator.campaign_names),
-            uuids_or_null(self.message_id.into_flattened(), &is_mail),
-            shared_codes(&self.subject.into(), Some(&is_mail), &generator.subjects),
-            codes(self.click_url, &generator.click_urls),
-            shared_codes(&vec![0; rows].into(), Some(&NullBuffer::new_null(rows)), &generator.bounce_types),
-            shared_codes(&self.user_agent.into(), Some(&has_client), &generator.user_agents),
-            shared_codes(&self.address.into(), Some(&has_client), &generator.addresses),
-            codes(self.source, &generator.sources),
-            codes(self.metadata, &generator.metadata),
-            floats_or_null(self.latency, &is_delivered),
-            instants_or_null(self.send_time, &is_delivered),
-            shorts(|minute| minute / 60 % 24),
-            shorts(|minute| minute % 60),
+        [
+            ("event_id", uuids(self.event_id.into_flattened())),
+            ("event_type", codes(self.event_type, &generator.event_types)),
+            ("timestamp", instants(self.time)),
+            ("esp", codes(self.esp, &generator.esps)),
+            ("recipient_id", shared_codes(&users, None, &recipients.ids)),
+            ("universal_id", shared_codes(&users, None, &recipients.universal_ids)),
+            ("recipient_email_hash", shared_codes(&users, None, &recipients.email_hashes)),
+            ("campaign_id", shared_codes(&campaigns, None, &generator.campaign_ids)),
+            ("campaign_name", shared_codes(&campaigns, None, &generator.campaign_names)),
+            ("message_id", uuids_or_null(self.message_id.into_flattened(), &is_mail)),
+            ("subject", shared_codes(&self.subject.into(), Some(&is_mail), &generator.subjects)),
+            ("click_url", codes(self.click_url, &generator.click_urls)),
+            ("bounce_type", shared_codes(&vec![0; rows].into(), Some(&NullBuffer::new_null(rows)), &generator.bounce_types)),
+            ("user_agent", shared_codes(&self.user_agent.into(), Some(&has_client), &generator.user_agents)),
+            ("ip_address", shared_codes(&self.address.into(), Some(&has_client), &generator.addresses)),
+            ("source", codes(self.source, &generator.sources)),
+            ("metadata", codes(self.metadata, &generator.metadata)),
+            ("latency_seconds", floats_or_null(self.latency, &is_delivered)),
+            ("send_time", instants_or_null(self.send_time, &is_delivered)),
+            ("hour_of_day", shorts(|minute| minute / 60 % 24)),
+            ("minute", shorts(|minute| minute % 60)),
             // 1970-01-01 was a Thursday, 3.
-            shorts(|minute| (minute / (24 * 60) + 3) % 7),
-            shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types),
-            ints_or_null(self.payload, &is_delivered),
-        ])
+            ("day_of_week", shorts(|minute| (minute / (24 * 60) + 3) % 7)),
+            ("campaign_type", shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types)),
+            ("payload_size_bytes", ints_or_null(self.payload, &is_delivered)),
+        ]
     }
 }
 
-fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, MessageTruth)]) -> Vec<ArrayRef> {
+fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, MessageTruth)]) -> [(&'static str, ArrayRef); 19] {
     macro_rules! column {
         ($make:ident, |$row:ident| $value:expr) => {
             $make(rows.iter().map(|(_, $row)| $value).collect())
@@ -241,70 +206,98 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
         floats_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0.0)).collect(), valid)
     };
     let ids: Vec<[u8; 16]> = rows.iter().map(|(_, row)| bytes(row.message_id)).collect();
-    vec![
-        uuids(ids.into_flattened()),
-        codes(rows.iter().map(|(user, _)| *user).collect(), &recipients.ids),
-        or_null(|row| row.p_open, &is_delivered),
-        or_null(|row| row.p_click, &is_delivered),
-        column!(floats, |row| row.open_rate),
-        column!(floats, |row| row.click_rate),
-        column!(floats, |row| row.timing),
-        column!(floats, |row| row.minute),
-        column!(floats, |row| row.fatigue),
-        column!(floats, |row| row.hot_path),
-        column!(floats, |row| row.cap),
-        column!(booleans, |row| row.suppressed),
-        column!(ints, |row| row.recent_sends as i32),
-        or_null(|row| row.minutes_since_hot_path, &follows_hot_path),
-        codes(rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32)).collect(), &generator.dropped_reasons),
-        column!(floats, |row| row.latency_base),
-        column!(floats, |row| row.latency_top),
-        column!(floats, |row| row.latency_batch),
-        column!(floats, |row| row.latency_weekend),
+    [
+        ("message_id", uuids(ids.into_flattened())),
+        ("recipient_id", codes(rows.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
+        ("p_open", or_null(|row| row.p_open, &is_delivered)),
+        ("p_click", or_null(|row| row.p_click, &is_delivered)),
+        ("open_rate", column!(floats, |row| row.open_rate)),
+        ("click_rate", column!(floats, |row| row.click_rate)),
+        ("timing", column!(floats, |row| row.timing)),
+        ("minute", column!(floats, |row| row.minute)),
+        ("fatigue", column!(floats, |row| row.fatigue)),
+        ("hot_path", column!(floats, |row| row.hot_path)),
+        ("cap", column!(floats, |row| row.cap)),
+        ("suppressed", column!(booleans, |row| row.suppressed)),
+        ("recent_sends", column!(ints, |row| row.recent_sends as i32)),
+        ("minutes_since_hot_path", or_null(|row| row.minutes_since_hot_path, &follows_hot_path)),
+        (
+            "dropped_reason",
+            codes(rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32)).collect(), &generator.dropped_reasons),
+        ),
+        ("latency_base", column!(floats, |row| row.latency_base)),
+        ("latency_top", column!(floats, |row| row.latency_top)),
+        ("latency_batch", column!(floats, |row| row.latency_batch)),
+        ("latency_weekend", column!(floats, |row| row.latency_weekend)),
     ]
 }
 
-impl Simulated for Builder<'_> {
-    fn main_rows(&self) -> u64 {
+impl Builder<EmailModel> for EmailBuilder<'_> {
+    fn end_actor(&mut self) {
+        let (rows, event, user) = (&self.events, &mut self.event, self.user);
+        self.rows += rows.len() as u64;
+        let persona = self.users.last().map_or(0, |user| usize::from(user.persona));
+        let tally = &mut self.counts.rows[persona * EventType::NAMES.len()..][..EventType::NAMES.len()];
+        for row in rows {
+            tally[row.event_type as usize] += 1;
+        }
+        if self.wanted.has(EVENTS) {
+            event.event_id.extend(rows.iter().map(|row| bytes(row.event_id)));
+            event.event_type.extend(rows.iter().map(|row| row.event_type as i32));
+            event.time.extend(rows.iter().map(|row| row.time.0));
+            event.esp.extend(rows.iter().map(|row| i32::from(row.esp)));
+            event.user.extend(rows.iter().map(|_| user));
+            event.campaign.extend(rows.iter().map(|row| i32::from(row.campaign)));
+            event.message_id.extend(rows.iter().map(|row| row.message_id.map_or([0; 16], bytes)));
+            event.subject.extend(rows.iter().map(|row| row.subject.map_or(0, i32::from)));
+            event.click_url.extend(rows.iter().map(|row| row.click_url.map_or(-1, i32::from)));
+            event.user_agent.extend(rows.iter().map(|row| row.client.map_or(-1, |client| i32::from(client.user_agent))));
+            event.address.extend(rows.iter().map(|row| row.client.map_or(0, |client| address_code(client.ip))));
+            event.source.extend(rows.iter().map(|row| i32::from(row.source)));
+            event.metadata.extend(rows.iter().map(|row| i32::from(row.metadata)));
+            let delivery = |row: &Event| row.delivery;
+            event.latency.extend(rows.iter().map(|row| delivery(row).map_or(0.0, |delivery| f64::from(delivery.latency_ms) / 1_000.0)));
+            event.send_time.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.send_time.0)));
+            event.send_minute.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| (delivery.send_time.0 / MINUTE) as u32)));
+            event.payload.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.payload_size_bytes as i32)));
+        }
+        self.events.clear();
+        self.user += 1;
+    }
+    fn rows(&self) -> u64 {
         self.rows
     }
 
-    fn finish(self: Box<Self>, _: u64) -> (Vec<Option<RecordBatch>>, Tally) {
-        let Self { generator, actors, wanted, tally, clipped, event, users, rates, messages, .. } = *self;
-        let recipients = Recipients::new(generator, actors, wanted.has(EVENTS) || wanted.has(USERS));
+    fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
+        let Self { generator, actors, counts, event, users, rates, messages, .. } = self;
+        let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
-        let mut batches = vec![None; generator.tables.len()];
-        if wanted.has(EVENTS) {
-            batches[EVENTS] = Some(event.batch(generator, &recipients));
-        }
-        if wanted.has(USERS) {
-            batches[USERS] = Some(generator.tables[USERS].batch(vec![
-                shared_codes(&everyone, None, &recipients.ids),
-                shared_codes(&everyone, None, &recipients.universal_ids),
-                shared_codes(&everyone, None, &recipients.email_hashes),
-                codes(vec![0; users.len()], &generator.timezones),
-            ]));
-        }
-        if wanted.has(TRUTH_USERS) {
-            batches[TRUTH_USERS] = Some(generator.tables[TRUTH_USERS].batch(vec![
-                shared_codes(&everyone, None, &recipients.ids),
-                codes(users.iter().map(|user| i32::from(user.persona)).collect(), &generator.personas),
-                floats(users.iter().map(|user| user.open_rate).collect()),
-                floats(users.iter().map(|user| user.click_rate).collect()),
-            ]));
-        }
-        if wanted.has(USER_RATES) {
-            batches[USER_RATES] = Some(generator.tables[USER_RATES].batch(vec![
-                codes(rates.iter().map(|(user, _)| *user).collect(), &recipients.ids),
-                dates(rates.iter().map(|(_, rate)| rate.month.date().0).collect()),
-                floats(rates.iter().map(|(_, rate)| rate.open_rate).collect()),
-                floats(rates.iter().map(|(_, rate)| rate.click_rate).collect()),
-            ]));
-        }
-        if wanted.has(MESSAGES) {
-            batches[MESSAGES] = Some(generator.tables[MESSAGES].batch(message_columns(generator, &recipients, &messages)));
-        }
-        let clipped = clipped.into_iter().map(|(what, count)| (what.to_owned(), count)).collect();
-        (batches, Tally { counts: tally, clipped })
+        filled.put(EVENTS, || event.columns(generator, &recipients));
+        filled.put(USERS, || {
+            [
+                ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
+                ("universal_id", shared_codes(&everyone, None, &recipients.universal_ids)),
+                ("recipient_email_hash", shared_codes(&everyone, None, &recipients.email_hashes)),
+                ("timezone", codes(vec![0; users.len()], &generator.timezones)),
+            ]
+        });
+        filled.put(TRUTH_USERS, || {
+            [
+                ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
+                ("persona", codes(users.iter().map(|user| i32::from(user.persona)).collect(), &generator.personas)),
+                ("open_rate", floats(users.iter().map(|user| user.open_rate).collect())),
+                ("click_rate", floats(users.iter().map(|user| user.click_rate).collect())),
+            ]
+        });
+        filled.put(USER_RATES, || {
+            [
+                ("recipient_id", codes(rates.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
+                ("month", dates(rates.iter().map(|(_, rate)| rate.month.date().0).collect())),
+                ("open_rate", floats(rates.iter().map(|(_, rate)| rate.open_rate).collect())),
+                ("click_rate", floats(rates.iter().map(|(_, rate)| rate.click_rate).collect())),
+            ]
+        });
+        filled.put(MESSAGES, || message_columns(generator, &recipients, &messages));
+        counts
     }
 }

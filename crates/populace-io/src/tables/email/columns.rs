@@ -1,5 +1,6 @@
 //! What the tables of `email` hold.
 
+use super::{EVENTS_SQL, EVENTS_TABLE};
 use crate::table::{Column, InstantText, Kind, Table};
 use populace_core::email::EmailModel;
 use populace_core::scenario::Scenario;
@@ -27,39 +28,38 @@ pub(super) const fn address_code(address: Ipv4Addr) -> i32 {
 }
 
 const MILLIS: Kind = Kind::Instant(InstantText::Millis);
-const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient");
+const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient").at_most(256);
 const UNIVERSAL_ID: Column = Column::new("universal_id", Kind::Text, "Id of the person: `sf_` and a keyed hash of the address");
 const EMAIL_HASH: Column = Column::new("recipient_email_hash", Kind::Text, "SHA-256 of the normalised address, hexadecimal");
 const PERSONA: Column = Column::new("persona", Kind::Text, "Persona");
 
-fn events() -> Vec<Column> {
-    vec![
-        Column::new("event_id", Kind::Uuid, "Id of the event: a UUID of version 7, whose time is the event's"),
-        Column::new("event_type", Kind::Text, "What happened"),
-        Column::new("timestamp", MILLIS, "When it happened, UTC"),
-        Column::new("esp", Kind::Text, "Email service provider; `internal` of what is no mail"),
-        RECIPIENT,
-        UNIVERSAL_ID,
-        EMAIL_HASH,
-        Column::new("campaign_id", Kind::Text, "Campaign; `circuit_breaker` or `hot_path` of what is no mail"),
-        Column::new("campaign_name", Kind::Text, "Name of the campaign"),
-        Column::nullable("message_id", Kind::Uuid, "Message, the same from sent to clicked; null of what is no mail"),
-        Column::nullable("subject", Kind::Text, "Subject line; null of what is no mail"),
-        Column::nullable("click_url", Kind::Text, "What was clicked; of a clicked"),
-        Column::nullable("bounce_type", Kind::Text, "Always null: a message that is not delivered leaves no trace but its sent"),
-        Column::nullable("user_agent", Kind::Text, "User agent; of an opened, a clicked or a hot path"),
-        Column::nullable("ip_address", Kind::Text, "Address from the documentation ranges; of an opened, a clicked or a hot path"),
-        Column::new("source", Kind::Text, "System that reported the event"),
-        Column::new("metadata", Kind::Json, "What else is known, a JSON object"),
-        Column::nullable("latency_seconds", Kind::Fixed(3), "From sending to delivery, seconds; of a delivered, like all that follows"),
-        Column::nullable("send_time", MILLIS, "When the message was sent, UTC"),
-        Column::nullable("hour_of_day", Kind::Int16, "Hour of send_time in UTC, 0 to 23"),
-        Column::nullable("minute", Kind::Int16, "Minute of send_time, 0 to 59"),
-        Column::nullable("day_of_week", Kind::Int16, "Day of the week of send_time in UTC, Monday 0 to Sunday 6"),
-        Column::nullable("campaign_type", Kind::Text, "`transactional` or `promotional`"),
-        Column::nullable("payload_size_bytes", Kind::Int32, "Size of the message, bytes"),
-    ]
-}
+/// The columns of an event.
+pub const EVENT_COLUMNS: [Column; 24] = [
+    Column::new("event_id", Kind::Uuid, "Id of the event: a UUID of version 7, whose time is the event's"),
+    Column::new("event_type", Kind::Text, "What happened"),
+    Column::new("timestamp", MILLIS, "When it happened, UTC"),
+    Column::new("esp", Kind::Text, "Email service provider; `internal` of what is no mail").at_most(64),
+    RECIPIENT,
+    UNIVERSAL_ID,
+    EMAIL_HASH,
+    Column::new("campaign_id", Kind::Text, "Campaign; `circuit_breaker` or `hot_path` of what is no mail").at_most(256),
+    Column::new("campaign_name", Kind::Text, "Name of the campaign").at_most(256),
+    Column::nullable("message_id", Kind::Uuid, "Message, the same from sent to clicked; null of what is no mail"),
+    Column::nullable("subject", Kind::Text, "Subject line; null of what is no mail").at_most(1_024),
+    Column::nullable("click_url", Kind::Text, "What was clicked; of a clicked").at_most(2_048),
+    Column::nullable("bounce_type", Kind::Text, "Always null: a message that is not delivered leaves no trace but its sent").at_most(64),
+    Column::nullable("user_agent", Kind::Text, "User agent; of an opened, a clicked or a hot path").at_most(1_024),
+    Column::nullable("ip_address", Kind::Text, "Address from the documentation ranges; of an opened, a clicked or a hot path"),
+    Column::new("source", Kind::Text, "System that reported the event").at_most(64),
+    Column::new("metadata", Kind::Json, "What else is known, a JSON object").at_most(16_384),
+    Column::nullable("latency_seconds", Kind::Fixed(3), "From sending to delivery, seconds; of a delivered, like all that follows"),
+    Column::nullable("send_time", MILLIS, "When the message was sent, UTC"),
+    Column::nullable("hour_of_day", Kind::Int16, "Hour of send_time in UTC, 0 to 23"),
+    Column::nullable("minute", Kind::Int16, "Minute of send_time, 0 to 59"),
+    Column::nullable("day_of_week", Kind::Int16, "Day of the week of send_time in UTC, Monday 0 to Sunday 6"),
+    Column::nullable("campaign_type", Kind::Text, "`transactional` or `promotional`"),
+    Column::nullable("payload_size_bytes", Kind::Int32, "Size of the message, bytes"),
+];
 
 fn messages() -> Vec<Column> {
     let factor = |name, meaning| Column::new(name, Kind::Float, meaning);
@@ -118,11 +118,20 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
     };
     let months = 1.0 + month(window.start.plus(window.days as i32)) - month(window.start);
     vec![
-        Table::new("events", false, "One event", events(), model.population().rows_per_actor).ordered_by("timestamp"),
-        Table::new("users", false, "One recipient", users, 1.0),
-        Table::new("users", true, "Who a recipient is", truth_users, 1.0),
-        Table::new("user_rates", true, "One recipient's rates in one month", rates, months),
-        Table::new("messages", true, "What was drawn against for one message", messages(), super::expected::sent_to_one(model)),
-        Table::new("timing", true, "One minute of one persona's week", timing, 0.0),
+        Table::new("events", false, "One event", EVENT_COLUMNS.into(), model.population().rows_per_actor)
+            .ordered_by("timestamp")
+            .keyed_by(&["universal_id", "timestamp", "event_id"])
+            .of_actor("recipient_id")
+            .partitioned_by("universal_id")
+            .stored_as(EVENTS_TABLE, EVENTS_SQL),
+        Table::new("users", false, "One recipient", users, 1.0).keyed_by(&["recipient_id"]).of_actor("recipient_id"),
+        Table::new("users", true, "Who a recipient is", truth_users, 1.0).keyed_by(&["recipient_id"]).of_actor("recipient_id"),
+        Table::new("user_rates", true, "One recipient's rates in one month", rates, months)
+            .keyed_by(&["recipient_id", "month"])
+            .of_actor("recipient_id"),
+        Table::new("messages", true, "What was drawn against for one message", messages(), super::expected::sent_to_one(model))
+            .keyed_by(&["recipient_id", "message_id"])
+            .of_actor("recipient_id"),
+        Table::new("timing", true, "One minute of one persona's week", timing, 0.0).keyed_by(&["persona", "minute_of_week"]),
     ]
 }

@@ -1,6 +1,6 @@
 //! The volumes of `email` in expectation.
 
-use crate::generator::{Expected, ExpectedGroup};
+use crate::generator::ExpectedGroup;
 use populace_core::email::laws::{Expectation, Volumes};
 use populace_core::email::{EmailModel, EventType};
 
@@ -15,11 +15,10 @@ pub(super) fn sent_to_one(model: &EmailModel) -> f64 {
 }
 
 /// What a model is expected to bring forth.
-pub(super) fn of(model: &EmailModel) -> Expected {
+pub(super) fn of(model: &EmailModel) -> Vec<ExpectedGroup> {
     const CHAIN: [EventType; 4] = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked];
     let expectation = Expectation::new(model);
     let total = expectation.total();
-    let window = &model.config().window;
     let by_type = EventType::ALL.iter().filter(|kind| total.of(**kind) > 0.0).map(|kind| (kind.name().to_owned(), vec![total.of(*kind)]));
     let of_persona = |(name, (volumes, users)): (&str, (&Volumes, &u64))| {
         let users = *users as f64;
@@ -27,22 +26,16 @@ pub(super) fn of(model: &EmailModel) -> Expected {
         (name.to_owned(), [users, users * volumes.total()].into_iter().chain(chain).collect())
     };
     let columns = ["users", "events"].into_iter().chain(CHAIN.map(EventType::name)).map(str::to_owned).collect();
-    Expected {
-        facts: vec![
-            ("users".into(), format!("{}", model.config().population.users)),
-            ("period".into(), format!("{} to {} ({} days)", window.start, window.start.plus(window.days as i32), window.days)),
-        ],
-        groups: vec![
-            ExpectedGroup {
-                title: "events".into(),
-                columns: vec!["expected".into()],
-                rows: by_type.chain([("all".to_owned(), vec![total.total()])]).collect(),
-            },
-            ExpectedGroup {
-                title: "by persona".into(),
-                columns,
-                rows: model.personas().zip(expectation.personas.iter().zip(&expectation.users)).map(of_persona).collect(),
-            },
-        ],
-    }
+    vec![
+        ExpectedGroup {
+            title: "events".into(),
+            columns: vec!["expected".into()],
+            rows: by_type.chain([("all".to_owned(), vec![total.total()])]).collect(),
+        },
+        ExpectedGroup {
+            title: "by persona".into(),
+            columns,
+            rows: model.personas().zip(expectation.personas.iter().zip(&expectation.users)).map(of_persona).collect(),
+        },
+    ]
 }

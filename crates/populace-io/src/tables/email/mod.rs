@@ -6,18 +6,21 @@ mod expected;
 #[cfg(test)]
 mod tests;
 
-use crate::generator::{Axes, Expected, Generator, Simulated, TableSet};
+use crate::generator::{Axes, ExpectedGroup, TableSet};
 use crate::identity::Identities;
 use crate::table::{Table, codes, dictionary, floats, shorts};
+use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
-use builder::Builder;
+use builder::EmailBuilder;
 pub use builder::actor_of;
-use populace_core::email::{CampaignType, DroppedReason, EmailModel, EventType};
-use populace_core::plan::{Population, Shard};
-use populace_core::scenario::{Problem, Scenario};
-use populace_core::stream::StreamKey;
-use populace_core::time::Window;
+pub use columns::EVENT_COLUMNS;
+use populace_core::email::{self, CampaignType, DroppedReason, EmailModel, EventType};
 use std::ops::Range;
+
+/// The table in a database that keeps the events.
+pub const EVENTS_TABLE: &str = "email_events";
+/// Its definition; it says `CREATE TABLE IF NOT EXISTS`.
+pub const EVENTS_SQL: &str = include_str!("email_events.sql");
 
 const EVENTS: usize = 0;
 const USERS: usize = 1;
@@ -66,9 +69,13 @@ const fn number_of(kind: CampaignType) -> i32 {
     }
 }
 
-impl Email {
-    /// The generator of a checked model.
-    pub fn new(model: EmailModel) -> Self {
+impl Tables for Email {
+    type Model = EmailModel;
+    type Builder<'a> = EmailBuilder<'a>;
+    const DOCUMENTS: &'static [(&'static str, &'static str)] = email::DOCUMENTS;
+    const FOR_CONNECTORS: bool = true;
+
+    fn new(model: EmailModel) -> Self {
         Self {
             tables: columns::tables(&model),
             identities: Identities::synthetic(),
@@ -91,22 +98,16 @@ impl Email {
             model,
         }
     }
-}
 
-impl Generator for Email {
-    fn family(&self) -> &'static str {
-        EmailModel::NAME
+    fn model(&self) -> &EmailModel {
+        &self.model
     }
 
-    fn tables(&self) -> &[Table] {
+    fn list(&self) -> &[Table] {
         &self.tables
     }
 
-    fn main_table(&self) -> usize {
-        EVENTS
-    }
-
-    fn axes(&self) -> Axes {
+    fn labels(&self) -> Axes {
         Axes {
             rows_name: "persona",
             rows: self.model.personas().map(str::to_owned).collect(),
@@ -114,44 +115,23 @@ impl Generator for Email {
         }
     }
 
-    fn population(&self) -> Population {
-        self.model.population()
+    fn rows_of_model(&self, table: usize) -> Option<RecordBatch> {
+        (table == TIMING).then(|| {
+            let rows: Vec<_> = self.model.timing().collect();
+            self.tables[table].rows(&[
+                ("persona", codes(rows.iter().map(|row| i32::from(row.persona)).collect(), &self.personas)),
+                ("minute_of_week", shorts(rows.iter().map(|row| row.minute_of_week as i16).collect())),
+                ("factor", floats(rows.iter().map(|row| row.factor).collect())),
+                ("best_minute", shorts(rows.iter().map(|row| row.best_minute as i16).collect())),
+            ])
+        })
     }
 
-    fn period(&self) -> Range<i64> {
-        let window = &self.model.config().window;
-        let days = Window { start: window.start, days: window.days };
-        days.begin().0..days.end().0
+    fn builder(&self, actors: Range<u64>, wanted: TableSet) -> EmailBuilder<'_> {
+        EmailBuilder::new(self, actors, wanted)
     }
 
-    fn warnings(&self) -> &[Problem] {
-        self.model.warnings()
-    }
-
-    fn fixed(&self, table: usize) -> Option<RecordBatch> {
-        if table != TIMING {
-            return None;
-        }
-        let rows: Vec<_> = self.model.timing().collect();
-        Some(self.tables[table].batch(vec![
-            codes(rows.iter().map(|row| i32::from(row.persona)).collect(), &self.personas),
-            shorts(rows.iter().map(|row| row.minute_of_week as i16).collect()),
-            floats(rows.iter().map(|row| row.factor).collect()),
-            shorts(rows.iter().map(|row| row.best_minute as i16).collect()),
-        ]))
-    }
-
-    fn simulate(&self, seed: u64, shard: &Shard, wanted: TableSet) -> Box<dyn Simulated + '_> {
-        let mut builder = Builder::new(self, shard.actors.clone(), wanted);
-        let key = StreamKey::root(seed, EmailModel::NAME);
-        for actor in shard.ids() {
-            self.model.simulate(actor, key, &mut builder);
-            builder.flush();
-        }
-        Box::new(builder)
-    }
-
-    fn expected(&self) -> Expected {
-        expected::of(&self.model)
+    fn volumes(&self) -> (Vec<(String, String)>, Vec<ExpectedGroup>) {
+        (Vec::new(), expected::of(&self.model))
     }
 }

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from populace import _populace
 from populace._errors import InputError
+from populace._options import SHORTCUTS
 
 MOST_PARTITIONS = 100_000
-_WHOLE = {"users": 2**64 - 1, "days": 2**32 - 1, "seed": 2**64 - 1, "threads": 1_024}
-_RATES = ("cascade_failure_rate", "paid_ratio", "churn_base_rate", "target_churn_rate")
-_TEXTS = ("start", "profile", "workflow")
-_OWN = ("scenario", "table", "partitions", "columns", "actors", "latent")
-KNOWN = (*_OWN, *_WHOLE, *_RATES, *_TEXTS, "set", "set.PATH")
+_WHOLE = {"seed": 2**64 - 1, "threads": 1_024}
+_TEXTS = ("profile", *(name for name, _ in _populace.components()))
+_OWN = ("scenario", "table", "partitions", "columns", "actors")
+KNOWN = (*_OWN, *_WHOLE, *SHORTCUTS, *_TEXTS, "set", "set.PATH")
 
 
 class Request(NamedTuple):
@@ -57,6 +57,18 @@ def _truth_value(name: str, value: Any) -> bool:
         raise InputError(f"option {name}: must be true or false, got {value!r}") from None
 
 
+def _shortcut(name: str, value: Any) -> str | None:
+    """The value of a shortcut as text; `None` if it says nothing."""
+    takes, most = SHORTCUTS[name]
+    if takes == "whole":
+        return str(whole(name, value, 0, most))
+    if takes == "number":
+        return repr(_rate(name, value))
+    if takes == "switch":
+        return None if _truth_value(name, value) else "false"
+    return str(value)
+
+
 def _range(value: Any) -> tuple[int, int]:
     start, colon, stop = str(value).partition(":")
     if not colon:
@@ -88,12 +100,10 @@ def request(options: Mapping[str, Any]) -> Request:
     for name, value in given.items():
         if name in _WHOLE:
             engine[name] = whole(name, value, 1 if name == "threads" else 0, _WHOLE[name])
-        elif name in _RATES:
-            engine[name] = _rate(name, value)
+        elif name in SHORTCUTS:
+            engine[name] = _shortcut(name, value)
         elif name in _TEXTS:
             engine[name] = str(value)
-        elif name == "latent":
-            engine[name] = _truth_value(name, value)
         elif name == "set":
             engine["set"] += _settings(value)
         elif name.startswith("set.") and name != "set.":

@@ -22,7 +22,6 @@ _SAMPLE = 200
 """Users whose rows are counted to know how many rows there are, about."""
 _MOST_SPANS = 64
 """Ranges of users that are told apart; of more, all users between the first and the last are made."""
-_ACTOR_COLUMNS = ("recipient_id", "user_id")
 
 Span = tuple[int, int]
 
@@ -143,9 +142,7 @@ class Plan:
 
     def _sees_numbers(self, recipe: Recipe) -> bool:
         """Whether a wanted column counts the rows of the whole table."""
-        if self.table != self.native.main_table or self.own_schema.names[0] not in recipe.columns.names:
-            return False
-        return self.native.actors(0, 1, False).rows_before(1) is not None
+        return self.native.has_numbers(self.table, recipe.columns.names)
 
     def _rows_before(self, parts: list[list[Span]]) -> dict[int, int]:
         """Rows before each span, by the user that it starts with."""
@@ -169,7 +166,7 @@ class Plan:
     @functools.cached_property
     def ids(self) -> Ids | None:
         """How users are called in the table, if its rows say whose they are."""
-        column = next((name for name in _ACTOR_COLUMNS if name in self.own_schema.names), None)
+        column = self.native.actor_column(self.table)
         return None if column is None or self.is_fixed else Ids.of(self, column)
 
 

@@ -315,7 +315,7 @@ class _Sessions(Sequence):
 
     __slots__ = ("_dataset", "_places")
 
-    def __init__(self, dataset: Dataset, places: Sequence[int]) -> None:
+    def __init__(self, dataset: Any, places: Sequence[int]) -> None:
         self._dataset, self._places = dataset, places
 
     def __len__(self) -> int:

@@ -22,5 +22,6 @@ pub mod table;
 pub mod tables;
 pub mod terminal;
 pub mod text;
+pub mod untrusted;
 
 pub use populace_core::VALUES_VERSION;

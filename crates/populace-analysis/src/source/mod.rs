@@ -17,6 +17,7 @@ mod columns;
 mod groups;
 mod join;
 mod reader;
+mod text;
 
 pub use columns::Columns;
 pub use groups::Groups;
@@ -278,7 +279,7 @@ impl Source {
 
 /// Whether a file is CSV, compressed or not.
 pub(crate) fn is_csv(path: &Path) -> bool {
-    matches!(reader::Encoding::of(path), Ok(reader::Encoding::Csv(_)))
+    matches!(reader::Encoding::of(path), Ok(reader::Encoding::Csv { .. }))
 }
 
 /// The text of a CSV file, unpacked; `None` if the file is of another format.
@@ -287,7 +288,7 @@ pub(crate) fn is_csv(path: &Path) -> bool {
 /// The file cannot be opened, or is of no known format.
 pub(crate) fn open_csv(path: &Path) -> Result<Option<Box<dyn std::io::Read + Send>>, AnalysisError> {
     match reader::Encoding::of(path)? {
-        reader::Encoding::Csv(packed) => reader::unpacked(path, packed).map(Some),
+        reader::Encoding::Csv { .. } => Ok(Some(populace_io::untrusted::bytes(path)?)),
         _ => Ok(None),
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold of the analysis commands.
 
 mod churn;
+mod corrupt;
 mod email;
 mod features;
 mod plan;

@@ -4,12 +4,11 @@ use super::TextFormat;
 use super::cells::Cells;
 use crate::error::RunError;
 use crate::table::{InstantText, Kind};
+use crate::untrusted;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch};
-use arrow_schema::DataType;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use arrow_schema::{ArrowError, DataType};
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,27 +17,23 @@ use std::sync::Arc;
 /// # Errors
 /// The file cannot be read or is not what its ending says.
 pub fn first_rows(path: &Path, count: usize) -> Result<Vec<String>, RunError> {
-    let open = || File::open(path).map_err(|error| RunError::io(path, error));
     let name = path.to_string_lossy();
-    if name.ends_with(".parquet") {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(open()?)?.with_limit(count).build()?;
-        let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
-        return Ok(batches.iter().flat_map(json_lines).collect());
-    }
-    if name.ends_with(".arrow") {
-        let reader = arrow_ipc::reader::FileReader::try_new(BufReader::new(open()?), None)?;
-        let first = reader.into_iter().next().transpose()?;
-        return Ok(first.map_or_else(Vec::new, |batch| json_lines(&batch.slice(0, count.min(batch.num_rows())))));
-    }
-    let bytes: Box<dyn Read> = if name.ends_with(".gz") {
-        Box::new(flate2::read::MultiGzDecoder::new(open()?))
-    } else if name.ends_with(".zst") {
-        Box::new(zstd::Decoder::new(open()?).map_err(|error| RunError::io(path, error))?)
+    let batches: Vec<RecordBatch> = if name.ends_with(".parquet") {
+        let builder = untrusted::parquet(path)?;
+        rows(path, || builder.with_limit(count).build()?.collect::<Result<_, _>>())?
+    } else if name.ends_with(".arrow") {
+        let mut reader = untrusted::arrow(path, |_| true)?;
+        let first = rows(path, || reader.next().transpose())?;
+        first.iter().map(|batch| batch.slice(0, count.min(batch.num_rows()))).collect()
     } else {
-        Box::new(open()?)
+        let header = usize::from(name.contains(".csv"));
+        return untrusted::text(path)?.lines().take(count + header).collect::<Result<_, _>>().map_err(|error| RunError::io(path, error));
     };
-    let header = usize::from(name.contains(".csv"));
-    BufReader::new(bytes).lines().take(count + header).collect::<Result<_, _>>().map_err(|error| RunError::io(path, error))
+    untrusted::guarded(path, || batches.iter().flat_map(json_lines).collect())
+}
+
+fn rows<T>(path: &Path, read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, RunError> {
+    untrusted::guarded(path, read)?.map_err(|error| untrusted::unreadable(path, error))
 }
 
 fn json_lines(batch: &RecordBatch) -> Vec<String> {

@@ -90,7 +90,7 @@ pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError
         return Err(FlowError::Refused(format!("{}: is no directory of events", path.display())));
     }
     let output = directory.join("features");
-    std::fs::create_dir_all(&output).map_err(|error| FlowError::io(&output, error))?;
+    crate::embedded::private_directory(&output)?;
     // What a computation left behind that was killed: it may hold events of somebody who was erased since.
     for entry in std::fs::read_dir(&output).map_err(|error| FlowError::io(&output, error))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with('.') {

@@ -8,6 +8,7 @@
 //! The log and the table are traits ([`log`], [`table`]). Behind them stand Kafka and ClickHouse, or the [`embedded`] ones, which need no
 //! server. Both traits block: only the HTTP front is asynchronous, and it calls them from threads that may block.
 
+mod address;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod client;

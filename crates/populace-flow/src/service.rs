@@ -45,7 +45,7 @@ pub struct Embedded {
 /// # Errors
 /// Another process has it, or it cannot be made.
 pub fn hold(directory: &Path) -> Result<File, FlowError> {
-    std::fs::create_dir_all(directory).map_err(|error| FlowError::io(directory, error))?;
+    crate::embedded::private_directory(directory)?;
     let path = directory.join("lock");
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| FlowError::io(&path, error))?;
     lock.try_lock().map_err(|error| match error {
@@ -80,7 +80,8 @@ impl Embedded {
     /// The connector's ledger cannot be opened.
     pub fn services(&self, ring: KeyRing, access: Access, limits: Limits, features: Option<FeatureSource>) -> Result<Services, FlowError> {
         let log: Arc<dyn Producer> = Arc::new(self.log.clone());
-        let connector = Connector::new(log, Arc::clone(&self.identities) as _, ring, Ledger::open(&self.directory)?);
+        let ledger = Ledger::open(&self.directory, &ring)?;
+        let connector = Connector::new(log, Arc::clone(&self.identities) as _, ring, ledger);
         Ok(Services { connector, access, limits, gauges: self.gauges(), features, erasers: self.erasers(), kept: BTreeMap::new() })
     }
 

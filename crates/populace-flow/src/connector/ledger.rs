@@ -3,7 +3,9 @@
 use super::{Moment, Receipt, Request};
 use crate::embedded::Store;
 use crate::error::FlowError;
+use crate::identity::KeyRing;
 use crate::time;
+use data_encoding::HEXLOWER;
 use populace_core::time::{DAY, Instant};
 use rusqlite::params;
 use std::collections::HashSet;
@@ -11,6 +13,8 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 const SCHEMA_VERSION: u32 = 1;
+/// The client of a request whose client and key are one hash.
+const HASHED: &str = "hashed";
 /// How long ids and keys are kept: providers send again for three days at most. The table knows ids for ever.
 const KEPT: i64 = 7 * DAY;
 /// Every so many publications, what is older is removed.
@@ -29,7 +33,8 @@ const SCHEMA: &str = "
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
-    keys: Held<(String, String)>,
+    ring: KeyRing,
+    keys: Held<[u8; 32]>,
     events: Held<u128>,
     finished: std::sync::atomic::AtomicU64,
 }
@@ -45,13 +50,41 @@ pub(super) enum Begun {
 }
 
 impl Ledger {
-    /// Opens the ledger in `directory`, and makes it if there is none.
+    /// Opens the ledger in `directory`, and makes it if there is none. Keys of requests are stored as hashes under a key of the ring: they
+    /// may be anything, an address too.
     ///
     /// # Errors
     /// The file cannot be opened or is of another version.
-    pub fn open(directory: &Path) -> Result<Self, FlowError> {
+    pub fn open(directory: &Path, ring: &KeyRing) -> Result<Self, FlowError> {
         let store = Store::open(&directory.join("connector.sqlite"), SCHEMA, SCHEMA_VERSION)?;
-        Ok(Self { store, keys: Held::default(), events: Held::default(), finished: 0.into() })
+        let ledger = Self { store, ring: ring.clone(), keys: Held::default(), events: Held::default(), finished: 0.into() };
+        ledger.hash_old_keys()?;
+        Ok(ledger)
+    }
+
+    /// Earlier versions stored keys as they came.
+    fn hash_old_keys(&self) -> Result<(), FlowError> {
+        let changed = self.store.write(|file| {
+            let mut query = file.prepare("SELECT client, key, fingerprint FROM requests WHERE client != ? OR length(key) != 64")?;
+            let rows =
+                query.query_map([HASHED], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?)))?;
+            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            for (client, key, fingerprint) in &rows {
+                let change = "UPDATE requests SET client = ?, key = ?, fingerprint = ? WHERE client = ? AND key = ?";
+                let hashed = self.hashed(client, key);
+                file.execute(change, params![HASHED, hashed, self.ring.seal(&[fingerprint]), client, key])?;
+            }
+            Ok(!rows.is_empty())
+        })?;
+        if changed { self.store.forget() } else { Ok(()) }
+    }
+
+    fn sealed(&self, client: &str, key: &str) -> [u8; 32] {
+        self.ring.seal(&[client.as_bytes(), key.as_bytes()])
+    }
+
+    fn hashed(&self, client: &str, key: &str) -> String {
+        HEXLOWER.encode(&self.sealed(client, key))
     }
 
     /// Whether requests would be written down now.
@@ -60,8 +93,8 @@ impl Ledger {
     }
 
     /// Waits until no other request has the key, and holds it.
-    pub(super) fn hold_key(&self, client: &str, key: &str) -> Holding<'_, (String, String)> {
-        self.keys.hold(vec![(client.to_owned(), key.to_owned())])
+    pub(super) fn hold_key(&self, client: &str, key: &str) -> Holding<'_, [u8; 32]> {
+        self.keys.hold(vec![self.sealed(client, key)])
     }
 
     /// Waits until no other request publishes any of the events, and holds them.
@@ -71,13 +104,14 @@ impl Ledger {
 
     pub(super) fn begin(&self, request: &Request, key: &str, now: Moment) -> Result<Begun, FlowError> {
         let expired = now.at.0 - KEPT;
+        let (key, fingerprint) = (self.hashed(&request.client, key), self.ring.seal(&[&request.fingerprint]));
         self.store.write(|file| {
-            file.execute("DELETE FROM requests WHERE client = ? AND key = ? AND at < ?", params![request.client, key, expired])?;
-            let values = params![request.client, key, request.fingerprint, now.at.0, now.seed as i64];
+            file.execute("DELETE FROM requests WHERE client = ? AND key = ? AND at < ?", params![HASHED, key, expired])?;
+            let values = params![HASHED, key, fingerprint, now.at.0, now.seed as i64];
             file.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, NULL)", values)?;
             let query = "SELECT fingerprint, at, seed, receipt FROM requests WHERE client = ? AND key = ?";
-            file.query_row(query, params![request.client, key], |row| {
-                if row.get::<_, Vec<u8>>(0)? != request.fingerprint {
+            file.query_row(query, params![HASHED, key], |row| {
+                if row.get::<_, Vec<u8>>(0)? != fingerprint {
                     return Ok(Begun::OfAnother);
                 }
                 let moment = Moment { at: Instant(row.get(1)?), seed: row.get::<_, i64>(2)? as u64 };
@@ -88,7 +122,8 @@ impl Ledger {
     }
 
     pub(super) fn forget(&self, client: &str, key: &str) -> Result<(), FlowError> {
-        self.store.write(|file| file.execute("DELETE FROM requests WHERE client = ? AND key = ?", params![client, key]).map(drop))
+        let values = params![HASHED, self.hashed(client, key)];
+        self.store.write(|file| file.execute("DELETE FROM requests WHERE client = ? AND key = ?", values).map(drop))
     }
 
     pub(super) fn known(&self, ids: &[u128]) -> Result<HashSet<u128>, FlowError> {
@@ -113,7 +148,8 @@ impl Ledger {
             let mut insert = file.prepare("INSERT OR IGNORE INTO events VALUES (?, ?)")?;
             ids.iter().try_for_each(|id| insert.execute(params![id.to_be_bytes(), at.0]).map(drop))?;
             if let Some((client, key)) = key {
-                file.execute("UPDATE requests SET receipt = ? WHERE client = ? AND key = ?", params![receipt, client, key])?;
+                let values = params![receipt, HASHED, self.hashed(client, key)];
+                file.execute("UPDATE requests SET receipt = ? WHERE client = ? AND key = ?", values)?;
             }
             if sweep {
                 file.execute("DELETE FROM events WHERE at < ?", [expired])?;

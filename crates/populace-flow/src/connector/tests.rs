@@ -27,7 +27,8 @@ impl Bench {
 
     fn connector(directory: &TempDir, log: Arc<dyn Producer>, ring: KeyRing) -> Connector {
         let identities = IdentityDatabase::open(directory.path(), None).unwrap();
-        Connector::new(log, Arc::new(identities), ring, Ledger::open(directory.path()).unwrap())
+        let ledger = Ledger::open(directory.path(), &ring).unwrap();
+        Connector::new(log, Arc::new(identities), ring, ledger)
     }
 
     /// Every event in the log, in the order of each partition.

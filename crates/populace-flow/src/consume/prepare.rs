@@ -1,6 +1,7 @@
 //! From messages to events and dead letters.
 
 use super::bots::{Suspicions, mark};
+use crate::address::bytes_hold_address;
 use crate::event::{Event, reasons};
 use crate::log::Message;
 use crate::table::DeadLetter;
@@ -30,10 +31,20 @@ pub(super) fn prepare(topic: &str, messages: Vec<Message>, suspicions: &mut Susp
                 prepared.events.push(event);
             }
             Err(reason) => {
-                let value = value.unwrap_or_default();
+                let (key, value, reason) = without_address(key, value.unwrap_or_default(), reason);
                 prepared.letters.push(DeadLetter { topic: topic.to_owned(), position, key, value, reason });
             }
         }
     }
     prepared
+}
+
+/// What is kept of a message: nothing where an address is in it, but what it takes to find it.
+fn without_address(key: Option<Vec<u8>>, value: Vec<u8>, reason: String) -> (Option<Vec<u8>>, Vec<u8>, String) {
+    let holds = |bytes: &[u8]| bytes_hold_address(bytes);
+    if !holds(&value) && !key.as_deref().is_some_and(holds) {
+        return (key, value, reason);
+    }
+    let reason = format!("{reason}; holds an address: neither key nor value ({} bytes) is kept", value.len());
+    (None, Vec::new(), reason)
 }

@@ -7,5 +7,5 @@ mod table;
 mod tests;
 
 pub use log::{EmbeddedConsumer, EmbeddedLog};
-pub use store::Store;
+pub use store::{Store, private_directory};
 pub use table::{EmbeddedTable, PageEnd};

@@ -12,6 +12,38 @@ const BUSY: Duration = Duration::from_secs(10);
 /// What a trial of the disk writes, bytes.
 const TRIAL: u32 = 16_384;
 
+/// Makes a directory, if there is none, that nobody but its owner may enter.
+///
+/// # Errors
+/// It cannot be made.
+pub fn private_directory(path: &Path) -> Result<(), FlowError> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path).map_err(|error| FlowError::io(path, error))
+}
+
+/// Makes a file, if there is none, and takes it and what SQLite keeps beside it from everybody but its owner. SQLite gives the files beside
+/// it the permissions of the file.
+fn own(path: &Path) -> Result<(), FlowError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let failed = |error| FlowError::io(path, error);
+        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        for ending in ["", "-wal", "-shm", "-journal"] {
+            let file = PathBuf::from(format!("{}{ending}", path.display()));
+            let open = std::fs::metadata(&file).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+            if open {
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// A SQLite file: write-ahead log, synced to disk at every commit.
 #[derive(Debug)]
 pub struct Store {
@@ -26,8 +58,9 @@ impl Store {
     /// It cannot be opened, is no such file, or has a schema of another version.
     pub fn open(path: &Path, schema: &str, version: u32) -> Result<Self, FlowError> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| FlowError::io(parent, error))?;
+            private_directory(parent)?;
         }
+        own(path)?;
         let connection = Connection::open(path).map_err(|source| FlowError::Store { path: path.to_owned(), source })?;
         let store = Self { path: path.to_owned(), connection: Mutex::new(connection) };
         store.with(|connection| {

@@ -1,8 +1,9 @@
 //! The table as a SQLite file, with the dead letters beside it.
 
 use super::store::Store;
+use crate::address::holds_address;
 use crate::error::FlowError;
-use crate::event::{COLUMNS, Event, holds_address};
+use crate::event::{COLUMNS, Event};
 use crate::log::Position;
 use crate::table::{DeadLetter, DeadLetters, EventTable, Inserted};
 use crate::time;

@@ -1,6 +1,7 @@
 //! The fields of a JSON object, taken one after another; every problem is kept.
 
 use super::{COLUMNS, Problem};
+use crate::address::holds_address;
 use crate::time::{self, MILLISECOND};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Date, Instant};
@@ -176,25 +177,6 @@ pub(crate) fn holds_controls(text: &str) -> bool {
 pub(crate) fn is_universal_id(text: &str) -> bool {
     text.strip_prefix("sf_")
         .is_some_and(|digits| digits.len() == 26 && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
-}
-
-/// Whether something in text has the form of an address: `name@domain.tld`, also where the sign is written `%40`.
-pub(crate) fn holds_address(text: &str) -> bool {
-    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._%+-'".contains(&byte) || byte >= 0x80;
-    let of_domain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte) || byte >= 0x80;
-    let bytes = text.as_bytes();
-    let sign = |at: usize| match bytes[at] {
-        b'@' => 1,
-        b'%' if bytes[at..].starts_with(b"%40") => 3,
-        _ => 0,
-    };
-    (1..bytes.len()).filter(|at| sign(*at) > 0).any(|at| {
-        let domain = &bytes[at + sign(at)..];
-        let length = domain.iter().take_while(|byte| of_domain(**byte)).count();
-        let dotted =
-            domain[..length].iter().position(|byte| *byte == b'.').is_some_and(|dot| dot > 0 && domain[dot + 1..length].len() >= 2);
-        of_name(bytes[at - 1]) && dotted
-    })
 }
 
 /// Whether a test holds of any text or key within a value.

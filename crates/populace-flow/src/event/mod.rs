@@ -4,7 +4,7 @@ mod fields;
 
 use crate::time::{self, MILLISECOND};
 use fields::Fields;
-pub(crate) use fields::{holds_address, holds_controls, is_universal_id};
+pub(crate) use fields::{holds_controls, is_universal_id};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Instant, SECOND};
 use serde::ser::{SerializeMap, Serializer};

@@ -41,7 +41,13 @@ pub(super) fn later(status: StatusCode, title: &'static str, detail: impl Into<S
 }
 
 fn answer(status: StatusCode, problem: &Problem) -> Response {
-    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut body = serde_json::to_vec(problem).unwrap_or_default();
+    if crate::address::bytes_hold_address(&body) {
+        // A message of a document or a store may repeat what it was given.
+        let detail = "the reason repeats an address, which no answer does".to_owned();
+        let without = Problem { kind: problem.kind, title: problem.title, status: problem.status, detail, errors: Vec::new() };
+        body = serde_json::to_vec(&without).unwrap_or_default();
+    }
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

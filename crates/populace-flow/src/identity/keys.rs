@@ -122,6 +122,12 @@ impl KeyRing {
         self.keys.iter().map(|key| key.id.as_str()).collect()
     }
 
+    /// What stands for parts that are to be recognised and not to be read: their hash, under the oldest key, which is the last to change.
+    pub(crate) fn seal(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let key = self.keys.last().expect("a ring has a key");
+        key.mac.clone().chain_update([0, 0]).chain_update(crate::connector::fingerprint(parts)).finalize().into_bytes().into()
+    }
+
     /// The token of an identifier.
     ///
     /// # Errors

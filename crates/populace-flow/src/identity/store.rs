@@ -124,8 +124,10 @@ impl Writer<'_> {
     /// Gives all members of some persons one id, the least of theirs.
     fn settle(&self, persons: &[String]) -> Result<()> {
         let (first, last) = (persons.first(), persons.last());
-        let query = "SELECT base_id FROM members WHERE universal_id IN (?, ?) ORDER BY rank, base_id LIMIT 1";
-        let winner: String = self.file.prepare(query)?.query_row(params![first, last], |row| row.get(0))?;
+        // Each of two persons is named by the least of its members already.
+        let of = if persons.len() == 1 { "universal_id" } else { "base_id" };
+        let query = format!("SELECT base_id FROM members WHERE {of} IN (?, ?) ORDER BY rank, base_id LIMIT 1");
+        let winner: String = self.file.prepare(&query)?.query_row(params![first, last], |row| row.get(0))?;
         for person in persons.iter().filter(|person| **person != winner) {
             self.file.prepare("INSERT INTO merges VALUES (?, ?, ?)")?.execute(params![person, winner, self.at])?;
             self.file.prepare("UPDATE members SET universal_id = ? WHERE universal_id = ?")?.execute(params![winner, person])?;

@@ -91,3 +91,48 @@ fn a_file_of_keys_says_what_is_wrong_with_it() {
     assert!(read("").unwrap_err().contains("there is no key"));
     assert!(read(&format!("a {secret}\na {secret}")).unwrap_err().contains("two keys of this id"));
 }
+
+/// The median of how long something takes, over and over.
+fn median(mut act: impl FnMut(usize)) -> std::time::Duration {
+    let mut times: Vec<_> = (0..101)
+        .map(|number| {
+            let start = std::time::Instant::now();
+            act(number);
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[50]
+}
+
+#[test]
+fn a_chain_of_a_thousand_links_slows_nobody() {
+    let (directory, ring) = (tempdir().unwrap(), ring());
+    let database = IdentityDatabase::open(directory.path(), None).unwrap();
+    let of = |number: usize| email(&format!("user{number}@lovelace.org"));
+    let pairs: Vec<Claim> = (0..1_000).map(|number| claim(&ring, &[of(number), of(number + 1)])).collect();
+    let ids = database.resolve(&pairs, "test", Instant(0)).unwrap();
+    let least = (0..=1_000).map(|number| ring.token(&of(number)).unwrap().base_id).min().unwrap();
+    assert_eq!(ids[999].universal_id, least);
+    let person = database.person(&least).unwrap().unwrap();
+    assert_eq!((person.members.len(), person.links.len()), (1_001, 1_000));
+
+    let alone = median(|number| drop(id(&database, &ring, &[email(&format!("alone{number}@lovelace.org"))])));
+    let along = median(|number| assert_eq!(id(&database, &ring, &[of(number * 10)]), least));
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                database.resolve(&pairs[..1], "test", Instant(0)).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let beside = median(|number| drop(id(&database, &ring, &[email(&format!("beside{number}@lovelace.org"))])));
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        busy.join().unwrap();
+        beside
+    });
+    println!("alone {alone:?}, along the chain {along:?}, beside it {beside:?}");
+    // Two who write at once wait for each other's one write; the rest is the machine's.
+    assert!(along < alone * 10 && beside < alone * 20, "{alone:?} {along:?} {beside:?}");
+}

@@ -133,7 +133,8 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     };
     let place = elsewhere.as_ref().map_or_else(|| arguments.data.display().to_string(), Target::shown);
     check_keys(identities.as_ref(), &ring, &place)?;
-    let connector = Connector::new(log, Arc::clone(&identities), ring, Ledger::open(&arguments.data)?);
+    let ledger = Ledger::open(&arguments.data, &ring)?;
+    let connector = Connector::new(log, Arc::clone(&identities), ring, ledger);
     let mut erasers: Vec<(String, Eraser)> = Vec::new();
     let mut kept = BTreeMap::from([("log".to_owned(), format!("{}: until its retention ends", target.shown()))]);
     if let Some(table) = &table {

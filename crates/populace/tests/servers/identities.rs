@@ -23,6 +23,53 @@ fn identities_in_clickhouse() {
     identity_stores_keep_to_the_contract(&Stores { new: &new, every: 23 });
 }
 
+/// The median of how long something takes.
+fn median(mut act: impl FnMut(usize)) -> std::time::Duration {
+    let mut times: Vec<_> = (0..15)
+        .map(|number| {
+            let start = std::time::Instant::now();
+            act(number);
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[7]
+}
+
+#[test]
+fn a_chain_of_a_thousand_links_in_clickhouse_slows_nobody() {
+    use populace_core::time::Instant;
+    let database = Database(format!("{}/identity_chain", clickhouse().url));
+    let (store, ring) = (database.open(None), contract::ring());
+    let of = |number: usize| contract::email(&format!("user{number}@lovelace.org"));
+    let pairs: Vec<_> = (0..1_000).map(|number| contract::claim(&ring, &[of(number), of(number + 1)])).collect();
+    let ids = store.resolve(&pairs, "test", Instant(0)).unwrap();
+    let least = (0..=1_000).map(|number| ring.token(&of(number)).unwrap().base_id).min().unwrap();
+    assert!(ids.iter().all(|resolved| resolved.universal_id == least));
+    let single = |number: usize| {
+        let claim = contract::claim(&ring, &[contract::email(&format!("alone{number}@lovelace.org"))]);
+        store.resolve(&[claim], "test", Instant(0)).unwrap();
+    };
+    (0..15).for_each(single);
+    let alone = median(single);
+    let along = || assert_eq!(store.resolve(&pairs[500..501], "test", Instant(0)).unwrap()[0].universal_id, least);
+    let chain = median(|_| along());
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                along();
+            }
+        });
+        let beside = median(single);
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        beside
+    });
+    println!("alone {alone:?}, along the chain {chain:?}, beside it {beside:?}");
+    // A question of 1,000 ids that the server works on is waited for; the steps from link to link were some forty times as long.
+    assert!(chain < alone * 15 && beside < alone * 8, "{alone:?} {chain:?} {beside:?}");
+}
+
 #[cfg(feature = "kafka")]
 mod connectors {
     use super::contract::{claim, email, ring};

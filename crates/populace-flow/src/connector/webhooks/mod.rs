@@ -5,7 +5,7 @@ mod sendgrid;
 
 use super::drafts::{named, unique};
 use super::{Draft, Drafts, Rejection};
-use crate::event::holds_address;
+use crate::address::holds_address;
 use crate::identity::Identifier;
 use crate::time;
 use populace_core::email::EventType;

@@ -6,31 +6,34 @@
 //! that of several processes that write at once the last one sees what all have written; and once all are done, all give the same answer.
 //!
 //! A request costs one question, whatever its number of claims, and one insert into the audit if everything was known and nobody was
-//! linked; one more question for each step along links; an insert for each table that gets new facts, and the question again.
+//! linked. Of a person with several identifiers a second question leads to the id that names the person, a third to all members, however
+//! long the chain of links between them is. New facts cost an insert for each table that gets them, and the questions again.
+//!
+//! What takes more than that is resolved beside the other requests: nobody waits for a person of thousands of identifiers, or for one whose
+//! links were written and never settled.
 
 mod graph;
+mod loading;
 mod rows;
 mod turns;
 
-use super::{Certainty, Claim, IdentityStore, Kind, Link, Merge, Person, Resolved};
+use super::{Certainty, Claim, IdentityStore, Link, Merge, Person, Resolved};
 use crate::error::FlowError;
 use crate::identity::Outcome;
 use crate::time;
 use arrow_array::RecordBatch;
-use graph::{Facts, Graph, hex};
+use graph::{Facts, Graph};
 use populace_core::time::Instant;
 use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{Server, columns_of, quoted};
 use rows::{Audit, LinkRow};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use turns::{Job, Turns};
 
 /// How long one request to the server may take with its tries: less than a request to the connector may.
 const REQUEST: Duration = Duration::from_secs(20);
-/// Identifiers in one question.
-const AT_A_TIME: usize = 10_000;
 /// From how many values on a list of SQL is sent as one text.
 const MANY: usize = 100;
 /// After how many rounds of writing and reading the server is taken for one that does not show what was written.
@@ -39,12 +42,14 @@ const ROUNDS: u32 = 8;
 const IDENTIFIERS: &str = "identity_identifiers";
 const LINKS: &str = "identity_links";
 const MERGES: &str = "identity_merges";
+const MEMBERS: &str = "identity_members";
 const RESOLUTIONS: &str = "identity_resolutions";
 /// Each says `CREATE TABLE IF NOT EXISTS`.
-const DEFINITIONS: [(&str, &str); 4] = [
+const DEFINITIONS: [(&str, &str); 5] = [
     (IDENTIFIERS, include_str!("identifiers.sql")),
     (LINKS, include_str!("links.sql")),
     (MERGES, include_str!("merges.sql")),
+    (MEMBERS, include_str!("members.sql")),
     (RESOLUTIONS, include_str!("resolutions.sql")),
 ];
 
@@ -68,6 +73,11 @@ impl ClickHouseIdentities {
         for (name, definition) in DEFINITIONS {
             server.ensure_table(name, definition, &columns_of(definition))?;
         }
+        // Databases of earlier versions lack the members.
+        server.run(&format!(
+            "INSERT INTO {MEMBERS} SELECT universal_id, absorbed, min(at) FROM {MERGES} \
+             WHERE (SELECT count() FROM {MEMBERS}) = 0 GROUP BY universal_id, absorbed"
+        ))?;
         Ok(Self { server, turns: Turns::default(), merge_at })
     }
 
@@ -105,31 +115,7 @@ impl ClickHouseIdentities {
 
     /// What there is about identifiers, which may be base ids, and about everything that hangs together with them.
     fn load(&self, identifiers: BTreeSet<String>) -> Result<Graph, FlowError> {
-        let mut graph = Graph::default();
-        let mut asked: HashSet<String> = HashSet::new();
-        let mut left = identifiers;
-        while !left.is_empty() {
-            let mut next = BTreeSet::new();
-            let all: Vec<&String> = left.iter().collect();
-            for some in all.chunks(AT_A_TIME) {
-                for [what, one, other, more] in self.ask::<[String; 4]>(&self.question(some))? {
-                    match what.as_str() {
-                        "identifier" => {
-                            graph.name(&one, &other, Kind::named(&more).unwrap_or(Kind::Universal));
-                            next.insert(other);
-                        }
-                        "link" => {
-                            graph.join([&one, &other], &more);
-                            next.insert(other);
-                        }
-                        _ => graph.absorb(&one, &other),
-                    }
-                }
-            }
-            asked.extend(left);
-            left = next.into_iter().filter(|id| !asked.contains(id)).collect();
-        }
-        Ok(graph)
+        loading::load(identifiers, |some| self.ask(&self.question(some)), |_, _, left| left)
     }
 
     fn question(&self, identifiers: &[&String]) -> String {
@@ -141,19 +127,28 @@ impl ClickHouseIdentities {
         }
         format!(
             "{named} UNION ALL SELECT 'link', base_id, other, toString(source) FROM {LINKS} WHERE base_id IN ({ids}) AND {} \
-             UNION ALL SELECT 'merge', absorbed, universal_id, '' FROM {MERGES} WHERE absorbed IN ({ids})",
+             UNION ALL SELECT 'merge', absorbed, universal_id, '' FROM {MERGES} WHERE absorbed IN ({ids}) \
+             UNION ALL SELECT 'member', universal_id, absorbed, '' FROM {MEMBERS} WHERE universal_id IN ({ids})",
             self.merging()
         )
     }
 
-    /// Resolves jobs: one list of answers for each.
-    fn resolve_all(&self, jobs: &[&Job]) -> Result<Vec<Vec<Resolved>>, FlowError> {
-        let tokens = jobs.iter().flat_map(|job| &job.claims).flat_map(|claim| &claim.tokens);
-        let wanted: BTreeSet<String> =
-            tokens.flat_map(|token| token.hashes.iter().map(|keyed| hex(&keyed.hash)).chain([token.base_id.clone()])).collect();
+    /// Resolves jobs: one list of answers for each; none of a job that takes longer than the others may wait, unless they are `patient`.
+    fn resolve_all(&self, jobs: &[&Job], patient: bool) -> Result<Vec<Option<Vec<Resolved>>>, FlowError> {
+        let ask = |some: &[&String]| self.ask(&self.question(some));
+        let (graph, slow) = loading::load_quickly(jobs, patient, ask)?;
+        let quick: Vec<&Job> = jobs.iter().zip(&slow).filter(|(_, slow)| !**slow).map(|(job, _)| *job).collect();
+        let mut answers = if quick.is_empty() { Vec::new() } else { self.resolve_loaded(&quick, graph)? }.into_iter();
+        Ok(slow.into_iter().map(|slow| if slow { None } else { answers.next() }).collect())
+    }
+
+    /// Resolves jobs of which the graph has everything.
+    fn resolve_loaded(&self, jobs: &[&Job], mut graph: Graph) -> Result<Vec<Vec<Resolved>>, FlowError> {
         let mut outcomes: Option<Vec<Outcome>> = None;
         for round in 0..ROUNDS {
-            let mut graph = self.load(wanted.clone())?;
+            if round > 0 {
+                graph = self.load(jobs.iter().flat_map(|job| job.identifiers()).collect())?;
+            }
             let mut facts = Facts::default();
             let mut firsts = Vec::new();
             let mut done = Vec::new();
@@ -199,7 +194,7 @@ impl ClickHouseIdentities {
             });
             answers.push(answer.collect::<Vec<_>>());
         }
-        self.insert(MERGES, rows::merges(&merges)?)?;
+        self.insert_merges(&merges)?;
         let all = jobs.iter().zip(&answers).flat_map(|(job, answer)| answer.iter().map(move |resolved| (job, resolved)));
         let audit: Vec<Audit<'_>> = all
             .zip(firsts)
@@ -209,6 +204,13 @@ impl ClickHouseIdentities {
             .collect();
         self.insert(RESOLUTIONS, rows::resolutions(&audit)?)?;
         Ok(answers)
+    }
+
+    /// Members first: from who is said to have given way, everybody is found.
+    fn insert_merges(&self, merges: &[(String, String, Instant)]) -> Result<(), FlowError> {
+        let rows = rows::merges(merges)?;
+        self.insert(MEMBERS, rows.clone())?;
+        self.insert(MERGES, rows)
     }
 
     /// The members of the person whom an id names or has named, with what is known of them; none if nobody is known by it.
@@ -239,7 +241,7 @@ impl IdentityStore for ClickHouseIdentities {
             return Ok(Vec::new());
         }
         let job = Job { claims: claims.to_vec(), purpose: purpose.to_owned(), at };
-        self.turns.take(job, |jobs| self.resolve_all(jobs))
+        self.turns.take(job, |jobs, patient| self.resolve_all(jobs, patient))
     }
 
     fn link(&self, ids: [&str; 2], certainty: Certainty, source: &str, at: Instant) -> Result<Resolved, FlowError> {
@@ -270,7 +272,7 @@ impl IdentityStore for ClickHouseIdentities {
             (false, false) => Outcome::Known,
         };
         let absorbed: Vec<_> = after.unsaid(&members).into_iter().map(|absorbed| (absorbed, members[0].clone(), at)).collect();
-        self.insert(MERGES, rows::merges(&absorbed)?)?;
+        self.insert_merges(&absorbed)?;
         self.insert(RESOLUTIONS, rows::resolutions(&[(at, source, outcome.name(), one, &members[0])])?)?;
         Ok(Resolved { universal_id: members[0].clone(), outcome })
     }
@@ -315,6 +317,7 @@ impl IdentityStore for ClickHouseIdentities {
         for (table, theirs) in [
             (RESOLUTIONS, format!("base_id IN ({ours}) OR universal_id IN ({ours})")),
             (MERGES, format!("absorbed IN ({ours}) OR universal_id IN ({ours})")),
+            (MEMBERS, format!("absorbed IN ({ours}) OR universal_id IN ({ours})")),
             (IDENTIFIERS, format!("base_id IN ({ours})")),
             (LINKS, format!("base_id IN ({ours}) OR other IN ({ours})")),
         ] {

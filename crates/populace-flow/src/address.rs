@@ -12,8 +12,10 @@ mod tests;
 use decode::{LAYERS, packed};
 use std::collections::HashSet;
 
-/// With so many readings the text is taken for an address: nobody wraps anything else so often.
-const MOST: usize = 400;
+/// With so many readings the text is taken for an address: nobody wraps anything else so often, and nobody shall keep others waiting so.
+const MOST: usize = 64;
+/// Shorter texts may be read as often as one of so many bytes.
+const SHORT: usize = 64;
 /// How many layers of base64 or hexadecimal digits are opened.
 const PACKINGS: u32 = 3;
 /// What the names of files end in, and no domain does.
@@ -22,8 +24,9 @@ const ENDINGS: [&str; 18] =
 
 /// Whether something in text is a mail address, in whatever form.
 pub(crate) fn holds_address(text: &str) -> bool {
-    (is_suspicious(text.as_bytes()) && unwrapped(text, PACKINGS))
-        || (PACKINGS > 0 && packed(text).any(|text: String| unwrapped(&text, PACKINGS - 1)))
+    let mut work = MOST * text.len().max(SHORT);
+    (is_suspicious(text.as_bytes()) && unwrapped(text, PACKINGS, &mut work))
+        || packed(text).any(|text: String| unwrapped(&text, PACKINGS - 1, &mut work))
 }
 
 /// Whether a message that may be anything holds an address.
@@ -47,11 +50,13 @@ fn is_suspicious(bytes: &[u8]) -> bool {
 }
 
 /// Looks at text and at everything below it. Which layer is the outer one cannot be seen, so every order is tried.
-fn unwrapped(text: &str, packings: u32) -> bool {
+fn unwrapped(text: &str, packings: u32, work: &mut usize) -> bool {
     let mut seen = HashSet::from([text.to_owned()]);
     let mut left = vec![text.to_owned()];
     while let Some(text) = left.pop() {
-        if is_plain(&text) || (packings > 0 && packed(&text).any(|text: String| unwrapped(&text, packings - 1))) {
+        let Some(rest) = work.checked_sub(text.len()) else { return true };
+        *work = rest;
+        if is_plain(&text) || (packings > 0 && packed(&text).any(|text: String| unwrapped(&text, packings - 1, work))) {
             return true;
         }
         for layer in LAYERS {
@@ -60,9 +65,6 @@ fn unwrapped(text: &str, packings: u32) -> bool {
                 seen.insert(next.clone());
                 left.push(next);
             }
-        }
-        if seen.len() > MOST {
-            return true;
         }
     }
     false
@@ -75,16 +77,19 @@ fn is_plain(text: &str) -> bool {
 }
 
 fn has_address(text: &str) -> bool {
-    let named = |before: &str| {
-        let mut back = before.chars().rev();
-        match back.next() {
+    let (mut counted, mut quotes) = (0, 0);
+    let mut named = |at: usize| {
+        let before = &text[..at];
+        quotes += before[counted..].matches('"').count();
+        counted = at;
+        match before.chars().next_back() {
             // The name is in quotes if these are the closing ones.
-            Some('"') => before.matches('"').count().is_multiple_of(2),
+            Some('"') => quotes.is_multiple_of(2),
             Some(last) => last.is_alphanumeric() || "._%+-'!#$*^`{|}~".contains(last) || is_mark(last),
             None => false,
         }
     };
-    text.match_indices('@').any(|(at, sign)| named(&text[..at]) && is_domain(text[at + sign.len()..].trim_start()))
+    text.match_indices('@').any(|(at, sign)| named(at) && is_domain(text[at + sign.len()..].trim_start()))
 }
 
 /// A character that changes the one before it.

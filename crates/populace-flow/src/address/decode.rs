@@ -7,6 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The shortest address is `a@b.cc`: so many characters of base64.
 const SHORTEST: usize = 8;
+/// The most characters of a label.
+const LABEL: usize = 63;
 /// Entities that matter. Every other stands for some letter.
 const ENTITIES: [(&str, char); 22] = [
     ("commat", '@'),
@@ -301,16 +303,24 @@ fn visible(character: char) -> Option<char> {
 /// Labels that begin with `xn--`, as what they stand for.
 fn punycode(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
-    let Some(at) = lower.find("xn--") else { return text.to_owned() };
-    let label = &text[at + 4..];
-    let length = label.find(|character: char| !character.is_ascii_alphanumeric() && character != '-').unwrap_or(label.len());
-    let rest = punycode(&label[length..]);
-    let decoded = decode_label(&label[..length]);
-    format!("{}{}{rest}", &text[..at], decoded.as_deref().unwrap_or(&text[at..at + 4 + length]))
+    let mut made = String::with_capacity(text.len());
+    let mut done = 0;
+    while let Some(found) = lower[done..].find("xn--") {
+        let label = done + found + 4;
+        let rest = &text[label..];
+        let end = label + rest.find(|character: char| !character.is_ascii_alphanumeric() && character != '-').unwrap_or(rest.len());
+        made.push_str(&text[done..label - 4]);
+        made.push_str(decode_label(&text[label..end]).as_deref().unwrap_or(&text[label - 4..end]));
+        done = end;
+    }
+    made + &text[done..]
 }
 
 /// RFC 3492.
 fn decode_label(label: &str) -> Option<String> {
+    if label.len() > LABEL {
+        return None;
+    }
     let (basic, extended) = label.rsplit_once('-').unwrap_or(("", label));
     let mut made: Vec<char> = basic.chars().collect();
     let (mut code, mut index, mut bias) = (128_u32, 0_u32, 72_u32);
@@ -375,7 +385,7 @@ pub(super) fn packed(text: &str) -> impl Iterator<Item = String> {
 pub(super) fn without_markup(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
     let mut rest = text;
-    let mut is_spelled = false;
+    let (mut is_spelled, mut is_open) = (false, false);
     while let Some(at) = rest.find(['<', '(', '[', '{']) {
         made.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -386,7 +396,10 @@ pub(super) fn without_markup(text: &str) -> String {
             b'[' => ']',
             _ => '}',
         };
-        let comment = rest.strip_prefix("<!--").and_then(|comment| comment.find("-->")).map(|end| end + 7);
+        let begun = rest.strip_prefix("<!--").filter(|_| !is_open);
+        let comment = begun.and_then(|comment| comment.find("-->")).map(|end| end + 7);
+        // A comment without an end is none, and so is every other after it.
+        is_open |= begun.is_some() && comment.is_none();
         let found = inner(close);
         let word = found.map(|end| rest[1..=end].trim().to_lowercase());
         let sign = match word.as_deref() {

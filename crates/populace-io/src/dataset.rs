@@ -1,34 +1,49 @@
 //! A run in a directory: what it is, how far it has come, and the manifest that ends it.
 //!
 //! While a run is unfinished, `DIR/.populace/` holds its identity, a journal for each part and a receipt for each complete part.
-//! When every part has its receipt, `DIR/manifest.json` is written and `.populace` goes.
+//! When every part has its receipt, `DIR/manifest.json` is written and `.populace` goes. What a process does to `.populace` beyond the
+//! journal of its own part, it does under one lock.
+//!
+//! The order of the steps is what makes every moment one from which a run can go on: bytes of a file, then the journal that counts
+//! them, then the name of a complete file, then the receipt, then the manifest, each durable before the next. A resumed run holds its
+//! journal against the files, and makes again what they do not have.
+
+mod existing;
+mod journal;
+#[cfg(test)]
+mod tests;
 
 use crate::VALUES_VERSION;
 use crate::document::Resolved;
 use crate::error::RunError;
-use crate::files::place::{Directory, Place};
+use crate::files::place::{Directory, Place, STATE};
 use crate::files::table_file::FileInfo;
 use crate::files::{Compression, FileOptions};
 use crate::generator::{Generator, TableSet, Tally};
 use crate::run::{Job, NoProgress, Order, Part, PartState, Progress};
+pub use existing::Existing;
+use journal::Journal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The file that says what a run is. It is written last: a directory with it holds a complete run.
 pub const MANIFEST: &str = "manifest.json";
 /// The file that makes the same run again.
 pub const SCENARIO: &str = "scenario.yaml";
-/// Where an unfinished run keeps its state.
-const STATE: &str = ".populace";
+/// When the run was written and how long it took: what differs between two runs that are the same.
+pub const LOG: &str = "run.log";
 /// What an unfinished run is.
 const RUN: &str = ".populace/run.json";
-/// How often the journal is written.
-const JOURNAL_EVERY: Duration = Duration::from_millis(200);
+/// The manifest of a complete run that is being removed.
+const REPLACED: &str = ".populace/replaced.json";
+/// Who holds it may change what is in `.populace`.
+const LOCK: &str = ".populace/lock";
+/// How long a process waits for that lock; the longest that others hold it is while they remove an earlier run.
+const LOCK_WAIT: Duration = Duration::from_mins(2);
 
 /// What a run is: two runs of equal identity have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,24 +78,6 @@ pub struct Identity {
     pub count: Option<u64>,
     /// The tables, as paths.
     pub tables: Vec<String>,
-}
-
-impl Identity {
-    /// The files that may be open when a run stops, by the names of their first pieces.
-    fn open_files(&self) -> impl Iterator<Item = String> {
-        let names = move |table: &String| -> Vec<String> {
-            match self.parts {
-                1 => vec![table.clone()],
-                parts => (0..parts).map(|part| format!("{table}/part-{part:05}")).collect(),
-            }
-        };
-        let endings = match self.compression.split(':').next() {
-            Some("gzip") => format!("{}.gz", self.format),
-            Some("zstd") if self.format != "parquet" && self.format != "arrow" => format!("{}.zst", self.format),
-            _ => self.format.clone(),
-        };
-        self.tables.iter().flat_map(names).map(move |name| format!("{name}.{endings}"))
-    }
 }
 
 /// What a scenario's document contributes to a run.
@@ -119,21 +116,8 @@ pub struct Manifest {
     pub clipped: BTreeMap<String, u64>,
     /// What is odd about the scenario.
     pub warnings: Vec<String>,
-    /// Seconds that the last piece of the run took.
-    pub wall_seconds: f64,
     /// Rows of the main table by two labels; see the generator's axes.
     pub tally: Vec<u64>,
-}
-
-/// What to do about a run that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it and fail.
-    Refuse,
-    /// Go on where it stopped.
-    Resume,
-    /// Replace it.
-    Overwrite,
 }
 
 /// A run on its way into a directory or an object store.
@@ -180,132 +164,22 @@ impl<'a> Dataset<'a> {
         Self { place, generator, identity, document, options }
     }
 
-    /// Makes the place ready: nothing of this run's in it, or what can be gone on from. `true` if the run is complete already.
+    /// Whether the place still holds this run, unfinished: then the same command can go on with it.
     ///
     /// # Errors
-    /// There is something that `existing` does not allow to touch, or the place cannot be written.
-    pub fn prepare(&self, existing: Existing, one_part: bool) -> Result<bool, RunError> {
-        let shown = self.place.shown();
-        let complete: Option<Manifest> = read_json(self.place, MANIFEST)?;
-        let unfinished: Option<Identity> = read_json(self.place, RUN)?;
-        match existing {
-            Existing::Overwrite => {
-                self.refuse_running(unfinished.as_ref())?;
-                self.remove(complete.as_ref(), unfinished.as_ref())?;
-                self.refuse_strangers()?;
-            }
-            Existing::Resume | Existing::Refuse => {
-                let resume = existing == Existing::Resume;
-                if let Some(manifest) = complete {
-                    if resume && manifest.identity == self.identity {
-                        check_files(self.place, &manifest)?;
-                        return Ok(true);
-                    }
-                    let difference = if resume { self.difference(&manifest.identity) } else { String::new() };
-                    return Err(RunError::Refused(format!(
-                        "{shown} holds a complete run{difference}; use --overwrite to replace it, or another directory with -o"
-                    )));
-                }
-                if let Some(identity) = unfinished {
-                    if identity != self.identity {
-                        let difference = self.difference(&identity);
-                        return Err(RunError::Refused(format!(
-                            "{shown} holds an unfinished run{difference}; use --overwrite to replace it, or another directory with -o"
-                        )));
-                    }
-                    if !resume && !one_part {
-                        return Err(RunError::Refused(format!(
-                            "{shown} holds an unfinished run; use --resume to go on with it, or --overwrite to start again"
-                        )));
-                    }
-                } else if let Err(refusal) = self.refuse_strangers() {
-                    // Unless they are of another part of this run, which began a moment ago.
-                    let begun: Option<Identity> = read_json(self.place, RUN)?;
-                    if !one_part || begun.as_ref() != Some(&self.identity) {
-                        return Err(refusal);
-                    }
-                }
-            }
-        }
-        self.place.write_shared(RUN, &json(RUN, &self.identity)?)?;
-        self.place.write_shared(SCENARIO, self.document.yaml.as_bytes())?;
-        Ok(false)
+    /// That cannot be found out.
+    pub fn can_resume(&self) -> Result<bool, RunError> {
+        Ok(read_json::<Identity>(self.place, RUN)?.as_ref() == Some(&self.identity))
     }
 
-    /// In what another run differs from this one, for a message.
-    fn difference(&self, other: &Identity) -> String {
-        let [Ok(Value::Object(here)), Ok(Value::Object(there))] = [&self.identity, other].map(serde_json::to_value) else {
-            return String::new();
-        };
-        let differing: Vec<String> = here
-            .iter()
-            .filter(|(key, value)| there.get(*key) != Some(value))
-            .map(|(key, value)| format!("{key} {} instead of {value}", there.get(key).unwrap_or(&Value::Null)))
-            .collect();
-        if differing.is_empty() { String::new() } else { format!(" of another kind ({})", differing.join(", ")) }
+    fn gone(&self) -> RunError {
+        RunError::Refused(format!("{}: the run was removed or replaced while it was written; start it again", self.place.shown()))
     }
 
-    /// A run that another process is writing.
-    fn refuse_running(&self, unfinished: Option<&Identity>) -> Result<(), RunError> {
-        for part in 0..unfinished.map_or(0, |identity| identity.parts) {
-            if self.place.exists(&lock(part))? && self.place.lock(&lock(part))?.is_none() {
-                return Err(RunError::Refused(format!("another process writes part {part} of {}", self.place.shown())));
-            }
-        }
-        Ok(())
-    }
-
-    /// Files under our names that no run of ours has left.
-    fn refuse_strangers(&self) -> Result<(), RunError> {
-        let ending = self.options.extension();
-        let ours =
-            self.identity.tables.iter().map(|table| if self.identity.parts == 1 { format!("{table}.{ending}") } else { table.clone() });
-        for path in ours.chain([SCENARIO.to_owned()]) {
-            if self.place.exists(&path)? {
-                return Err(RunError::Refused(format!(
-                    "{}/{path} exists and is not part of a known run; move it away, or choose another directory with -o",
-                    self.place.shown()
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes an earlier run: the files that its manifest, journals and receipts name, and nothing else.
-    fn remove(&self, complete: Option<&Manifest>, unfinished: Option<&Identity>) -> Result<(), RunError> {
-        let mut files: Vec<String> = Vec::new();
-        if let Some(manifest) = complete {
-            files.extend(manifest.tables.values().flat_map(|table| &table.files).map(|file| file.path.clone()));
-        }
-        // The manifest first: from here on the place holds no complete run.
-        self.place.remove(MANIFEST)?;
-        if let Some(identity) = unfinished {
-            for name in (0..identity.parts).flat_map(|part| [receipt(part), journal(part)]) {
-                if let Some(part) = read_json::<PartState>(self.place, &name)? {
-                    files.extend(part.tables.iter().flat_map(|table| &table.files.complete).map(|file| file.path.clone()));
-                }
-                self.place.remove(&name)?;
-            }
-            files.extend(identity.open_files());
-        }
-        for file in files.iter().filter(|file| !file.split('/').any(|step| step == "..") && !file.starts_with('/')) {
-            self.place.remove(file)?;
-        }
-        if complete.is_some() || unfinished.is_some() {
-            self.place.remove(SCENARIO)?;
-        }
-        self.forget(unfinished.map_or(0, |identity| identity.parts))
-    }
-
-    /// Removes the state of an unfinished run.
-    fn forget(&self, parts: u64) -> Result<(), RunError> {
-        for part in 0..parts {
-            for name in [receipt(part), journal(part), lock(part)] {
-                self.place.remove(&name)?;
-            }
-        }
-        self.place.remove(RUN)?;
-        self.place.remove_directory(STATE)
+    /// The manifest of this run, whose state is gone: another process has completed it.
+    fn completed(&self) -> Result<Manifest, RunError> {
+        let manifest: Option<Manifest> = read_json(self.place, MANIFEST)?;
+        manifest.filter(|manifest| manifest.identity == self.identity).ok_or_else(|| self.gone())
     }
 
     /// Writes a part, going on from where it stopped. Nothing is done for a part that is complete.
@@ -313,33 +187,56 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// As [`Job::write`]; or another process writes the same part.
     pub fn write_part(&self, job: &Job<'_>, part: Part, progress: &dyn Progress) -> Result<(), RunError> {
-        if self.place.exists(&receipt(part.part))? {
-            return Ok(());
-        }
-        let Some(_lock) = self.place.lock(&lock(part.part))? else {
-            return Err(RunError::Refused(format!("another process writes part {} of {}", part.part, self.place.shown())));
+        let begun = self.alone(false, || {
+            if !self.can_resume()? {
+                return Ok(None);
+            }
+            if self.place.exists(&receipt(part.part))? {
+                return Ok(Some(None));
+            }
+            match self.place.lock(&lock(part.part))? {
+                Some(lock) => Ok(Some(Some(lock))),
+                None => Err(RunError::Refused(format!("another process writes part {} of {}", part.part, self.place.shown()))),
+            }
+        })?;
+        let Some(begun) = begun.flatten() else { return self.completed().map(drop) };
+        let Some(_lock) = begun else { return Ok(()) };
+        let name = journal(part.part);
+        let state = if self.place.can_continue() {
+            let journal = Journal::new(self.place, name.clone());
+            let state = journal.run(progress, |state, progress| job.write(part, self.options, self.place, state, progress))?;
+            let files: Vec<&str> = state.tables.iter().flat_map(|table| table.files.paths()).collect();
+            self.place.sync_names(&files)?;
+            state
+        } else {
+            job.write(part, self.options, self.place, PartState::default(), progress)?
         };
-        let journal = Journal { place: self.place, name: journal(part.part), last: Mutex::new(None), progress };
-        let state =
-            if self.place.can_continue() { read_json(self.place, &journal.name)?.unwrap_or_default() } else { PartState::default() };
-        let state = job.write(part, self.options, self.place, state, &journal)?;
         write_json(self.place, &receipt(part.part), &state)?;
-        self.place.remove(&journal.name)
+        self.place.remove(&name)
     }
 
-    /// Writes the manifest if every part is complete; `None` if one is missing.
+    /// Writes the manifest if every part is complete; `None` if one is missing. `wall` is how long this process took, for the log.
     ///
     /// # Errors
     /// A receipt cannot be read or the manifest not be written.
     pub fn finish(&self, wall: Duration) -> Result<Option<Manifest>, RunError> {
+        let finished = self.alone(false, || if self.can_resume()? { self.finish_alone(wall).map(Some) } else { Ok(None) })?;
+        match finished.flatten() {
+            Some(finished) => Ok(finished),
+            None => self.completed().map(Some),
+        }
+    }
+
+    fn finish_alone(&self, wall: Duration) -> Result<Option<Manifest>, RunError> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let finished = populace_core::time::Instant(since.as_micros() as i64).to_string();
+        let line = serde_json::json!({ "finished": finished, "wall_seconds": wall.as_secs_f64() });
+        self.place.append(LOG, format!("{line}\n").as_bytes())?;
         let mut tables: BTreeMap<String, TableInfo> = BTreeMap::new();
         let mut digests = vec![crate::digest::Digest::default(); self.generator.tables().len()];
         let mut tally = Tally::default();
         for part in 0..self.identity.parts {
-            let Some(state) = read_json::<PartState>(self.place, &receipt(part))? else {
-                // Whoever completes the last part writes the manifest; it may have done so already.
-                return read_json(self.place, MANIFEST);
-            };
+            let Some(state) = read_json::<PartState>(self.place, &receipt(part))? else { return Ok(None) };
             tally.add(&state.tally);
             for ((table, state), digest) in self.generator.tables().iter().zip(&state.tables).zip(&mut digests) {
                 if self.identity.tables.contains(&table.path()) {
@@ -360,35 +257,11 @@ impl<'a> Dataset<'a> {
             tables,
             clipped: tally.clipped,
             warnings: self.generator.warnings().iter().map(ToString::to_string).collect(),
-            wall_seconds: wall.as_secs_f64(),
             tally: tally.counts,
         };
-        self.place.write_shared(MANIFEST, &json(MANIFEST, &manifest)?)?;
-        self.forget(self.identity.parts)?;
+        self.place.write(MANIFEST, &json(MANIFEST, &manifest)?)?;
+        self.forget_but_lock(self.identity.parts)?;
         Ok(Some(manifest))
-    }
-}
-
-/// Records how far a part has come, at most every [`JOURNAL_EVERY`].
-struct Journal<'a> {
-    place: &'a dyn Place,
-    name: String,
-    last: Mutex<Option<Instant>>,
-    progress: &'a dyn Progress,
-}
-
-impl Progress for Journal<'_> {
-    fn advanced(&self, actors: u64, rows: u64) {
-        self.progress.advanced(actors, rows);
-    }
-
-    fn checkpoint(&self, state: &PartState) -> Result<(), RunError> {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !self.place.can_continue() || last.is_some_and(|last| last.elapsed() < JOURNAL_EVERY) {
-            return Ok(());
-        }
-        *last = Some(Instant::now());
-        write_json(self.place, &self.name, state)
     }
 }
 
@@ -455,6 +328,13 @@ pub fn check_files(place: &dyn Place, manifest: &Manifest) -> Result<(), RunErro
 /// It cannot be read, or is no manifest of this version.
 pub fn read_manifest(root: &Path) -> Result<Option<Manifest>, RunError> {
     read_json(&Directory::new(root), MANIFEST)
+}
+
+/// How long the last process took that wrote a piece of the run in a directory, by the run's log.
+pub fn wall_seconds(root: &Path) -> Option<f64> {
+    let log = std::fs::read_to_string(root.join(LOG)).ok()?;
+    let last: Value = serde_json::from_str(log.lines().next_back()?).ok()?;
+    last.get("wall_seconds")?.as_f64()
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(place: &dyn Place, path: &str) -> Result<Option<T>, RunError> {

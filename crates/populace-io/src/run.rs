@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows of the main table in a shard, about: small enough that a shard's columns stay in the cache.
-const SHARD_ROWS: u64 = 8 << 10;
+const SHARD_ROWS: u64 = if cfg!(test) { 512 } else { 8 << 10 };
 
 /// The order of the rows of tables that have a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +75,9 @@ impl Part {
         bound(self.part)..bound(self.part + 1)
     }
 
-    fn stem(self, table: &Table) -> String {
-        if self.parts == 1 { table.path() } else { format!("{}/part-{:05}", table.path(), self.part) }
+    /// The path of a table's first file, without its ending.
+    pub(crate) fn stem(self, table: &str) -> String {
+        if self.parts == 1 { table.to_owned() } else { format!("{table}/part-{:05}", self.part) }
     }
 }
 
@@ -98,8 +99,10 @@ pub struct TableState {
 pub struct PartState {
     /// Its tables, in the order of the generator; tables that are not wanted stay empty.
     pub tables: Vec<TableState>,
-    /// What the main table holds.
+    /// What the main table holds, of units before `tallied`.
     pub tally: Tally,
+    /// The unit from which the tally goes on.
+    pub tallied: u64,
 }
 
 /// Hears of a run's progress.
@@ -257,7 +260,8 @@ impl Job<'_> {
         if self.stop.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
     }
 
-    /// Writes the tables of a part of the job, going on from `state`.
+    /// Writes the tables of a part of the job, going on from `state`. Files that can be continued are complete then, and
+    /// [`Place::publish`] gives them their names.
     ///
     /// # Errors
     /// A file cannot be written, or the run was asked to stop: then what stands can be gone on from.
@@ -285,7 +289,7 @@ impl Job<'_> {
             let here = &mut state.tables[index];
             if part.part == 0 && !here.done {
                 let encoder = TableEncoder::new(table, &options, 0.0)?;
-                let mut files = TableFiles::new(table, options, place, part.stem(table), FilesState::default())?;
+                let mut files = TableFiles::new(table, options, place, part.stem(&table.path()), FilesState::default())?;
                 here.digest = Digest::of(table, &batch, &mut Vec::new());
                 let rows = batch.num_rows() as u64;
                 let mut unit = encoder.start(None);
@@ -359,9 +363,6 @@ impl Sinks<'_, '_> {
                 here.next_unit = unit + 1;
                 here.files = files.state().clone();
                 here.digest = self.digests[table];
-                if table == self.job.generator.main_table() {
-                    self.state.tally.clone_from(&self.tally);
-                }
                 settled = true;
             }
             if let Encoded::Bytes(bytes) = encoded {
@@ -369,6 +370,8 @@ impl Sinks<'_, '_> {
             }
         }
         if settled {
+            self.state.tally.clone_from(&self.tally);
+            self.state.tallied = self.counted_from.max(unit + 1);
             progress.checkpoint(self.state)?;
         }
         progress.advanced(made.actors, made.rows);
@@ -412,7 +415,7 @@ impl<'a> Writer<'a> {
                 if sorted { Ok(TableEncoder::Batches) } else { TableEncoder::new(table, &options, unit_rows) }
             };
             encoders.push(written.then(encoder).transpose()?);
-            files.push(written.then(|| TableFiles::new(table, options, place, part.stem(table), state.files.clone())).transpose()?);
+            files.push(written.then(|| TableFiles::new(table, options, place, part.stem(&table.path()), state.files.clone())).transpose()?);
         }
         Ok(Self { job, plan, shards_per_unit, encoders, files, spools, options, state })
     }
@@ -422,9 +425,9 @@ impl<'a> Writer<'a> {
         let units = plan.shards().div_ceil(*shards_per_unit);
         let open: Vec<usize> = (0..files.len()).filter(|&table| files[table].is_some()).collect();
         let start = open.iter().map(|&table| state.tables[table].next_unit).min().unwrap_or(units);
-        let main = job.generator.main_table();
-        let counted_from = state.tables[main].next_unit;
-        let skipped = if start > 0 && job.generator.numbers_rows() {
+        let counted_from = state.tallied;
+        // A run may have stopped when all units were written and no file was complete.
+        let skipped = if (1..units).contains(&start) && job.generator.numbers_rows() {
             job.count(job.actors.start..plan.shard(start * *shards_per_unit).actors.start)
         } else {
             0
@@ -482,7 +485,7 @@ impl<'a> Writer<'a> {
             sinks.take(unit, made, scratch, progress)
         })?;
         let Sinks { digests, tally, .. } = sinks;
-        state.tally = tally;
+        (state.tally, state.tallied) = (tally, units);
 
         for table in open {
             let files = files[table].as_mut().expect("an open table has files");
@@ -494,8 +497,9 @@ impl<'a> Writer<'a> {
             state.tables[table].digest = digests[table];
             state.tables[table].done = true;
             state.tables[table].next_unit = units;
+            progress.checkpoint(state)?;
         }
-        progress.checkpoint(state)
+        Ok(())
     }
 }
 

@@ -485,3 +485,133 @@ impl Run {
         written.map_err(|error| errors::run(&error))
     }
 }
+<<<<<<< HEAD
+=======
+
+/// The batches of a table, for a loop.
+#[pyclass(frozen, module = "populace._populace")]
+pub(crate) struct Batches {
+    stream: std::sync::Mutex<Option<Stream>>,
+}
+
+#[pymethods]
+impl Batches {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        py.detach(|| {
+            let mut stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some(open) = stream.as_mut() else { return Ok(None) };
+            match open.next() {
+                Some(Ok(batch)) => Ok(Some(Batch { batch })),
+                Some(Err(error)) => {
+                    let raised = open.raised.take();
+                    *stream = None;
+                    Err(raised.unwrap_or_else(|| files::arrow_error(&error)))
+                }
+                None => {
+                    *stream = None;
+                    Ok(None)
+                }
+            }
+        })
+    }
+
+    /// Ends the stream before its end.
+    fn close(&self) {
+        let stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(stream) = stream {
+            stream.stop();
+        }
+    }
+}
+
+/// Some rows of a table.
+#[pyclass(frozen, module = "populace._populace")]
+pub(crate) struct Batch {
+    batch: RecordBatch,
+}
+
+#[pymethods]
+impl Batch {
+    fn __len__(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    #[getter]
+    fn column_names(&self) -> Vec<String> {
+        self.batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.batch.get_array_memory_size()
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(&self, py: Python<'py>, requested_schema: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyCapsule>> {
+        // A wish need not be met.
+        drop(requested_schema);
+        let reader = arrow_array::RecordBatchIterator::new([Ok(self.batch.clone())], self.batch.schema());
+        capsule::export(py, Box::new(reader))
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        capsule::export_schema(py, &self.batch.schema())
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+        drop(requested_schema);
+        capsule::export_batch(py, &self.batch)
+    }
+}
+
+/// A scenario's document: what stands before its configuration as JSON, all of it as YAML, its configuration as JSON. `text` is a
+/// document in the place of the built-in one or the file of that name.
+#[pyfunction]
+pub(crate) fn resolve(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<(String, String, String)> {
+    let Scene { resolved, .. } = scene(name, text, options)?;
+    let mut head = serde_json::json!({ "version": 1, "scenario": resolved.family, "name": resolved.name });
+    if let Some(description) = &resolved.description {
+        head["description"] = description.as_str().into();
+    }
+    if let Some(seed) = resolved.seed {
+        head["seed"] = seed.into();
+    }
+    Ok((head.to_string(), resolved.to_yaml(None), resolved.config.to_string()))
+}
+
+/// The problems of a workflow: errors, then warnings.
+#[pyfunction]
+pub(crate) fn check_workflow(text: &str) -> (Vec<String>, Vec<String>) {
+    let graft = [document::Graft { option: "the workflow", path: "workflow", source: document::Source::Text { name: "workflow", text } }];
+    let request = Request { grafts: &graft, ..Request::new(document::Source::Named("traces")) };
+    let texts = |problems: document::Diagnostics| -> Vec<String> {
+        let text = |problem: &document::Diagnostic| {
+            let path = problem.path.strip_prefix("workflow.").unwrap_or(&problem.path);
+            let hint = if problem.hint.is_empty() { String::new() } else { format!(" (hint: {})", problem.hint) };
+            format!("{path}: {}{hint}", problem.message)
+        };
+        problems.problems.iter().map(text).collect()
+    };
+    let checked = catalogue::resolve(&request).and_then(|resolved| catalogue::generator(&resolved).map(|generator| (resolved, generator)));
+    match checked {
+        Ok((resolved, generator)) => (Vec::new(), texts(resolved.locate(generator.warnings()))),
+        Err(problems) => (texts(problems), Vec::new()),
+    }
+}
+
+impl Stream {
+    /// Asks the worker to stop.
+    fn stop(self) {
+        self.meter().stop.store(true, Ordering::Relaxed);
+    }
+}
+>>>>>>> 5b6bf67 (Runs resume from a kill or a power failure at any point of their closing, and leave nothing behind)

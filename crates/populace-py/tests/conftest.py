@@ -32,6 +32,6 @@ def digests(directory):
 
 
 def files(directory):
-    """The bytes of each file of a run, but for the manifest, which holds the time it took."""
+    """The bytes of each file of a run, but for the log, which has the time it took."""
     root = Path(directory)
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != "manifest.json"}
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != "run.log"}

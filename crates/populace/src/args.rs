@@ -256,7 +256,7 @@ pub(crate) struct InspectArgs {
     /// First rows to show of each table
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rows: usize,
-    /// Print the manifest as JSON
+    /// Print the manifest as JSON, with the seconds that its last part took
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -13,7 +13,7 @@ pub enum Failure {
     Check(String),
     /// Something given is wrong: exit code 2.
     Input(String),
-    /// Ctrl-C: exit code 130.
+    /// A signal: exit code 130 for Ctrl-C, 143 for SIGTERM.
     Interrupted(String),
     /// Whoever reads our output has closed it: no message, exit code 0.
     ClosedPipe,
@@ -47,7 +47,7 @@ impl Failure {
             }
             Self::Interrupted(message) => {
                 note!("interrupted: {message}");
-                130
+                crate::commands::exit_code()
             }
             Self::ClosedPipe => 0,
         }

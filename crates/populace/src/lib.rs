@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit codes out. Data goes to standard output, everything else to standard error.
 //!
-//! Exit codes: 0 done, 1 a check failed, 2 bad input or I/O, 130 interrupted.
+//! Exit codes: 0 done, 1 a check failed, 2 bad input or I/O, 130 ended by Ctrl-C, 143 by SIGTERM.
 //!
 //! It is a library so that the Python package has the same command, and reads scenarios by the same options with the same messages.
 

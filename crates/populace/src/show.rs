@@ -102,8 +102,8 @@ pub(crate) fn tally(counts: &[u64], axes: &Axes) {
     }
 }
 
-/// What a run wrote. `rows` are those of the main table that this process made, for the rate.
-pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: Option<u64>) {
+/// What a run wrote. `rows` are those of the main table that this process made, in the time `wall`.
+pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: u64, wall: Duration) {
     if manifest.identity.count.is_none() {
         tally(&manifest.tally, axes);
     }
@@ -119,7 +119,6 @@ pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: Option<u6
     for (what, count) in &manifest.clipped {
         note!("  clipped, as its law says: {what}, {} times", thousands(*count));
     }
-    let wall = Duration::from_secs_f64(manifest.wall_seconds);
-    let speed = rows.map_or_else(String::new, |rows| format!(" in {:.2} s, {} rows/s", wall.as_secs_f64(), rate(rows, wall)));
-    note!("{} in {place}{speed}, seed {}", size(bytes), manifest.identity.seed);
+    let (seconds, rate) = (wall.as_secs_f64(), rate(rows, wall));
+    note!("{} in {place} in {seconds:.2} s, {rate} rows/s, seed {}", size(bytes), manifest.identity.seed);
 }

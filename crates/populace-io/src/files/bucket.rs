@@ -65,10 +65,6 @@ impl Place for Bucket {
         Ok(Box::new(Upload { pieces: Some(upload), name: format!("{}/{path}", self.url), runtime: Arc::clone(&self.runtime) }))
     }
 
-    fn can_continue(&self) -> bool {
-        false
-    }
-
     fn scratch(&self) -> &Path {
         &self.scratch
     }
@@ -90,10 +86,6 @@ impl Place for Bucket {
             .map_err(|error| self.failed(path, error))
     }
 
-    fn exists(&self, path: &str) -> Result<bool, RunError> {
-        Ok(self.size(path)?.is_some())
-    }
-
     fn size(&self, path: &str) -> Result<Option<u64>, RunError> {
         match self.runtime.block_on(self.store.head(&self.object(path))) {
             Ok(found) => Ok(Some(found.size)),
@@ -107,16 +99,6 @@ impl Place for Bucket {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed(path, error)),
         }
-    }
-
-    /// Object stores have no directories.
-    fn remove_directory(&self, _: &str) -> Result<(), RunError> {
-        Ok(())
-    }
-
-    /// Object stores have no locks; two processes that write one part write the same bytes.
-    fn lock(&self, _: &str) -> Result<Option<Box<dyn Send>>, RunError> {
-        Ok(Some(Box::new(())))
     }
 }
 

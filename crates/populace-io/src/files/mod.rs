@@ -2,7 +2,10 @@
 
 #[cfg(feature = "object-store")]
 pub mod bucket;
+pub mod directory;
 pub(crate) mod encode;
+#[cfg(test)]
+pub(crate) mod faults;
 mod parquet;
 pub mod place;
 pub(crate) mod table_file;

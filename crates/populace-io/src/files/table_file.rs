@@ -27,6 +27,11 @@ pub struct FileInfo {
     pub bytes: u64,
 }
 
+/// The path of a file of a table.
+pub(crate) fn piece(stem: &str, index: usize, ending: &str) -> String {
+    if index == 0 { format!("{stem}.{ending}") } else { format!("{stem}-{index:05}.{ending}") }
+}
+
 /// How far the files of a table have come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesState {
@@ -34,8 +39,18 @@ pub struct FilesState {
     pub complete: Vec<FileInfo>,
     /// Rows in the file that is being written.
     pub rows: u64,
-    /// Bytes of it that stand.
+    /// Bytes of it from which it can be continued.
     pub bytes: u64,
+    /// Its path.
+    pub open: String,
+}
+
+impl FilesState {
+    /// The paths of all files, complete and open.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let open = Some(self.open.as_str()).filter(|open| !open.is_empty());
+        self.complete.iter().map(|file| file.path.as_str()).chain(open)
+    }
 }
 
 /// Counts what passes through.
@@ -94,21 +109,14 @@ impl<'a> TableFiles<'a> {
     }
 
     fn path(&self) -> String {
-        let ending = self.options.extension();
-        match self.state.complete.len() {
-            0 => format!("{}.{ending}", self.stem),
-            index => format!("{}-{index:05}.{ending}", self.stem),
-        }
-    }
-
-    fn failed(&self, error: io::Error) -> RunError {
-        RunError::io(self.path(), error)
+        piece(&self.stem, self.state.complete.len(), &self.options.extension())
     }
 
     fn open(&mut self) -> Result<(), RunError> {
         if self.writer.is_none() {
             let keep = if self.place.can_continue() && self.is_text() { self.state.bytes } else { 0 };
-            let mut file = Counted { file: self.place.create(&self.path(), keep)?, bytes: keep };
+            let path = self.path();
+            let mut file = Counted { file: self.place.create(&path, keep)?, bytes: keep };
             let ipc = || {
                 let codec = match self.options.compression {
                     Compression::Zstd(_) => Some(CompressionType::ZSTD),
@@ -122,7 +130,7 @@ impl<'a> TableFiles<'a> {
                     if keep == 0 {
                         let format = if self.options.format == Format::Csv { TextFormat::Csv } else { TextFormat::Jsonl };
                         let header = compress(format.header(self.table), self.options.compression)?;
-                        file.write_all(&header).map_err(|error| self.failed(error))?;
+                        file.write_all(&header).map_err(RunError::Encode)?;
                     }
                     Writer::Text(file)
                 }
@@ -140,6 +148,7 @@ impl<'a> TableFiles<'a> {
                 }
             };
             self.writer = Some(writer);
+            self.state.open = path;
         }
         Ok(())
     }
@@ -150,11 +159,16 @@ impl<'a> TableFiles<'a> {
 
     /// Writes a unit of `rows` rows.
     pub(crate) fn write(&mut self, encoded: &mut Encoded, rows: u64) -> Result<(), RunError> {
+        self.append(encoded).map_err(|error| error.at(self.place.named(&self.path())))?;
+        self.state.rows += rows;
+        Ok(())
+    }
+
+    fn append(&mut self, encoded: &mut Encoded) -> Result<(), RunError> {
         self.open()?;
-        let path = self.path();
         match (self.writer.as_mut().expect("just opened"), encoded) {
             (Writer::Text(file), Encoded::Bytes(bytes)) => {
-                file.write_all(bytes).map_err(|error| RunError::io(path, error))?;
+                file.write_all(bytes).map_err(RunError::Encode)?;
                 self.state.bytes = file.bytes;
             }
             (Writer::Parquet(file), Encoded::RowGroup(group)) => std::mem::take(group).append(file)?,
@@ -182,33 +196,37 @@ impl<'a> TableFiles<'a> {
             }
             _ => unreachable!("units are encoded for the format of the file"),
         }
-        self.state.rows += rows;
         Ok(())
     }
 
     /// Ends the file that is being written.
     fn complete_file(&mut self) -> Result<(), RunError> {
-        self.open()?;
         let path = self.path();
-        let unbuffered = |out: Result<BufWriter<Counted>, RunError>| -> Result<Counted, RunError> {
-            out?.into_inner().map_err(|error| RunError::io(&path, error.into_error()))
-        };
+        let bytes = self.close().map_err(|error| error.at(self.place.named(&path)))?;
+        self.state.complete.push(FileInfo { path, rows: self.state.rows, bytes });
+        (self.state.rows, self.state.bytes) = (0, 0);
+        self.state.open.clear();
+        Ok(())
+    }
+
+    /// Writes what a format has at the end of a file; gives the file's size.
+    fn close(&mut self) -> Result<u64, RunError> {
+        self.open()?;
+        let unbuffered = |out: BufWriter<Counted>| out.into_inner().map_err(|error| RunError::Encode(error.into_error()));
         let counted = match self.writer.take().expect("just opened") {
             Writer::Text(file) => file,
             Writer::Parquet(mut file) => {
                 if let Some(group) = self.group.take() {
                     group.finish()?.append(&mut file)?;
                 }
-                unbuffered(file.into_inner().map_err(RunError::from))?
+                unbuffered(file.into_inner()?)?
             }
-            Writer::ArrowFile(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner()).map_err(RunError::from))?,
-            Writer::ArrowStream(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner()).map_err(RunError::from))?,
+            Writer::ArrowFile(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner())?)?,
+            Writer::ArrowStream(mut file) => unbuffered(file.finish().and_then(|()| file.into_inner())?)?,
         };
-        let info = FileInfo { path, rows: self.state.rows, bytes: counted.bytes };
+        let bytes = counted.bytes;
         counted.file.complete()?;
-        self.state.complete.push(info);
-        (self.state.rows, self.state.bytes) = (0, 0);
-        Ok(())
+        Ok(bytes)
     }
 
     /// Ends the file if it has reached the size at which files roll. True where the table stands at a point from which an interrupted

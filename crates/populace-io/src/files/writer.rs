@@ -17,6 +17,7 @@ pub struct TableWriter<'a> {
     table: &'a Table,
     encoder: TableEncoder,
     files: TableFiles<'a>,
+    place: &'a dyn Place,
     unit: Option<UnitEncoder>,
     spare: Option<Vec<u8>>,
     rows: u64,
@@ -35,6 +36,7 @@ impl<'a> TableWriter<'a> {
             table,
             encoder: TableEncoder::new(table, &options, f64::INFINITY)?,
             files: TableFiles::new(table, options, place, table.path(), FilesState::default())?,
+            place,
             unit: None,
             spare: None,
             rows: 0,
@@ -72,6 +74,11 @@ impl<'a> TableWriter<'a> {
     pub fn finish(mut self) -> Result<Vec<FileInfo>, RunError> {
         self.flush()?;
         self.files.finish()?;
-        Ok(self.files.state().complete.clone())
+        let files = self.files.state().complete.clone();
+        for file in &files {
+            self.place.sync(&file.path)?;
+            self.place.publish(&file.path, file.bytes)?;
+        }
+        Ok(files)
     }
 }

@@ -292,6 +292,12 @@ class Run:
             return None
         return json.loads(Path(self.directory, "manifest.json").read_text(encoding="utf-8"))
 
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """When each process that wrote a part of an opened run finished, and how long it took; empty of a run that is generated."""
+        log = Path(self.directory, "run.log") if self.directory is not None else None
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log is not None and log.exists() else []
+
     def actors(self, start: int, stop: int) -> Run:
         """The same run, of users `start` to `stop − 1` alone. Raises `InputError` outside the population."""
         start = _options.whole("start", start, 0, _options.MAX_SEED)

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
     }
     let counts = counts?;
     note!("{}", line(&counts));
-    Ok(())
+    progress::ended(&stop, "what was read is stored or comes again; the next consumer of the group goes on")
 }
 
 /// What became of all messages.

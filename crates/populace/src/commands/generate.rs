@@ -103,12 +103,12 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         let written = dataset.write_part(&job, Part { part, parts: arguments.parts }, &bar);
         if let Err(error) = written {
             bar.finish();
-            return Err(resumable(error, &shown));
+            return Err(resumable(error, &dataset, arguments));
         }
     }
     bar.finish();
-    match dataset.finish(start.elapsed())? {
-        Some(manifest) if !arguments.quiet => show::run(&shown, &manifest, &generator.axes(), Some(bar.rows())),
+    match dataset.finish(start.elapsed()).map_err(|error| resumable(error, &dataset, arguments))? {
+        Some(manifest) if !arguments.quiet => show::run(&shown, &manifest, &generator.axes(), bar.rows(), start.elapsed()),
         Some(_) => {}
         None if arguments.quiet => {}
         None => note!("part {} of {} is complete; others are missing", arguments.part.unwrap_or(0), arguments.parts),
@@ -133,8 +133,20 @@ fn place(output: &Path) -> Result<Box<dyn Place>, Failure> {
 }
 
 /// What to do about a run that stopped.
-fn resumable(error: RunError, directory: &str) -> Failure {
-    let hint = format!("{directory} holds what was written; the same command with --resume goes on from there");
+fn resumable(error: RunError, dataset: &Dataset<'_>, arguments: &GenerateArgs) -> Failure {
+    let directory = arguments.output.display();
+    let command = match (arguments.resume, arguments.overwrite) {
+        (true, _) => "the same command",
+        (_, true) => "the same command with --resume instead of --overwrite",
+        _ => "the same command with --resume",
+    };
+    let hint = match dataset.can_resume() {
+        Ok(true) => format!("{directory} holds what was written; {command} goes on from there"),
+        Ok(false) => format!(
+            "{directory} no longer holds the run: it was removed or replaced meanwhile; the same command without --resume starts it again"
+        ),
+        Err(unread) => format!("whether {command} can go on is not known: {unread}"),
+    };
     match error {
         RunError::Interrupted => Failure::Interrupted(hint),
         error @ (RunError::Io { .. } | RunError::Parquet(_) | RunError::Arrow(_)) => Failure::input(format!("{error}\nhint: {hint}")),

@@ -3,7 +3,7 @@
 use crate::args::InspectArgs;
 use crate::failure::Failure;
 use crate::show;
-use populace_io::dataset::{MANIFEST, check_files, read_manifest};
+use populace_io::dataset::{MANIFEST, check_files, read_manifest, wall_seconds};
 use populace_io::files::place::Directory;
 use std::io::{self, Write};
 
@@ -18,7 +18,9 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
     let mut out = show::stdout();
     let mut print = || -> io::Result<()> {
         if arguments.json {
-            return writeln!(out, "{:#}", serde_json::to_value(&manifest)?);
+            let mut report = serde_json::to_value(&manifest)?;
+            report["wall_seconds"] = wall_seconds(root).into();
+            return writeln!(out, "{report:#}");
         }
         let run = &manifest.identity;
         writeln!(out, "{} ({}), {} users, seed {}", run.scenario, run.family, show::thousands(run.users), run.seed)?;

@@ -10,12 +10,19 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A flag that the first Ctrl-C or SIGTERM raises; the second ends the program at once. A process that runs several commands, as Python does, has
-/// one flag, which each command lowers.
+static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static TERMINATED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// The exit code of a command that a signal has ended: 143 for SIGTERM, 130 for Ctrl-C.
+pub(crate) fn exit_code() -> u8 {
+    if TERMINATED.get().is_some_and(|terminated| terminated.load(Ordering::Relaxed)) { 143 } else { 130 }
+}
+
+/// A flag that the first Ctrl-C or SIGTERM raises; the second ends the program at once. A process that runs several commands, as Python
+/// does, has one flag, which each command lowers.
 pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
-    static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     if let Some(stop) = STOP.get() {
-        stop.store(false, Ordering::Relaxed);
+        [Some(stop), TERMINATED.get()].into_iter().flatten().for_each(|flag| flag.store(false, Ordering::Relaxed));
         return Ok(Arc::clone(stop));
     }
     let stop = Arc::clone(STOP.get_or_init(Arc::default));
@@ -31,12 +38,18 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
+/// How a command ends that goes on until a signal comes: well, unless one has.
+pub(super) fn ended(stop: &AtomicBool, left: &str) -> Result<(), Failure> {
+    if stop.load(Ordering::Relaxed) { Err(Failure::Interrupted(left.to_owned())) } else { Ok(()) }
+}
+
 /// Makes SIGTERM, which service managers and container engines send, do what Ctrl-C does.
 #[cfg(unix)]
 fn hear_termination(stop: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::{consts::SIGTERM, flag};
     // Looked at first, so that it is the second signal that ends the program.
-    flag::register_conditional_shutdown(SIGTERM, 130, Arc::clone(stop))?;
+    flag::register_conditional_shutdown(SIGTERM, 143, Arc::clone(stop))?;
+    flag::register(SIGTERM, Arc::clone(TERMINATED.get_or_init(Arc::default)))?;
     flag::register(SIGTERM, Arc::clone(stop)).map(drop)
 }
 

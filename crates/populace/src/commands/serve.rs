@@ -12,6 +12,7 @@ use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The environment variable of the one token that may do everything.
 const TOKEN: &str = "POPULACE_TOKEN";
@@ -58,6 +59,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
     let open = access.is_open();
     let services = flow.services(ring, access, limits, Some(features))?;
+    let stop = super::progress::stop_flag()?;
     let background = Background::start(&flow);
     let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
@@ -69,14 +71,14 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
         note!("no token is needed: only this machine can reach these addresses");
     }
     note!("Ctrl-C ends what was begun and stops");
-    running.until_signal(|| background.has_ended());
+    running.until_signal(|| background.has_ended() || stop.load(Ordering::Relaxed));
     let counts = background.stop()?;
     let left = flow.log.lag(GROUP)?;
     note!("{} messages dealt with: {} stored, {} known, {} dead letters", counts.read, counts.stored, counts.known, counts.dead);
     if left > 0 {
         note!("{left} wait in the log: the next start stores them");
     }
-    Ok(())
+    super::progress::ended(&stop, "what was begun is done")
 }
 
 /// Where features come from that `--features-from` names.
@@ -152,6 +154,7 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     let source = source.map(|source| features::open(source, &arguments.data)).transpose()?;
     let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
     let services = Services { connector, access, limits, gauges, features: source, erasers, kept };
+    let stop = super::progress::stop_flag()?;
     let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
     if let Some(address) = running.features {
@@ -165,8 +168,8 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         note!("identities  {}", target.shown());
     }
     note!("Ctrl-C ends what was begun and stops");
-    running.until_signal(|| false);
-    Ok(())
+    running.until_signal(|| stop.load(Ordering::Relaxed));
+    super::progress::ended(&stop, "what was begun is done")
 }
 
 /// Who may do what: tokens from a file and from the environment, never from the command line, which every process can read.

@@ -9,6 +9,7 @@ mod flow;
 mod guides;
 mod input;
 mod invariance;
+mod kills;
 mod outputs;
 mod plan;
 mod prepare;

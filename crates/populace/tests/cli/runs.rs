@@ -105,11 +105,62 @@ fn a_terminated_run_ends_as_an_interrupted_one() {
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();
     let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert_eq!(output.status.code(), Some(143), "{message}");
     assert!(message.contains("interrupted: ") && message.contains("--resume goes on"), "{message}");
     assert!(!path.join("manifest.json").exists() && !path.join("calls.csv").exists());
     succeed(&["generate", "traces", "-n", "500000", "-f", "csv", "-o", path.to_str().unwrap(), "--resume"]);
     assert!(path.join("manifest.json").exists());
+}
+
+#[test]
+fn two_identical_runs_have_equal_manifests_and_logs_of_their_own() {
+    let scratch = Scratch::new("identical");
+    let [one, other] = ["one", "other"].map(|name| scratch.path(name));
+    for (path, threads) in [(&one, "1"), (&other, "3")] {
+        generate("traces", path, &["-n", "300", "-s", "7", "-j", threads]);
+        let shown: serde_json::Value = serde_json::from_slice(&succeed(&["inspect", path.to_str().unwrap(), "--json"]).stdout).unwrap();
+        assert!(shown["wall_seconds"].as_f64().unwrap() > 0.0 && path.join("run.log").exists());
+    }
+    assert_same(&one, &other, "two identical runs, manifests included");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_grow_is_named_and_the_run_can_go_on() {
+    let scratch = Scratch::new("full");
+    for (format, compression) in [("csv", "none"), ("jsonl", "zstd"), ("csv", "gzip"), ("parquet", "zstd"), ("arrow", "none")] {
+        let (whole, path) = (scratch.path(&format!("{format}-{compression}-whole")), scratch.path(&format!("{format}-{compression}")));
+        let run = ["churn", "-n", "400", "-d", "60", "-s", "7", "-f", format, "--compression", compression];
+        generate(run[0], &whole, &run[1..]);
+        // As on a full disk, writing fails beyond 32 KiB.
+        let mut limited = std::process::Command::new("sh");
+        limited.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"]).arg(command(&[]).get_program());
+        let output = limited.args(["generate", "-q", "-o"]).arg(&path).args(run).stdin(Stdio::null()).output().unwrap();
+        let (message, shown) = (text(&output.stderr), path.display());
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.starts_with(&format!("error: {shown}/")) && message.contains(&format!(".{format}")), "{message}");
+        assert!(message.contains(&format!("hint: {shown} holds what was written; the same command with --resume goes on")), "{message}");
+        generate(run[0], &path, &[&run[1..], &["--resume"]].concat());
+        assert_same(&whole, &path, format);
+    }
+}
+
+#[test]
+fn a_directory_that_is_removed_while_it_is_written_is_reported_and_not_made_again() {
+    let scratch = Scratch::new("removed");
+    let path = scratch.path("run");
+    let arguments = ["generate", "traces", "-n", "500000", "-f", "csv", "-q", "-o", path.to_str().unwrap()];
+    let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_data(&path, &mut child, Duration::from_millis(50));
+    while path.exists() {
+        // The run may make a file meanwhile.
+        let _ = fs::remove_dir_all(&path);
+    }
+    let output = child.wait_with_output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("no longer holds the run") && message.contains("without --resume starts it again"), "{message}");
+    assert!(!path.exists());
 }
 
 #[test]
@@ -136,7 +187,7 @@ fn an_existing_run_is_left_alone_unless_told_otherwise() {
     fs::write(path.join("notes.txt"), "mine").unwrap();
     generate("churn", &path, &["-n", "30", "-f", "parquet", "--overwrite"]);
     let after: Vec<String> = files(&path).into_keys().collect();
-    assert_eq!(after, ["events.parquet", "notes.txt", "scenario.yaml", "truth/users.parquet", "users.parquet"]);
+    assert_eq!(after, ["events.parquet", "manifest.json", "notes.txt", "scenario.yaml", "truth/users.parquet", "users.parquet"]);
     assert_eq!(manifest(&path)["run"]["users"], 30);
 }
 

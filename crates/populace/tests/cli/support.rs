@@ -55,7 +55,7 @@ pub fn generate(scenario: &str, directory: &Path, more: &[&str]) {
     succeed(&[&["generate", scenario, "-q", "-o", directory], more].concat());
 }
 
-/// The data files of a run and their bytes, by path; the manifest tells wall time and is left out.
+/// The files of a run and their bytes, by path, but for its log, which has the time it took.
 pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_owned()];
@@ -65,7 +65,7 @@ pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 open.push(path);
-            } else if name != "manifest.json" {
+            } else if name != "run.log" {
                 found.insert(name, fs::read(&path).unwrap());
             }
         }

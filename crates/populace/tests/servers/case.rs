@@ -222,7 +222,8 @@ impl Program {
     pub fn interrupt(mut self) {
         let asked = Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        self.succeed();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(130), "{}", std::fs::read_to_string(&self.told).unwrap());
     }
 
     /// kill -9, which is also how it ends when a test fails.

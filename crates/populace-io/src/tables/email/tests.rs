@@ -197,11 +197,12 @@ fn no_address_is_written_and_files_do_not_depend_on_the_number_of_threads() {
             let order = Order::Actor;
             let job = Job { generator: generator.as_ref(), seed: 7, threads, tables, actors: 0..350, trim: 0, order, stop: &stop };
             let part = Part { part: 0, parts: 1 };
+            fs::create_dir_all(&root).expect("a directory can be made");
             let place = Directory::new(&root);
             let state = job.write(part, FileOptions::new(Format::Csv), &place, PartState::default(), &NoProgress).expect("it is written");
             let digests: Vec<String> = state.tables.iter().map(|table| table.digest.to_string()).collect();
             let bytes: Vec<Vec<u8>> =
-                generator.tables().iter().map(|table| fs::read(root.join(table.path() + ".csv")).expect("a file")).collect();
+                generator.tables().iter().map(|table| fs::read(root.join(table.path() + ".csv.partial")).expect("a file")).collect();
             fs::remove_dir_all(&root).expect("the files are there");
             (digests, bytes, state.tally)
         });

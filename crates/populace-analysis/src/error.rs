@@ -34,6 +34,11 @@ impl AnalysisError {
         Self::Input(message.to_string())
     }
 
+    /// Whether the work was stopped.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Run(RunError::Interrupted))
+    }
+
     /// An error of the file at `path`.
     pub fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }

@@ -6,8 +6,10 @@
 pub mod churn;
 pub mod email;
 pub mod error;
+pub mod families;
+mod family;
 pub mod features;
-pub mod model;
+mod pass;
 pub mod plan;
 pub mod prepare;
 pub mod recover;

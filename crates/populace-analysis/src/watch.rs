@@ -20,6 +20,25 @@ pub struct Watch<'a> {
     pub progress: &'a dyn Progress,
     /// Once true, the work stops and leaves nothing behind.
     pub stop: &'a AtomicBool,
+    /// Threads that may work, at least 1.
+    pub threads: usize,
+}
+
+/// Progress that nobody looks at.
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn begins(&self, _: &str, _: Option<u64>) {}
+
+    fn advanced(&self, _: u64) {}
+}
+
+impl Watch<'static> {
+    /// Work that nobody watches or stops.
+    pub fn none(threads: usize) -> Self {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        Self { progress: &NoProgress, stop: &STOP, threads }
+    }
 }
 
 impl Watch<'_> {

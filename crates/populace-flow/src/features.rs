@@ -20,14 +20,14 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use populace_analysis::features::{self, Options, Progress, Watch};
+use populace_analysis::families;
+use populace_analysis::features::{Options, Watch};
 use populace_core::time::Instant;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,15 +98,6 @@ pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError
         }
     }
     Ok(Arc::new(Kept { source, output, computing: Mutex::new(()) }))
-}
-
-/// Nobody watches.
-struct Unwatched;
-
-impl Progress for Unwatched {
-    fn begins(&self, _: &str, _: Option<u64>) {}
-
-    fn advanced(&self, _: u64) {}
 }
 
 fn refused(error: impl std::fmt::Display) -> FlowError {
@@ -186,8 +177,7 @@ impl Features for Kept {
             }
         };
         let options = Options { overwrite: true, now: as_of, ..Options::new(data, &self.output) };
-        let watch = Watch { progress: &Unwatched, stop: &AtomicBool::new(false) };
-        let report = features::compute(&options, watch).map_err(refused)?;
+        let report = families::compute_features(&options, &Watch::none(1)).map_err(refused)?;
         serde_json::to_value(report).map(Some).map_err(refused)
     }
 

@@ -42,6 +42,19 @@ impl<S> Turns<S> {
         result.map(Some)
     }
 
+    /// Grants no further turn if the thread panics while the guard is there.
+    pub fn close_on_panic(&self) -> impl Drop + '_ {
+        struct Guard<'a, S>(&'a Turns<S>);
+        impl<S> Drop for Guard<'_, S> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.close();
+                }
+            }
+        }
+        Guard(self)
+    }
+
     /// Grants no further turn.
     pub fn close(&self) {
         self.lock().1 = true;
@@ -54,7 +67,8 @@ impl<S> Turns<S> {
     }
 }
 
-/// Runs `produce` for every unit on `threads` threads, each with scratch of its own, and `consume` in the order of the units.
+/// Runs `produce` for every unit on `threads` threads, each with scratch of its own, and `consume` in the order of the units. Units end
+/// before the first of which `produce` makes nothing; of those after it, it must make nothing either.
 ///
 /// # Errors
 /// The first error of either; units after it are not consumed.
@@ -85,7 +99,10 @@ pub fn run<W: Default, U, S: Send, E: Send>(
                 guard.1 = false;
                 return Ok(());
             }
-            let Some(made) = produce(unit, &mut scratch)? else { return Ok(()) };
+            let Some(made) = produce(unit, &mut scratch)? else {
+                guard.1 = false;
+                return Ok(());
+            };
             if turns.take(unit, |state| consume(state, unit, made, &mut scratch))?.is_none() {
                 return Ok(());
             }

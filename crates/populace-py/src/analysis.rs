@@ -5,15 +5,16 @@ use crate::errors;
 use crate::run::Run;
 use crate::scene::option;
 use crate::stream::Meter;
-use crate::wait::{wait, wait_or_leave};
+use crate::wait::wait;
 use arrow_array::RecordBatchReader;
 use parquet::arrow::ArrowWriter;
 use populace_analysis::AnalysisError;
-use populace_analysis::plan::{self, Study, Target};
-use populace_analysis::prepare::{self, ChurnOptions, Watch};
-use populace_analysis::score::{self, Task, Threshold};
+use populace_analysis::plan::{Study, Target};
+use populace_analysis::prepare::{self, ChurnOptions};
+use populace_analysis::score::{self, Threshold};
 use populace_analysis::source::Source;
-use populace_analysis::{features, recover, report, verify};
+use populace_analysis::watch::Watch;
+use populace_analysis::{families, features, recover, report, verify};
 use populace_core::time::Date;
 use populace_io::catalogue;
 use populace_io::document::{self, Request};
@@ -25,20 +26,27 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Works with the interpreter free, and gives the result as JSON.
-fn told<T: Serialize + Send>(py: Python<'_>, work: impl FnOnce(&Meter) -> Result<T, AnalysisError> + Send) -> PyResult<String> {
+/// Works with the interpreter free: `progress` hears of rows, and a signal stops the work.
+fn watched<T: Send>(
+    py: Python<'_>,
+    progress: Option<Py<PyAny>>,
+    threads: Option<usize>,
+    work: impl FnOnce(&Watch<'_>) -> Result<T, AnalysisError> + Send,
+) -> PyResult<T> {
     let meter = Arc::new(Meter::default());
-    let done = wait(py, &meter, None, || work(&meter))?.map_err(|error| errors::analysis(&error))?;
-    serde_json::to_string(&done).map_err(errors::internal)
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let done = wait(py, &meter, progress, || work(&Watch { progress: meter.as_ref(), stop: &meter.stop, threads }))?;
+    done.map_err(|error| errors::analysis(&error))
 }
 
-/// As `told`, of what nothing stops.
-fn told_unless_left<T: Serialize + Send + 'static>(
-    py: Python<'_>,
-    work: impl FnOnce() -> Result<T, AnalysisError> + Send + 'static,
-) -> PyResult<String> {
-    let done = wait_or_leave(py, work)?.map_err(|error| errors::analysis(&error))?;
-    serde_json::to_string(&done).map_err(errors::internal)
+/// What was found, as JSON.
+fn json(found: &impl Serialize) -> PyResult<String> {
+    serde_json::to_string(found).map_err(errors::internal)
+}
+
+/// The progress callback and the threads among options.
+fn reading(options: &Bound<'_, PyDict>) -> PyResult<(Option<Py<PyAny>>, Option<usize>)> {
+    Ok((option(options, "progress")?, option(options, "threads")?))
 }
 
 /// A day among options.
@@ -58,36 +66,29 @@ fn table_format(options: &Bound<'_, PyDict>, usual: Format) -> PyResult<Format> 
     }
 }
 
-/// Nobody watches.
-struct Unwatched;
-
-impl prepare::Progress for Unwatched {
-    fn begins(&self, _: &str, _: Option<u64>) {}
-
-    fn advanced(&self, _: u64) {}
-}
-
 /// Holds the data of a directory against its scenario, or another; gives the verdicts as JSON.
 #[pyfunction]
-pub(crate) fn verify_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, alpha: Option<f64>) -> PyResult<String> {
-    told_unless_left(py, move || {
+pub(crate) fn verify_run(
+    py: Python<'_>,
+    root: PathBuf,
+    scenario: Option<String>,
+    alpha: Option<f64>,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<String> {
+    let (progress, threads) = reading(options)?;
+    json(&watched(py, progress, threads, |watch| {
         let source = Source::open(&root)?;
         let document = match &scenario {
             Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
             None => source.scenario()?,
         };
-        verify::verify(&source, &document, alpha.unwrap_or(verify::DEFAULT_ALPHA))
-    })
+        families::verify(&source, &document, alpha.unwrap_or(verify::DEFAULT_ALPHA), watch)
+    })?)
 }
 
 /// Grades a file of predictions against the run in a directory; gives the scorecard as JSON.
 #[pyfunction]
 pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<String> {
-    let wanted = task.replace('-', "_");
-    let Some(task) = Task::ALL.into_iter().find(|task| task.name() == wanted) else {
-        let known: Vec<&str> = Task::ALL.iter().map(|task| task.name()).collect();
-        return Err(errors::input(format!("there is no task `{task}`; there are {}", known.join(", "))));
-    };
     let thresholds: Option<Vec<(String, f64)>> = option(options, "thresholds")?;
     let threshold = |(name, bound): (String, f64)| {
         let (kind, metric) = name.split_once('_').unwrap_or(("", &name));
@@ -97,6 +98,7 @@ pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: 
         let option = format!("--{}", name.replace('_', "-"));
         Ok(Threshold { option, metric: metric.to_owned(), is_least: kind == "min", bound })
     };
+    let (progress, threads) = reading(options)?;
     let options = score::Options {
         subset: option(options, "subset")?.unwrap_or(false),
         ranks: option(options, "ranks")?.unwrap_or(false),
@@ -105,7 +107,7 @@ pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: 
         alpha: option(options, "alpha")?,
         as_of: date(options, "as_of")?,
     };
-    told_unless_left(py, move || score::score(task, &root, &predictions, &options))
+    json(&watched(py, progress, threads, |watch| families::score(task, &root, &predictions, &options, watch))?)
 }
 
 /// Prepares the data of a subscription; gives the report as JSON.
@@ -121,7 +123,7 @@ pub(crate) fn prepare_churn(py: Python<'_>, raw: PathBuf, processed: PathBuf, op
         to: date(options, "to")?,
         overwrite: option(options, "overwrite")?.unwrap_or(false),
     };
-    told(py, |meter| prepare::churn(&options, Watch { progress: &Unwatched, stop: &meter.stop }))
+    json(&watched(py, None, Some(1), |watch| prepare::churn(&options, *watch))?)
 }
 
 /// Writes an Arrow stream to a Parquet file.
@@ -140,23 +142,37 @@ pub(crate) fn write_parquet(object: &Bound<'_, PyAny>, path: PathBuf) -> PyResul
 
 /// Draws a report of a directory; gives the HTML page and the figures as JSON.
 #[pyfunction]
-pub(crate) fn report_run(py: Python<'_>, root: PathBuf, verify: bool, scores: Vec<PathBuf>) -> PyResult<(String, String)> {
+pub(crate) fn report_run(
+    py: Python<'_>,
+    root: PathBuf,
+    verify: bool,
+    scores: Vec<PathBuf>,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<(String, String)> {
+    let (progress, threads) = reading(options)?;
     let options = report::Options { verify, scores };
-    let drawn = wait_or_leave(py, move || report::report(&root, &options))?.map_err(|error| errors::analysis(&error))?;
+    let drawn = watched(py, progress, threads, |watch| families::report(&root, &options, watch))?;
     report::render(&drawn).map_err(errors::internal)
 }
 
 /// Estimates the parameters of a scenario from the data of a directory; gives them as JSON.
 #[pyfunction]
-pub(crate) fn recover_run(py: Python<'_>, root: PathBuf, scenario: Option<String>, level: Option<f64>) -> PyResult<String> {
-    told_unless_left(py, move || {
+pub(crate) fn recover_run(
+    py: Python<'_>,
+    root: PathBuf,
+    scenario: Option<String>,
+    level: Option<f64>,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<String> {
+    let (progress, threads) = reading(options)?;
+    json(&watched(py, progress, threads, |watch| {
         let source = Source::open(&root)?;
         let document = match &scenario {
             Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
             None => source.scenario()?,
         };
-        recover::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL))
-    })
+        families::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL), watch)
+    })?)
 }
 
 /// What a study needs to detect an effect of a run's scenario; gives the plan as JSON.
@@ -171,14 +187,14 @@ pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Boun
     let (power, alpha) = (option(options, "power")?.unwrap_or(0.9), option(options, "alpha")?.unwrap_or(0.05));
     let pilot_users = option(options, "pilot_users")?;
     let (document, detect) = (run.scene.resolved.clone(), detect.to_owned());
-    let planned = wait_or_leave(py, move || plan::plan(&document, &Study { detect: &detect, target, power, alpha, pilot_users }))?;
-    Ok(planned.map_err(|error| errors::analysis(&error))?.to_json())
+    let study = Study { detect: &detect, target, power, alpha, pilot_users };
+    Ok(watched(py, None, None, |watch| families::plan(&document, &study, watch))?.to_json())
 }
 
 /// The effects of a scenario that a study can be planned for: name and meaning.
 #[pyfunction]
 pub(crate) fn effects(run: &Run) -> Vec<(&'static str, &'static str)> {
-    plan::effects(&run.scene.resolved.family).iter().map(|effect| (effect.name, effect.meaning)).collect()
+    families::effects(&run.scene.resolved.family).iter().map(|effect| (effect.name, effect.meaning)).collect()
 }
 
 /// Computes the features of the actors in a directory; gives the report as JSON.
@@ -200,5 +216,6 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
     wanted.history = option(options, "history")?.unwrap_or(wanted.history);
     wanted.min_length = option(options, "min_length")?.unwrap_or(wanted.min_length);
     wanted.overwrite = option(options, "overwrite")?.unwrap_or(false);
-    told(py, |meter| features::compute(&wanted, Watch { progress: &Unwatched, stop: &meter.stop }))
+    let (progress, threads) = reading(options)?;
+    json(&watched(py, progress, threads, |watch| families::compute_features(&wanted, watch))?)
 }

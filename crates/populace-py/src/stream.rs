@@ -25,7 +25,7 @@ pub(crate) type Item = Result<RecordBatch, ArrowError>;
 /// How far a run is, and whether it should stop.
 #[derive(Default)]
 pub(crate) struct Meter {
-    /// Actors that are done.
+    /// Actors that are done; of what reads data, rows.
     pub(crate) actors: AtomicU64,
     /// Set to stop the run.
     pub(crate) stop: AtomicBool,
@@ -38,6 +38,14 @@ impl Progress for Meter {
 
     fn checkpoint(&self, _: &PartState) -> Result<(), RunError> {
         Ok(())
+    }
+}
+
+impl populace_analysis::watch::Progress for Meter {
+    fn begins(&self, _: &str, _: Option<u64>) {}
+
+    fn advanced(&self, rows: u64) {
+        self.actors.fetch_add(rows, Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,9 @@
 mod services;
 
 use crate::shortcuts::Shortcuts;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use populace_analysis::families;
 use populace_core::time::Date;
 use populace_io::files::{Compression, Format};
 #[cfg(feature = "flow")]
@@ -322,6 +324,8 @@ pub(crate) struct ReportArgs {
     /// Print the figures as JSON on standard output, and write nothing
     #[arg(long, conflicts_with = "output")]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Args, Debug)]
@@ -356,6 +360,9 @@ pub(crate) struct FeaturesArgs {
     /// Print nothing but errors and warnings
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Worker threads [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
 }
 
 #[derive(Args, Debug)]
@@ -369,8 +376,8 @@ pub(crate) struct CheckArgs {
 #[command(allow_negative_numbers = true)]
 pub(crate) struct ScoreArgs {
     /// What is predicted
-    #[arg(value_enum)]
-    pub(crate) task: TaskArg,
+    #[arg(value_parser = tasks())]
+    pub(crate) task: String,
     /// Directory of a run, with its truth
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
@@ -397,6 +404,8 @@ pub(crate) struct ScoreArgs {
     pub(crate) rows: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) thresholds: ThresholdArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 /// What must hold, else the exit code is 1.
@@ -447,23 +456,23 @@ pub(crate) struct ThresholdArgs {
     pub(crate) max_calibration_error: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TaskArg {
-    /// Whether a delivered message is opened: message_id, score
-    Open,
-    /// Whether an opened message is clicked: message_id, score
-    Click,
-    /// When to send to a recipient: recipient_id, minute_of_week (0, Monday 00:00 UTC, to 10079)
-    #[value(name = "send_time", alias = "send-time")]
-    SendTime,
-    /// How long a delivery takes: message_id, seconds, and if wanted quantiles q01 q05 q10 q20 q25 q50 q75 q80 q90 q95 q99
-    Latency,
-    /// Who churns: user_id, score; or survival curves: user_id, date or day, survival
-    Churn,
-    /// Where sessions go next: from, to, probability
-    Transitions,
-    /// What a cascade struck: call_id or session_id, score (any scale)
-    Anomaly,
+/// The tasks by their names, also with hyphens.
+fn tasks() -> PossibleValuesParser {
+    families::tasks()
+        .map(|task| PossibleValue::new(task.name).alias(&*task.name.replace('_', "-").leak()).help(task.meaning))
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// How data is read.
+#[derive(Args, Debug)]
+pub(crate) struct ReadingArgs {
+    /// Worker threads [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Show no progress bar
+    #[arg(long)]
+    pub(crate) no_progress: bool,
 }
 
 #[derive(Args, Debug)]
@@ -483,6 +492,8 @@ pub(crate) struct VerifyArgs {
     /// Where the verdicts go [default: verify.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Args, Debug)]
@@ -530,6 +541,8 @@ pub(crate) struct RecoverArgs {
     /// Where the estimates go as JSON [default: recover.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Args, Debug)]

@@ -1,9 +1,38 @@
-//! What can be told of a subscriber from the data alone, and what the scenario says about it.
+//! What can be told of subscribers from the data alone, and what the scenario says about them.
 
+mod data;
+mod effects;
+mod figures;
 pub mod law;
 pub mod posterior;
-pub mod users;
+mod recover;
+pub mod score;
+mod verify;
 
+pub use data::{EVENT_COLUMNS, Event, SIDES, USER_COLUMNS, User};
 pub use law::Engagement;
 pub use posterior::{Evidence, Inference};
-pub use users::{EVENT_COLUMNS, Event, SIDES, USER_COLUMNS, User};
+
+use crate::family::Family;
+use crate::score::{Takes, Task};
+use populace_core::churn::ChurnModel;
+use populace_io::catalogue;
+
+/// The family.
+pub(crate) const FAMILY: Family = Family {
+    name: "churn",
+    table: "events",
+    columns: &["user_id", "event_time"],
+    window: |document| Ok(catalogue::model::<ChurnModel>(document)?.config().window.clone()),
+    verify: verify::verify,
+    figures: figures::figures,
+    recover: recover::estimate,
+    features: None,
+    tasks: &[Task {
+        name: "churn",
+        meaning: "Who churns: user_id, score; or survival curves: user_id, date or day, survival",
+        takes: &[Takes::AsOf, Takes::Ranks, Takes::Rows],
+        score: score::score,
+    }],
+    effects: effects::EFFECTS,
+};

@@ -1,7 +1,7 @@
 //! How engaged a user is, given what the user has done: the posterior over engagement, and the chance of churn.
 
+use super::data::User;
 use super::law::Engagement;
-use super::users::User;
 use crate::stats::normal_tail;
 use populace_core::churn::{ChurnConfig, EventType, Hazard, MeasureConfig};
 use populace_core::time::Date;

@@ -3,7 +3,9 @@
 use super::history::{EVENT_COLUMNS, History};
 use super::law::Law;
 use crate::error::AnalysisError;
-use crate::source::{As, Columns, Joined, Side, Source, Want};
+use crate::pass::{self, Inputs};
+use crate::source::{As, Columns, Side, Source, Want};
+use crate::watch::Watch;
 use arrow_array::RecordBatch;
 
 const USERS: [Want; 1] = [Want::new("recipient_id", As::Text)];
@@ -21,28 +23,31 @@ pub struct Recipient {
     pub more: Option<RecordBatch>,
 }
 
-/// The recipients of a run, each with the rows of one more table.
-pub struct Recipients<'a> {
-    law: &'a Law<'a>,
-    joined: Joined,
+/// Works on the recipients of a run, each with the rows of one more table, on all threads, and takes what comes of each, in order.
+///
+/// # Errors
+/// A table cannot be read, or tells what does not belong together; those of `work` and of `take`.
+pub(crate) fn each<T: Send>(
+    source: &Source,
+    law: &Law<'_>,
+    more: Option<Side<'_>>,
+    watch: &Watch<'_>,
+    work: impl Fn(Recipient) -> Result<T, AnalysisError> + Sync,
+    mut take: impl FnMut(T) -> Result<(), AnalysisError> + Send,
+) -> Result<(), AnalysisError> {
+    let inputs = Inputs::joined("recipient_id", SIDES.into_iter().chain(more).collect::<Vec<_>>());
+    let work = |actor: &[Option<RecordBatch>]| Recipient::new(law, actor)?.map(&work).transpose();
+    pass::each(source, &inputs, watch, "scoring", work, |made| made.map_or(Ok(()), &mut take))
 }
 
-impl<'a> Recipients<'a> {
-    /// Reads a run.
-    ///
-    /// # Errors
-    /// A table cannot be read.
-    pub fn new(source: &Source, law: &'a Law<'a>, more: Option<Side<'_>>) -> Result<Self, AnalysisError> {
-        let sides: Vec<Side<'_>> = SIDES.into_iter().chain(more).collect();
-        Ok(Self { law, joined: source.join("recipient_id", &sides)? })
-    }
-
-    fn recipient(&self, mut row: Vec<Option<RecordBatch>>) -> Result<Recipient, AnalysisError> {
-        let id = row[0].as_ref().map(|users| users.text("recipient_id").value(0).to_owned()).unwrap_or_default();
-        let persona =
-            self.law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is no recipient of the scenario")))?;
-        let history = match &row[1] {
-            Some(events) => History::new(self.law.config(), events),
+impl Recipient {
+    /// Of the rows in the tables.
+    fn new(law: &Law<'_>, rows: &[Option<RecordBatch>]) -> Result<Option<Self>, AnalysisError> {
+        let Some(users) = &rows[0] else { return Ok(None) };
+        let id = users.text("recipient_id").value(0).to_owned();
+        let persona = law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is no recipient of the scenario")))?;
+        let history = match &rows[1] {
+            Some(events) => History::new(law.config(), events),
             None => History { recipient_id: id.clone(), ..History::default() },
         };
         if history.orphans + history.repeats > 0 {
@@ -51,15 +56,6 @@ impl<'a> Recipients<'a> {
                 "events: recipient {id} has {orphans} rows that fit nowhere and {repeats} that tell again what was told\nhint: score the run as it was generated"
             )));
         }
-        let more = row.get_mut(2).and_then(Option::take);
-        Ok(Recipient { persona, history, more })
-    }
-}
-
-impl Iterator for Recipients<'_> {
-    type Item = Result<Recipient, AnalysisError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.joined.next()?.and_then(|row| self.recipient(row)))
+        Ok(Some(Self { persona, history, more: rows.get(2).cloned().flatten() }))
     }
 }

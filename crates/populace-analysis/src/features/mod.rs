@@ -1,19 +1,15 @@
 //! Features of the actors in a directory: of recipients from `events`, of callers from `calls`.
 
 pub mod email;
-pub mod endpoints;
-mod recipients;
-mod sequences;
+pub(crate) mod recipients;
 
 pub use recipients::RecipientsReport;
-pub use sequences::{SequencesReport, Statistics};
 
-use crate::error::AnalysisError;
-use crate::source::Source;
 pub use crate::watch::{Progress, Watch};
 use populace_core::time::Instant;
 use populace_io::files::Format;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What is to be computed.
@@ -68,29 +64,42 @@ pub enum Report {
     Traces(SequencesReport),
 }
 
-/// Computes the features of a directory: of recipients if there is a table `events`, of callers if there is a table `calls`.
-///
-/// # Errors
-/// There is neither table or both, a column is missing, a value cannot be read, the features are there already, a file cannot be
-/// written, or the work was stopped.
-pub fn compute(options: &Options, watch: Watch<'_>) -> Result<Report, AnalysisError> {
-    let source = Source::open(&options.data)?;
-    let data = options.data.display();
-    match (source.has("events"), source.has("calls")) {
-        (true, false) => {
-            let columns = source.table("events")?.column_names()?;
-            if !columns.iter().any(|name| name == "recipient_id") && columns.iter().any(|name| name == "event_time") {
-                return Err(AnalysisError::input(format!(
-                    "{data}: events are of users of a subscription, who have no features here; see populace prepare churn"
-                )));
-            }
-            recipients::compute(options, &source, &watch).map(Report::Email)
-        }
-        (false, true) if options.now.is_some() => {
-            Err(AnalysisError::input("--as-of: features of callers are of all their calls; leave it out"))
-        }
-        (false, true) => sequences::compute(options, &source, &watch).map(Report::Traces),
-        (true, true) => Err(AnalysisError::input(format!("{data}: has both events and calls; keep one of the tables"))),
-        (false, false) => Err(AnalysisError::input(format!("{data}: has neither a table events nor a table calls"))),
-    }
+/// What the sequences are like. A sequence is a session without its retries, if it has calls enough.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Statistics {
+    /// Sequences.
+    pub total_sequences: u64,
+    /// Their calls.
+    pub total_calls: u64,
+    /// Mean of their lengths.
+    pub avg_sequence_length: f64,
+    /// Least of their lengths.
+    pub min_sequence_length: u64,
+    /// Greatest of their lengths.
+    pub max_sequence_length: u64,
+    /// Different endpoints.
+    pub unique_endpoints: u64,
+    /// Pairs of neighbours.
+    pub total_transitions: u64,
+}
+
+/// What was computed of the calls.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SequencesReport {
+    /// Calls that were read.
+    pub calls: u64,
+    /// Retries, which are left out.
+    pub retries: u64,
+    /// Sessions with too few calls, which are left out.
+    pub short_sessions: u64,
+    /// Different transitions.
+    pub transitions: u64,
+    /// Different n-grams, by n.
+    pub ngrams: BTreeMap<usize, u64>,
+    /// Labelled histories.
+    pub pairs: u64,
+    /// What the sequences are like.
+    pub statistics: Statistics,
+    /// What was written.
+    pub files: Vec<String>,
 }

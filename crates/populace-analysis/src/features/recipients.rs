@@ -1,10 +1,10 @@
 //! The features of every recipient, to `features.parquet`.
 
-use super::Options;
 use super::email::{COUNT_DAYS, Computer, Event, Features, Rules, WINDOWS};
+use super::{Options, Report};
 use crate::error::AnalysisError;
-use crate::model::Model;
-use crate::source::{As, Columns, Source, TableSource, Want};
+use crate::pass::{self, Inputs};
+use crate::source::{As, Columns, Side, Source, TableSource, Want};
 use crate::stage::Stage;
 use crate::watch::Watch;
 use arrow_array::builder::{
@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use populace_core::email::EventType;
+use populace_core::email::{EmailModel, EventType};
 use populace_core::time::{Instant, MINUTES_PER_WEEK};
 use populace_io::error::RunError;
 use populace_io::files::Format;
@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// The file that is written.
 const FILE: &str = "features.parquet";
+/// Rows of a piece: some hundred recipients.
+const PIECE: usize = 8 << 10;
 /// Recipients of a row group: about 20 MiB of curves.
 const GROUP: usize = 256;
 
@@ -65,15 +67,12 @@ pub struct RecipientsReport {
 /// Confidences are counted in so many classes for their quartiles, so that memory does not grow with the recipients.
 const CLASSES: usize = 10_000;
 
-pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<RecipientsReport, AnalysisError> {
+pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<Report, AnalysisError> {
     if options.format != Format::Parquet {
         return Err(AnalysisError::input("a curve of 10,080 values fits no row of CSV: the features of recipients are Parquet"));
     }
     let rules = match source.manifest() {
-        Some(_) => match source.model()? {
-            Model::Email(model) => Rules::of(model.config()),
-            other => return Err(AnalysisError::input(format!("{}: is a run of {}", options.data.display(), other.family()))),
-        },
+        Some(_) => Rules::of(source.model::<EmailModel>()?.config()),
         None => Rules::default(),
     };
     let events = source.table("events")?;
@@ -94,28 +93,29 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .build();
     let mut writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(RunError::from)?;
 
-    watch.progress.begins("computing", None);
     let computer = Computer::new(rules);
     let mut rows = Rows::default();
     let mut report = Tally::new(now);
-    for group in events.by_key(&WANTS, "recipient_id", Some("timestamp"))? {
-        let group = group?;
-        watch.seen(group.num_rows() as u64)?;
-        let events = report.events(&group);
-        let features = computer.compute(&events, now);
-        report.add(&features);
-        rows.push(&group, &features, now);
+    let side = Side { table: "events", wants: &WANTS, time: Some("timestamp") };
+    // A row of features is a hundred times as long as its recipient's events.
+    let inputs = Inputs { piece: PIECE, ..Inputs::joined("recipient_id", [side]) };
+    let work = |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now)));
+    pass::each(source, &inputs, watch, "computing", work, |computed: Option<Computed>| {
+        let Some(computed) = computed else { return Ok(()) };
+        report.add(&computed);
+        rows.push(&computed, now);
         if rows.len() >= GROUP {
             writer.write(&rows.take()).map_err(RunError::from)?;
             writer.flush().map_err(RunError::from)?;
         }
-    }
+        Ok(())
+    })?;
     if rows.len() > 0 {
         writer.write(&rows.take()).map_err(RunError::from)?;
     }
     writer.close().map_err(RunError::from)?;
     stage.complete(&[FILE])?;
-    Ok(report.finish())
+    Ok(Report::Email(report.finish()))
 }
 
 /// The moment of the last event.
@@ -130,9 +130,38 @@ fn last_instant(events: &TableSource, watch: &Watch<'_>) -> Result<Option<Instan
     Ok(last.map(Instant))
 }
 
+/// What was computed of a recipient.
+struct Computed {
+    id: String,
+    universal_id: Option<String>,
+    events: u64,
+    unknown_types: u64,
+    later: u64,
+    features: Features,
+}
+
+impl Computed {
+    fn new(group: &RecordBatch, computer: &Computer, now: Instant) -> Self {
+        let (times, types) = (group.instant("timestamp"), group.text("event_type"));
+        let mut events = Vec::with_capacity(group.num_rows());
+        for row in 0..group.num_rows() {
+            if let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
+                events.push(Event { time: Instant(times.value(row)), kind });
+            }
+        }
+        Self {
+            id: group.text("recipient_id").value(0).to_owned(),
+            universal_id: group.text("universal_id").iter().flatten().next().map(str::to_owned),
+            events: group.num_rows() as u64,
+            unknown_types: (group.num_rows() - events.len()) as u64,
+            later: events.iter().filter(|event| event.time > now).count() as u64,
+            features: computer.compute(&events, now),
+        }
+    }
+}
+
 struct Tally {
     report: RecipientsReport,
-    now: Instant,
     total: f64,
     classes: Vec<u64>,
 }
@@ -152,25 +181,14 @@ impl Tally {
             hot: 0,
             files: vec![FILE.to_owned()],
         };
-        Self { report, now, total: 0.0, classes: vec![0; CLASSES + 1] }
+        Self { report, total: 0.0, classes: vec![0; CLASSES + 1] }
     }
 
-    /// The events of a group.
-    fn events(&mut self, group: &RecordBatch) -> Vec<Event> {
-        let (times, types) = (group.instant("timestamp"), group.text("event_type"));
-        let mut events = Vec::with_capacity(group.num_rows());
-        for row in 0..group.num_rows() {
-            match EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
-                Some(kind) => events.push(Event { time: Instant(times.value(row)), kind }),
-                None => self.report.unknown_types += 1,
-            }
-        }
-        self.report.events += group.num_rows() as u64;
-        self.report.later += events.iter().filter(|event| event.time > self.now).count() as u64;
-        events
-    }
-
-    fn add(&mut self, features: &Features) {
+    fn add(&mut self, computed: &Computed) {
+        let features = &computed.features;
+        self.report.events += computed.events;
+        self.report.unknown_types += computed.unknown_types;
+        self.report.later += computed.later;
         self.report.recipients += 1;
         self.report.without_clicks += u64::from(features.last_click.is_none());
         self.report.suppressed += u64::from(features.suppressed_until.is_some());
@@ -274,10 +292,10 @@ impl Rows {
         arrow_array::builder::ArrayBuilder::len(&self.recipient)
     }
 
-    fn push(&mut self, group: &RecordBatch, features: &Features, now: Instant) {
-        let universal = group.text("universal_id");
-        self.recipient.append_value(group.text("recipient_id").value(0));
-        self.universal.append_option(universal.iter().flatten().next());
+    fn push(&mut self, computed: &Computed, now: Instant) {
+        let features = &computed.features;
+        self.recipient.append_value(&computed.id);
+        self.universal.append_option(computed.universal_id.as_ref());
         self.now.append_value(now.0);
         self.confidence.append_value(features.confidence);
         self.weight.append_value(features.click_weight);

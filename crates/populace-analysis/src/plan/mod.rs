@@ -7,10 +7,11 @@
 mod effects;
 mod text;
 
-pub use effects::{Effect, effects};
+pub(crate) use effects::EMAIL;
+pub use effects::Effect;
 
 use crate::error::AnalysisError;
-use crate::recover::{Estimate, Recovery, Scale, recover};
+use crate::recover::{Estimate, Recovery, Scale};
 use crate::source::Source;
 use crate::stats::{normal_quantile_two_sided, normal_tail};
 use populace_io::catalogue;
@@ -137,16 +138,21 @@ fn within(option: &str, value: f64) -> Result<(), AnalysisError> {
 /// # Errors
 /// There is no such effect, its size is 0 or makes no sense, or the pilot does not tell it; a pilot cannot be written to the temporary
 /// directory.
-pub fn plan(document: &Resolved, study: &Study<'_>) -> Result<Plan, AnalysisError> {
+pub(crate) fn plan(
+    document: &Resolved,
+    study: &Study<'_>,
+    effects: &[Effect],
+    recover: impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
+) -> Result<Plan, AnalysisError> {
     within("--power", study.power)?;
     within("--alpha", study.alpha)?;
     let number = |path: &str| document.config.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or(1);
     let (users_of_document, days) = (number("/population/users"), number("/window/days") as u32);
     let users = study.pilot_users.map_or_else(|| pilot_users(document), Ok)?;
     let other = if days >= 14 { days / 2 } else { days * 2 };
-    let simulate = |document: &Resolved, days: u32| pilot(document, users, days, study);
+    let simulate = |document: &Resolved, days: u32| pilot(document, users, days, study, &recover);
     let first = simulate(document, days)?;
-    let mut chosen = effects::select(&document.family, study.detect, &first.estimates)?;
+    let mut chosen = effects::select(&document.family, effects, study.detect, &first.estimates)?;
     // Where the document can have the value that is to be found, the pilots do: errors depend on it.
     let moved = match (study.target, chosen.as_slice()) {
         (Target::Value(value), [one]) => with_value(document, &one.parameter, value),
@@ -156,7 +162,7 @@ pub fn plan(document: &Resolved, study: &Study<'_>) -> Result<Plan, AnalysisErro
     let truths: Vec<f64> = chosen.iter().map(|estimate| estimate.truth).collect();
     let again = moved.as_ref().map(|moved| simulate(moved, days)).transpose()?;
     if let Some(again) = &again {
-        chosen = effects::select(&document.family, study.detect, &again.estimates)?;
+        chosen = effects::select(&document.family, effects, study.detect, &again.estimates)?;
     }
     let second = simulate(moved.as_ref().unwrap_or(document), other)?;
     let mut needed = Vec::new();
@@ -200,7 +206,13 @@ fn pilot_users(document: &Resolved) -> Result<u64, AnalysisError> {
 }
 
 /// Generates a study and estimates what it tells.
-fn pilot(document: &Resolved, users: u64, days: u32, study: &Study<'_>) -> Result<Recovery, AnalysisError> {
+fn pilot(
+    document: &Resolved,
+    users: u64,
+    days: u32,
+    study: &Study<'_>,
+    recover: &impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
+) -> Result<Recovery, AnalysisError> {
     let (yaml, users, days) = (document.to_yaml(None), users.to_string(), days.to_string());
     let settings = [
         Setting { option: "the pilot", path: "population.users", value: &users },

@@ -22,7 +22,6 @@ pub use crate::watch::{Progress, Watch};
 pub use report::{GridReport, ReasonReport, Report, TableReport};
 
 use crate::error::AnalysisError;
-use crate::model::Model;
 use crate::source::Source;
 use crate::stage::Stage;
 use arrow_array::RecordBatch;
@@ -30,6 +29,8 @@ use clean::{EVENT_COLUMNS, EventCleaner, EventRow, USER_COLUMNS, UserCleaner, Us
 use ids::{Repeats, RowSet};
 use join::{CleanEvents, CleanUsers, Facts, InOrder, Stream, Tallies, Tally, Visitor, join};
 use output::{Output, Sink, Span, Tables, Which};
+use populace_core::churn::ChurnModel;
+use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, Date};
 use populace_io::dataset::MANIFEST;
 use populace_io::error::RunError;
@@ -134,19 +135,15 @@ fn open(options: &ChurnOptions, remarks: &mut Vec<String>) -> Result<(Source, Op
         Ok(source) => {
             let window = match source.manifest() {
                 None => None,
-                Some(_) => match source.model()? {
-                    Model::Churn(model) => {
-                        let window = &model.config().window;
-                        Some(window.start.0..window.start.plus(window.days as i32).0)
-                    }
-                    other => {
-                        let raw = options.raw.display();
-                        return Err(AnalysisError::input(format!(
-                            "{raw}: is a run of {}, and prepare churn takes one of churn",
-                            other.family()
-                        )));
-                    }
-                },
+                Some(manifest) if manifest.identity.family != ChurnModel::NAME => {
+                    let (raw, family) = (options.raw.display(), &manifest.identity.family);
+                    return Err(AnalysisError::input(format!("{raw}: is a run of {family}, and prepare churn takes one of churn")));
+                }
+                Some(_) => {
+                    let model: ChurnModel = source.model()?;
+                    let window = &model.config().window;
+                    Some(window.start.0..window.start.plus(window.days as i32).0)
+                }
             };
             Ok((source, window))
         }

@@ -1,6 +1,7 @@
 //! Lines in engagement: a probability, or the mean of a clipped normal, that grows with it.
 
 use super::numbers::Symmetric;
+use crate::stats::merge_fields;
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 
 /// Engagement, which lies within 0 and 1, is told apart in so many parts; each stands for the mean of those in it.
@@ -16,9 +17,13 @@ fn bin(engagement: f64) -> usize {
 
 /// Observations by engagement.
 #[derive(Clone, Debug)]
-pub(super) struct Bins {
+pub(crate) struct Bins {
     counts: Vec<[f64; 3]>,
 }
+
+merge_fields!(Bins { counts });
+merge_fields!(Blind { users, sums, squares, product });
+merge_fields!(Clipped { sums, at_bounds } same { bounds });
 
 impl Default for Bins {
     fn default() -> Self {
@@ -28,15 +33,15 @@ impl Default for Bins {
 
 /// The observations of one part.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bin {
-    pub(super) engagement: f64,
-    pub(super) trials: u64,
-    pub(super) successes: u64,
+pub(crate) struct Bin {
+    pub(crate) engagement: f64,
+    pub(crate) trials: u64,
+    pub(crate) successes: u64,
 }
 
 impl Bins {
     /// Adds trials, of which some succeeded.
-    pub(super) fn add(&mut self, engagement: f64, trials: u64, successes: u64) {
+    pub(crate) fn add(&mut self, engagement: f64, trials: u64, successes: u64) {
         let [n, k, sum] = &mut self.counts[bin(engagement)];
         *n += trials as f64;
         *k += successes as f64;
@@ -44,17 +49,17 @@ impl Bins {
     }
 
     /// The parts that hold something.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Bin> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Bin> {
         let used = self.counts.iter().filter(|[n, ..]| *n > 0.0);
         used.map(|&[n, k, sum]| Bin { engagement: sum / n, trials: n as u64, successes: k as u64 })
     }
 
-    pub(super) fn trials(&self) -> u64 {
+    pub(crate) fn trials(&self) -> u64 {
         self.iter().map(|bin| bin.trials).sum()
     }
 
     /// The line p = base + slope · e by maximum likelihood; `None` where the data does not tell it.
-    pub(super) fn line(&self) -> Option<Line> {
+    pub(crate) fn line(&self) -> Option<Line> {
         /// No probability is closer to 0 or 1, where the information has no bound.
         const EDGE: f64 = 1e-6;
         let share = self.iter().map(|bin| bin.successes as f64).sum::<f64>() / self.trials() as f64;
@@ -93,15 +98,15 @@ impl Bins {
 
 /// A line, each number with its standard error.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub(super) base: (f64, f64),
-    pub(super) slope: (f64, f64),
+pub(crate) struct Line {
+    pub(crate) base: (f64, f64),
+    pub(crate) slope: (f64, f64),
 }
 
 /// Shares whose users' engagement is not known, only its mean and variance over the population: y successes of n tell y/n, which has the
 /// mean of p, and y(y − 1)/(n(n − 1)), which has the mean of p².
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Blind {
+pub(crate) struct Blind {
     users: f64,
     /// Sums of both, of their squares, and of their product.
     sums: [f64; 2],
@@ -111,7 +116,7 @@ pub(super) struct Blind {
 
 impl Blind {
     /// Adds a user of two trials or more.
-    pub(super) fn add(&mut self, trials: u64, successes: u64) {
+    pub(crate) fn add(&mut self, trials: u64, successes: u64) {
         if trials < 2 {
             return;
         }
@@ -123,12 +128,12 @@ impl Blind {
         self.product += a * c;
     }
 
-    pub(super) fn users(&self) -> u64 {
+    pub(crate) fn users(&self) -> u64 {
         self.users as u64
     }
 
     /// The line p = base + slope · e, slope above 0, by the method of moments; errors by the delta method.
-    pub(super) fn line(&self, mean: f64, variance: f64) -> Option<Line> {
+    pub(crate) fn line(&self, mean: f64, variance: f64) -> Option<Line> {
         let n = self.users;
         let [m1, m2] = self.sums.map(|sum| sum / n);
         let slope = ((m2 - m1 * m1) / variance).sqrt();
@@ -147,7 +152,7 @@ impl Blind {
 /// dependent variables", 1958), by maximum likelihood in the numbers in which it is concave (Olsen, "Note on the uniqueness of the
 /// maximum likelihood estimator for the Tobit model", 1978): base, slope and measure over the deviation.
 #[derive(Clone, Debug)]
-pub(super) struct Clipped {
+pub(crate) struct Clipped {
     bounds: [f64; 2],
     /// Of what was not clipped: number, sums of x, e, x², x e, e².
     sums: [f64; 6],
@@ -159,12 +164,12 @@ pub(super) struct Clipped {
 const ROUNDING: f64 = 0.005;
 
 impl Clipped {
-    pub(super) fn new(low: f64, high: f64) -> Self {
+    pub(crate) fn new(low: f64, high: f64) -> Self {
         Self { bounds: [low, high], sums: [0.0; 6], at_bounds: [Bins::default(), Bins::default()] }
     }
 
     /// Adds a measure.
-    pub(super) fn add(&mut self, engagement: f64, x: f64) {
+    pub(crate) fn add(&mut self, engagement: f64, x: f64) {
         if x < self.bounds[0] + ROUNDING {
             self.at_bounds[0].add(engagement, 1, 0);
         } else if x > self.bounds[1] - ROUNDING {
@@ -177,12 +182,12 @@ impl Clipped {
         }
     }
 
-    pub(super) fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.sums[0] as u64 + self.at_bounds[0].trials() + self.at_bounds[1].trials()
     }
 
     /// The line of the mean, and the deviation with its error.
-    pub(super) fn line(&self) -> Option<(Line, (f64, f64))> {
+    pub(crate) fn line(&self) -> Option<(Line, (f64, f64))> {
         let [n, x, e, xx, xe, ee] = self.sums;
         // Ordinary least squares of what was not clipped, to begin with.
         let spread = ee / n - (e / n).powi(2);

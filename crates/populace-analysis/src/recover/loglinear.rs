@@ -15,22 +15,24 @@ const SMALL_GAIN: f64 = 5e-7;
 
 /// Trials that share one probability.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Count {
-    pub(super) trials: u64,
-    pub(super) successes: u64,
+pub(crate) struct Count {
+    pub(crate) trials: u64,
+    pub(crate) successes: u64,
 }
 
+crate::stats::merge_fields!(Count { trials, successes });
+
 /// A model: what ln p of a cell is, given the coefficients.
-pub(super) trait Predictor {
+pub(crate) trait Predictor {
     /// Writes the derivatives by the coefficients (place and value, zeros left out) and returns ln p, not capped.
     fn predict(&self, cell: usize, coefficients: &[f64], derivatives: &mut Vec<(usize, f64)>) -> f64;
 }
 
 /// What was found.
 #[derive(Clone, Debug)]
-pub(super) struct Fit {
-    pub(super) coefficients: Vec<f64>,
-    pub(super) covariance: Symmetric,
+pub(crate) struct Fit {
+    pub(crate) coefficients: Vec<f64>,
+    pub(crate) covariance: Symmetric,
 }
 
 /// The logarithm of the likelihood as if of Poisson counts.
@@ -46,7 +48,7 @@ fn likelihood(model: &impl Predictor, counts: &[Count], cap: f64, coefficients: 
 
 /// Fits a model. Cells whose probability reaches `cap` say nothing about the coefficients. `None` where the coefficients are not
 /// identified or the search does not end.
-pub(super) fn fit(model: &impl Predictor, counts: &[Count], cap: f64, start: Vec<f64>) -> Option<Fit> {
+pub(crate) fn fit(model: &impl Predictor, counts: &[Count], cap: f64, start: Vec<f64>) -> Option<Fit> {
     let size = start.len();
     let mut coefficients = start;
     let mut reached = likelihood(model, counts, cap, &coefficients);

@@ -5,27 +5,20 @@
 //! belongs together where data cannot tell (the persona of a recipient, by the slot of its id; whether a subscriber churned, from
 //! `truth/users`).
 
-mod cascade;
-mod churn;
-mod email;
-mod linear;
-mod loglinear;
-mod numbers;
-mod sheet;
+pub(crate) mod email;
+pub(crate) mod linear;
+pub(crate) mod loglinear;
+pub(crate) mod numbers;
+pub(crate) mod sheet;
 pub mod text;
-mod traces;
 
-pub(crate) use traces::transition_path;
-
+pub(crate) use sheet::Sheet;
 pub use sheet::{Basis, Estimate, NotEstimated, Scale};
 
 use crate::error::AnalysisError;
-use crate::model::Model;
-use crate::source::Source;
 use crate::stage::write_whole;
 use populace_io::document::Resolved;
 use serde::{Deserialize, Serialize};
-use sheet::Sheet;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -83,32 +76,31 @@ impl Recovery {
     }
 }
 
-/// Estimates the parameters of a document from data, with intervals of `level`.
-///
-/// # Errors
-/// `level` does not lie within 0 and 1, both excluded; a table is missing or is not what it should be.
-pub fn recover(source: &Source, document: &Resolved, level: f64) -> Result<Recovery, AnalysisError> {
-    if !(level > 0.0 && level < 1.0) {
-        return Err(AnalysisError::input(format!("--level: must be above 0 and below 1, such as 0.95, got {level}")));
+impl Sheet {
+    /// An empty sheet with intervals of `level`.
+    ///
+    /// # Errors
+    /// It does not lie within 0 and 1, both excluded.
+    pub(crate) fn checked(level: f64) -> Result<Self, AnalysisError> {
+        if level > 0.0 && level < 1.0 {
+            return Ok(Self::new(level));
+        }
+        Err(AnalysisError::input(format!("--level: must be above 0 and below 1, such as 0.95, got {level}")))
     }
-    let model = Model::new(document)?;
-    source.refuse_empty(model.family())?;
-    let mut sheet = Sheet::new(level);
-    let size = match &model {
-        Model::Churn(model) => churn::estimate(source, model, &mut sheet)?,
-        Model::Email(model) => email::estimate(source, model, &mut sheet)?,
-        Model::Traces(model) => traces::estimate(source, model, &mut sheet)?,
-    };
-    let Sheet { estimates, not_estimated, notes, .. } = sheet;
-    let covered = estimates.iter().filter(|estimate| estimate.covered).count();
-    Ok(Recovery {
-        scenario: document.name.clone(),
-        family: model.family().to_owned(),
-        level,
-        size,
-        coverage: covered as f64 / estimates.len().max(1) as f64,
-        estimates,
-        not_estimated,
-        notes,
-    })
+
+    /// What was estimated of a document, from so much of what.
+    pub(crate) fn finish(self, document: &Resolved, size: BTreeMap<String, u64>) -> Recovery {
+        let Self { level, estimates, not_estimated, notes } = self;
+        let covered = estimates.iter().filter(|estimate| estimate.covered).count();
+        Recovery {
+            scenario: document.name.clone(),
+            family: document.family.clone(),
+            level,
+            size,
+            coverage: covered as f64 / estimates.len().max(1) as f64,
+            estimates,
+            not_estimated,
+            notes,
+        }
+    }
 }

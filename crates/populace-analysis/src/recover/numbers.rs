@@ -1,17 +1,18 @@
 //! What estimators share: running moments, quantiles, small symmetric systems.
 
+use crate::stats::Merge;
 use statrs::distribution::{ChiSquared, ContinuousCDF, Normal, StudentsT};
 
 /// Above so many degrees of freedom the quantile is the normal one, by Wilson and Hilferty where it is of chi-squared, to 1e-8.
 const MANY: f64 = 100_000.0;
 
 /// The p-quantile of the standard normal.
-pub(super) fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
 }
 
 /// The p-quantile of Student's law.
-pub(super) fn student_quantile(freedom: f64, p: f64) -> f64 {
+pub(crate) fn student_quantile(freedom: f64, p: f64) -> f64 {
     if freedom > MANY {
         return normal_quantile(p);
     }
@@ -19,7 +20,7 @@ pub(super) fn student_quantile(freedom: f64, p: f64) -> f64 {
 }
 
 /// The p-quantile of chi-squared.
-pub(super) fn chi_squared_quantile(freedom: f64, p: f64) -> f64 {
+pub(crate) fn chi_squared_quantile(freedom: f64, p: f64) -> f64 {
     if freedom > MANY {
         let spread = 2.0 / (9.0 * freedom);
         return freedom * (1.0 - spread + normal_quantile(p) * spread.sqrt()).powi(3);
@@ -30,19 +31,38 @@ pub(super) fn chi_squared_quantile(freedom: f64, p: f64) -> f64 {
 /// Mean and central moments, in one pass (Welford, "Note on a method for calculating corrected sums of squares and products", 1962;
 /// Pébay, "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order statistical moments", 2008).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moments {
+pub(crate) struct Moments {
     /// How many.
-    pub(super) n: u64,
+    pub(crate) n: u64,
     /// Their mean.
-    pub(super) mean: f64,
+    pub(crate) mean: f64,
     m2: f64,
     m3: f64,
     m4: f64,
 }
 
+impl Merge for Moments {
+    fn combine(&mut self, later: Self) {
+        let (a, b) = (self.n as f64, later.n as f64);
+        if later.n == 0 {
+            return;
+        }
+        let (n, delta) = (a + b, later.mean - self.mean);
+        let d = delta / n;
+        self.m4 += later.m4
+            + delta * d * d * d * a * b * (a * a - a * b + b * b)
+            + 6.0 * d * d * (a * a * later.m2 + b * b * self.m2)
+            + 4.0 * d * (a * later.m3 - b * self.m3);
+        self.m3 += later.m3 + delta * d * d * a * b * (a - b) + 3.0 * d * (a * later.m2 - b * self.m2);
+        self.m2 += later.m2 + delta * d * a * b;
+        self.mean += d * b;
+        self.n += later.n;
+    }
+}
+
 impl Moments {
     /// Adds a value.
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         let before = self.n as f64;
         self.n += 1;
         let n = self.n as f64;
@@ -56,12 +76,12 @@ impl Moments {
     }
 
     /// The unbiased variance, of two values or more.
-    pub(super) fn variance(&self) -> f64 {
+    pub(crate) fn variance(&self) -> f64 {
         self.m2 / (self.n as f64 - 1.0)
     }
 
     /// The standard error of the standard deviation, whatever the law: √((m₄ − m₂²) / n) / (2 s).
-    pub(super) fn deviation_error(&self) -> f64 {
+    pub(crate) fn deviation_error(&self) -> f64 {
         let n = self.n as f64;
         let (m2, m4) = (self.m2 / n, self.m4 / n);
         ((m4 - m2 * m2).max(0.0) / n).sqrt() / (2.0 * m2.sqrt())
@@ -70,22 +90,22 @@ impl Moments {
 
 /// A symmetric matrix, whole.
 #[derive(Clone, Debug)]
-pub(super) struct Symmetric {
+pub(crate) struct Symmetric {
     size: usize,
     values: Vec<f64>,
 }
 
 impl Symmetric {
-    pub(super) fn zero(size: usize) -> Self {
+    pub(crate) fn zero(size: usize) -> Self {
         Self { size, values: vec![0.0; size * size] }
     }
 
-    pub(super) fn at(&self, row: usize, column: usize) -> f64 {
+    pub(crate) fn at(&self, row: usize, column: usize) -> f64 {
         self.values[row * self.size + column]
     }
 
     /// Adds to an entry, and to the one across the diagonal.
-    pub(super) fn add(&mut self, row: usize, column: usize, value: f64) {
+    pub(crate) fn add(&mut self, row: usize, column: usize, value: f64) {
         self.values[row * self.size + column] += value;
         if row != column {
             self.values[column * self.size + row] += value;
@@ -93,7 +113,7 @@ impl Symmetric {
     }
 
     /// Adds `weight` · v vᵀ of a sparse vector.
-    pub(super) fn add_outer(&mut self, vector: &[(usize, f64)], weight: f64) {
+    pub(crate) fn add_outer(&mut self, vector: &[(usize, f64)], weight: f64) {
         for &(row, a) in vector {
             for &(column, b) in vector {
                 self.values[row * self.size + column] += weight * a * b;
@@ -103,7 +123,7 @@ impl Symmetric {
 
     /// The inverse by Cholesky's decomposition; `None` where the matrix is not safely positive definite: what it stands for is not
     /// identified.
-    pub(super) fn inverse(&self) -> Option<Self> {
+    pub(crate) fn inverse(&self) -> Option<Self> {
         /// A pivot that lost so much of its diagonal lost all its figures.
         const LOST: f64 = 1e-11;
         let n = self.size;
@@ -141,12 +161,12 @@ impl Symmetric {
     }
 
     /// The product with a vector.
-    pub(super) fn times(&self, vector: &[f64]) -> Vec<f64> {
+    pub(crate) fn times(&self, vector: &[f64]) -> Vec<f64> {
         (0..self.size).map(|row| vector.iter().enumerate().map(|(column, value)| self.at(row, column) * value).sum()).collect()
     }
 
     /// This · other · this.
-    pub(super) fn around(&self, other: &Self) -> Self {
+    pub(crate) fn around(&self, other: &Self) -> Self {
         let n = self.size;
         let mut product = Self::zero(n);
         for column in 0..n {
@@ -159,7 +179,7 @@ impl Symmetric {
     }
 
     /// vᵀ M v of a sparse vector.
-    pub(super) fn quadratic(&self, vector: &[(usize, f64)]) -> f64 {
+    pub(crate) fn quadratic(&self, vector: &[(usize, f64)]) -> f64 {
         vector.iter().flat_map(|&(row, a)| vector.iter().map(move |&(column, b)| a * b * self.at(row, column))).sum()
     }
 }

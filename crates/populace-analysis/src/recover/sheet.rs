@@ -99,7 +99,7 @@ pub struct Basis {
 
 /// A parameter that is to be estimated.
 #[derive(Clone, Debug)]
-pub(super) struct Parameter {
+pub(crate) struct Parameter {
     path: String,
     unit: &'static str,
     truth: f64,
@@ -109,17 +109,17 @@ pub(super) struct Parameter {
 
 impl Parameter {
     /// A level: a rate, a share, a mean.
-    pub(super) fn level(path: impl Into<String>, unit: &'static str, truth: f64, method: &'static str) -> Self {
+    pub(crate) fn level(path: impl Into<String>, unit: &'static str, truth: f64, method: &'static str) -> Self {
         Self { path: path.into(), unit, truth, neutral: None, method }
     }
 
     /// A factor, which at 1 would not be there.
-    pub(super) fn factor(path: impl Into<String>, truth: f64, method: &'static str) -> Self {
+    pub(crate) fn factor(path: impl Into<String>, truth: f64, method: &'static str) -> Self {
         Self { path: path.into(), unit: "factor", truth, neutral: Some(1.0), method }
     }
 
     /// A slope, which at 0 would not be there.
-    pub(super) fn slope(path: impl Into<String>, unit: &'static str, truth: f64, method: &'static str) -> Self {
+    pub(crate) fn slope(path: impl Into<String>, unit: &'static str, truth: f64, method: &'static str) -> Self {
         Self { path: path.into(), unit, truth, neutral: Some(0.0), method }
     }
 }
@@ -135,20 +135,20 @@ pub struct NotEstimated {
 
 /// Estimates in the making.
 #[derive(Debug)]
-pub(super) struct Sheet {
-    level: f64,
-    pub(super) estimates: Vec<Estimate>,
-    pub(super) not_estimated: Vec<NotEstimated>,
-    pub(super) notes: Vec<String>,
+pub(crate) struct Sheet {
+    pub(super) level: f64,
+    pub(crate) estimates: Vec<Estimate>,
+    pub(crate) not_estimated: Vec<NotEstimated>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Sheet {
-    pub(super) fn new(level: f64) -> Self {
+    pub(crate) fn new(level: f64) -> Self {
         Self { level, estimates: Vec::new(), not_estimated: Vec::new(), notes: Vec::new() }
     }
 
     /// Leaves a parameter out.
-    pub(super) fn skip(&mut self, parameter: impl Into<String>, reason: impl Into<String>) {
+    pub(crate) fn skip(&mut self, parameter: impl Into<String>, reason: impl Into<String>) {
         self.not_estimated.push(NotEstimated { parameter: parameter.into(), reason: reason.into() });
     }
 
@@ -162,7 +162,7 @@ impl Sheet {
     }
 
     /// A share: Wilson's interval (Wilson, "Probable inference, the law of succession, and statistical inference", 1927).
-    pub(super) fn share(&mut self, parameter: Parameter, successes: u64, trials: u64) {
+    pub(crate) fn share(&mut self, parameter: Parameter, successes: u64, trials: u64) {
         if trials == 0 {
             return self.skip(parameter.path, "nothing to count it among");
         }
@@ -179,7 +179,7 @@ impl Sheet {
     }
 
     /// A rate of a Poisson count: the exact interval (Garwood, "Fiducial limits for the Poisson distribution", 1936).
-    pub(super) fn rate(&mut self, parameter: Parameter, count: u64, exposure: f64) {
+    pub(crate) fn rate(&mut self, parameter: Parameter, count: u64, exposure: f64) {
         if exposure <= 0.0 {
             return self.skip(parameter.path, "no time to count it in");
         }
@@ -191,7 +191,7 @@ impl Sheet {
     }
 
     /// A mean: Student's interval.
-    pub(super) fn mean(&mut self, parameter: Parameter, sample: &Moments) {
+    pub(crate) fn mean(&mut self, parameter: Parameter, sample: &Moments) {
         if sample.n < 2 {
             return self.skip(parameter.path, "fewer than two observations");
         }
@@ -203,7 +203,7 @@ impl Sheet {
     }
 
     /// The mean of normal values that are the logarithms of what is asked for, so that it is their median.
-    pub(super) fn log_mean(&mut self, parameter: Parameter, logs: &Moments) {
+    pub(crate) fn log_mean(&mut self, parameter: Parameter, logs: &Moments) {
         if logs.n < 2 {
             return self.skip(parameter.path, "fewer than two observations");
         }
@@ -215,7 +215,7 @@ impl Sheet {
     }
 
     /// The standard deviation of a normal sample: by chi-squared.
-    pub(super) fn normal_deviation(&mut self, parameter: Parameter, sample: &Moments) {
+    pub(crate) fn normal_deviation(&mut self, parameter: Parameter, sample: &Moments) {
         if sample.n < 2 {
             return self.skip(parameter.path, "fewer than two observations");
         }
@@ -227,7 +227,7 @@ impl Sheet {
     }
 
     /// An estimate that is normal on a scale, there with a standard error.
-    pub(super) fn normal(&mut self, parameter: Parameter, scale: Scale, estimate: f64, error: f64, n: u64) {
+    pub(crate) fn normal(&mut self, parameter: Parameter, scale: Scale, estimate: f64, error: f64, n: u64) {
         if !estimate.is_finite() || !error.is_finite() || error <= 0.0 {
             return self.skip(parameter.path, "the data does not identify it at this size");
         }

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// The verdicts, failures first.
-pub(super) fn verdicts(found: &verify::Report) -> Verdicts {
+pub(crate) fn verdicts(found: &verify::Report) -> Verdicts {
     let mut checks: Vec<Check> = found.checks.iter().map(check).collect();
     checks.sort_by_key(|check| match check.verdict.as_str() {
         "fail" => 0,
@@ -40,7 +40,7 @@ fn check(check: &verify::Check) -> Check {
 ///
 /// # Errors
 /// The file cannot be read, or holds no scorecard.
-pub(super) fn score(path: &Path, manifest: Option<&Manifest>) -> Result<Score, AnalysisError> {
+pub(crate) fn score(path: &Path, manifest: Option<&Manifest>) -> Result<Score, AnalysisError> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| AnalysisError::io(path, error))?;
     let card: Scorecard = serde_json::from_str(&text)

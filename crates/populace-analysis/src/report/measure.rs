@@ -1,12 +1,13 @@
 //! What is counted on the way through the data, in memory that does not grow with it.
 
 use super::figure::{Draw, Role, Series};
+use crate::stats::{Merge, Sum};
 
 /// The 97.5% point of the standard normal law.
-pub(super) const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// The 95% interval of a share: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
-pub(super) fn wilson(hits: u64, n: u64) -> Option<(f64, f64)> {
+pub(crate) fn wilson(hits: u64, n: u64) -> Option<(f64, f64)> {
     if n == 0 {
         return None;
     }
@@ -16,53 +17,70 @@ pub(super) fn wilson(hits: u64, n: u64) -> Option<(f64, f64)> {
     Some(((middle - half).max(0.0), (middle + half).min(1.0)))
 }
 
+/// A share for people.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "none".into(), |share| format!("{:.1}%", 100.0 * share))
+}
+
 /// How often something happened, and how often its law says it should have.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Occasions.
-    pub(super) n: u64,
+    pub(crate) n: u64,
     /// Occasions on which it happened.
-    pub(super) hits: u64,
+    pub(crate) hits: u64,
     /// The sum of the probabilities that are known, and how many are not.
-    expected: f64,
+    expected: Sum,
     unknown: u64,
 }
 
 impl Rate {
     /// Of occasions counted elsewhere.
-    pub(super) fn counted(hits: u64, n: u64) -> Self {
-        Self { n, hits, expected: 0.0, unknown: n }
+    pub(crate) fn counted(hits: u64, n: u64) -> Self {
+        Self { n, hits, expected: Sum::default(), unknown: n }
     }
 
     /// One occasion with its probability, where that is known.
-    pub(super) fn add(&mut self, hit: bool, expected: Option<f64>) {
+    pub(crate) fn add(&mut self, hit: bool, expected: Option<f64>) {
         self.n += 1;
         self.hits += u64::from(hit);
-        self.expected += expected.unwrap_or(0.0);
+        self.expected.add(expected.unwrap_or(0.0));
         self.unknown += u64::from(expected.is_none());
     }
 
     /// The occasions of both.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.hits += other.hits;
-        self.expected += other.expected;
+        Merge::combine(&mut self.expected, other.expected);
         self.unknown += other.unknown;
     }
 
     /// The share of occasions on which it happened.
-    pub(super) fn share(&self) -> Option<f64> {
+    pub(crate) fn share(&self) -> Option<f64> {
         (self.n > 0).then(|| self.hits as f64 / self.n as f64)
     }
 
     /// The mean of the probabilities, if all are known.
-    pub(super) fn mean_expected(&self) -> Option<f64> {
-        (self.n > 0 && self.unknown == 0).then(|| self.expected / self.n as f64)
+    pub(crate) fn mean_expected(&self) -> Option<f64> {
+        (self.n > 0 && self.unknown == 0).then(|| self.expected.value() / self.n as f64)
+    }
+}
+
+impl Merge for Rate {
+    fn combine(&mut self, later: Self) {
+        Self::merge(self, &later);
+    }
+}
+
+impl Merge for Sketch {
+    fn combine(&mut self, later: Self) {
+        Self::merge(self, &later);
     }
 }
 
 /// Observed shares with their intervals.
-pub(super) fn observed(name: &str, role: Role, draw: Draw, rates: &[Rate]) -> Series {
+pub(crate) fn observed(name: &str, role: Role, draw: Draw, rates: &[Rate]) -> Series {
     let ends: Vec<_> = rates.iter().map(|rate| wilson(rate.hits, rate.n)).collect();
     let mut series = Series::new(name, role, draw, rates.iter().map(Rate::share).collect());
     series.low = ends.iter().map(|ends| ends.map(|ends| ends.0)).collect();
@@ -72,16 +90,16 @@ pub(super) fn observed(name: &str, role: Role, draw: Draw, rates: &[Rate]) -> Se
 }
 
 /// The means of the probabilities.
-pub(super) fn expected(name: &str, draw: Draw, rates: &[Rate]) -> Series {
+pub(crate) fn expected(name: &str, draw: Draw, rates: &[Rate]) -> Series {
     Series::new(name, Role::Truth, draw, rates.iter().map(Rate::mean_expected).collect())
 }
 
 /// Quantiles of positive values, each within half a percent of the true one: counts of values in bins of equal ratio.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sketch {
+pub(crate) struct Sketch {
     counts: Vec<u64>,
     n: u64,
-    sum: f64,
+    sum: Sum,
 }
 
 impl Sketch {
@@ -92,7 +110,7 @@ impl Sketch {
     /// Beyond 9e9 values are one.
     const BINS: usize = 3_000;
 
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         let bin = ((value.max(Self::LEAST) / Self::LEAST).ln() / Self::RATIO.ln()) as usize;
         let bin = bin.min(Self::BINS - 1);
         if self.counts.len() <= bin {
@@ -100,10 +118,10 @@ impl Sketch {
         }
         self.counts[bin] += 1;
         self.n += 1;
-        self.sum += value;
+        self.sum.add(value);
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         if self.counts.len() < other.counts.len() {
             self.counts.resize(other.counts.len(), 0);
         }
@@ -111,19 +129,19 @@ impl Sketch {
             *count += more;
         }
         self.n += other.n;
-        self.sum += other.sum;
+        Merge::combine(&mut self.sum, other.sum);
     }
 
-    pub(super) fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
-    pub(super) fn mean(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / self.n as f64)
+    pub(crate) fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum.value() / self.n as f64)
     }
 
     /// The value below which a share `q` of the values lies.
-    pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+    pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         let rank = q * self.n as f64;
         let mut below = 0;
         for (bin, &count) in self.counts.iter().enumerate() {
@@ -138,7 +156,7 @@ impl Sketch {
 }
 
 /// The value at which a law's distribution function reaches `q`, between `low` and `high`, by bisection.
-pub(super) fn quantile_of(cdf: impl Fn(f64) -> f64, q: f64, mut low: f64, mut high: f64) -> f64 {
+pub(crate) fn quantile_of(cdf: impl Fn(f64) -> f64, q: f64, mut low: f64, mut high: f64) -> f64 {
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
         if cdf(middle) < q { low = middle } else { high = middle }

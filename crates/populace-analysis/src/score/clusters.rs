@@ -2,7 +2,7 @@
 
 /// `N` sums over rows, and what their standard errors need.
 #[derive(Clone, Debug)]
-pub(super) struct Clusters<const N: usize> {
+pub(crate) struct Clusters<const N: usize> {
     user: [f64; N],
     rows: u64,
     total: [f64; N],
@@ -19,13 +19,13 @@ impl<const N: usize> Default for Clusters<N> {
 
 impl<const N: usize> Clusters<N> {
     /// Adds a row of the user at hand.
-    pub(super) fn add(&mut self, values: &[f64; N]) {
+    pub(crate) fn add(&mut self, values: &[f64; N]) {
         plus(&mut self.user, values);
         self.rows += 1;
     }
 
     /// The rows of the user at hand are complete. A user without rows is none.
-    pub(super) fn end_user(&mut self) {
+    pub(crate) fn end_user(&mut self) {
         if self.rows == 0 {
             return;
         }
@@ -41,12 +41,12 @@ impl<const N: usize> Clusters<N> {
     }
 
     /// The sums over all users.
-    pub(super) fn total(&self) -> &[f64; N] {
+    pub(crate) fn total(&self) -> &[f64; N] {
         &self.total
     }
 
     /// Standard error of the weighted sum: users differ, and their number is what it is.
-    pub(super) fn error(&self, weights: &[f64; N]) -> f64 {
+    pub(crate) fn error(&self, weights: &[f64; N]) -> f64 {
         let mut squares = 0.0;
         for (a, products) in weights.iter().zip(&self.products) {
             squares += a * dot(weights, products);
@@ -58,13 +58,13 @@ impl<const N: usize> Clusters<N> {
 }
 
 /// Adds.
-pub(super) fn plus<const N: usize>(sums: &mut [f64; N], more: &[f64; N]) {
+pub(crate) fn plus<const N: usize>(sums: &mut [f64; N], more: &[f64; N]) {
     for (sum, value) in sums.iter_mut().zip(more) {
         *sum += value;
     }
 }
 
 /// Σ a b.
-pub(super) fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
+pub(crate) fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -1,15 +1,16 @@
 //! Opens and clicks.
 
-use super::Context;
-use super::binary::{self, Binary, Row};
+use super::binary::{Binary, Row};
 use super::card::{Predictor, Scorecard};
 use super::predictions::{Missing, Predictions, finite, probability};
 use super::rows::RowsFile;
-use crate::email::{Inference, Law, Message, Recipient, Recipients};
+use super::{Context, fill};
+use crate::email::{Inference, Law, Message, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::source::{As, Columns, Side, Want};
 use arrow_array::{Array, RecordBatch};
 use populace_core::email::EmailModel;
+use populace_io::catalogue;
 use std::collections::HashMap;
 
 const TRUTH: [Want; 4] = [
@@ -25,55 +26,75 @@ const SMALL_DRIFT: f64 = 0.01;
 
 /// What is predicted of a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+enum Step {
     /// That it is opened.
     Open,
     /// That it is clicked, once it is opened.
     Click,
 }
 
-/// Scores opens or clicks.
-pub(super) fn score(context: &Context<'_>, model: &EmailModel, step: Step) -> Result<Scorecard, AnalysisError> {
+/// Scores opens.
+pub(crate) fn opens(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    score(context, Step::Open)
+}
+
+/// Scores clicks.
+pub(crate) fn clicks(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    score(context, Step::Click)
+}
+
+fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> {
+    let model: &EmailModel = &catalogue::model(context.document)?;
     let options = context.options;
     let wants = [Want::new("score", As::Float)];
     let value = if options.ranks { finite } else { probability };
     let predictions = Predictions::<u128, f64>::read(context.predictions, "message_id", &wants, |batch, row| value(batch, "score", row))?;
     let law = Law::new(model);
+    let judge = Judge { step, inference: &Inference::new(&law), predictions: &predictions };
     let mut scorer = Scorer {
         step,
-        inference: &Inference::new(&law),
-        predictions,
+        predictions: &predictions,
         missing: Missing::default(),
         binary: Binary::new(&CEILINGS, !options.ranks),
         rows: RowsFile::create(options.rows.as_deref(), "message_id,label,score,p_observable,p_latent")?,
     };
-    for recipient in Recipients::new(context.source, &law, Some(MESSAGES))? {
-        scorer.recipient(&recipient?)?;
-    }
-    scorer.finish(context)
+    let personas = law.personas();
+    let work = |recipient: Recipient| Ok((recipient.persona, judge.recipient(&recipient)?));
+    recipients::each(context.source, &law, Some(MESSAGES), context.watch, work, |(persona, judged): (usize, Vec<Judged>)| {
+        judged.into_iter().try_for_each(|judged| scorer.take(judged, &personas[persona].name))?;
+        scorer.binary.end_user();
+        Ok(())
+    })?;
+    scorer.finish(context, drift(model))
 }
 
-struct Scorer<'a> {
+/// A message: where its prediction is and what is known of it, or that there is none.
+#[derive(Clone, Copy)]
+enum Judged {
+    Predicted(usize, Row),
+    Missing(u128),
+}
+
+/// What a recipient's data says.
+struct Judge<'a> {
     step: Step,
     inference: &'a Inference<'a>,
-    predictions: Predictions<u128, f64>,
-    missing: Missing,
-    binary: Binary,
-    rows: Option<RowsFile>,
+    predictions: &'a Predictions<u128, f64>,
 }
 
-impl Scorer<'_> {
-    fn recipient(&mut self, recipient: &Recipient) -> Result<(), AnalysisError> {
+impl Judge<'_> {
+    fn recipient(&self, recipient: &Recipient) -> Result<Vec<Judged>, AnalysisError> {
         let law = self.inference.law();
-        let Recipient { persona, ref history, ref more } = *recipient;
+        let Recipient { ref history, ref more, .. } = *recipient;
         let id = &history.recipient_id;
         let truth = truths(more.as_ref());
         let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
         order.sort_by_key(|message| self.decided(message));
         let mut filter = self.inference.filter(history);
+        let mut judged = Vec::with_capacity(order.len());
         for message in order {
             let Some(place) = self.predictions.place(&message.id) else {
-                self.missing.add(&message.id);
+                judged.push(Judged::Missing(message.id));
                 continue;
             };
             let known = truth.get(&message.id).copied().flatten().ok_or_else(|| {
@@ -89,7 +110,7 @@ impl Scorer<'_> {
                     let heard = self.inference.open_heard(history, delivered);
                     let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * heard[persona];
                     let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
-                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * heard[persona]] }
+                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * heard[recipient.persona]] }
                 }
                 Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
@@ -100,10 +121,9 @@ impl Scorer<'_> {
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * heard, known[1] * heard] }
                 }
             };
-            self.take(place, row, &law.personas()[persona].name)?;
+            judged.push(Judged::Predicted(place, row));
         }
-        self.binary.end_user();
-        Ok(())
+        Ok(judged)
     }
 
     /// When the label begins to be open.
@@ -113,8 +133,25 @@ impl Scorer<'_> {
             Step::Click => message.opened,
         }
     }
+}
 
-    fn take(&mut self, place: usize, mut row: Row, persona: &str) -> Result<(), AnalysisError> {
+struct Scorer<'a> {
+    step: Step,
+    predictions: &'a Predictions<u128, f64>,
+    missing: Missing,
+    binary: Binary,
+    rows: Option<RowsFile>,
+}
+
+impl Scorer<'_> {
+    fn take(&mut self, judged: Judged, persona: &str) -> Result<(), AnalysisError> {
+        let (place, mut row) = match judged {
+            Judged::Predicted(place, row) => (place, row),
+            Judged::Missing(id) => {
+                self.missing.add(&id);
+                return Ok(());
+            }
+        };
         // Weighted sums of probabilities may pass 1 by a rounding.
         row.ceilings = row.ceilings.map(|p| p.min(1.0));
         row.model = *self.predictions.value(place);
@@ -128,7 +165,7 @@ impl Scorer<'_> {
         Ok(())
     }
 
-    fn finish(self, context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    fn finish(self, context: &Context<'_>, drift: Option<String>) -> Result<Scorecard, AnalysisError> {
         let (what, label) = match self.step {
             Step::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
             Step::Click => ("opened message", "a `clicked` row exists, of each opened message"),
@@ -148,29 +185,8 @@ impl Scorer<'_> {
         if self.missing.count() > 0 {
             card.counts.insert("without a prediction".into(), self.missing.count() as u64);
         }
-        card.notes.extend(drift(self.inference.law().model()));
+        card.notes.extend(drift);
         Ok(card)
-    }
-}
-
-/// Fills a card with the scores of a label of two values.
-pub(super) fn fill(card: &mut Scorecard, binary: &Binary, by: &str) {
-    card.n = binary.n();
-    card.positives = Some(binary.positives());
-    card.columns = binary.columns();
-    card.metrics = binary::metrics();
-    card.gains = binary.gains();
-    card.calibration = binary.calibration();
-    card.groups = binary.groups(by);
-    if binary.contradicted() > 0 {
-        card.counts.insert("predicted impossible, and happened".into(), binary.contradicted());
-        card.notes.push(format!(
-            "{} predictions gave what happened a probability below 1e-15 and count as 1e-15: each costs 34.5 in log-loss",
-            binary.contradicted()
-        ));
-    }
-    if binary.positives() == 0 || binary.positives() == binary.n() {
-        card.notes.push("all labels are alike: neither the area under the curve nor a gain is defined".into());
     }
 }
 

@@ -5,14 +5,15 @@ use super::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard, V
 use super::clusters::{Clusters, dot, plus};
 use super::predictions::{Key, Missing, Predictions, finite};
 use super::rows::RowsFile;
-use crate::email::{Law, Recipients};
+use crate::email::{Law, Message, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::source::{As, TableSource, Want};
 use crate::stats::binomial;
 use arrow_array::RecordBatch;
 use populace_core::email::EmailModel;
 use populace_core::email::laws::Cell;
-use populace_core::time::SECOND;
+use populace_core::time::{Instant, SECOND};
+use populace_io::catalogue;
 use std::collections::BTreeMap;
 
 /// Columns that may hold predicted quantiles, with their levels.
@@ -55,37 +56,43 @@ struct Given {
 }
 
 /// Scores latencies.
-pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scorecard, AnalysisError> {
+pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    let model: &EmailModel = &catalogue::model(context.document)?;
     let names = TableSource::file(context.predictions)?.column_names()?;
     let levels: Vec<(&'static str, f64)> = QUANTILES.into_iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
-    let mut predictions = read(context, &levels)?;
+    let predictions = read(context, &levels)?;
     let law = Law::new(model);
     let mut cells: Vec<(Cell, Given)> = Vec::new();
     let mut missing = Missing::default();
     let mut rows: Vec<Row> = Vec::new();
-    for recipient in Recipients::new(context.source, &law, None)? {
+    // Of each delivered message: its id, when it was sent, and seconds.
+    let work = |recipient: Recipient| {
+        let delivered = |message: &Message| {
+            let seconds = message.delivered?.since(message.sent) as f64 / SECOND as f64;
+            Some((message.id, message.sent, seconds))
+        };
+        Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
+    };
+    recipients::each(context.source, &law, None, context.watch, work, |messages: Vec<(u128, Instant, f64)>| {
         let first = rows.len();
-        for message in &recipient?.history.messages {
-            let Some(delivered) = message.delivered else { continue };
-            let Some(place) = predictions.place(&message.id) else {
-                missing.add(&message.id);
+        for (id, sent, seconds) in messages {
+            let Some(place) = predictions.place(&id) else {
+                missing.add(&id);
                 continue;
             };
             predictions.see(place);
-            let cell = model.latency_cell(message.sent);
+            let cell = model.latency_cell(sent);
             let known = cells.iter().position(|(known, _)| *known == cell).unwrap_or_else(|| {
                 cells.push((cell, Given::new(model, cell, &levels)));
                 cells.len() - 1
             });
-            let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
             rows.push(Row { seconds, cell: known, place, is_last_of_user: false });
         }
-        if rows.len() > first
-            && let Some(last) = rows.last_mut()
-        {
+        if let Some(last) = rows[first..].last_mut() {
             last.is_last_of_user = true;
         }
-    }
+        Ok(())
+    })?;
     predictions.check_all_seen("is no delivered message of the run")?;
     if !context.options.subset {
         missing.check(predictions.path(), "message_id", "delivered message")?;

@@ -1,74 +1,54 @@
 //! A user's predictions graded against the truth, and against the ceiling: the best that any model could do with what it may see.
 //! `docs/guide/score.md` says what each task scores and how its ceilings are worked out.
 
-mod anomaly;
 pub mod binary;
 pub mod card;
-mod churn;
-mod clusters;
-pub mod concordance;
-mod curves;
-mod engagement;
-mod latency;
-mod predictions;
+pub(crate) mod clusters;
+pub(crate) mod engagement;
+pub(crate) mod latency;
+pub(crate) mod predictions;
 pub mod ranks;
-mod rows;
-mod send_time;
+pub(crate) mod rows;
+pub(crate) mod send_time;
 pub mod text;
-mod transitions;
 
 pub use card::{Bin, Column, Estimate, FORMAT, Gain, Group, Metric, Predictor, RunInfo, Scorecard, Verdict};
 
 use crate::error::AnalysisError;
-use crate::model::Model;
 use crate::source::Source;
-use engagement::Step;
+use crate::watch::Watch;
+use binary::Binary;
 use populace_core::time::Date;
+use populace_io::document::Resolved;
 use std::path::{Path, PathBuf};
 
-/// What is scored.
+/// An option that not every task takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Whether a delivered message is opened.
-    Open,
-    /// Whether an opened message is clicked.
-    Click,
-    /// When to send to a recipient.
-    SendTime,
-    /// How long a delivery takes.
-    Latency,
-    /// Who churns.
-    Churn,
-    /// Where sessions go next.
-    Transitions,
-    /// What a cascade struck.
-    Anomaly,
+pub enum Takes {
+    /// `--alpha`: a level for all parts of a table together.
+    Alpha,
+    /// `--as-of`: the last day whose events are known.
+    AsOf,
+    /// `--ranks`: scores that are no probabilities.
+    Ranks,
+    /// `--rows`: a file of each row.
+    Rows,
+}
+
+/// What is scored.
+pub struct Task {
+    /// As on the command line.
+    pub name: &'static str,
+    /// What is predicted, and the columns of the file of predictions.
+    pub meaning: &'static str,
+    pub(crate) takes: &'static [Takes],
+    pub(crate) score: fn(&Context<'_>) -> Result<Scorecard, AnalysisError>,
 }
 
 impl Task {
-    /// Every task.
-    pub const ALL: [Self; 7] = [Self::Open, Self::Click, Self::SendTime, Self::Latency, Self::Churn, Self::Transitions, Self::Anomaly];
-
-    /// As on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Click => "click",
-            Self::SendTime => "send_time",
-            Self::Latency => "latency",
-            Self::Churn => "churn",
-            Self::Transitions => "transitions",
-            Self::Anomaly => "anomaly",
-        }
-    }
-
-    /// The family of scenarios that it belongs to.
-    const fn family(self) -> &'static str {
-        match self {
-            Self::Open | Self::Click | Self::SendTime | Self::Latency => "email",
-            Self::Churn => "churn",
-            Self::Transitions | Self::Anomaly => "traces",
-        }
+    /// Whether it is meant by a name, with hyphens or without.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name.replace('-', "_")
     }
 }
 
@@ -91,19 +71,18 @@ pub struct Options {
 
 impl Options {
     /// Refuses what cannot be, and what would be left out of account.
-    fn check(&self, task: Task) -> Result<(), AnalysisError> {
+    pub(crate) fn check(&self, task: &Task) -> Result<(), AnalysisError> {
         if let Some(alpha) = self.alpha.filter(|alpha| !(*alpha > 0.0 && *alpha < 1.0)) {
             return Err(AnalysisError::input(format!("--alpha: must lie between 0 and 1, got {alpha}")));
         }
-        let of_probabilities = matches!(task, Task::Open | Task::Click | Task::Churn);
-        for (option, is_given, has) in [
-            ("--alpha", self.alpha.is_some(), task == Task::Transitions),
-            ("--as-of", self.as_of.is_some(), task == Task::Churn),
-            ("--ranks", self.ranks, of_probabilities),
-            ("--rows", self.rows.is_some(), task != Task::Transitions),
+        for (option, is_given, what) in [
+            ("--alpha", self.alpha.is_some(), Takes::Alpha),
+            ("--as-of", self.as_of.is_some(), Takes::AsOf),
+            ("--ranks", self.ranks, Takes::Ranks),
+            ("--rows", self.rows.is_some(), Takes::Rows),
         ] {
-            if is_given && !has {
-                return Err(AnalysisError::input(format!("{option}: says nothing to {}; leave it out", task.name())));
+            if is_given && !task.takes.contains(&what) {
+                return Err(AnalysisError::input(format!("{option} does not apply to task `{}`; leave it out", task.name)));
             }
         }
         self.thresholds.iter().try_for_each(Threshold::check)
@@ -138,46 +117,27 @@ impl Threshold {
     }
 }
 
-/// Scores a file of predictions against the run in a directory.
-///
-/// # Errors
-/// The run has no truth or is of another scenario; a prediction is unknown, missing, repeated or not finite; a threshold is of a metric
-/// that the task does not have.
-pub fn score(task: Task, run: &Path, predictions: &Path, options: &Options) -> Result<Scorecard, AnalysisError> {
-    options.check(task)?;
-    let source = Source::open(run)?;
-    let model = source.model()?;
-    if model.family() != task.family() {
-        let (run, family, name) = (run.display(), model.family(), task.name());
-        return Err(AnalysisError::input(format!("{run}: is a run of {family}; {name} is scored on runs of {}", task.family())));
-    }
-    check_whole(&source)?;
-    let context = Context { task, source: &source, predictions, options };
-    let mut card = match (task, &model) {
-        (Task::Open, Model::Email(model)) => engagement::score(&context, model, Step::Open)?,
-        (Task::Click, Model::Email(model)) => engagement::score(&context, model, Step::Click)?,
-        (Task::SendTime, Model::Email(model)) => send_time::score(&context, model)?,
-        (Task::Latency, Model::Email(model)) => latency::score(&context, model)?,
-        (Task::Churn, Model::Churn(model)) => churn::score(&context, model)?,
-        (Task::Anomaly, Model::Traces(model)) => anomaly::score(&context, model)?,
-        (Task::Transitions, Model::Traces(model)) => transitions::score(&context, model)?,
-        _ => unreachable!("the family was checked"),
-    };
-    judge(&mut card, &options.thresholds)?;
-    Ok(card)
-}
-
 /// What every task needs.
-struct Context<'a> {
-    task: Task,
-    source: &'a Source,
-    predictions: &'a Path,
-    options: &'a Options,
+pub(crate) struct Context<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) source: &'a Source,
+    pub(crate) document: &'a Resolved,
+    pub(crate) predictions: &'a Path,
+    pub(crate) options: &'a Options,
+    pub(crate) watch: &'a Watch<'a>,
 }
 
 impl Context<'_> {
+    /// Scores, and judges by the thresholds.
+    pub(crate) fn score(&self) -> Result<Scorecard, AnalysisError> {
+        check_whole(self.source)?;
+        let mut card = (self.task.score)(self)?;
+        judge(&mut card, &self.options.thresholds)?;
+        Ok(card)
+    }
+
     /// A card with what is the same for all tasks.
-    fn card(&self, label: &str) -> Scorecard {
+    pub(crate) fn card(&self, label: &str) -> Scorecard {
         let run = self.source.manifest().map_or_else(RunInfo::default, |manifest| RunInfo {
             scenario: manifest.identity.scenario.clone(),
             scenario_digest: manifest.identity.scenario_digest.clone(),
@@ -186,7 +146,7 @@ impl Context<'_> {
         });
         Scorecard {
             format: FORMAT,
-            task: self.task.name().to_owned(),
+            task: self.task.name.to_owned(),
             run,
             predictions: self.predictions.display().to_string(),
             label: label.to_owned(),
@@ -231,4 +191,25 @@ fn judge(card: &mut Scorecard, thresholds: &[Threshold]) -> Result<(), AnalysisE
         card.verdicts.push(Verdict { name, value, bound: threshold.bound, passed, required: true });
     }
     Ok(())
+}
+
+/// Fills a card with the scores of a label of two values.
+pub(crate) fn fill(card: &mut Scorecard, binary: &Binary, by: &str) {
+    card.n = binary.n();
+    card.positives = Some(binary.positives());
+    card.columns = binary.columns();
+    card.metrics = binary::metrics();
+    card.gains = binary.gains();
+    card.calibration = binary.calibration();
+    card.groups = binary.groups(by);
+    if binary.contradicted() > 0 {
+        card.counts.insert("predicted impossible, and happened".into(), binary.contradicted());
+        card.notes.push(format!(
+            "{} predictions gave what happened a probability below 1e-15 and count as 1e-15: each costs 34.5 in log-loss",
+            binary.contradicted()
+        ));
+    }
+    if binary.positives() == 0 || binary.positives() == binary.n() {
+        card.notes.push("all labels are alike: neither the area under the curve nor a gain is defined".into());
+    }
 }

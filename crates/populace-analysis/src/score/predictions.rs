@@ -5,12 +5,13 @@ use crate::source::{As, Columns, TableSource, Want};
 use arrow_array::RecordBatch;
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many ids an error names.
 const NAMED: usize = 3;
 
 /// What predictions are told apart by.
-pub(super) trait Key: Ord + Clone {
+pub(crate) trait Key: Ord + Clone {
     /// What a column of such ids is read as.
     const KIND: As;
 
@@ -60,7 +61,7 @@ impl Key for String {
 
 /// One value for each id. Memory is bounded by the file: about 40 bytes a row of UUIDs.
 #[derive(Debug)]
-pub(super) struct Predictions<K, V> {
+pub(crate) struct Predictions<K, V> {
     path: PathBuf,
     column: &'static str,
     /// In the order of ids.
@@ -72,7 +73,7 @@ struct Prediction<K, V> {
     id: K,
     /// The row in the file, from 1.
     row: u32,
-    seen: bool,
+    seen: AtomicBool,
     value: V,
 }
 
@@ -82,7 +83,7 @@ impl<K: Key, V> Predictions<K, V> {
     ///
     /// # Errors
     /// The file cannot be read, has no rows, holds an id twice, or `value` objects.
-    pub(super) fn read(
+    pub(crate) fn read(
         path: &Path,
         column: &'static str,
         wants: &[Want],
@@ -102,7 +103,7 @@ impl<K: Key, V> Predictions<K, V> {
                 })?;
                 let value = value(&batch, place)
                     .map_err(|what| AnalysisError::input(format!("{shown}: row {number}, {column} {}: {what}", id.show())))?;
-                rows.push(Prediction { id, row, seen: false, value });
+                rows.push(Prediction { id, row, seen: AtomicBool::new(false), value });
             }
         }
         if rows.is_empty() {
@@ -124,32 +125,32 @@ impl<K: Key, V> Predictions<K, V> {
     }
 
     /// The place of an id's prediction.
-    pub(super) fn place(&self, id: &K) -> Option<usize> {
+    pub(crate) fn place(&self, id: &K) -> Option<usize> {
         self.rows.binary_search_by(|row| row.id.cmp(id)).ok()
     }
 
     /// The value at a place.
-    pub(super) fn value(&self, place: usize) -> &V {
+    pub(crate) fn value(&self, place: usize) -> &V {
         &self.rows[place].value
     }
 
     /// The value at a place, to be completed.
-    pub(super) fn value_mut(&mut self, place: usize) -> &mut V {
+    pub(crate) fn value_mut(&mut self, place: usize) -> &mut V {
         &mut self.rows[place].value
     }
 
     /// The id at a place.
-    pub(super) fn id(&self, place: usize) -> &K {
+    pub(crate) fn id(&self, place: usize) -> &K {
         &self.rows[place].id
     }
 
     /// Marks a place as one that there is a truth about.
-    pub(super) fn see(&mut self, place: usize) {
-        self.rows[place].seen = true;
+    pub(crate) fn see(&self, place: usize) {
+        self.rows[place].seen.store(true, Ordering::Relaxed);
     }
 
     /// The file.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -157,8 +158,8 @@ impl<K: Key, V> Predictions<K, V> {
     ///
     /// # Errors
     /// There is one without.
-    pub(super) fn check_all_seen(&self, why: &str) -> Result<(), AnalysisError> {
-        let unseen = || self.rows.iter().filter(|row| !row.seen);
+    pub(crate) fn check_all_seen(&self, why: &str) -> Result<(), AnalysisError> {
+        let unseen = || self.rows.iter().filter(|row| !row.seen.load(Ordering::Relaxed));
         let count = unseen().count();
         if count == 0 {
             return Ok(());
@@ -172,14 +173,14 @@ impl<K: Key, V> Predictions<K, V> {
 
 /// Ids that should have had a prediction.
 #[derive(Debug, Default)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     named: Vec<String>,
     count: usize,
 }
 
 impl Missing {
     /// Notes one.
-    pub(super) fn add(&mut self, id: &impl Key) {
+    pub(crate) fn add(&mut self, id: &impl Key) {
         self.count += 1;
         if self.named.len() < NAMED {
             self.named.push(id.show());
@@ -187,7 +188,7 @@ impl Missing {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
@@ -195,7 +196,7 @@ impl Missing {
     ///
     /// # Errors
     /// There is one: `what` says who must have a prediction.
-    pub(super) fn check(&self, path: &Path, column: &str, what: &str) -> Result<(), AnalysisError> {
+    pub(crate) fn check(&self, path: &Path, column: &str, what: &str) -> Result<(), AnalysisError> {
         if self.count == 0 {
             return Ok(());
         }
@@ -207,7 +208,7 @@ impl Missing {
 }
 
 /// Names, and how many more there are.
-pub(super) fn listed(named: impl ExactSizeIterator<Item = impl Display>, count: usize) -> String {
+pub(crate) fn listed(named: impl ExactSizeIterator<Item = impl Display>, count: usize) -> String {
     let more = count - named.len();
     let mut text = String::new();
     for (index, name) in named.enumerate() {
@@ -223,7 +224,7 @@ pub(super) fn listed(named: impl ExactSizeIterator<Item = impl Display>, count: 
 ///
 /// # Errors
 /// It is not.
-pub(super) fn probability(batch: &RecordBatch, column: &'static str, row: usize) -> Result<f64, String> {
+pub(crate) fn probability(batch: &RecordBatch, column: &'static str, row: usize) -> Result<f64, String> {
     let value = finite(batch, column, row)?;
     if (0.0..=1.0).contains(&value) {
         return Ok(value);
@@ -235,7 +236,7 @@ pub(super) fn probability(batch: &RecordBatch, column: &'static str, row: usize)
 ///
 /// # Errors
 /// It is not.
-pub(super) fn finite(batch: &RecordBatch, column: &'static str, row: usize) -> Result<f64, String> {
+pub(crate) fn finite(batch: &RecordBatch, column: &'static str, row: usize) -> Result<f64, String> {
     let value = batch.float(column).value(row);
     if value.is_finite() { Ok(value) } else { Err(format!("{column} is {value}, and must be a finite number")) }
 }

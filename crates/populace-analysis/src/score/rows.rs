@@ -7,14 +7,14 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// A CSV file that appears when it is whole.
-pub(super) struct RowsFile {
+pub(crate) struct RowsFile {
     partial: Partial,
     file: BufWriter<File>,
 }
 
 impl RowsFile {
     /// Begins a file with a header, if one is wanted.
-    pub(super) fn create(path: Option<&Path>, header: &str) -> Result<Option<Self>, AnalysisError> {
+    pub(crate) fn create(path: Option<&Path>, header: &str) -> Result<Option<Self>, AnalysisError> {
         let Some(path) = path else { return Ok(None) };
         let partial = Partial::new(path);
         let file = File::create(partial.scratch()).map_err(|error| AnalysisError::io(path, error))?;
@@ -24,12 +24,12 @@ impl RowsFile {
     }
 
     /// Writes a line.
-    pub(super) fn write(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), AnalysisError> {
+    pub(crate) fn write(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), AnalysisError> {
         writeln!(self.file, "{line}").map_err(|error| AnalysisError::io(self.partial.scratch(), error))
     }
 
     /// Puts the file in its place.
-    pub(super) fn finish(mut self) -> Result<(), AnalysisError> {
+    pub(crate) fn finish(mut self) -> Result<(), AnalysisError> {
         self.file.flush().map_err(|error| AnalysisError::io(self.partial.scratch(), error))?;
         self.partial.complete()
     }

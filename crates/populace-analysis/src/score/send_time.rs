@@ -4,11 +4,12 @@ use super::Context;
 use super::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
 use super::predictions::{Missing, Predictions};
 use super::rows::RowsFile;
-use crate::email::{Inference, Law, Recipients};
+use crate::email::{Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::source::{As, Columns, Want};
 use populace_core::email::EmailModel;
 use populace_core::time::{DAY, Instant, MINUTE, MINUTES_PER_WEEK};
+use populace_io::catalogue;
 use std::collections::BTreeMap;
 
 const VALUE: &str = "expected_open_probability";
@@ -27,9 +28,10 @@ struct Worth {
 }
 
 /// Scores a policy of send times.
-pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scorecard, AnalysisError> {
+pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    let model: &EmailModel = &catalogue::model(context.document)?;
     let wants = [Want::new("minute_of_week", As::Int)];
-    let mut predictions = Predictions::<String, u16>::read(context.predictions, "recipient_id", &wants, |batch, row| {
+    let predictions = Predictions::<String, u16>::read(context.predictions, "recipient_id", &wants, |batch, row| {
         let minute = batch.int("minute_of_week").value(row);
         u16::try_from(minute)
             .ok()
@@ -43,19 +45,26 @@ pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scoreca
     let mut worths = vec![Worth::default(); law.personas().len()];
     let header = "recipient_id,minute_of_week,value,observable_minute,observable_value,oracle_minute,oracle_value";
     let mut file = RowsFile::create(context.options.rows.as_deref(), header)?;
-    for recipient in Recipients::new(context.source, &law, None)? {
-        let recipient = recipient?;
-        let (id, own) = (&recipient.history.recipient_id, &values.0[recipient.persona]);
-        let Some(place) = predictions.place(id) else {
-            missing.add(id);
-            continue;
-        };
-        predictions.see(place);
+    // A recipient's id, persona and best minute by what can be observed; of those without a prediction none.
+    let work = |recipient: Recipient| {
+        let id = &recipient.history.recipient_id;
+        if predictions.place(id).is_none() {
+            return Ok((recipient.history.recipient_id, recipient.persona, 0));
+        }
         let weights = inference.filter(&recipient.history).before(Instant(i64::MAX)).ok_or_else(|| {
             AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
         })?;
-        let (minute, observable, oracle) = (usize::from(*predictions.value(place)), values.best(&weights), best(own));
-        let worth = &mut worths[recipient.persona];
+        Ok((recipient.history.recipient_id, recipient.persona, values.best(&weights)))
+    };
+    recipients::each(context.source, &law, None, context.watch, work, |(id, persona, observable): (String, usize, usize)| {
+        let Some(place) = predictions.place(&id) else {
+            missing.add(&id);
+            return Ok(());
+        };
+        predictions.see(place);
+        let own = &values.0[persona];
+        let (minute, oracle) = (usize::from(*predictions.value(place)), best(own));
+        let worth = &mut worths[persona];
         worth.n += 1.0;
         worth.model += own[minute];
         worth.observable += own[observable];
@@ -64,7 +73,8 @@ pub(super) fn score(context: &Context<'_>, model: &EmailModel) -> Result<Scoreca
         if let Some(file) = &mut file {
             file.write(format_args!("{id},{minute},{},{observable},{},{oracle},{}", own[minute], own[observable], own[oracle]))?;
         }
-    }
+        Ok(())
+    })?;
     predictions.check_all_seen("is no recipient of the run")?;
     if !context.options.subset {
         missing.check(predictions.path(), "recipient_id", "recipient")?;

@@ -6,7 +6,7 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecond
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, Int64Array, StringArray, new_null_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
 
 /// Hexadecimal digits of a UUID.
@@ -40,21 +40,17 @@ impl As {
 }
 
 impl Want {
-    pub(super) fn field(&self) -> Field {
-        Field::new(self.name, self.kind.data_type(), self.nullable)
-    }
-
     /// A column that is missing.
     pub(super) fn nulls(&self, rows: usize) -> ArrayRef {
         new_null_array(&self.kind.data_type(), rows)
     }
 
-    /// The column as wanted.
+    /// The column as wanted; text stays codes of a dictionary if it is and `codes` may be kept.
     ///
     /// # Errors
     /// The row, from 0, and what is wrong with it.
-    pub(super) fn cast(&self, column: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
-        let cast = self.convert(column)?;
+    pub(super) fn cast(&self, column: &ArrayRef, codes: bool) -> Result<ArrayRef, (usize, String)> {
+        let cast = if codes && self.kind == As::Text && is_coded(column) { Arc::clone(column) } else { self.convert(column)? };
         if cast.null_count() > column.logical_null_count() {
             let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
             let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
@@ -135,6 +131,13 @@ fn utc_offset() -> DataType {
 /// Moments that are in UTC already, under its name.
 fn in_utc(moments: &ArrayRef) -> ArrayRef {
     Arc::new(moments.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
+}
+
+/// Whether a column is codes of a dictionary of text, each code of a text.
+fn is_coded(column: &ArrayRef) -> bool {
+    column
+        .as_dictionary_opt::<Int32Type>()
+        .is_some_and(|coded| *coded.values().data_type() == DataType::Utf8 && coded.values().null_count() == 0)
 }
 
 fn is_null(column: &dyn Array, row: usize) -> bool {

@@ -1,18 +1,17 @@
 //! The rows of one key at a time.
 
 use super::Batches;
+use super::keys::Keys;
 use crate::error::AnalysisError;
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::ArrowError;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::{take, take_record_batch};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufReader, BufWriter, Seek};
 use std::ops::Range;
 use std::sync::Arc;
@@ -135,51 +134,6 @@ impl Iterator for Groups {
 /// Into how many partitions rows of so many bytes are spread.
 pub(super) fn partitions(bytes: u64) -> u64 {
     bytes.div_ceil(PARTITION).clamp(1, MOST_PARTITIONS)
-}
-
-/// A column that rows are grouped by.
-pub(super) enum Keys<'a> {
-    Text(&'a StringArray),
-    Int(&'a Int64Array),
-    Bytes(&'a FixedSizeBinaryArray),
-}
-
-impl<'a> Keys<'a> {
-    pub(super) fn of(column: &'a ArrayRef) -> Self {
-        match column.data_type() {
-            DataType::Utf8 => Self::Text(column.as_string()),
-            DataType::Int64 => Self::Int(column.as_primitive()),
-            DataType::FixedSizeBinary(_) => Self::Bytes(column.as_fixed_size_binary()),
-            other => panic!("rows are grouped by text, a whole number or a UUID, not by {other}"),
-        }
-    }
-
-    pub(super) fn same(&self, row: usize, other: &Self, at: usize) -> bool {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a.value(row) == b.value(at),
-            (Self::Int(a), Self::Int(b)) => a.value(row) == b.value(at),
-            (Self::Bytes(a), Self::Bytes(b)) => a.value(row) == b.value(at),
-            _ => false,
-        }
-    }
-
-    /// For messages.
-    pub(super) fn show(&self, row: usize) -> String {
-        match self {
-            Self::Text(keys) => keys.value(row).to_owned(),
-            Self::Int(keys) => keys.value(row).to_string(),
-            Self::Bytes(keys) => data_encoding::HEXLOWER.encode(keys.value(row)),
-        }
-    }
-
-    fn hash(&self, row: usize) -> u64 {
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        match self {
-            Self::Text(keys) => hasher.hash_one(keys.value(row)),
-            Self::Int(keys) => hasher.hash_one(keys.value(row)),
-            Self::Bytes(keys) => hasher.hash_one(keys.value(row)),
-        }
-    }
 }
 
 /// Spreads rows over temporary files, all rows of a key in one; rows keep their order.

@@ -1,6 +1,7 @@
 //! The rows of one key in several tables at a time.
 
-use super::groups::{Groups, Keys};
+use super::groups::Groups;
+use super::keys::Keys;
 use crate::error::AnalysisError;
 use arrow_array::RecordBatch;
 

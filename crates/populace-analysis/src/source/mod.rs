@@ -16,22 +16,27 @@ mod cast;
 mod columns;
 mod groups;
 mod join;
+mod keys;
+mod pieces;
 mod reader;
 mod text;
 
-pub use columns::Columns;
+pub use columns::{Columns, Texts};
 pub use groups::Groups;
 pub use join::{Joined, Side};
+pub(crate) use keys::Keys;
+pub(crate) use pieces::{Piece, Pieces};
 
 use crate::error::AnalysisError;
-use crate::model::Model;
 use arrow_array::RecordBatch;
+use populace_core::scenario::Scenario;
 use populace_io::catalogue;
 use populace_io::dataset::{MANIFEST, Manifest, SCENARIO, check_files, read_manifest};
 use populace_io::document::{self, Request, Resolved};
 use populace_io::files::place::Directory;
 use populace_io::run::Order;
 use populace_io::table::{Column, Kind};
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -169,30 +174,13 @@ impl Source {
     ///
     /// # Errors
     /// As [`scenario`](Self::scenario).
-    pub fn model(&self) -> Result<Model, AnalysisError> {
-        Model::new(&self.scenario()?)
+    pub fn model<S: Scenario<Config: DeserializeOwned>>(&self) -> Result<S, AnalysisError> {
+        Ok(catalogue::model(&self.scenario()?)?)
     }
 
-    /// Checks that a user's own main table holds a row: a run may be empty by chance, an export is empty by mistake.
-    ///
-    /// # Errors
-    /// It holds none, or cannot be read.
-    pub fn refuse_empty(&self, family: &str) -> Result<(), AnalysisError> {
-        if self.manifest.is_some() {
-            return Ok(());
-        }
-        let (table, column) = match family {
-            "email" => ("events", "recipient_id"),
-            "traces" => ("calls", "session_id"),
-            _ => ("events", "user_id"),
-        };
-        for batch in self.table(table)?.read(&[Want::nullable(column, As::Text)])? {
-            if batch?.num_rows() > 0 {
-                return Ok(());
-            }
-        }
-        let root = self.root.display();
-        Err(AnalysisError::input(format!("{root}: the table {table} holds no row; was its export cut off?")))
+    /// Whether the rows of its tables come by actor.
+    pub(crate) fn is_by_actor(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| manifest.identity.order == Order::Actor)
     }
 
     /// Whether there is a table, such as `events` or `truth/messages`.
@@ -217,8 +205,7 @@ impl Source {
             };
             return Err(AnalysisError::input(format!("{root}: has no table {table}; {hint}")));
         }
-        let by_actor = self.manifest.as_ref().is_some_and(|manifest| manifest.identity.order == Order::Actor);
-        Ok(TableSource { files, by_actor })
+        Ok(TableSource { files, by_actor: self.is_by_actor() })
     }
 
     /// The rows of one key at a time in several tables: the first has every key, such as a table of users, the others some of them. The
@@ -359,7 +346,7 @@ impl TableSource {
     }
 
     /// Bytes that the files' rows take when they are read, very roughly.
-    fn size(&self) -> Result<u64, AnalysisError> {
+    pub(crate) fn size(&self) -> Result<u64, AnalysisError> {
         /// Columnar files are compressed about so much.
         const EXPANSION: u64 = 8;
         let mut total = 0;

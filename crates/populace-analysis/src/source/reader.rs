@@ -4,7 +4,7 @@ use super::Want;
 use super::text::{Csv, JsonLines, json_list};
 use crate::error::AnalysisError;
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use populace_io::untrusted::{self, unreadable};
 use serde_json::Value;
@@ -56,13 +56,14 @@ impl Encoding {
     }
 }
 
-type RawBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+pub(super) type RawBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 /// The batches of a file, with the wanted columns as they are wanted.
 pub(super) struct FileReader {
     path: PathBuf,
     wants: Vec<Want>,
-    schema: SchemaRef,
+    /// Whether text may stay codes of a dictionary.
+    codes: bool,
     batches: RawBatches,
     rows: u64,
 }
@@ -70,9 +71,13 @@ pub(super) struct FileReader {
 impl FileReader {
     pub(super) fn open(path: &Path, wants: &[Want]) -> Result<Self, AnalysisError> {
         check_columns(path, wants)?;
-        let schema = Arc::new(Schema::new(wants.iter().map(Want::field).collect::<Vec<_>>()));
         let batches = untrusted::guarded(path, || raw(path, wants))??;
-        Ok(Self { path: path.to_owned(), wants: wants.to_vec(), schema, batches, rows: 0 })
+        Ok(Self { path: path.to_owned(), wants: wants.to_vec(), codes: false, batches, rows: 0 })
+    }
+
+    /// A reader of batches of a file; text may stay codes of a dictionary.
+    pub(super) fn of(path: &Path, wants: &[Want], batches: RawBatches) -> Self {
+        Self { path: path.to_owned(), wants: wants.to_vec(), codes: true, batches, rows: 0 }
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>, AnalysisError> {
@@ -84,16 +89,17 @@ impl FileReader {
         let Some(raw) = self.batches.next().transpose().map_err(|error| unreadable(&self.path, error))? else { return Ok(None) };
         let column = |want: &Want| -> Result<ArrayRef, AnalysisError> {
             let Some(column) = raw.column_by_name(want.name) else { return Ok(want.nulls(raw.num_rows())) };
-            want.cast(column).map_err(|(row, what)| {
+            want.cast(column, self.codes).map_err(|(row, what)| {
                 let row = self.rows + row as u64 + 1;
                 AnalysisError::input(format!("{}: row {row}, column {}: {what}", self.path.display(), want.name))
             })
         };
         let columns = self.wants.iter().map(column).collect::<Result<Vec<_>, _>>()?;
         self.rows += raw.num_rows() as u64;
+        let field = |(want, column): (&Want, &ArrayRef)| Field::new(want.name, column.data_type().clone(), want.nullable);
+        let schema = Arc::new(Schema::new(self.wants.iter().zip(&columns).map(field).collect::<Vec<_>>()));
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
-        Ok(Some(batch.expect("the columns were cast to the schema")))
+        Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options).expect("the columns were cast to the schema")))
     }
 }
 
@@ -147,7 +153,7 @@ pub(super) fn check_columns(path: &Path, wants: &[Want]) -> Result<(), AnalysisE
     Err(AnalysisError::input(format!("{path}: has no {plural} {missing}; it has {names}{hint}")))
 }
 
-fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
+pub(super) fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
     let wanted = |name: &str| wants.iter().any(|want| want.name == name);
     Ok(match Encoding::of(path)? {
         Encoding::Parquet => {
@@ -159,7 +165,7 @@ fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
             Box::new(reader.map_err(|error| unreadable(path, error))?)
         }
         Encoding::Arrow => Box::new(untrusted::arrow(path, wanted)?),
-        Encoding::Csv { .. } => Box::new(Csv::new(untrusted::text(path)?, &column_names(path)?, wanted)),
+        Encoding::Csv { .. } => Box::new(Csv::new(untrusted::text(path)?, &column_names(path)?, wanted, true)),
         Encoding::Jsonl { .. } | Encoding::Json => {
             Box::new(JsonLines::new(json_lines(path)?, wants.iter().map(|want| want.name.to_owned()).collect()))
         }

@@ -30,10 +30,10 @@ pub(super) struct Csv<R> {
 }
 
 impl<R: BufRead> Csv<R> {
-    pub(super) fn new(text: R, names: &[String], wanted: impl Fn(&str) -> bool) -> Self {
+    pub(super) fn new(text: R, names: &[String], wanted: impl Fn(&str) -> bool, header: bool) -> Self {
         let kept = names.iter().enumerate().filter(|(_, name)| wanted(name)).map(|(index, _)| index).collect();
         let rows = (BATCH_CELLS / names.len().max(1)).clamp(1, BATCH_ROWS);
-        let builder = arrow_csv::ReaderBuilder::new(all_text(names)).with_header(true).with_projection(kept).with_batch_size(rows);
+        let builder = arrow_csv::ReaderBuilder::new(all_text(names)).with_header(header).with_projection(kept).with_batch_size(rows);
         Self { text, decoder: builder.build_decoder(), columns: names.len(), rows: 0 }
     }
 

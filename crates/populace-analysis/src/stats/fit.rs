@@ -98,6 +98,8 @@ impl Default for Pit {
     }
 }
 
+super::merge_fields!(Pit { bins, n });
+
 impl Pit {
     /// Adds a value by its place, F(x).
     pub fn add(&mut self, place: f64) {

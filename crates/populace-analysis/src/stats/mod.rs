@@ -3,7 +3,12 @@
 //! Dvoretzky, Kiefer, Wolfowitz and Massart for distribution functions. A p-value is two-sided unless its name says otherwise.
 
 mod fit;
+mod merge;
 mod poisson_binomial;
+mod sum;
+
+pub(crate) use merge::{Merge, merge_fields};
+pub(crate) use sum::Sum;
 
 pub use fit::{Pit, Test, dispersion, likelihood_ratio};
 pub use poisson_binomial::PoissonBinomial;

@@ -20,6 +20,8 @@ pub struct PoissonBinomial {
     impossible: u64,
 }
 
+super::merge_fields!(PoissonBinomial { parts, tries, hits, expected, variance, impossible });
+
 impl PoissonBinomial {
     /// Adds a try.
     pub fn add(&mut self, p: f64, hit: bool) {

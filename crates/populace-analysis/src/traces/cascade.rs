@@ -1,7 +1,7 @@
 //! Whether a cascade hit a session, and which of its calls, given what the session looks like.
 
 use super::law::Law;
-use super::sessions::{Call, Session};
+use super::{Call, Session};
 use crate::error::AnalysisError;
 use std::collections::HashMap;
 

@@ -1,28 +1,25 @@
 //! What checks are made with: claims and what gathers the evidence for them, in bounded memory.
 
 use super::report::{Check, Group, Report, Verdict};
-use crate::error::AnalysisError;
-use crate::stats::{PoissonBinomial, Test, binomial, likelihood_ratio};
+use crate::stats::{Merge, PoissonBinomial, Test, binomial, likelihood_ratio, merge_fields};
 use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
 
 /// The claims so far.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(crate) struct Board {
     checks: Vec<Check>,
 }
 
 impl Board {
     /// An exact law.
-    pub(super) fn exact(&mut self, law: Exact) {
+    pub(crate) fn exact(&mut self, law: Exact) {
         self.exact_as(Group::Exact, law);
     }
 
     /// An exact law as a check of another group.
-    pub(super) fn exact_as(&mut self, group: Group, law: Exact) {
+    pub(crate) fn exact_as(&mut self, group: Group, law: Exact) {
         let verdict = if law.violations > 0 { Verdict::Fail } else { Verdict::Pass };
         let observed = match law.first {
             None => format!("{} examined", law.n),
@@ -43,7 +40,7 @@ impl Board {
     }
 
     /// A test. Its verdict falls when all tests are known.
-    pub(super) fn test(&mut self, group: Group, name: impl Into<String>, found: Found) {
+    pub(crate) fn test(&mut self, group: Group, name: impl Into<String>, found: Found) {
         self.checks.push(Check {
             group,
             name: name.into(),
@@ -59,7 +56,7 @@ impl Board {
     }
 
     /// A test, or why there is none.
-    pub(super) fn try_test(&mut self, group: Group, name: impl Into<String>, found: Result<Found, String>) {
+    pub(crate) fn try_test(&mut self, group: Group, name: impl Into<String>, found: Result<Found, String>) {
         match found {
             Ok(found) => self.test(group, name, found),
             Err(reason) => self.skip(group, name, reason),
@@ -67,7 +64,7 @@ impl Board {
     }
 
     /// A claim that cannot be examined.
-    pub(super) fn skip(&mut self, group: Group, name: impl Into<String>, reason: impl Into<String>) {
+    pub(crate) fn skip(&mut self, group: Group, name: impl Into<String>, reason: impl Into<String>) {
         self.checks.push(Check {
             group,
             name: name.into(),
@@ -82,8 +79,14 @@ impl Board {
         });
     }
 
+    /// The checks so far.
+    #[cfg(test)]
+    pub(super) fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
     /// The verdicts, at a family-wise error of `alpha` over all tests.
-    pub(super) fn finish(self, document: &Resolved, alpha: f64) -> Report {
+    pub(crate) fn finish(self, document: &Resolved, alpha: f64) -> Report {
         let mut checks = self.checks;
         checks.sort_by_key(|check| check.group);
         let tests = checks.iter().filter(|check| check.p_value.is_some()).count() as u64;
@@ -112,23 +115,23 @@ impl Board {
 
 /// What a test found, in words and numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) n: u64,
-    pub(super) observed: String,
-    pub(super) expected: String,
-    pub(super) test: Test,
+pub(crate) struct Found {
+    pub(crate) n: u64,
+    pub(crate) observed: String,
+    pub(crate) expected: String,
+    pub(crate) test: Test,
 }
 
 impl Found {
     /// Hits among tries of one probability.
-    pub(super) fn share(hits: u64, n: u64, p: f64) -> Self {
+    pub(crate) fn share(hits: u64, n: u64, p: f64) -> Self {
         let observed = format!("{hits} of {n} ({:.5})", hits as f64 / n.max(1) as f64);
         let test = Test { statistic: z(hits as f64, n as f64 * p, n as f64 * p * (1.0 - p)), p_value: binomial(hits, n, p) };
         Self { n, observed, expected: format!("{p:.5}"), test }
     }
 
     /// The places of a sample within its law.
-    pub(super) fn places(sample: &crate::stats::Pit) -> Self {
+    pub(crate) fn places(sample: &crate::stats::Pit) -> Self {
         let test = sample.test();
         Self {
             n: sample.n(),
@@ -139,14 +142,14 @@ impl Found {
     }
 
     /// Counts in cells.
-    pub(super) fn cells(observed: &[u64], expected: &[f64], what: &str) -> Self {
+    pub(crate) fn cells(observed: &[u64], expected: &[f64], what: &str) -> Self {
         let test = likelihood_ratio(observed, expected);
         let n = observed.iter().sum();
         Self { n, observed: format!("G² {:.1} over {n}", test.statistic), expected: what.into(), test }
     }
 
     /// The worst of several, each named: its p-value times their number.
-    pub(super) fn worst<L: Display>(all: impl IntoIterator<Item = (L, Self)>) -> Result<Self, String> {
+    pub(crate) fn worst<L: Display>(all: impl IntoIterator<Item = (L, Self)>) -> Result<Self, String> {
         let mut worst: Option<(String, Self)> = None;
         let (mut many, mut n) = (0_u32, 0);
         for (label, found) in all {
@@ -167,13 +170,13 @@ impl Found {
 }
 
 /// Standard deviations above the mean; 0 where nothing varies.
-pub(super) fn z(observed: f64, expected: f64, variance: f64) -> f64 {
+pub(crate) fn z(observed: f64, expected: f64, variance: f64) -> f64 {
     if variance > 0.0 { (observed - expected) / variance.sqrt() } else { 0.0 }
 }
 
 /// A law without exceptions.
 #[derive(Clone, Debug)]
-pub(super) struct Exact {
+pub(crate) struct Exact {
     name: &'static str,
     n: u64,
     violations: u64,
@@ -181,12 +184,23 @@ pub(super) struct Exact {
 }
 
 impl Exact {
-    pub(super) fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self { name, n: 0, violations: 0, first: None }
     }
 
+    /// A rule under which so many cases hold.
+    pub(super) fn of(name: &'static str, n: u64) -> Self {
+        Self { n, ..Self::new(name) }
+    }
+
+    /// A case that was counted already is against it.
+    pub(super) fn violate(&mut self, what: impl FnOnce() -> String) {
+        self.violations += 1;
+        self.first.get_or_insert_with(what);
+    }
+
     /// Examines one case; `what` tells it if it is the first against the law.
-    pub(super) fn hold(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    pub(crate) fn hold(&mut self, holds: bool, what: impl FnOnce() -> String) {
         self.n += 1;
         if !holds {
             self.violations += 1;
@@ -195,9 +209,17 @@ impl Exact {
     }
 }
 
+impl Merge for Exact {
+    fn combine(&mut self, later: Self) {
+        self.n += later.n;
+        self.violations += later.violations;
+        self.first = self.first.take().or(later.first);
+    }
+}
+
 /// Hits against the probability of each try, by label.
 #[derive(Clone, Debug)]
-pub(super) struct Calibration {
+pub(crate) struct Calibration {
     name: &'static str,
     groups: BTreeMap<String, Probable>,
 }
@@ -211,13 +233,16 @@ struct Probable {
     squares: f64,
 }
 
+merge_fields!(Probable { sum, together, squares });
+merge_fields!(Calibration { groups } same { name });
+
 impl Calibration {
-    pub(super) fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self { name, groups: BTreeMap::new() }
     }
 
     /// Adds a try.
-    pub(super) fn add(&mut self, label: &str, p: f64, hit: bool) {
+    pub(crate) fn add(&mut self, label: &str, p: f64, hit: bool) {
         if !self.groups.contains_key(label) {
             self.groups.insert(label.to_owned(), Probable::default());
         }
@@ -227,7 +252,7 @@ impl Calibration {
     }
 
     /// Ends an actor, whose probabilities may vary together.
-    pub(super) fn end_actor(&mut self) {
+    pub(crate) fn end_actor(&mut self) {
         for group in self.groups.values_mut() {
             group.squares += group.together * group.together;
             group.together = 0.0;
@@ -235,7 +260,7 @@ impl Calibration {
     }
 
     /// The worst of the groups. The probabilities of one actor share a random factor of mean 1 and of at most `variance`.
-    pub(super) fn report(self, board: &mut Board, group: Group, variance: f64) {
+    pub(crate) fn report(self, board: &mut Board, group: Group, variance: f64) {
         let found = Found::worst(self.groups.into_iter().filter(|(_, group)| group.sum.tries() > 0).map(|(label, group)| {
             let sum = &group.sum;
             let observed = format!("{} of {}", sum.hits(), sum.tries());
@@ -248,14 +273,24 @@ impl Calibration {
 
 /// The farthest off among many actors, each by its own hits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WorstActor {
+pub(crate) struct WorstActor {
     many: u64,
     worst: Option<(String, Found)>,
 }
 
+impl Merge for WorstActor {
+    fn combine(&mut self, later: Self) {
+        self.many += later.many;
+        let p_value = |of: &Self| of.worst.as_ref().map_or(f64::INFINITY, |(_, worst)| worst.test.p_value);
+        if p_value(&later) < p_value(self) {
+            self.worst = later.worst;
+        }
+    }
+}
+
 impl WorstActor {
     /// Adds an actor, whose probabilities vary together by so much more variance.
-    pub(super) fn add(&mut self, id: &str, sum: &PoissonBinomial, together: f64) {
+    pub(crate) fn add(&mut self, id: &str, sum: &PoissonBinomial, together: f64) {
         if sum.tries() == 0 {
             return;
         }
@@ -269,7 +304,7 @@ impl WorstActor {
     }
 
     /// The check: the worst p-value times the number of actors. `told` is said of the data before it.
-    pub(super) fn report(self, board: &mut Board, group: Group, name: &str, told: &str) {
+    pub(crate) fn report(self, board: &mut Board, group: Group, name: &str, told: &str) {
         let Some((id, mut found)) = self.worst else { return board.skip(group, name, "there is nothing to examine") };
         found.test.p_value = (found.test.p_value * self.many as f64).min(1.0);
         found.observed = format!("{told}of {}, the farthest off {id}: {}", self.many, found.observed);
@@ -277,88 +312,9 @@ impl WorstActor {
     }
 }
 
-/// Finds out whether many ids are all different, in bounded memory: beyond some millions they are spread over temporary files.
-#[derive(Default)]
-pub(super) struct Distinct {
-    ids: Vec<u128>,
-    files: Vec<BufWriter<File>>,
-    n: u64,
-}
-
-/// Ids that are held at a time: 64 MiB.
-const HELD: usize = 4 << 20;
-/// Temporary files.
-const FILES: usize = 256;
-
-impl Distinct {
-    pub(super) fn add(&mut self, id: u128) -> Result<(), AnalysisError> {
-        self.n += 1;
-        self.ids.push(id);
-        if self.ids.len() >= HELD { self.spill() } else { Ok(()) }
-    }
-
-    fn spill(&mut self) -> Result<(), AnalysisError> {
-        if self.files.is_empty() {
-            let open = |_| tempfile::tempfile().map(BufWriter::new);
-            self.files = (0..FILES).map(open).collect::<Result<_, _>>().map_err(temporary)?;
-        }
-        for id in self.ids.drain(..) {
-            // Mixed, for ids that begin or end alike.
-            let mixed = (id as u64 ^ (id >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.files[(mixed >> 56) as usize].write_all(&id.to_le_bytes()).map_err(temporary)?;
-        }
-        Ok(())
-    }
-
-    /// The law that all are different, under a name; `show` writes an id.
-    pub(super) fn finish(mut self, name: &'static str, show: impl Fn(u128) -> String) -> Result<Exact, AnalysisError> {
-        let mut law = Exact { n: self.n, ..Exact::new(name) };
-        let mut count = |ids: &mut Vec<u128>| {
-            ids.sort_unstable();
-            for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
-                law.violations += 1;
-                law.first.get_or_insert_with(|| show(pair[0]));
-            }
-        };
-        if self.files.is_empty() {
-            count(&mut self.ids);
-            return Ok(law);
-        }
-        self.spill()?;
-        for file in self.files {
-            let mut file = file.into_inner().map_err(|error| temporary(error.into_error()))?;
-            file.rewind().map_err(temporary)?;
-            let (mut bytes, mut ids) = ([0; 16], Vec::new());
-            let mut reader = BufReader::new(file);
-            while reader.read_exact(&mut bytes).is_ok() {
-                ids.push(u128::from_le_bytes(bytes));
-            }
-            count(&mut ids);
-        }
-        Ok(law)
-    }
-}
-
-fn temporary(error: std::io::Error) -> AnalysisError {
-    AnalysisError::io(std::env::temp_dir(), error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_that_come_twice_are_found_in_memory_and_beyond() {
-        for n in [10_u128, (HELD + 100) as u128] {
-            let mut ids = Distinct::default();
-            for id in 0..n {
-                ids.add(id << 40).unwrap();
-            }
-            ids.add(7 << 40).unwrap();
-            let law = ids.finish("ids are unique", |id| (id >> 40).to_string()).unwrap();
-            assert_eq!((law.violations, law.first.as_deref(), law.n), (1, Some("7"), n as u64 + 1));
-        }
-    }
 
     #[test]
     fn the_worst_of_many_pays_for_their_number() {

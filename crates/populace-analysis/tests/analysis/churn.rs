@@ -1,9 +1,9 @@
 //! Subscribers against the tables they come from.
 
 use crate::support::Run;
-use populace_analysis::churn::users::SIDES;
+use populace_analysis::churn::SIDES;
 use populace_analysis::churn::{Engagement, User};
-use populace_analysis::model::Model;
+use populace_core::churn::ChurnModel;
 use populace_core::churn::Hazard;
 
 #[test]
@@ -25,7 +25,7 @@ fn every_user_comes_once_with_all_events() {
 #[test]
 fn engagement_in_quadrature_gives_the_closed_form_of_churn() {
     let run = Run::new("churn", 6, &[("population.users", "1")]);
-    let Model::Churn(model) = run.source().model().unwrap() else { panic!("a run of churn") };
+    let model: ChurnModel = run.source().model().unwrap();
     let engagement = Engagement::new(model.config());
     for (is_paid, expected) in [(false, model.expectation().free), (true, model.expectation().paid)] {
         let churn = engagement.mean(|e| Hazard::new(model.config(), e, is_paid).probability);

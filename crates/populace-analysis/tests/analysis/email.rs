@@ -3,8 +3,8 @@
 use crate::support::Run;
 use arrow_array::Array;
 use populace_analysis::email::{EVENT_COLUMNS, History, Law};
-use populace_analysis::model::Model;
 use populace_analysis::source::{As, Columns, Want};
+use populace_core::email::EmailModel;
 use std::collections::HashMap;
 
 /// What is known of a message by id: recent sends, minutes since the hot path, suppressed, and the product of timing, minute, fatigue and
@@ -48,7 +48,7 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
     for scenario in ["email", "email-v1"] {
         let run = Run::new(scenario, 3, &[("population.users", "60"), ("sends.per_day", "2")]);
         let truth = truth(&run);
-        let Model::Email(model) = run.source().model().unwrap() else { panic!("a run of email") };
+        let model: EmailModel = run.source().model().unwrap();
         let law = Law::new(&model);
         let mut messages = 0;
         for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {

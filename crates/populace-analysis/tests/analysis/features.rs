@@ -5,10 +5,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use populace_analysis::families::compute_features;
 use populace_analysis::features::{self, Options, Progress, Report, Watch};
-use populace_analysis::model::Model;
 use populace_analysis::source::{As, Columns, Want};
-use populace_core::email::PersonaConfig;
+use populace_core::email::{EmailModel, PersonaConfig};
 use populace_io::files::Format;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ impl Progress for Silent {
 }
 
 fn compute(options: &Options) -> Result<Report, populace_analysis::AnalysisError> {
-    features::compute(options, Watch { progress: &Silent, stop: &AtomicBool::new(false) })
+    compute_features(options, &Watch { progress: &Silent, stop: &AtomicBool::new(false), threads: 2 })
 }
 
 fn features_of(directory: &Path) -> Vec<RecordBatch> {
@@ -55,7 +55,7 @@ fn peak_windows_of_a_persona_fall_in_its_documented_hours() {
     let output = tempfile::tempdir().unwrap();
     let Report::Email(report) = compute(&Options::new(run.path(), output.path())).unwrap() else { panic!("a run of email") };
     assert_eq!((report.recipients, report.unknown_types, report.later), (350, 0, 0));
-    let Model::Email(model) = run.source().model().unwrap() else { panic!("a run of email") };
+    let model: EmailModel = run.source().model().unwrap();
     let mut personas = BTreeMap::new();
     let wants = [Want::new("recipient_id", As::Text), Want::new("persona", As::Text)];
     for batch in run.source().table("truth/users").unwrap().read(&wants).unwrap() {

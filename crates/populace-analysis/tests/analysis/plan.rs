@@ -2,9 +2,10 @@
 
 use crate::support::Run;
 use populace_analysis::AnalysisError;
-use populace_analysis::plan::{Plan, Study, Target, plan};
-use populace_analysis::recover::recover;
+use populace_analysis::families::{plan, recover};
+use populace_analysis::plan::{Plan, Study, Target};
 use populace_analysis::stats;
+use populace_analysis::watch::Watch;
 use populace_io::catalogue;
 use populace_io::document::{Request, Resolved, Setting, Source};
 use std::env;
@@ -18,7 +19,7 @@ fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
 }
 
 fn planned(document: &Resolved, detect: &str, target: Target, power: f64) -> Result<Plan, AnalysisError> {
-    plan(document, &Study { detect, target, power, alpha: 0.05, pilot_users: None })
+    plan(document, &Study { detect, target, power, alpha: 0.05, pilot_users: None }, &Watch::none(2))
 }
 
 /// Studies of each size: `POPULACE_STUDIES=1000` is the long form.
@@ -33,7 +34,7 @@ fn found(scenario: &str, set: &[(&str, &str)], parameter: &str, (users, value): 
     let finds = |seed: u64| {
         let run = Run::new(scenario, 1_000 + seed, &set);
         let source = run.source();
-        let recovery = recover(&source, &source.scenario().unwrap(), 0.95).unwrap();
+        let recovery = recover(&source, &source.scenario().unwrap(), 0.95, &Watch::none(2)).unwrap();
         recovery.estimate(parameter).is_some_and(|estimate| !(estimate.low..=estimate.high).contains(&value))
     };
     (0..studies()).filter(|seed| finds(*seed)).count() as u64

@@ -45,7 +45,8 @@ impl Raw {
     }
 
     fn refused(&self, options: &ChurnOptions) -> String {
-        let message = prepare::churn(options, Watch { progress: &Silent, stop: &AtomicBool::new(false) }).unwrap_err().to_string();
+        let message =
+            prepare::churn(options, Watch { progress: &Silent, stop: &AtomicBool::new(false), threads: 1 }).unwrap_err().to_string();
         assert!(!self.0.path().join("processed").exists(), "{message}: something was left");
         message
     }
@@ -57,7 +58,7 @@ fn options(raw: &Path, processed: &Path) -> ChurnOptions {
 }
 
 fn done(options: &ChurnOptions) -> Report {
-    let report = prepare::churn(options, Watch { progress: &Silent, stop: &AtomicBool::new(false) }).unwrap();
+    let report = prepare::churn(options, Watch { progress: &Silent, stop: &AtomicBool::new(false), threads: 1 }).unwrap();
     for table in [&report.users, &report.events] {
         assert_eq!(table.kept + table.dropped_rows, table.read);
         assert!(table.repaired_rows <= table.kept);
@@ -451,7 +452,7 @@ fn what_cannot_be_prepared_is_refused_and_leaves_nothing() {
     assert!(message.contains("first at events.csv:2"), "{message}");
     let message = raw.refused(&ChurnOptions { from: date("2025-02-01"), ..given.clone() });
     assert!(message.contains("first day 2025-02-01 lies after its last, 2025-01-31"), "{message}");
-    let stopped = prepare::churn(&given, Watch { progress: &Silent, stop: &AtomicBool::new(true) });
+    let stopped = prepare::churn(&given, Watch { progress: &Silent, stop: &AtomicBool::new(true), threads: 1 });
     assert!(matches!(stopped, Err(AnalysisError::Run(RunError::Interrupted))));
     assert!(!given.processed.exists());
     fs::remove_file(raw.0.path().join("raw/users.csv")).unwrap();
@@ -464,7 +465,7 @@ fn an_earlier_result_is_replaced_only_where_that_is_asked_for() {
     raw.prepare();
     let mine = raw.0.path().join("processed/notes.txt");
     fs::write(&mine, "mine").unwrap();
-    let again = prepare::churn(&raw.options(), Watch { progress: &Silent, stop: &AtomicBool::new(false) });
+    let again = prepare::churn(&raw.options(), Watch { progress: &Silent, stop: &AtomicBool::new(false), threads: 1 });
     assert!(again.unwrap_err().to_string().contains("is there already; replace it with --overwrite"));
     done(&ChurnOptions { overwrite: true, format: Format::Parquet, ..raw.options() });
     let mut names: Vec<String> =
@@ -484,8 +485,10 @@ fn a_run_whose_files_were_edited_is_read_as_it_is() {
     assert_eq!(counts(&report.users.dropped), expected(&[("user_id_duplicate", 1)]));
     assert!(report.remarks[0].contains("are not those of manifest.json"), "{:?}", report.remarks);
     let email = Run::new("email", 4, &[("population.users", "5"), ("window.days", "3")]);
-    let refused =
-        prepare::churn(&options(email.path(), &directory.path().join("x")), Watch { progress: &Silent, stop: &AtomicBool::new(false) });
+    let refused = prepare::churn(
+        &options(email.path(), &directory.path().join("x")),
+        Watch { progress: &Silent, stop: &AtomicBool::new(false), threads: 1 },
+    );
     assert!(refused.unwrap_err().to_string().contains("is a run of email, and prepare churn takes one of churn"));
 }
 

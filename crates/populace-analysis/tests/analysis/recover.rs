@@ -4,9 +4,11 @@ use crate::support::Run;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use populace_analysis::recover::{Recovery, recover};
+use populace_analysis::families::recover;
+use populace_analysis::recover::Recovery;
 use populace_analysis::source::{As, Source, Want};
 use populace_analysis::stats;
+use populace_analysis::watch::Watch;
 use populace_core::time::Instant;
 use std::collections::BTreeMap;
 use std::{env, fs};
@@ -29,7 +31,7 @@ const COLUMNS: [Want; 7] = [
 
 fn recovered(run: &Run) -> Recovery {
     let source = run.source();
-    recover(&source, &source.scenario().unwrap(), LEVEL).unwrap()
+    recover(&source, &source.scenario().unwrap(), LEVEL, &Watch::none(2)).unwrap()
 }
 
 /// How many data sets are generated: `POPULACE_SEEDS=400 cargo test -p populace-analysis --test analysis recover:: -- --nocapture` is the
@@ -136,7 +138,7 @@ fn without_the_score_and_the_truth_engagement_is_told_from_how_users_differ() {
     assert!(users.lines().next().unwrap().ends_with(",engagement_score"));
     fs::write(directory.path().join("users.csv"), users.lines().map(without).collect::<Vec<_>>().join("\n")).unwrap();
     let source = Source::open(directory.path()).unwrap();
-    let blind = recover(&source, &source.scenario().unwrap(), LEVEL).unwrap();
+    let blind = recover(&source, &source.scenario().unwrap(), LEVEL, &Watch::none(2)).unwrap();
     for parameter in ["activity.probability.slope", "video.probability.base", "video.probability.slope", "quiz.probability.slope"] {
         let estimate = blind.estimate(parameter).unwrap();
         assert!(errors_from(&blind, parameter, estimate.truth) < 4.0, "{estimate:?}");
@@ -176,7 +178,7 @@ fn the_same_rows_as_csv_in_any_order_teach_the_same() {
     }
     fs::copy(run.path().join("scenario.yaml"), directory.path().join("scenario.yaml")).unwrap();
     let source = Source::open(directory.path()).unwrap();
-    let shuffled = recover(&source, &source.scenario().unwrap(), LEVEL).unwrap();
+    let shuffled = recover(&source, &source.scenario().unwrap(), LEVEL, &Watch::none(2)).unwrap();
     assert_eq!((&whole.size, &whole.notes), (&shuffled.size, &shuffled.notes));
     for (a, b) in whole.estimates.iter().zip(&shuffled.estimates) {
         assert!(a.parameter == b.parameter && a.n == b.n && (a.estimate / b.estimate - 1.0).abs() < 1e-9, "{a:?}\n{b:?}");

@@ -1,8 +1,10 @@
 //! What the figures of a report hold, and the page that carries them.
 
 use super::support::Run;
+use populace_analysis::families;
 use populace_analysis::report::{self, Options, Report};
 use populace_analysis::score::{Bin, Column, Estimate, FORMAT, Gain, Metric, Predictor, RunInfo, Scorecard};
+use populace_analysis::watch::Watch;
 use populace_core::math;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -85,7 +87,7 @@ fn at_least(n: usize, p: f64, least: usize) -> f64 {
 #[test]
 fn every_family_has_its_figures() {
     for (scenario, expected) in FAMILIES {
-        let report = report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown");
+        let report = families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown");
         assert_eq!(ids(&report), expected, "{scenario}");
         assert_eq!(report.notes, [""; 0], "{scenario}");
         for figure in report.sections.iter().flat_map(|section| &section.figures) {
@@ -98,7 +100,7 @@ fn every_family_has_its_figures() {
 #[test]
 fn observed_shares_scatter_around_the_true_ones_as_their_intervals_say() {
     for (scenario, _) in FAMILIES {
-        let report = json(&report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown"));
+        let report = json(&families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown"));
         let (mut points, mut outside) = (0, 0);
         for (figure, chart) in charts(&report) {
             let series = chart["series"].as_array().expect("series");
@@ -139,7 +141,7 @@ fn observed_shares_scatter_around_the_true_ones_as_their_intervals_say() {
 #[test]
 fn survival_follows_its_law() {
     let run = run("churn");
-    let report = json(&report::report(run.path(), &figures_alone()).expect("the run can be shown"));
+    let report = json(&families::report(run.path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown"));
     let survival: Vec<&Value> =
         charts(&report).into_iter().filter(|(figure, _)| figure.contains("survival-curve")).map(|(_, chart)| chart).collect();
     assert_eq!(survival.len(), 3, "all users, and each plan");
@@ -169,7 +171,7 @@ fn survival_follows_its_law() {
 
 #[test]
 fn nothing_is_opened_within_a_circuit_breaker() {
-    let report = json(&report::report(run("email").path(), &figures_alone()).expect("the run can be shown"));
+    let report = json(&families::report(run("email").path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown"));
     let mut within = 0.0;
     for (figure, chart) in charts(&report).into_iter().filter(|(figure, _)| figure.contains("breaker")) {
         let until = chart["marks"][0]["to"].as_f64().expect("a span");
@@ -190,7 +192,7 @@ fn nothing_is_opened_within_a_circuit_breaker() {
 #[test]
 fn the_page_holds_the_figures_and_reaches_for_nothing() {
     for (scenario, _) in FAMILIES {
-        let report = report::report(run(scenario).path(), &figures_alone()).expect("the run can be shown");
+        let report = families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown");
         let (page, json) = report::render(&report).expect("every number is finite");
         assert!(page.len() < 5 << 20, "{scenario}: {} bytes", page.len());
         let begins = page.find(r#"<script type="application/json" id="report">"#).expect("the figures are there");
@@ -210,7 +212,7 @@ fn report_library() -> &'static str {
 
 #[test]
 fn a_name_cannot_leave_the_page() {
-    let mut report = report::report(run("churn").path(), &figures_alone()).expect("the run can be shown");
+    let mut report = families::report(run("churn").path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown");
     report.run.name = "</title></script><script>alert(1)</script><!--{{library}}".into();
     let (page, _) = report::render(&report).expect("every number is finite");
     assert_eq!(page.matches("<script>").count(), 2, "the library and the page's own");
@@ -228,7 +230,7 @@ fn files_without_scenario_and_truth_are_shown_with_what_can_be_told() {
         let run = run(scenario);
         let own = tempfile::tempdir().expect("a temporary directory");
         copy(run.path(), own.path(), tables);
-        let report = report::report(own.path(), &Options::default()).expect("the files can be shown");
+        let report = families::report(own.path(), &Options::default(), &Watch::none(2)).expect("the files can be shown");
         let whole = FAMILIES.iter().find(|family| family.0 == scenario).expect("a family").1;
         let expected: Vec<&str> = whole.iter().filter(|id| !missing.contains(id)).copied().collect();
         assert_eq!(ids(&report), expected, "{scenario}");
@@ -243,7 +245,7 @@ fn files_without_scenario_and_truth_are_shown_with_what_can_be_told() {
 #[test]
 fn verdicts_come_first_and_failures_before_all() {
     let run = run("email");
-    let report = report::report(run.path(), &Options::default()).expect("the run can be shown");
+    let report = families::report(run.path(), &Options::default(), &Watch::none(2)).expect("the run can be shown");
     let verdicts = report.verdicts.expect("the run is verified");
     assert_eq!(verdicts.failed, 0, "{:?}", verdicts.checks.first());
     assert!(verdicts.passed > 50 && verdicts.checks.len() as u64 == verdicts.passed + verdicts.skipped);
@@ -255,7 +257,10 @@ fn verdicts_come_first_and_failures_before_all() {
     let other = scenario.replace("open_rate: 0.35", "open_rate: 0.55");
     assert_ne!(scenario, other);
     fs::write(own.path().join("scenario.yaml"), other).expect("a file");
-    let verdicts = report::report(own.path(), &Options::default()).expect("the data can be shown").verdicts.expect("the data is verified");
+    let verdicts = families::report(own.path(), &Options::default(), &Watch::none(2))
+        .expect("the data can be shown")
+        .verdicts
+        .expect("the data is verified");
     let order: Vec<&str> = verdicts.checks.iter().map(|check| check.verdict.as_str()).collect();
     assert!(verdicts.failed > 0 && order[..verdicts.failed as usize].iter().all(|verdict| *verdict == "fail"), "{order:?}");
     assert!(verdicts.checks[0].detail.contains("expected"), "{:?}", verdicts.checks[0]);
@@ -297,7 +302,7 @@ fn scores_stand_beside_their_ceilings() {
     let path = own.path().join("card.json");
     let shown = |card: &Scorecard| {
         fs::write(&path, serde_json::to_string(card).expect("a card is JSON")).expect("a file");
-        report::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() })
+        families::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() }, &Watch::none(2))
     };
     let scores = shown(&scorecard(11, &digest)).expect("the run can be shown").scores;
     let [score] = scores.as_slice() else { panic!("one score, not {}", scores.len()) };
@@ -312,22 +317,24 @@ fn scores_stand_beside_their_ceilings() {
     let error = shown(&Scorecard { format: FORMAT + 1, ..scorecard(11, &digest) }).expect_err("the format is not known").to_string();
     assert!(error.contains("card.json: is a scorecard of format"), "{error}");
     fs::write(&path, "{}").expect("a file");
-    let error = report::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() }).expect_err("no card").to_string();
+    let error = families::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() }, &Watch::none(2))
+        .expect_err("no card")
+        .to_string();
     assert!(error.contains("card.json: is no scorecard"), "{error}");
 }
 
 #[test]
 fn what_is_no_data_is_refused() {
     let empty = tempfile::tempdir().expect("a temporary directory");
-    let error = report::report(empty.path(), &Options::default()).expect_err("there is nothing").to_string();
+    let error = families::report(empty.path(), &Options::default(), &Watch::none(2)).expect_err("there is nothing").to_string();
     assert!(error.contains("holds no data that a report can show") && error.contains("recipient_id"), "{error}");
     fs::write(empty.path().join("events.csv"), "user_id,event_time,event_type,watch_minutes,quiz_score,amount\n").expect("a file");
     fs::write(empty.path().join("users.csv"), "user_id,signup_date,is_paid\n").expect("a file");
-    let error = report::report(empty.path(), &Options::default()).expect_err("there are no rows").to_string();
+    let error = families::report(empty.path(), &Options::default(), &Watch::none(2)).expect_err("there are no rows").to_string();
     assert!(error.contains("the table events holds no row"), "{error}");
     let row = "1,0203-01-01 10:00:00,login,,,\n1,2025-01-01 10:00:00,login,,,\n";
     fs::write(empty.path().join("events.csv"), format!("user_id,event_time,event_type,watch_minutes,quiz_score,amount\n{row}"))
         .expect("a file");
-    let error = report::report(empty.path(), &Options::default()).expect_err("a date is wrong").to_string();
+    let error = families::report(empty.path(), &Options::default(), &Watch::none(2)).expect_err("a date is wrong").to_string();
     assert!(error.contains("from 0203-01-01 to 2025-01-01") && error.contains("is a date wrong?"), "{error}");
 }

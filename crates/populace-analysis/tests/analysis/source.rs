@@ -2,7 +2,10 @@
 
 use crate::support::Run;
 use arrow_array::Array;
+use populace_analysis::families::report;
+use populace_analysis::report::Options;
 use populace_analysis::source::{As, Columns, Source, TableSource, Want};
+use populace_analysis::watch::Watch;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -137,8 +140,8 @@ fn a_list_of_json_objects_is_a_table() {
 fn an_export_without_rows_is_told_apart_from_an_empty_run() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("events.csv"), "user_id,event_time\n").unwrap();
-    let error = Source::open(directory.path()).unwrap().refuse_empty("churn").unwrap_err().to_string();
+    let error = report(directory.path(), &Options::default(), &Watch::none(1)).unwrap_err().to_string();
     assert!(error.contains("the table events holds no row"), "{error}");
     let run = Run::new("churn", 5, &[("population.users", "1"), ("window.days", "7")]);
-    assert!(run.source().refuse_empty("churn").is_ok());
+    assert!(report(run.path(), &Options::default(), &Watch::none(1)).is_ok());
 }

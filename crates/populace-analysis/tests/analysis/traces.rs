@@ -1,9 +1,9 @@
 //! Sessions against the tables of sessions and of truth.
 
 use crate::support::Run;
-use populace_analysis::model::Model;
 use populace_analysis::source::{As, Columns, Want};
 use populace_analysis::traces::{CALL_COLUMNS, Endpoints, Law, Session};
+use populace_core::traces::TracesModel;
 use std::collections::HashMap;
 
 #[test]
@@ -17,7 +17,7 @@ fn sessions_told_from_the_calls_are_those_of_the_simulation() {
             known.insert(batch.text("session_id").value(row).to_owned(), batch.int("n_calls").value(row));
         }
     }
-    let Model::Traces(model) = run.source().model().unwrap() else { panic!("a run of traces") };
+    let model: TracesModel = run.source().model().unwrap();
     let law = Law::new(&model);
     let mut endpoints = Endpoints::new(law.names().iter().cloned());
     let (mut sessions, mut retries, mut retried) = (0, 0, 0);
@@ -39,7 +39,7 @@ fn sessions_told_from_the_calls_are_those_of_the_simulation() {
 #[test]
 fn the_laws_of_the_document_are_those_of_the_model() {
     let run = Run::new("traces", 4, &[("population.users", "1")]);
-    let Model::Traces(model) = run.source().model().unwrap() else { panic!("a run of traces") };
+    let model: TracesModel = run.source().model().unwrap();
     let law = Law::new(&model);
     let mut edges = 0;
     for edge in model.chain().edges() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -119,17 +119,32 @@ def _directory(run: Any, tables: list[str] | None = None) -> Iterator[str]:
     yield _options.path("run", run)
 
 
-def verify(run: Run | str | os.PathLike[str], *, scenario: str | os.PathLike[str] | None = None, alpha: float | None = None) -> Verdicts:
+def _reading(threads: int | None, progress: Callable[[int], object] | None, **options: Any) -> dict[str, Any]:
+    """Options of what reads a run on several threads. `progress` is called with the number of rows that were read."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: must be callable, got {progress!r}")
+    return {"threads": _options.whole("--threads", threads, 1, 1024), "progress": progress, **options}
+
+
+def verify(
+    run: Run | str | os.PathLike[str],
+    *,
+    scenario: str | os.PathLike[str] | None = None,
+    alpha: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Verdicts:
     """Hold the data of a run, or of a directory, against the laws of its scenario, or of another: `populace verify`.
 
     The truth tables are not read. `alpha` is the probability that sound data fails anywhere (default 1e-4). A run that is generated is
-    written to a temporary directory first.
+    written to a temporary directory first. `threads` read the data (default: one a core); `progress` is called with the number of rows that
+    were read.
 
     Raises `InputError` if a table or column is missing, `FileError` if a file cannot be read.
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _directory(run) as directory:
-        return Verdicts(json.loads(_populace.verify_run(directory, name, _options.number("alpha", alpha))))
+        return Verdicts(json.loads(_populace.verify_run(directory, name, _options.number("alpha", alpha), _reading(threads, progress))))
 
 
 def score(
@@ -142,6 +157,8 @@ def score(
     rows: str | os.PathLike[str] | None = None,
     alpha: float | None = None,
     as_of: Any = None,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
     **thresholds: float,
 ) -> Scorecard:
     """Grade predictions against the truth of a run, and against the best that any model could do: `populace score`.
@@ -154,14 +171,16 @@ def score(
 
     Raises `InputError` for predictions that are unknown, missing, repeated or not finite.
     """
-    options = {
-        "subset": subset,
-        "ranks": ranks,
-        "rows": None if rows is None else _options.path("rows", rows),
-        "alpha": _options.number("alpha", alpha),
-        "as_of": _options.date("--as-of", as_of),
-        "thresholds": [(name, _options.number(name, bound)) for name, bound in thresholds.items()],
-    }
+    options = _reading(
+        threads,
+        progress,
+        subset=subset,
+        ranks=ranks,
+        rows=None if rows is None else _options.path("rows", rows),
+        alpha=_options.number("alpha", alpha),
+        as_of=_options.date("--as-of", as_of),
+        thresholds=[(name, _options.number(name, bound)) for name, bound in thresholds.items()],
+    )
     with _directory(run) as directory, _scratch() as scratch:
         if isinstance(predictions, (str, os.PathLike)):
             file = _options.path("predictions", predictions)
@@ -229,14 +248,21 @@ class Recovery(Result):
         return f"<p>{_html(repr(self)[1:-1])}</p>" + (_table(rows, list(rows[0])) if rows else "")
 
 
-def recover(run: Run | str | os.PathLike[str], *, scenario: str | os.PathLike[str] | None = None, level: float | None = None) -> Recovery:
+def recover(
+    run: Run | str | os.PathLike[str],
+    *,
+    scenario: str | os.PathLike[str] | None = None,
+    level: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Recovery:
     """Estimate the parameters of a scenario from the data of a run, with intervals of `level` (default .95): `populace recover`.
 
     Raises `InputError`, `FileError`.
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _directory(run) as directory:
-        return Recovery(json.loads(_populace.recover_run(directory, name, _options.number("--level", level))))
+        return Recovery(json.loads(_populace.recover_run(directory, name, _options.number("--level", level), _reading(threads, progress))))
 
 
 def effects(scenario: Any, **options: Any) -> dict[str, str]:
@@ -286,6 +312,8 @@ def report(
     *,
     verify: bool = True,
     scores: list[str | os.PathLike[str]] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Result:
     """Draw a report of a run: `populace report`. Gives its figures; with `path`, which ends in .html, the page is written there and the
     figures beside it, in a file that ends in .json.
@@ -297,7 +325,7 @@ def report(
         raise InputError(f"{target}: must end in .html; the figures go beside it, to a file that ends in .json")
     files = [_options.path("scores", score) for score in scores or []]
     with _directory(run) as directory:
-        page, figures = _populace.report_run(directory, verify, files)
+        page, figures = _populace.report_run(directory, verify, files, _reading(threads, progress))
     if target is not None:
         for name, text in ((target[: -len(".html")] + ".json", figures), (target, page)):
             with open(name + ".partial", "w", encoding="utf-8") as file:
@@ -316,6 +344,8 @@ def features(
     history: int | None = None,
     min_length: int | None = None,
     overwrite: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Result:
     """Compute the features of the actors of a run, of recipients or of callers, into a directory: `populace features`.
 
@@ -326,13 +356,15 @@ def features(
 
     if isinstance(as_of, datetime.date):
         as_of = as_of.isoformat()
-    options = {
-        "as_of": as_of,
-        "format": format,
-        "ngrams": None if ngrams is None else [_options.whole("ngrams", n, 0, 2**31) for n in ngrams],
-        "history": _options.whole("history", history, 1, 2**31),
-        "min_length": _options.whole("min_length", min_length, 1, 2**31),
-        "overwrite": overwrite,
-    }
+    options = _reading(
+        threads,
+        progress,
+        as_of=as_of,
+        format=format,
+        ngrams=None if ngrams is None else [_options.whole("ngrams", n, 0, 2**31) for n in ngrams],
+        history=_options.whole("history", history, 1, 2**31),
+        min_length=_options.whole("min_length", min_length, 1, 2**31),
+        overwrite=overwrite,
+    )
     with _directory(run) as directory:
         return Result(json.loads(_populace.features_run(directory, _options.path("output", output), options)))

@@ -5,6 +5,7 @@ use super::progress::watched;
 use crate::args::FeaturesArgs;
 use crate::failure::Failure;
 use crate::show::thousands;
+use populace_analysis::families::compute_features;
 use populace_analysis::features::{self, Options, RecipientsReport, Report, SequencesReport};
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
         options.now = Some(features::moment(text).ok_or_else(unread)?);
     }
     let start = Instant::now();
-    let report = watched(arguments.quiet, |watch| features::compute(&options, watch))?;
+    let report = watched(arguments.quiet, arguments.threads, |watch| compute_features(&options, watch))?;
     if arguments.json {
         print_json(&report)?;
     } else if !arguments.quiet {

@@ -1,10 +1,12 @@
 //! `populace plan`.
 
+use super::progress::watched;
 use super::scenario;
 use crate::args::PlanArgs;
 use crate::failure::Failure;
 use crate::show;
-use populace_analysis::plan::{Study, Target, effects, plan};
+use populace_analysis::families::{effects, plan};
+use populace_analysis::plan::{Study, Target};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
@@ -21,7 +23,7 @@ pub(crate) fn run(arguments: &PlanArgs) -> Result<(), Failure> {
     };
     let study =
         Study { detect: &arguments.detect, target, power: arguments.power, alpha: arguments.alpha, pilot_users: arguments.pilot_users };
-    let planned = plan(&document, &study)?;
+    let planned = watched(true, None, |watch| plan(&document, &study, watch))?;
     let printed = if arguments.json { writeln!(out, "{}", planned.to_json()) } else { writeln!(out, "{planned}") };
     printed.map_err(|error| Failure::output(&error))
 }

@@ -26,7 +26,7 @@ fn churn(arguments: &PrepareChurnArgs) -> Result<(), Failure> {
         overwrite: arguments.overwrite,
     };
     let start = Instant::now();
-    let report = watched(arguments.quiet, |watch| prepare::churn(&options, watch))?;
+    let report = watched(arguments.quiet, Some(1), |watch| prepare::churn(&options, *watch))?;
     if arguments.json {
         print_json(&report)?;
         return Ok(());

@@ -59,10 +59,11 @@ fn hear_termination(_: &Arc<AtomicBool>) -> io::Result<()> {
 }
 
 /// Runs what writes all of its files or none, under a progress bar; Ctrl-C stops it.
-pub(super) fn watched<T>(quiet: bool, work: impl FnOnce(Watch) -> Result<T, AnalysisError>) -> Result<T, Failure> {
+pub(super) fn watched<T>(quiet: bool, threads: Option<u16>, work: impl FnOnce(&Watch) -> Result<T, AnalysisError>) -> Result<T, Failure> {
     let stop = stop_flag()?;
     let bar = RowBar::new(quiet);
-    let made = work(Watch { progress: &bar, stop: &stop });
+    let threads = threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let made = work(&Watch { progress: &bar, stop: &stop, threads });
     bar.finish();
     match made {
         Err(AnalysisError::Run(RunError::Interrupted)) => Err(Failure::Interrupted("nothing was written".into())),

@@ -1,15 +1,17 @@
 //! `populace report`.
 
+use super::progress::watched;
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 use crate::show;
 use populace_analysis::report::{self, Options};
-use populace_analysis::write_whole;
+use populace_analysis::{families, write_whole};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
     let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone() };
-    let report = report::report(&arguments.directory, &options)?;
+    let reading = &arguments.reading;
+    let report = watched(reading.no_progress, reading.threads, |watch| families::report(&arguments.directory, &options, watch))?;
     let (page, json) = report::render(&report).map_err(Failure::input)?;
     if arguments.json {
         return writeln!(show::stdout(), "{json}").map_err(|error| Failure::output(&error));

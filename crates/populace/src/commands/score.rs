@@ -1,23 +1,15 @@
 //! `populace score`.
 
-use crate::args::{ScoreArgs, TaskArg, ThresholdArgs};
+use super::progress::watched;
+use crate::args::{ScoreArgs, ThresholdArgs};
 use crate::failure::Failure;
 use crate::show;
-use populace_analysis::score::{self, Options, Scorecard, Task, Threshold, text};
-use populace_analysis::write_whole;
+use populace_analysis::score::{Options, Scorecard, Threshold, text};
+use populace_analysis::{families, write_whole};
 use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
-    let task = match arguments.task {
-        TaskArg::Open => Task::Open,
-        TaskArg::Click => Task::Click,
-        TaskArg::SendTime => Task::SendTime,
-        TaskArg::Latency => Task::Latency,
-        TaskArg::Churn => Task::Churn,
-        TaskArg::Transitions => Task::Transitions,
-        TaskArg::Anomaly => Task::Anomaly,
-    };
     let options = Options {
         subset: arguments.subset,
         ranks: arguments.ranks,
@@ -35,7 +27,8 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
     if let Some(folder) = output.and_then(Path::parent).filter(|folder| *folder != Path::new("") && !folder.is_dir()) {
         return Err(Failure::input(format!("-o: there is no directory {}", folder.display())));
     }
-    let card = score::score(task, &arguments.directory, &arguments.predictions, &options)?;
+    let (run, predictions, reading) = (&arguments.directory, &arguments.predictions, &arguments.reading);
+    let card = watched(reading.no_progress, reading.threads, |watch| families::score(&arguments.task, run, predictions, &options, watch))?;
     if let Some(path) = output {
         write_whole(path, &(json(&card)? + "\n"))?;
     }

@@ -8,13 +8,22 @@ use super::sheet::{Parameter, Scale, Sheet};
 use crate::email::{History, Law};
 use crate::error::AnalysisError;
 use crate::source::{As, Source, Want};
+use crate::watch::Watch;
 use populace_core::email::{EmailConfig, EmailModel, LatencyConfig, LognormalLatency};
+use populace_io::catalogue;
+use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 use tally::{COLUMNS, Tally};
 
 /// Estimates all that the events tell. Returns how much there is of what.
-pub(super) fn estimate(source: &Source, model: &EmailModel, sheet: &mut Sheet) -> Result<BTreeMap<String, u64>, AnalysisError> {
-    let law = Law::new(model);
+pub(crate) fn estimate(
+    source: &Source,
+    document: &Resolved,
+    sheet: &mut Sheet,
+    _: &Watch<'_>,
+) -> Result<BTreeMap<String, u64>, AnalysisError> {
+    let model: EmailModel = catalogue::model(document)?;
+    let law = Law::new(&model);
     let mut tally = Tally::new(&law);
     for events in source.table("events")?.by_key(&COLUMNS, "recipient_id", Some("timestamp"))? {
         let events = events?;

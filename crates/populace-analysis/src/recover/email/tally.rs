@@ -5,7 +5,7 @@ use crate::email::{History, Law, Message};
 use crate::recover::loglinear::Count;
 use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use populace_core::email::{EmailConfig, OpenDelayLaw, PersonaConfig};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The figures of mail.
 
 use super::super::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
-use super::super::measure::{Rate, Sketch, expected, observed, quantile_of};
+use super::super::measure::{Rate, Sketch, expected, observed, percent, quantile_of};
 use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
 use populace_core::time::Date;
 
@@ -350,8 +350,4 @@ fn true_latency(law: &crate::email::Law<'_>, cells: &[u64; 8], q: f64) -> Option
         high *= 2.0;
     }
     Some(quantile_of(cdf, q, 0.0, high))
-}
-
-pub(in crate::report) fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "none".into(), |share| format!("{:.1}%", 100.0 * share))
 }

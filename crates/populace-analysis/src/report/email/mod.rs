@@ -2,17 +2,18 @@
 
 mod figures;
 
-pub(super) use figures::percent;
-
 use super::Found;
 use super::figure::{Fact, Format};
 use super::measure::{Rate, Sketch};
 use crate::email::{EVENT_COLUMNS, History, Law, Message};
 use crate::error::AnalysisError;
 use crate::source::Source;
+use crate::watch::Watch;
 use populace_core::email::laws::{Cell, Expectation};
 use populace_core::email::{EmailConfig, EmailModel, EventType};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
+use populace_io::catalogue;
+use populace_io::document::{Request, Resolved, Source as Document};
 use std::collections::BTreeMap;
 
 const HOURS_OF_WEEK: usize = 168;
@@ -77,7 +78,16 @@ struct Funnel {
 }
 
 /// The facts and sections of mail, and what is to be said of them.
-pub(super) fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailConfig) -> Result<Found, AnalysisError> {
+pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
+    let model: Option<EmailModel> = document.map(catalogue::model).transpose()?;
+    if let Some(model) = &model {
+        return sections(source, Some(model), model.config(), watch);
+    }
+    let standard: EmailModel = catalogue::model(&catalogue::resolve(&Request::new(Document::Named("email")))?)?;
+    sections(source, None, standard.config(), watch)
+}
+
+fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailConfig, _: &Watch<'_>) -> Result<Found, AnalysisError> {
     let law = model.map(Law::new);
     let config = model.map_or(fallback, |model| model.config());
     let mut gathered = Gathered::new(config, law.as_ref());

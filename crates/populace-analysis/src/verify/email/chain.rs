@@ -4,7 +4,7 @@ use super::rows::is_v7_of;
 use super::{Recipient, kind_of};
 use crate::email::{Law, Message};
 use crate::source::Columns;
-use crate::stats::Pit;
+use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Exact, Found};
 use crate::verify::report::Group;
 use crate::verify::uuid;
@@ -41,6 +41,8 @@ pub(super) struct Chain<'a> {
 fn microseconds(minutes: f64) -> i64 {
     (minutes * MINUTE as f64) as i64
 }
+
+merge_fields!(Chain<'_> { once, order, alike, ids, latency, sizes, silence, stopped, open_delays, click_delays, daily, triggers, paths, triggered, trigger_delays } same { law });
 
 impl<'a> Chain<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {

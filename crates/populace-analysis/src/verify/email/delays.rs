@@ -5,7 +5,7 @@ use super::latency::minutes;
 use crate::email::Law;
 use crate::email::delay::Delay;
 use crate::email::history::History;
-use crate::stats::Pit;
+use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::report::Group;
 use populace_core::email::{EmailConfig, OpenDelayLaw, PersonaConfig};
@@ -20,6 +20,8 @@ pub(super) struct Delays<'a> {
     open_seconds: Pit,
     click_seconds: Pit,
 }
+
+merge_fields!(Delays<'_> { opens, clicks, own_hours, open_seconds, click_seconds } same { law });
 
 impl<'a> Delays<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {

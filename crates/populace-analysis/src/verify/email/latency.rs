@@ -3,7 +3,7 @@
 use super::Recipient;
 use super::queries::Queries;
 use crate::email::Law;
-use crate::stats::{Pit, Test, binomial, normal_two_sided};
+use crate::stats::{Pit, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::board::{Board, Found, z};
 use crate::verify::report::Group;
 use populace_core::email::laws::Cell;
@@ -55,6 +55,8 @@ fn bin(seconds: f64) -> usize {
 fn upper(bin: usize) -> f64 {
     ((bin + 1) as f64 / PER_UNIT).exp() / 1_000.0
 }
+
+merge_fields!(Latencies<'_> { cells, sums, seconds, whole, n, histogram, fractions } same { law });
 
 impl<'a> Latencies<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {

@@ -4,7 +4,7 @@
 
 use super::Recipient;
 use crate::email::{Law, Message};
-use crate::stats::{Test, normal_two_sided};
+use crate::stats::{Merge, Test, normal_two_sided};
 use crate::verify::board::{Board, Found, z};
 use crate::verify::report::Group;
 use populace_core::email::{EmailConfig, EmailModel};
@@ -51,6 +51,12 @@ pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
 pub(super) struct Leanings<'a> {
     law: &'a Law<'a>,
     others: Vec<(&'static str, Law<'a>, [f64; 3])>,
+}
+
+impl Merge for Leanings<'_> {
+    fn combine(&mut self, later: Self) {
+        self.others.iter_mut().zip(later.others).for_each(|((_, _, here), (_, _, there))| here.combine(there));
+    }
 }
 
 impl<'a> Leanings<'a> {

@@ -9,11 +9,17 @@ mod queries;
 mod rows;
 mod volumes;
 
+use super::Group;
 use super::board::{Board, Exact};
-use super::{mix, order_law, rows_law};
-use crate::AnalysisError;
+use super::files::{Expected, Files, Ordered};
+use super::ids::Roll;
+use super::mix;
 use crate::email::{History, Law, Message};
-use crate::source::{As, Columns, Source, Want};
+use crate::error::AnalysisError;
+use crate::pass::{self, Inputs, Observer};
+use crate::source::{As, Columns, Side, Source, Want};
+use crate::stats::Merge;
+use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use chain::Chain;
 use delays::Delays;
@@ -22,10 +28,12 @@ use lean::Leanings;
 use opens::Opens;
 use populace_core::email::{EmailConfig, EmailModel, EventType};
 use populace_core::time::{Instant, Window};
+use populace_io::catalogue;
+use populace_io::document::Resolved;
 use populace_io::identity::Identities;
+use populace_io::tables::email::actor_of;
 use queries::Queries;
 use rows::Rows;
-use std::collections::HashSet;
 use volumes::Sends;
 
 /// Every column of `events`.
@@ -121,84 +129,163 @@ fn window(config: &EmailConfig) -> Window {
     Window { start: config.window.start, days: config.window.days }
 }
 
-/// Runs every check.
-pub(super) fn verify(source: &Source, model: &EmailModel, board: &mut Board) -> Result<(), AnalysisError> {
-    let law = Law::new(model);
-    let identities = Identities::synthetic();
-    let (mut rows, mut chain) = (Rows::new(&law, &identities), Chain::new(&law));
-    let (mut sends, mut latencies, mut delays) = (Sends::new(&law), Latencies::new(&law), Delays::new(&law));
-    let others = lean::others(law.config());
-    let mut leanings = Leanings::new(&law, &others);
-    let (mut opens, mut queries) = (Opens::new(&law), Queries::default());
-    let mut seen: HashSet<u64> = HashSet::new();
-    let mut once = Exact::new("the rows of a recipient stand together, and its id is one of the population's");
-    let mut recipients = 0_u64;
-    let users = law.config().population.users;
-    for events in source.table("events")?.by_key(&COLUMNS, "recipient_id", Some("timestamp"))? {
-        let events = events?;
-        let history = History::new(law.config(), &events);
-        let actor = populace_io::tables::email::actor_of(&history.recipient_id).filter(|actor| *actor < users);
-        // A set of the numbers of recipients: a few bytes for each, and no more than 64 MB are spent on it.
-        let new = actor.is_none_or(|actor| seen.len() >= 1 << 22 || seen.insert(actor));
-        once.hold(new && actor.is_some(), || format!("{:?}", history.recipient_id));
-        rows.see(actor, &events)?;
-        let Some(persona) = actor.and_then(|_| law.persona_of(&history.recipient_id)) else { continue };
-        recipients += 1;
-        let recipient = Recipient::new(&law, persona, &history, &events);
-        chain.see(&recipient);
-        sends.see(&recipient);
-        latencies.see(&recipient);
-        delays.see(&recipient);
-        opens.see(&recipient);
-        leanings.see(&recipient);
-        queries.see(&recipient);
+/// The columns of `users`.
+const USERS: [Want; 4] = [
+    Want::new("recipient_id", As::Text),
+    Want::new("universal_id", As::Text),
+    Want::new("recipient_email_hash", As::Text),
+    Want::new("timezone", As::Text),
+];
+const EVENTS_TABLE: usize = 0;
+
+/// What is seen of the data.
+struct Checks<'a> {
+    law: &'a Law<'a>,
+    files: Files<'a>,
+    recipients: Roll,
+    rows: Rows<'a>,
+    chain: Chain<'a>,
+    sends: Sends<'a>,
+    latencies: Latencies<'a>,
+    delays: Delays<'a>,
+    opens: Opens<'a>,
+    leanings: Leanings<'a>,
+    queries: Queries,
+    users: Users<'a>,
+}
+
+impl Observer for Checks<'_> {
+    fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {
+        if table != EVENTS_TABLE {
+            self.users.add(rows);
+        }
+        self.files.add(table, rows)
     }
-    board.exact(once);
-    order_law(source, board, "events", "recipient_id", populace_io::tables::email::actor_of)?;
-    rows.report(source, board)?;
+
+    fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
+        let Some(events) = &actor[EVENTS_TABLE] else { return Ok(()) };
+        let history = History::new(self.law.config(), events);
+        let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
+        self.rows.see(actor, events);
+        let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };
+        let recipient = Recipient::new(self.law, persona, &history, events);
+        self.chain.see(&recipient);
+        self.sends.see(&recipient);
+        self.latencies.see(&recipient);
+        self.delays.see(&recipient);
+        self.opens.see(&recipient);
+        self.leanings.see(&recipient);
+        self.queries.see(&recipient);
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self) -> Result<(), AnalysisError> {
+        self.files.combine(later.files);
+        self.recipients.combine(later.recipients);
+        self.rows.combine(later.rows);
+        self.chain.combine(later.chain);
+        self.sends.combine(later.sends);
+        self.latencies.combine(later.latencies);
+        self.delays.combine(later.delays);
+        self.opens.combine(later.opens);
+        self.leanings.combine(later.leanings);
+        self.queries.combine(later.queries);
+        self.users.combine(later.users);
+        Ok(())
+    }
+}
+
+/// Runs every check.
+pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, watch: &Watch<'_>) -> Result<(), AnalysisError> {
+    let model: EmailModel = catalogue::model(document)?;
+    let law = Law::new(&model);
+    let identities = Identities::synthetic();
+    let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
+    let users = Side { table: "users", wants: &USERS, time: None };
+    let has_users = source.has(users.table);
+    let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", [events]) };
+    let order = Ordered { table: EVENTS_TABLE, key: "recipient_id", time: "timestamp", by_time: true, actor_of };
+    let expected = Expected::new(source, document, &inputs, order)?;
+    let population = law.config().population.users;
+    let timezone = law.config().timezone.to_string();
+    let others = lean::others(law.config());
+    let all = pass::run(source, &inputs, watch, "verifying", || Checks {
+        law: &law,
+        files: expected.files(),
+        recipients: Roll::new("the rows of a recipient stand together, and its id is one of the population's", population),
+        rows: Rows::new(&law, &identities),
+        chain: Chain::new(&law),
+        sends: Sends::new(&law),
+        latencies: Latencies::new(&law),
+        delays: Delays::new(&law),
+        opens: Opens::new(&law),
+        leanings: Leanings::new(&law, &others),
+        queries: Queries::default(),
+        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
+    })?;
+    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, leanings, mut queries, users, .. } = all;
+    let found = recipients.actors;
+    board.exact(recipients.finish());
+    files.report_order(board);
+    rows.report(&files, board)?;
     chain.report(board);
-    sends.report(recipients, board);
+    sends.report(found, board);
     latencies.report(board, &mut queries);
     delays.report(board);
     opens.report(board);
     leanings.report(board);
-    users_table(source, &law, &identities, board)?;
+    if has_users {
+        users.report(&files, board);
+    } else {
+        board.skip(Group::Exact, Users::NAME, "there is no table users");
+    }
     queries.report(&law, board);
+    files.report_values(board);
     Ok(())
 }
 
 /// The table `users`: each recipient of the population once, with its identity.
-fn users_table(source: &Source, law: &Law<'_>, identities: &Identities, board: &mut Board) -> Result<(), AnalysisError> {
-    const NAME: &str = "the table users holds each recipient once, with its identity and the document's clock";
-    if !source.has("users") {
-        board.skip(super::Group::Exact, NAME, "there is no table users");
-        return Ok(());
-    }
-    let wants = ["recipient_id", "universal_id", "recipient_email_hash", "timezone"].map(|name| Want::new(name, As::Text));
-    let mut users = Exact::new(NAME);
-    let timezone = law.config().timezone.to_string();
-    // Each number once: their count and their sum, and the sum of their squares, mixed.
-    let (mut rows, mut mixed) = (0_u64, 0_u64);
-    for batch in source.table("users")?.read(&wants)? {
-        let batch = batch?;
-        for row in 0..batch.num_rows() {
-            let id = batch.text("recipient_id").value(row);
-            let actor = populace_io::tables::email::actor_of(id).filter(|actor| *actor < law.config().population.users);
-            let identity = actor.and_then(|actor| rows::identity(identities, actor));
-            let told = |name: &str| batch.text(name).value(row);
-            let holds = identity.as_ref().is_some_and(|identity| {
-                identity.universal_id == told("universal_id") && identity.email_hash == told("recipient_email_hash")
-            }) && told("timezone") == timezone;
-            users.hold(holds, || format!("{id:?}"));
-            rows += 1;
-            mixed ^= mix(actor.unwrap_or(u64::MAX));
+struct Users<'a> {
+    identities: &'a Identities,
+    population: u64,
+    timezone: &'a str,
+    rule: Exact,
+    rows: u64,
+    /// The numbers of the recipients, mixed and added without carry: each once if they are as many as the population.
+    mixed: u64,
+}
+
+impl Users<'_> {
+    const NAME: &'static str = "the table users holds each recipient once, with its identity and the document's clock";
+
+    fn add(&mut self, rows: &RecordBatch) {
+        let [ids, universal, hashes, timezones] = USERS.map(|want| rows.text(want.name));
+        for row in 0..rows.num_rows() {
+            let id = ids.value(row);
+            let actor = actor_of(id).filter(|actor| *actor < self.population);
+            let identity = actor.and_then(|actor| rows::identity(self.identities, actor));
+            let holds = identity.is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row))
+                && timezones.value(row) == self.timezone;
+            self.rule.hold(holds, || format!("{id:?}"));
+            self.rows += 1;
+            self.mixed ^= mix(actor.unwrap_or(u64::MAX));
         }
     }
-    let population = law.config().population.users;
-    users.hold(rows == population, || format!("{rows} recipients, and the document has {population}"));
-    let all = (0..population).fold(0, |mixed, actor| mixed ^ mix(actor));
-    users.hold(rows != population || mixed == all, || "a recipient comes twice, another never".to_owned());
-    rows_law(&mut users, source, "users", rows);
-    board.exact(users);
-    Ok(())
+
+    fn report(mut self, files: &Files<'_>, board: &mut Board) {
+        let (rows, population) = (self.rows, self.population);
+        self.rule.hold(rows == population, || format!("{rows} recipients, and the document has {population}"));
+        let all = (0..population).fold(0, |mixed, actor| mixed ^ mix(actor));
+        self.rule.hold(rows != population || self.mixed == all, || "a recipient comes twice, another never".to_owned());
+        files.count(&mut self.rule, "users");
+        board.exact(self.rule);
+    }
+}
+
+impl Merge for Users<'_> {
+    fn combine(&mut self, later: Self) {
+        self.rule.combine(later.rule);
+        self.rows += later.rows;
+        self.mixed ^= later.mixed;
+    }
 }

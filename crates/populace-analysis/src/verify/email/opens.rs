@@ -5,7 +5,7 @@ use super::delays::own;
 use super::latency::minutes;
 use crate::email::history::decided_at;
 use crate::email::{Law, Message};
-use crate::stats::PoissonBinomial;
+use crate::stats::{PoissonBinomial, merge_fields};
 use crate::verify::board::{Board, Calibration, WorstActor};
 use crate::verify::report::Group;
 use populace_core::email::EventType;
@@ -52,6 +52,8 @@ pub(super) struct Opens<'a> {
     by_click: Vec<Calibration>,
     recipients: WorstActor,
 }
+
+merge_fields!(Opens<'_> { by_open, by_click, recipients } same { law });
 
 impl<'a> Opens<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {

@@ -3,7 +3,7 @@
 use super::Recipient;
 use crate::email::Law;
 use crate::source::Columns;
-use crate::stats::{PoissonBinomial, Test, binomial, normal_two_sided};
+use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
 use crate::verify::report::Group;
 use populace_core::email::EventType;
@@ -18,6 +18,10 @@ const NEAR_MINUTES: f64 = 10.0;
 const TICKET_HOURS: i64 = 48;
 const LEADERS: usize = 10;
 
+/// Clicks and recipient, the most first.
+#[derive(Default)]
+struct Leaders(Vec<(u64, String)>);
+
 /// What the queries ask.
 #[derive(Default)]
 pub(super) struct Queries {
@@ -25,8 +29,7 @@ pub(super) struct Queries {
     pub(super) latency: Option<[(&'static str, Found); 2]>,
     types: [u64; EventType::ALL.len()],
     with_universal_id: u64,
-    /// Clicks and recipient, the most first.
-    leaders: Vec<(u64, String)>,
+    leaders: Leaders,
     clicks: WorstActor,
     hours: Option<Calibration>,
     near: PoissonBinomial,
@@ -34,6 +37,16 @@ pub(super) struct Queries {
     tickets: u64,
     after_tickets: Option<Exact>,
 }
+
+impl Merge for Leaders {
+    fn combine(&mut self, later: Self) {
+        self.0.extend(later.0);
+        self.0.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        self.0.truncate(LEADERS);
+    }
+}
+
+merge_fields!(Queries { types, with_universal_id, leaders, clicks, hours, near, far, tickets, after_tickets } same { latency });
 
 impl Queries {
     pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
@@ -81,9 +94,7 @@ impl Queries {
     }
 
     fn lead(&mut self, id: &str, clicks: &PoissonBinomial) {
-        self.leaders.push((clicks.hits(), id.to_owned()));
-        self.leaders.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        self.leaders.truncate(LEADERS);
+        self.leaders.combine(Leaders(vec![(clicks.hits(), id.to_owned())]));
         self.clicks.add(id, clicks, 0.0);
     }
 
@@ -103,7 +114,7 @@ impl Queries {
     pub(super) fn report(self, law: &Law<'_>, board: &mut Board) {
         let group = Group::Query;
         self.volumes(law, board);
-        let leaders: Vec<String> = self.leaders.iter().take(3).map(|(clicks, id)| format!("{id} {clicks}")).collect();
+        let leaders: Vec<String> = self.leaders.0.iter().take(3).map(|(clicks, id)| format!("{id} {clicks}")).collect();
         self.clicks.report(board, group, "recipients with most clicks, each against its opens", &format!("{}; ", leaders.join(", ")));
         match self.hours {
             Some(hours) => hours.report(board, group, 0.0),

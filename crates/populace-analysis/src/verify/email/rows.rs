@@ -1,12 +1,15 @@
 //! What holds of every row by itself.
 
 use super::{COLUMNS, kind_of, trigger_of, window};
-use crate::AnalysisError;
 use crate::email::Law;
-use crate::source::{Columns, Source};
-use crate::verify::board::{Board, Distinct, Exact};
-use crate::verify::{rows_law, same_json, uuid};
-use arrow_array::{Array, RecordBatch, StringArray};
+use crate::error::AnalysisError;
+use crate::source::{Columns, Texts};
+use crate::stats::merge_fields;
+use crate::verify::board::{Board, Exact};
+use crate::verify::files::Files;
+use crate::verify::ids::Distinct;
+use crate::verify::{same_json, uuid};
+use arrow_array::{Array, RecordBatch};
 use populace_core::email::{CampaignType, EventType};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
@@ -42,7 +45,6 @@ pub(super) struct Rows<'a> {
     internal: HashMap<EventType, (String, &'static str, &'static str, String)>,
     networks: Vec<[u8; 3]>,
     event_ids: Distinct,
-    seen: u64,
     types: Exact,
     ids: Exact,
     nulls: Exact,
@@ -54,6 +56,10 @@ pub(super) struct Rows<'a> {
     identity: Exact,
     clients: Exact,
 }
+
+merge_fields!(Rows<'_> {
+    event_ids, types, ids, nulls, names, subjects, internals, begun, clocks, identity, clients,
+} same { law, identities, window, campaigns, internal, networks });
 
 impl<'a> Rows<'a> {
     pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities) -> Self {
@@ -87,7 +93,6 @@ impl<'a> Rows<'a> {
             internal,
             networks: config.ip_networks.iter().filter_map(network).collect(),
             event_ids: Distinct::default(),
-            seen: 0,
             types: Exact::new("every event is of a type that the document has"),
             ids: Exact::new("an event_id is a UUID of version 7 whose time is the event's"),
             nulls: Exact::new("columns are null where a type has no such field, and nowhere else"),
@@ -102,17 +107,16 @@ impl<'a> Rows<'a> {
     }
 
     /// Examines the rows of a recipient.
-    pub(super) fn see(&mut self, actor: Option<u64>, events: &RecordBatch) -> Result<(), AnalysisError> {
+    pub(super) fn see(&mut self, actor: Option<u64>, events: &RecordBatch) {
         let (ids, types, times) = (events.uuid("event_id"), events.text("event_type"), events.instant("timestamp"));
         let identity = actor.and_then(|actor| identity(self.identities, actor));
         let (universal, hashes) = (events.text("universal_id"), events.text("recipient_email_hash"));
         let mut client: Option<(&str, &str)> = None;
         for row in 0..events.num_rows() {
-            self.seen += 1;
             let id = ids.get(row).unwrap_or_default();
             let time = Instant(times.value(row));
             let place = || format!("{} of {} at {time}", types.value(row), events.text("recipient_id").value(row));
-            self.event_ids.add(id)?;
+            self.event_ids.add(id);
             self.ids.hold(is_v7_of(id, time), || format!("{} {}", place(), uuid(id)));
             let same = identity.as_ref().is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row));
             self.identity.hold(same, place);
@@ -146,7 +150,6 @@ impl<'a> Rows<'a> {
                 self.clients.hold(constant && known, || format!("{} {}", place(), own.1));
             }
         }
-        Ok(())
     }
 
     fn is_address(&self, text: &str) -> bool {
@@ -161,7 +164,7 @@ impl<'a> Rows<'a> {
         let config = self.law.config();
         let campaign = self.campaigns.get(told("campaign_id"));
         let has = |column: &str, value: &str| {
-            let array: &StringArray = events.text(column);
+            let array: Texts<'_> = events.text(column);
             array.is_valid(row) && array.value(row) == value
         };
         let metadata = told("metadata");
@@ -177,9 +180,9 @@ impl<'a> Rows<'a> {
         self.subjects.hold(campaign.is_some_and(|campaign| campaign.subjects.iter().any(|subject| has("subject", subject))), place);
     }
 
-    pub(super) fn report(self, source: &Source, board: &mut Board) -> Result<(), AnalysisError> {
+    pub(super) fn report(self, files: &Files<'_>, board: &mut Board) -> Result<(), AnalysisError> {
         let mut ids = self.event_ids.finish("every event_id is there once", uuid)?;
-        rows_law(&mut ids, source, "events", self.seen);
+        files.count(&mut ids, "events");
         board.exact(ids);
         for law in [
             self.ids,
@@ -199,10 +202,10 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Whether a row has the fields of its type and no other.
+/// Whether a row has the fields of its type and no other. The columns are the [`COLUMNS`], in order.
 fn nulls_are_right(kind: EventType, events: &RecordBatch, row: usize) -> bool {
     let delivered = kind == EventType::Delivered;
-    COLUMNS.iter().filter(|want| want.nullable).all(|want| {
+    COLUMNS.iter().zip(events.columns()).filter(|(want, _)| want.nullable).all(|(want, column)| {
         let there = match want.name {
             "message_id" | "subject" => kind <= EventType::Clicked,
             "click_url" => kind == EventType::Clicked,
@@ -210,7 +213,7 @@ fn nulls_are_right(kind: EventType, events: &RecordBatch, row: usize) -> bool {
             "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.is_hot_path(),
             _ => delivered,
         };
-        events.column_by_name(want.name).is_some_and(|column| column.is_valid(row) == there)
+        column.is_valid(row) == there
     })
 }
 

@@ -3,10 +3,9 @@
 use super::{Recipient, window};
 use crate::email::Law;
 use crate::source::Columns;
-use crate::stats::{Pit, Test, dispersion, likelihood_ratio, poisson, poisson_probability};
+use crate::stats::{Pit, Test, dispersion, likelihood_ratio, merge_fields, poisson, poisson_probability};
 use crate::verify::board::{Board, Found, z};
 use crate::verify::report::Group;
-use arrow_array::Array;
 use populace_core::email::EventType;
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use std::collections::BTreeMap;
@@ -49,6 +48,9 @@ pub(super) struct Sends<'a> {
     networks: BTreeMap<[u8; 3], u64>,
     hosts: Pit,
 }
+
+merge_fields!(Daily { total, scatter, by_day, clock, kinds });
+merge_fields!(Sends<'_> { scheduled, per_day, seconds, breakers, hot_paths, campaigns, subjects, esps, sizes, delivered, sent, agents, networks, hosts } same { law, days });
 
 impl<'a> Sends<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {

@@ -3,7 +3,7 @@
 use super::Bench;
 use super::engagement::{assert_calibrated, assert_calibrated_by_bin};
 use crate::support::Run;
-use populace_analysis::score::{Options, Predictor, Scorecard, Task};
+use populace_analysis::score::{Options, Predictor, Scorecard};
 use populace_analysis::source::{As, Columns, Want};
 use std::fs;
 
@@ -38,7 +38,7 @@ fn rows(bench: &Bench, table: &str, column: &'static str) -> (Vec<Row>, Scorecar
     let path = bench.file("rows.csv");
     let options = Options { rows: Some(path.clone()), ..Options::default() };
     let all = ids(&bench.run, table, column);
-    let card = bench.score(Task::Anomaly, &file(column, all.iter().map(|id| (id, 1.0))), &options).unwrap();
+    let card = bench.score("anomaly", &file(column, all.iter().map(|id| (id, 1.0))), &options).unwrap();
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         (cells[0].to_owned(), cells[1] == "1", cells[3].parse().unwrap())
@@ -76,7 +76,7 @@ fn the_ceiling_has_all_of_the_gain_and_a_constant_none() {
         let of = |card: &Scorecard, predictor, name: &str| card.metric(predictor, name).unwrap().value;
         assert_eq!(of(&constant, Predictor::Model, "auc"), 0.5);
         let score = |value: &dyn Fn(&Row) -> f64| {
-            bench.score(Task::Anomaly, &file(column, rows.iter().map(|row| (&row.0, value(row)))), &Options::default()).unwrap()
+            bench.score("anomaly", &file(column, rows.iter().map(|row| (&row.0, value(row)))), &Options::default()).unwrap()
         };
         // The order alone counts.
         let ceiling = score(&|row| 1e6 * row.2.powi(3) - 5.0);
@@ -102,13 +102,13 @@ fn default_cascades_are_seen_by_status_response_time_and_retries() {
 #[test]
 fn bad_scores_of_anomalies_are_named() {
     let none = Bench::new(Run::new("traces", 54, &[("population.users", "5")]));
-    let error = none.score(Task::Anomaly, "call_id,score\n1,1\n", &Options::default()).unwrap_err();
+    let error = none.score("anomaly", "call_id,score\n1,1\n", &Options::default()).unwrap_err();
     assert!(error.contains("the run has no cascade"), "{error}");
     let bench = Bench::new(Run::new("traces", 54, &[("population.users", "10"), ("cascade_failure_rate", "0.5")]));
     let ids = ids(&bench.run, "calls", "call_id");
     let good = file("call_id", ids.iter().map(|id| (id, -3.5)));
-    assert!(bench.score(Task::Anomaly, &good, &Options::default()).is_ok());
-    let error = |text: &str| bench.score(Task::Anomaly, text, &Options::default()).unwrap_err();
+    assert!(bench.score("anomaly", &good, &Options::default()).is_ok());
+    let error = |text: &str| bench.score("anomaly", text, &Options::default()).unwrap_err();
     assert!(error(&good.replacen("-3.5", "nan", 1)).contains("row 1, call_id") && error(&good.replacen("-3.5", "nan", 1)).contains("NaN"));
     let missing = error(&good.replacen(&format!("{},-3.5\n", ids[4]), "", 1));
     assert!(missing.contains(&format!("no prediction for call_id {}; every call must have one", ids[4])), "{missing}");

@@ -4,13 +4,13 @@ use super::Bench;
 use super::engagement::{assert_calibrated, assert_calibrated_by_bin};
 use crate::support::Run;
 use arrow_array::Array;
-use populace_analysis::churn::users::SIDES;
+use populace_analysis::churn::SIDES;
+use populace_analysis::churn::score::concordance;
 use populace_analysis::churn::{Evidence, Inference, User};
-use populace_analysis::model::Model;
-use populace_analysis::score::concordance::concordance;
-use populace_analysis::score::{Options, Predictor, Scorecard, Task};
+use populace_analysis::score::{Options, Predictor, Scorecard};
 use populace_analysis::source::{As, Columns, Side, Want};
 use populace_analysis::stats::likelihood_ratio;
+use populace_core::churn::ChurnModel;
 use populace_core::time::Date;
 use std::fmt::Write;
 use std::fs;
@@ -40,7 +40,7 @@ fn rows(bench: &Bench, as_of: Option<i32>) -> (Vec<Row>, Scorecard) {
     let path = bench.file("rows.csv");
     let options = Options { rows: Some(path.clone()), as_of: as_of.map(|day| START.plus(day)), ..Options::default() };
     let text = truth(&bench.run).iter().fold("user_id,score\n".to_owned(), |text, (id, _, _)| text + &format!("{id},0.25\n"));
-    let card = bench.score(Task::Churn, &text, &options).unwrap();
+    let card = bench.score("churn", &text, &options).unwrap();
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         (cells[0].parse().unwrap(), cells[1] == "1", cells[3].parse().unwrap(), cells[4].parse().unwrap())
@@ -67,7 +67,7 @@ fn the_posterior_of_engagement_is_calibrated() {
         ("churn_base_rate", "0.7"),
     ];
     let run = Run::new("churn", 41, &set);
-    let Model::Churn(model) = run.source().model().unwrap() else { panic!("a run of churn") };
+    let model: ChurnModel = run.source().model().unwrap();
     let config = model.config();
     let truth_wants = [Want::new("user_id", As::Int), Want::nullable("churn_date", As::Date), Want::new("engagement", As::Float)];
     let truth = Side { table: "truth/users", wants: &truth_wants, time: None };
@@ -131,9 +131,8 @@ fn ceilings_are_calibrated_and_ordered() {
 fn truth_has_all_of_the_gain_and_the_base_rate_none() {
     let bench = Bench::new(Run::new("churn", 43, &[("population.users", "2000"), ("window.days", "60")]));
     let (rows, _) = rows(&bench, None);
-    let score = |value: &dyn Fn(&Row) -> f64| {
-        bench.score(Task::Churn, &file(rows.iter().map(|row| (row.0, value(row)))), &Options::default()).unwrap()
-    };
+    let score =
+        |value: &dyn Fn(&Row) -> f64| bench.score("churn", &file(rows.iter().map(|row| (row.0, value(row)))), &Options::default()).unwrap();
     let share = |card: &Scorecard, ceiling| card.gain(ceiling).unwrap().share.value;
     assert!((share(&score(&|row| row.2), Predictor::Observable) - 1.0).abs() < 1e-9);
     let latent = score(&|row| row.3);
@@ -147,7 +146,7 @@ fn truth_has_all_of_the_gain_and_the_base_rate_none() {
 #[test]
 fn survival_curves_are_scored_day_by_day() {
     let bench = Bench::new(Run::new("churn", 44, &[("population.users", "400"), ("window.days", "40")]));
-    let Model::Churn(model) = bench.run.source().model().unwrap() else { panic!("a run of churn") };
+    let model: ChurnModel = bench.run.source().model().unwrap();
     let users = truth(&bench.run);
     let curves = |survival: &dyn Fn(Option<i32>, f64, i32) -> f64| {
         let mut text = "user_id,day,survival\n".to_owned();
@@ -156,7 +155,7 @@ fn survival_curves_are_scored_day_by_day() {
                 writeln!(text, "{id},{day},{}", survival(*left, *e, day)).unwrap();
             }
         }
-        bench.score(Task::Churn, &text, &Options::default()).unwrap()
+        bench.score("churn", &text, &Options::default()).unwrap()
     };
     let of = |card: &Scorecard, predictor, name: &str| card.metric(predictor, name).unwrap().value;
     // A clairvoyant makes no mistake.
@@ -207,7 +206,7 @@ fn bad_predictions_of_churn_are_named() {
     let bench = Bench::new(Run::new("churn", 45, &[("population.users", "20"), ("window.days", "20")]));
     let good = file((1..=20).map(|id| (id, 0.5)));
     let at = |day: i32| Options { as_of: Some(START.plus(day)), ..Options::default() };
-    let error = |text: &str| bench.score(Task::Churn, text, &at(8)).unwrap_err();
+    let error = |text: &str| bench.score("churn", text, &at(8)).unwrap_err();
     let staying = truth(&bench.run).into_iter().find(|(_, left, _)| left.is_none()).unwrap().0;
     let line = |id: i64, score: &str| format!("\n{id},{score}\n");
     for (to, what) in [
@@ -219,7 +218,7 @@ fn bad_predictions_of_churn_are_named() {
         let error = error(&good.replacen(&line(staying, "0.5"), &to, 1));
         assert!(error.contains(&what), "{error}\ninstead of\n{what}");
     }
-    let early = bench.score(Task::Churn, &good, &at(19)).unwrap_err();
+    let early = bench.score("churn", &good, &at(19)).unwrap_err();
     assert!(early.contains("--as-of: must be from 2024-12-31 to 2025-01-19, got 2025-01-20"), "{early}");
     let curve = |points: &str| error(&format!("user_id,date,survival\n{points}"));
     for (points, what) in [

@@ -2,9 +2,8 @@
 
 use super::Bench;
 use crate::support::Run;
-use populace_analysis::email::{Law, Recipients};
-use populace_analysis::model::Model;
-use populace_analysis::score::{Options, Predictor, Task};
+use populace_analysis::email::{EVENT_COLUMNS, History};
+use populace_analysis::score::{Options, Predictor};
 use populace_core::email::EmailModel;
 use populace_core::email::laws::Cell;
 use std::collections::HashMap;
@@ -25,12 +24,12 @@ fn quantile(model: &EmailModel, cell: Cell, level: f64) -> f64 {
 
 /// The quantiles of every delivered message, multiplied.
 fn predictions(bench: &Bench, factor: f64) -> String {
-    let Model::Email(model) = bench.run.source().model().unwrap() else { panic!("a run of email") };
-    let law = Law::new(&model);
+    let model: EmailModel = bench.run.source().model().unwrap();
     let mut known: HashMap<[bool; 3], Vec<f64>> = HashMap::new();
     let mut text = "message_id,seconds,q05,q50,q90,q99\n".to_owned();
-    for recipient in Recipients::new(&bench.run.source(), &law, None).unwrap() {
-        for message in recipient.unwrap().history.messages.iter().filter(|message| message.delivered.is_some()) {
+    let events = bench.run.source().table("events").unwrap();
+    for events in events.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
+        for message in History::new(model.config(), &events.unwrap()).messages.iter().filter(|message| message.delivered.is_some()) {
             let cell = model.latency_cell(message.sent);
             let of_cell = known
                 .entry([cell.top, cell.batch, cell.weekend])
@@ -48,7 +47,7 @@ fn predictions(bench: &Bench, factor: f64) -> String {
 #[test]
 fn true_quantiles_have_all_of_the_gain_and_cover_what_they_say() {
     let bench = Bench::new(Run::new("email", 21, &[]));
-    let card = bench.score(Task::Latency, &predictions(&bench, 1.0), &Options::default()).unwrap();
+    let card = bench.score("latency", &predictions(&bench, 1.0), &Options::default()).unwrap();
     assert_eq!(card.gains.len(), 2);
     for gain in &card.gains {
         assert!((gain.share.value - 1.0).abs() < 1e-4, "{gain:?}");
@@ -67,7 +66,7 @@ fn true_quantiles_have_all_of_the_gain_and_cover_what_they_say() {
     let Some(quiet) = cells.iter().find(|group| group.name == "none") else { panic!("most mail meets no congestion") };
     assert!((quiet.values["true_median"] - 12.0).abs() < 1e-4);
 
-    let off = bench.score(Task::Latency, &predictions(&bench, 1.3), &Options::default()).unwrap();
+    let off = bench.score("latency", &predictions(&bench, 1.3), &Options::default()).unwrap();
     assert!(off.gains[0].share.value < card.gains[0].share.value);
     assert!(off.verdicts.iter().all(|verdict| !verdict.passed));
 }
@@ -77,7 +76,7 @@ fn the_overall_median_has_none_of_the_gain() {
     let bench = Bench::new(Run::new("email", 22, &[("population.users", "70")]));
     let rows = bench.file("rows.csv");
     let options = Options { rows: Some(rows.clone()), ..Options::default() };
-    bench.score(Task::Latency, &predictions(&bench, 1.0), &options).unwrap();
+    bench.score("latency", &predictions(&bench, 1.0), &options).unwrap();
     let text = fs::read_to_string(rows).unwrap();
     let mut labels: Vec<(f64, &str)> = text
         .lines()
@@ -90,7 +89,7 @@ fn the_overall_median_has_none_of_the_gain() {
     labels.sort_by(|a, b| a.0.total_cmp(&b.0));
     let median = labels[labels.len().div_ceil(2) - 1].0;
     let same = labels.iter().fold("message_id,seconds\n".to_owned(), |text, (_, id)| text + &format!("{id},{median}\n"));
-    let card = bench.score(Task::Latency, &same, &Options::default()).unwrap();
+    let card = bench.score("latency", &same, &Options::default()).unwrap();
     assert!(card.gains[0].share.value.abs() < 1e-9 && card.gains.len() == 1 && card.verdicts.is_empty());
 }
 
@@ -105,7 +104,7 @@ fn bad_latencies_are_named() {
         (format!("{id},inf,1,2,3,4"), "seconds is inf, and must be a finite number"),
         (format!("{id},1,3,2,3,4"), "q05 is 3, above q50, which is 2"),
     ] {
-        let error = bench.score(Task::Latency, &good.replacen(second, &line, 1), &Options::default()).unwrap_err();
+        let error = bench.score("latency", &good.replacen(second, &line, 1), &Options::default()).unwrap_err();
         assert!(error.contains("row 2, message_id ") && error.contains(what), "{error}");
     }
 }

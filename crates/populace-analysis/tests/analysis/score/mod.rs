@@ -9,7 +9,9 @@ mod send_time;
 mod transitions;
 
 use crate::support::Run;
-use populace_analysis::score::{Options, Scorecard, Task, score};
+use populace_analysis::families;
+use populace_analysis::score::{Options, Scorecard};
+use populace_analysis::watch::Watch;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -30,9 +32,9 @@ impl Bench {
     }
 
     /// Scores rows of text under a header.
-    fn score(&self, task: Task, text: &str, options: &Options) -> Result<Scorecard, String> {
+    fn score(&self, task: &str, text: &str, options: &Options) -> Result<Scorecard, String> {
         let path = self.file("predictions.csv");
         fs::write(&path, text).unwrap();
-        score(task, self.run.path(), &path, options).map_err(|error| error.to_string())
+        families::score(task, self.run.path(), &path, options, &Watch::none(2)).map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::support::Run;
-use populace_analysis::score::{Options, Predictor, Task};
+use populace_analysis::score::{Options, Predictor};
 use populace_analysis::source::{As, Columns, Want};
 use std::collections::HashMap;
 
@@ -53,7 +53,7 @@ fn a_policy_is_worth_what_the_truth_tables_say() {
     let mean = |value: &dyn Fn(&[f64]) -> f64| personas.iter().map(|(_, persona)| value(&values[persona])).sum::<f64>() / n;
     let score = |minute: &dyn Fn(&[f64]) -> usize| {
         let rows = personas.iter().map(|(id, persona)| (id.clone(), minute(&values[persona])));
-        bench.score(Task::SendTime, &file(rows), &Options::default()).unwrap()
+        bench.score("send_time", &file(rows), &Options::default()).unwrap()
     };
     let always = score(&|_| 1234);
     let of = |predictor, name| always.metric(predictor, name).unwrap().value;
@@ -80,7 +80,7 @@ fn a_policy_is_worth_what_the_truth_tables_say() {
 fn bad_policies_are_named() {
     let bench = Bench::new(Run::new("email", 32, &[("population.users", "10"), ("window.days", "5")]));
     let good = file((0..10).map(|user| (format!("synth_user_{:05}", 1_000 + user), 60)));
-    let error = |text: &str| bench.score(Task::SendTime, text, &Options::default()).unwrap_err();
+    let error = |text: &str| bench.score("send_time", text, &Options::default()).unwrap_err();
     for (from, to, what) in [
         (
             "synth_user_01003,60",

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::support::Run;
-use populace_analysis::score::{Options, Predictor, Scorecard, Task};
+use populace_analysis::score::{Options, Predictor, Scorecard};
 use populace_analysis::source::{As, Columns, Want};
 use populace_analysis::traces::{CALL_COLUMNS, Endpoints, Session};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ fn frequencies_pass_and_the_truth_passes_and_a_wrong_edge_fails() {
     // Cascades repeat calls, which are no transitions.
     let bench = Bench::new(Run::new("traces", 5, &[("population.users", "400"), ("cascade_failure_rate", "0.3")]));
     let strict = Options { alpha: Some(0.01), ..Options::default() };
-    let score = |table: &Table| bench.score(Task::Transitions, &file(table), &strict).unwrap();
+    let score = |table: &Table| bench.score("transitions", &file(table), &strict).unwrap();
     let (truth, counts) = (truth(&bench.run), counts(&bench.run));
 
     let card = score(&frequencies(&counts));
@@ -105,7 +105,7 @@ fn the_verdict_is_wrong_as_often_as_its_level_says() {
         .filter(|&seed| {
             let bench = Bench::new(Run::new("traces", 100 + seed, &[("population.users", "60"), ("workflow.max_length", "15")]));
             let table = file(&frequencies(&counts(&bench.run)));
-            !bench.score(Task::Transitions, &table, &Options { alpha: Some(0.2), ..Options::default() }).unwrap().passed()
+            !bench.score("transitions", &table, &Options { alpha: Some(0.2), ..Options::default() }).unwrap().passed()
         })
         .count();
     // P(Binomial(40, 0.2) > 20) is 1e-6.
@@ -124,7 +124,7 @@ fn the_size_of_the_sample_that_was_learned_from_counts() {
         let rows = rows.lines().map(|line| if line.starts_with("from") { format!("{line},n\n") } else { format!("{line},{n}\n") });
         rows.collect::<String>()
     };
-    let passed = |n| bench.score(Task::Transitions, &text(n), &Options { alpha: Some(0.01), ..Options::default() }).unwrap().passed();
+    let passed = |n| bench.score("transitions", &text(n), &Options { alpha: Some(0.01), ..Options::default() }).unwrap().passed();
     // What twenty departures may well give, ten thousand do not.
     assert!(passed(20) && !passed(10_000));
 }
@@ -134,7 +134,7 @@ fn bad_tables_are_named() {
     let bench = Bench::new(Run::new("traces", 7, &[("population.users", "50")]));
     let truth = truth(&bench.run);
     let good = file(&truth);
-    let error = |text: &str| bench.score(Task::Transitions, text, &Options::default()).unwrap_err();
+    let error = |text: &str| bench.score("transitions", text, &Options::default()).unwrap_err();
     for (change, what) in [
         (("/api/login,/api/products/browse,0.2", "/api/login,/api/products/browse,0.3"), "the probabilities from /api/login sum to 1.1"),
         (
@@ -156,13 +156,13 @@ fn bad_tables_are_named() {
     let without = |state: &str| -> String { good.split_inclusive('\n').filter(|line| !line.starts_with(&format!("{state},"))).collect() };
     assert!(error(&without("/api/login")).contains("no transition from /api/login, which sessions of the run leave"));
     let subset = Options { subset: true, ..Options::default() };
-    assert_eq!(bench.score(Task::Transitions, &without("/api/login"), &subset).unwrap().counts["states without an estimate"], 1);
+    assert_eq!(bench.score("transitions", &without("/api/login"), &subset).unwrap().counts["states without an estimate"], 1);
     assert!(error("from,to,probability\n").contains("has no rows"));
 
     // A transition that cannot happen is named, and fails.
     let text = good.replacen("/api/login,/api/products/browse,0.2", "/api/login,/api/products/browse,0.1\n/api/login,/api/payment,0.1", 1);
-    let card = bench.score(Task::Transitions, &text, &Options { alpha: Some(0.01), ..Options::default() }).unwrap();
+    let card = bench.score("transitions", &text, &Options { alpha: Some(0.01), ..Options::default() }).unwrap();
     assert!(!card.passed() && card.notes.iter().any(|note| note.contains("/api/login → /api/payment (0.1)")));
     let level = Options { alpha: Some(1.5), ..Options::default() };
-    assert!(bench.score(Task::Transitions, &good, &level).unwrap_err().contains("--alpha: must lie between 0 and 1"));
+    assert!(bench.score("transitions", &good, &level).unwrap_err().contains("--alpha: must lie between 0 and 1"));
 }

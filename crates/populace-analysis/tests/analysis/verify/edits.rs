@@ -5,9 +5,10 @@ use super::{answer, document, record};
 use crate::support::Run;
 use arrow_array::Array;
 use populace_analysis::email::Law;
-use populace_analysis::model::Model;
 use populace_analysis::source::{As, Columns, Source, Want};
+use populace_core::email::EmailModel;
 use populace_core::time::{DAY, Date, HOUR, Instant, SECOND};
+use populace_io::catalogue;
 use std::fmt::Write;
 use tempfile::TempDir;
 
@@ -300,7 +301,7 @@ const EDITS: &[Edit] = &[
 
 /// The first recipient of `email` whose persona has an open rate.
 fn unlike(open_rate: f64) -> String {
-    let Model::Email(model) = Model::new(&document("email", &[])).unwrap() else { unreachable!("a scenario of email") };
+    let model: EmailModel = catalogue::model(&document("email", &[])).unwrap();
     let law = Law::new(&model);
     let ids = (1_000..).map(|number| format!("synth_user_{number:05}"));
     ids.into_iter().find(|id| law.persona_of(id).is_some_and(|persona| law.personas()[persona].open_rate == open_rate)).unwrap()

@@ -7,12 +7,15 @@ mod edits;
 mod mutants;
 
 use crate::support::Run;
+use populace_analysis::families::verify;
 use populace_analysis::source::Source;
-use populace_analysis::verify::{DEFAULT_ALPHA, Report, Verdict, verify};
+use populace_analysis::verify::{DEFAULT_ALPHA, Report, Verdict};
+use populace_analysis::watch::Watch;
 use populace_io::catalogue;
 use populace_io::document::{self, Request, Resolved, Setting};
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// A built-in document with some values set.
 fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
@@ -22,7 +25,7 @@ fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
 
 /// The answer key of a directory.
 fn answer(root: &Path, document: &Resolved) -> Report {
-    verify(&Source::open(root).unwrap(), document, DEFAULT_ALPHA).unwrap()
+    verify(&Source::open(root).unwrap(), document, DEFAULT_ALPHA, &Watch::none(2)).unwrap()
 }
 
 /// The number that a variable of the environment gives.
@@ -69,6 +72,19 @@ fn sound_data_passes() {
     }
     record("error rate", &table);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn verdicts_do_not_depend_on_threads_and_a_stopped_check_says_so() {
+    for (scenario, users) in [("email", "900"), ("traces", "3000"), ("churn", "1500")] {
+        let set = [("population.users", users)];
+        let (run, document) = (Run::new(scenario, 9, &set), document(scenario, &set));
+        let with = |threads| verify(&run.source(), &document, DEFAULT_ALPHA, &Watch::none(threads)).unwrap().to_json();
+        let one = with(1);
+        assert!(one == with(2) && one == with(3), "{scenario}");
+        let watch = Watch { stop: &AtomicBool::new(true), ..Watch::none(2) };
+        assert!(verify(&run.source(), &document, DEFAULT_ALPHA, &watch).unwrap_err().is_interrupted());
+    }
 }
 
 #[test]

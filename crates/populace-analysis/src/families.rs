@@ -1,0 +1,181 @@
+//! The families of scenarios, and the commands over them. A new family adds its line here, and nothing elsewhere.
+
+use crate::error::AnalysisError;
+use crate::family::Family;
+use crate::plan::{self, Effect, Plan, Study};
+use crate::recover::{self, Recovery};
+use crate::report::{self, Found};
+use crate::score::{self, Context, Scorecard, Task};
+use crate::source::{As, Source, Want};
+use crate::verify::{self, Board};
+use crate::watch::Watch;
+use crate::{churn, email, features, traces};
+use populace_io::dataset::SCENARIO;
+use populace_io::document::Resolved;
+use std::path::Path;
+
+/// Every family.
+const FAMILIES: &[&Family] = &[&churn::FAMILY, &email::FAMILY, &traces::FAMILY];
+
+/// The family of a name that a checked document has.
+fn family(name: &str) -> &'static Family {
+    FAMILIES.iter().find(|family| family.name == name).unwrap_or_else(|| panic!("{name} is analysed by no family"))
+}
+
+/// The families to which data without a scenario may belong: those whose main table it has, with its columns if any has them.
+fn families_of(source: &Source) -> Result<Vec<&'static Family>, AnalysisError> {
+    let mut found = Vec::new();
+    for family in FAMILIES.iter().copied().filter(|family| source.has(family.table)) {
+        let columns = source.table(family.table)?.column_names()?;
+        if family.columns.iter().all(|wanted| columns.iter().any(|column| column == wanted)) {
+            found.push(family);
+        }
+    }
+    Ok(found)
+}
+
+/// Checks that a user's own main table holds a row: a run may be empty by chance, an export is empty by mistake.
+fn refuse_empty(source: &Source, family: &Family) -> Result<(), AnalysisError> {
+    if source.manifest().is_some() {
+        return Ok(());
+    }
+    let table = family.table;
+    for batch in source.table(table)?.read(&[Want::nullable(family.columns[0], As::Text)])? {
+        if batch?.num_rows() > 0 {
+            return Ok(());
+        }
+    }
+    let root = source.root().display();
+    Err(AnalysisError::input(format!("{root}: the table {table} holds no row; was its export cut off?")))
+}
+
+/// Holds the data of a directory against a document, under a family-wise error of `alpha`.
+///
+/// # Errors
+/// A table or a column is missing, a file cannot be read, the run was cut short, or the work was stopped.
+pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_>) -> Result<verify::Report, AnalysisError> {
+    let family = family(&document.family);
+    verify::check_alpha(alpha)?;
+    refuse_empty(source, family)?;
+    verify::check_run(source, document)?;
+    let mut board = Board::default();
+    (family.verify)(source, document, &mut board, watch)?;
+    Ok(board.finish(document, alpha))
+}
+
+/// Looks at the data in a directory.
+///
+/// # Errors
+/// The directory holds no data of a known family, or a file cannot be read; a scorecard is none; the work was stopped.
+pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
+    let source = Source::open(directory)?;
+    let scores = options.scores.iter().map(|path| report::score(path, source.manifest())).collect::<Result<_, _>>()?;
+    let scenario = if directory.join(SCENARIO).is_file() { Some(source.scenario()?) } else { None };
+    let family = match &scenario {
+        Some(scenario) => family(&scenario.family),
+        None => *families_of(&source)?.first().ok_or_else(|| {
+            let of = |family: &&Family| format!("a table {} of {} ({})", family.table, family.name, family.columns.join(", "));
+            let known: Vec<String> = FAMILIES.iter().map(of).collect();
+            let root = source.root().display();
+            AnalysisError::input(format!("{root}: holds no data that a report can show; expected {}", known.join(", or ")))
+        })?,
+    };
+    refuse_empty(&source, family)?;
+    let Found { facts, sections, mut notes } = (family.figures)(&source, scenario.as_ref(), watch)?;
+    let verdicts = match scenario.as_ref().filter(|_| options.verify) {
+        Some(scenario) => match verify(&source, scenario, verify::DEFAULT_ALPHA, watch) {
+            Ok(found) => Some(report::verdicts(&found)),
+            Err(error) if error.is_interrupted() => return Err(error),
+            // The figures can be drawn of what cannot be verified, such as a run that was cut.
+            Err(error) => {
+                notes.push(format!("The data was not held against its laws: {error}."));
+                None
+            }
+        },
+        None => None,
+    };
+    let window = scenario.as_ref().map(family.window).transpose()?;
+    let run = report::run(&source, scenario.as_ref(), window, family.name);
+    Ok(report::Report { version: report::VERSION, run, facts, verdicts, scores, sections, notes })
+}
+
+/// Estimates the parameters of a document from data, with intervals of `level`.
+///
+/// # Errors
+/// `level` does not lie within 0 and 1, both excluded; a table is missing or is not what it should be; the work was stopped.
+pub fn recover(source: &Source, document: &Resolved, level: f64, watch: &Watch<'_>) -> Result<Recovery, AnalysisError> {
+    let mut sheet = recover::Sheet::checked(level)?;
+    let family = family(&document.family);
+    refuse_empty(source, family)?;
+    let size = (family.recover)(source, document, &mut sheet, watch)?;
+    Ok(sheet.finish(document, size))
+}
+
+/// Everything that predictions are scored for.
+pub fn tasks() -> impl Iterator<Item = &'static Task> {
+    FAMILIES.iter().flat_map(|family| family.tasks)
+}
+
+/// Scores a file of predictions for a task against the run in a directory.
+///
+/// # Errors
+/// There is no such task; the run has no truth or is of another scenario; a prediction is unknown, missing, repeated or not finite; a
+/// threshold is of a metric that the task does not have; the work was stopped.
+pub fn score(task: &str, run: &Path, predictions: &Path, options: &score::Options, watch: &Watch<'_>) -> Result<Scorecard, AnalysisError> {
+    let of = |family: &&'static Family| Some((*family, family.tasks.iter().find(|known| known.is_called(task))?));
+    let (family, task) = FAMILIES.iter().find_map(of).ok_or_else(|| {
+        let known: Vec<&str> = tasks().map(|task| task.name).collect();
+        AnalysisError::input(format!("there is no task `{task}`; there are {}", known.join(", ")))
+    })?;
+    options.check(task)?;
+    let source = Source::open(run)?;
+    let document = source.scenario()?;
+    if document.family != family.name {
+        let (run, other, name) = (run.display(), &document.family, task.name);
+        return Err(AnalysisError::input(format!("{run}: is a run of {other}; {name} is scored on runs of {}", family.name)));
+    }
+    Context { task, source: &source, document: &document, predictions, options, watch }.score()
+}
+
+/// Computes the features of a directory.
+///
+/// # Errors
+/// Its data has no features, a column is missing, a value cannot be read, the features are there already, a file cannot be written, or
+/// the work was stopped.
+pub fn compute_features(options: &features::Options, watch: &Watch<'_>) -> Result<features::Report, AnalysisError> {
+    let source = Source::open(&options.data)?;
+    let data = options.data.display();
+    let with_features = || FAMILIES.iter().copied().filter(|family| family.features.is_some());
+    let there: Vec<&str> = with_features().map(|family| family.table).filter(|table| source.has(table)).collect();
+    let family = match there.as_slice() {
+        [] => {
+            let tables: Vec<String> = with_features().map(|family| format!("a table {}", family.table)).collect();
+            return Err(AnalysisError::input(format!("{data}: has neither {}", tables.join(" nor "))));
+        }
+        [table] => {
+            let known = families_of(&source)?;
+            let of_table = with_features().find(|family| family.table == *table);
+            known.iter().copied().find(|family| family.features.is_some()).or(known.first().copied()).or(of_table)
+        }
+        [one, other, ..] => return Err(AnalysisError::input(format!("{data}: has both {one} and {other}; keep one of the tables"))),
+    };
+    if let Some(compute) = family.and_then(|family| family.features) {
+        return compute(options, &source, watch);
+    }
+    let name = family.map_or("no family", |family| family.name);
+    Err(AnalysisError::input(format!("{data}: holds data of {name}, which has no features here; see populace prepare {name}")))
+}
+
+/// The effects of a family of scenarios that a study can be planned for.
+pub fn effects(name: &str) -> &'static [Effect] {
+    family(name).effects
+}
+
+/// Plans a study of a document's effect.
+///
+/// # Errors
+/// There is no such effect, its size is 0 or makes no sense, or the pilot does not tell it; a pilot cannot be written to the temporary
+/// directory.
+pub fn plan(document: &Resolved, study: &Study<'_>, watch: &Watch<'_>) -> Result<Plan, AnalysisError> {
+    plan::plan(document, study, effects(&document.family), |source, document, level| recover(source, document, level, watch))
+}

@@ -1,0 +1,393 @@
+//! The pieces of a table, each of which can be read by itself, in order: parts of row groups, batches, or stretches of text that end
+//! where a record ends.
+
+use super::reader::{self, Encoding, FileReader};
+use super::text::{Csv, JsonLines};
+use super::{As, TableSource, Want};
+use crate::error::AnalysisError;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Fields, Schema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use populace_io::untrusted::{self, Checked, unreadable};
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of text in a piece, about.
+const TEXT: usize = 4 << 20;
+/// Compressed text is about so many times as long.
+const EXPANSION: u64 = 8;
+
+/// A piece of a file.
+pub(crate) struct Piece {
+    path: Arc<PathBuf>,
+    wants: Arc<[Want]>,
+    content: Content,
+}
+
+enum Content {
+    /// Rows of a row group, from one on.
+    Rows {
+        metadata: ArrowReaderMetadata,
+        group: usize,
+        from: usize,
+        rows: usize,
+    },
+    Csv {
+        text: Vec<u8>,
+        names: Arc<[String]>,
+        header: bool,
+    },
+    Jsonl(Vec<u8>),
+    Batch(Box<RecordBatch>),
+}
+
+impl Piece {
+    /// Its rows; text may stay codes of a dictionary.
+    ///
+    /// # Errors
+    /// The file is damaged, or a value is not what is wanted: the message is that of reading the file from its start.
+    pub(crate) fn read(self) -> Result<Vec<RecordBatch>, AnalysisError> {
+        let (path, wants) = (Arc::clone(&self.path), Arc::clone(&self.wants));
+        untrusted::guarded(&path, || self.batches()).map_err(AnalysisError::from).flatten().map_err(|error| {
+            let whole = || -> Result<(), AnalysisError> {
+                let mut reader = FileReader::open(&path, &wants)?;
+                while reader.next_batch()?.is_some() {}
+                Ok(())
+            };
+            whole().err().unwrap_or(error)
+        })
+    }
+
+    fn batches(self) -> Result<Vec<RecordBatch>, AnalysisError> {
+        let path = self.path.as_path();
+        let raw: reader::RawBatches = match self.content {
+            Content::Rows { metadata, group, from, rows } => {
+                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Checked::new(open(path)?), metadata);
+                let fields = builder.schema().fields().iter().enumerate();
+                let wanted = fields.filter(|(_, field)| self.wants.iter().any(|want| want.name == field.name()));
+                let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index).collect::<Vec<_>>());
+                let builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(rows);
+                Box::new(builder.with_offset(from).with_limit(rows).build().map_err(|error| unreadable(path, error))?)
+            }
+            Content::Csv { text, names, header } => {
+                let wants = Arc::clone(&self.wants);
+                Box::new(Csv::new(Cursor::new(text), &names, move |name| wants.iter().any(|want| want.name == name), header))
+            }
+            Content::Jsonl(text) => {
+                Box::new(JsonLines::new(Cursor::new(text), self.wants.iter().map(|want| want.name.to_owned()).collect()))
+            }
+            Content::Batch(batch) => Box::new(std::iter::once(Ok(*batch))),
+        };
+        let mut reader = FileReader::of(path, &self.wants, raw);
+        let mut batches = Vec::new();
+        while let Some(batch) = reader.next_batch()? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// The pieces of a table, file after file.
+pub(crate) struct Pieces {
+    wants: Arc<[Want]>,
+    files: VecDeque<PathBuf>,
+    most: usize,
+    open: Option<File>,
+    /// Bytes of the files before the open one, and of all.
+    before: u64,
+    total: u64,
+}
+
+/// An open file.
+struct File {
+    path: Arc<PathBuf>,
+    bytes: u64,
+    left: Left,
+}
+
+/// What is left of a file.
+enum Left {
+    /// Row groups with the bytes up to their ends, and the rows of the first that have been given.
+    Groups {
+        metadata: ArrowReaderMetadata,
+        groups: VecDeque<(usize, usize)>,
+        given: usize,
+    },
+    Text {
+        text: Text,
+        names: Option<Arc<[String]>>,
+        expansion: u64,
+    },
+    Batches {
+        batches: reader::RawBatches,
+        read: u64,
+    },
+}
+
+impl TableSource {
+    /// The pieces of the table, of Parquet with so many rows at most.
+    ///
+    /// # Errors
+    /// A column is missing, or a file cannot be opened.
+    pub(crate) fn pieces(&self, wants: &[Want], most: usize) -> Result<Pieces, AnalysisError> {
+        let mut total = 0;
+        for file in &self.files {
+            reader::check_columns(file, wants)?;
+            total += fs::metadata(file).map_err(|error| AnalysisError::io(file, error))?.len();
+        }
+        Ok(Pieces { wants: wants.into(), files: self.files.clone().into(), most, open: None, before: 0, total: total.max(1) })
+    }
+}
+
+impl Pieces {
+    /// The share of the table that has been given.
+    pub(crate) fn share(&self) -> f64 {
+        let here = self.open.as_ref().map_or(0, |file| file.given().min(file.bytes));
+        if self.is_done() { 1.0 } else { (self.before + here) as f64 / self.total as f64 }
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.is_none() && self.files.is_empty()
+    }
+
+    /// The next piece.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, AnalysisError> {
+        let path = self.open.as_ref().map(|file| Arc::clone(&file.path)).or_else(|| self.files.front().cloned().map(Arc::new));
+        let Some(path) = path else { return Ok(None) };
+        untrusted::guarded(&path, || self.step())?
+    }
+
+    fn step(&mut self) -> Result<Option<Piece>, AnalysisError> {
+        loop {
+            if self.open.is_none() {
+                let Some(path) = self.files.pop_front() else { return Ok(None) };
+                self.open = Some(File::open(path, &self.wants)?);
+            }
+            let Some(file) = &mut self.open else { continue };
+            if let Some(content) = file.next(self.most)? {
+                return Ok(Some(Piece { path: Arc::clone(&file.path), wants: Arc::clone(&self.wants), content }));
+            }
+            self.before += file.bytes;
+            self.open = None;
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<fs::File, AnalysisError> {
+    fs::File::open(path).map_err(|error| AnalysisError::io(path, error))
+}
+
+/// The metadata of a Parquet file, whose text is to be read as codes of a dictionary.
+fn metadata(path: &Path, wants: &[Want]) -> Result<ArrowReaderMetadata, AnalysisError> {
+    let found = untrusted::parquet(path)?;
+    let coded = |field: &Arc<Field>| {
+        let is_text = *field.data_type() == DataType::Utf8 && wants.iter().any(|want| want.name == field.name() && want.kind == As::Text);
+        let codes = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        if is_text { Arc::new(field.as_ref().clone().with_data_type(codes)) } else { Arc::clone(field) }
+    };
+    let fields: Fields = found.schema().fields().iter().map(coded).collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, found.schema().metadata().clone()));
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    Ok(ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options).map_err(|error| unreadable(path, error))?)
+}
+
+impl File {
+    fn open(path: PathBuf, wants: &[Want]) -> Result<Self, AnalysisError> {
+        let bytes = fs::metadata(&path).map_err(|error| AnalysisError::io(&path, error))?.len();
+        let encoding = Encoding::of(&path)?;
+        let left = match encoding {
+            Encoding::Parquet => {
+                let metadata = metadata(&path, wants)?;
+                let groups = metadata.metadata().row_groups().iter().enumerate();
+                let groups = groups.map(|(index, group)| (index, usize::try_from(group.num_rows()).unwrap_or(0))).collect();
+                Left::Groups { metadata, groups, given: 0 }
+            }
+            Encoding::Csv { .. } => {
+                let names = reader::column_names(&path)?;
+                let text = Text::new(untrusted::bytes(&path)?, true);
+                Left::Text { text, names: Some(names.into()), expansion: if encoding.is_plain_text() { 1 } else { EXPANSION } }
+            }
+            Encoding::Jsonl { .. } => {
+                let text = Text::new(untrusted::bytes(&path)?, false);
+                Left::Text { text, names: None, expansion: if encoding.is_plain_text() { 1 } else { EXPANSION } }
+            }
+            Encoding::Arrow | Encoding::Json => Left::Batches { batches: reader::raw(&path, wants)?, read: 0 },
+        };
+        Ok(Self { path: Arc::new(path), bytes, left })
+    }
+
+    /// Bytes that have been given, about.
+    fn given(&self) -> u64 {
+        match &self.left {
+            Left::Groups { metadata, groups, .. } => {
+                let first = groups.front().map_or(usize::MAX, |(group, _)| *group);
+                let of = |group: &parquet::file::metadata::RowGroupMetaData| u64::try_from(group.compressed_size()).unwrap_or(0);
+                metadata.metadata().row_groups().iter().take(first).map(of).sum()
+            }
+            Left::Text { text, expansion, .. } => text.given / expansion,
+            Left::Batches { read, .. } => *read,
+        }
+    }
+
+    fn next(&mut self, most: usize) -> Result<Option<Content>, AnalysisError> {
+        match &mut self.left {
+            Left::Groups { metadata, groups, given } => loop {
+                let Some((group, rows)) = groups.front().copied() else { return Ok(None) };
+                let from = *given;
+                if from >= rows {
+                    groups.pop_front();
+                    *given = 0;
+                    continue;
+                }
+                let rows = (rows - from).min(most);
+                *given += rows;
+                return Ok(Some(Content::Rows { metadata: metadata.clone(), group, from, rows }));
+            },
+            Left::Text { text, names, .. } => {
+                let header = text.given == 0;
+                let Some(bytes) = text.next(&self.path)? else { return Ok(None) };
+                Ok(Some(match names {
+                    Some(names) => Content::Csv { text: bytes, names: Arc::clone(names), header },
+                    None => Content::Jsonl(bytes),
+                }))
+            }
+            Left::Batches { batches, read } => {
+                let batch = batches.next().transpose().map_err(|error| unreadable(&self.path, error))?;
+                *read += batch.as_ref().map_or(0, |batch| batch.get_array_memory_size() as u64);
+                Ok(batch.map(|batch| Content::Batch(Box::new(batch))))
+            }
+        }
+    }
+}
+
+/// Text that is cut where records end.
+struct Text {
+    reader: Box<dyn Read + Send>,
+    /// Whether a quoted field may hold the end of a line.
+    quotes: bool,
+    state: At,
+    rest: Vec<u8>,
+    given: u64,
+}
+
+/// Where in a record of CSV a byte is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Start,
+    Plain,
+    Quoted,
+    /// After a quote within a quoted field: its end, or the first of two quotes that stand for one.
+    Closed,
+}
+
+impl At {
+    const fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Quoted, b'"') => Self::Closed,
+            (Self::Quoted, _) | (Self::Start | Self::Closed, b'"') => Self::Quoted,
+            (_, b',' | b'\n' | b'\r') => Self::Start,
+            _ => Self::Plain,
+        }
+    }
+}
+
+impl Text {
+    fn new(reader: Box<dyn Read + Send>, quotes: bool) -> Self {
+        Self { reader, quotes, state: At::Start, rest: Vec::new(), given: 0 }
+    }
+
+    /// After the last record that ends within `bytes`, whose first `looked` bytes hold no such end.
+    fn cut(&mut self, bytes: &[u8], looked: usize) -> Option<usize> {
+        if !self.quotes {
+            return bytes[looked..].iter().rposition(|byte| *byte == b'\n').map(|place| looked + place + 1);
+        }
+        let mut end = None;
+        for (place, &byte) in bytes.iter().enumerate().skip(looked) {
+            if byte == b'\n' && self.state != At::Quoted {
+                end = Some(place + 1);
+            }
+            self.state = self.state.after(byte);
+        }
+        end
+    }
+
+    /// The next stretch of whole records.
+    fn next(&mut self, path: &Path) -> Result<Option<Vec<u8>>, AnalysisError> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        let mut looked = bytes.len();
+        loop {
+            let read = self.reader.by_ref().take(TEXT as u64).read_to_end(&mut bytes).map_err(|error| AnalysisError::io(path, error))?;
+            if read == 0 {
+                break;
+            }
+            if let Some(end) = self.cut(&bytes, looked) {
+                self.rest = bytes.split_off(end);
+                break;
+            }
+            looked = bytes.len();
+            if looked > untrusted::MAX_RECORD {
+                let path = path.display();
+                return Err(AnalysisError::input(format!(
+                    "{path}: a record is longer than {} MiB; is a quote never closed?",
+                    untrusted::MAX_RECORD >> 20
+                )));
+            }
+        }
+        self.given += bytes.len() as u64;
+        Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a file whole, and in pieces.
+    fn both(name: &str, text: &str) -> [Vec<String>; 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let wants = [Want::nullable("a", super::super::As::Text), Want::nullable("b", super::super::As::Text)];
+        let table = TableSource::file(&path).unwrap();
+        let shown = |batch: &RecordBatch| {
+            let of = |name: &str, row: usize| super::super::Columns::text(batch, name).value(row).to_owned();
+            (0..batch.num_rows()).map(|row| format!("{}|{}", of("a", row), of("b", row))).collect::<Vec<_>>()
+        };
+        let whole = table.read(&wants).unwrap().flat_map(|batch| shown(&batch.unwrap())).collect();
+        let mut pieces = table.pieces(&wants, 1 << 10).unwrap();
+        let mut apart = Vec::new();
+        while let Some(piece) = pieces.next().unwrap() {
+            apart.extend(piece.read().unwrap().iter().flat_map(shown));
+        }
+        assert_eq!(pieces.share(), 1.0);
+        [whole, apart]
+    }
+
+    #[test]
+    fn text_in_pieces_is_the_text() {
+        // Ends of lines in quotes, quotes in quotes and quotes in the middle of a field, over several pieces.
+        let record = |row: usize| match row % 4 {
+            0 => format!("{row},\"a\nb \"\"{row}\"\"\n\"\n"),
+            1 => format!("{row},5\" disk {row}\r\n"),
+            2 => format!("\"{row}\",\"x,\n\ny\"\n"),
+            _ => format!("{row},{}\n", "z".repeat(60)),
+        };
+        let text: String = (0..300_000).map(record).collect();
+        assert!(text.len() > 2 * TEXT);
+        let [whole, apart] = both("t.csv", &format!("a,b\n{text}300000,last"));
+        assert_eq!(whole.len(), 300_001);
+        assert!(whole == apart);
+        let line = |row: usize| format!("{{\"a\":\"{row}\",\"b\":\"{}\"}}", "y".repeat(row % 90));
+        let lines = (0..200_000).map(line).collect::<Vec<_>>().join("\n");
+        let [whole, apart] = both("t.jsonl", &lines);
+        assert_eq!(whole.len(), 200_000);
+        assert!(whole == apart);
+    }
+}

@@ -1,0 +1,172 @@
+//! Sessions, put together from the calls.
+
+use crate::error::AnalysisError;
+use crate::source::{As, Columns, Keys, Want};
+use arrow_array::{Array, RecordBatch, UInt64Array};
+use arrow_select::take::take_record_batch;
+use populace_core::time::Instant;
+use std::collections::{HashMap, HashSet};
+
+/// The columns of `calls` that a session is made from; a user's own table may lack those of retries, faults and responses. Further
+/// columns may be wanted beside them. Group by `session_id`, order by `timestamp`.
+pub const CALL_COLUMNS: [Want; 9] = [
+    Want::new("session_id", As::Text),
+    Want::new("endpoint", As::Text),
+    Want::new("timestamp", As::Instant),
+    Want::optional("call_id", As::Text),
+    Want::optional("user_id", As::Text),
+    Want::optional("response_time_ms", As::Float),
+    Want::optional("status_code", As::Int),
+    Want::optional("attempt", As::Int),
+    Want::optional("retry_of", As::Text),
+];
+
+/// The columns of calls that are grouped by user.
+pub(crate) const OF_USERS: [Want; 10] = {
+    let [session, endpoint, time, call, _, response, status, attempt, retry] = CALL_COLUMNS;
+    [Want::new("user_id", As::Text), session, endpoint, time, call, response, status, attempt, retry, Want::optional("user_type", As::Text)]
+};
+
+/// Endpoints by number: those that are known first.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+}
+
+impl Endpoints {
+    /// Endpoints that are known, in their order.
+    pub fn new<T: Into<String>>(known: impl IntoIterator<Item = T>) -> Self {
+        let mut endpoints = Self::default();
+        for name in known {
+            endpoints.number(&name.into());
+        }
+        endpoints
+    }
+
+    /// The number of an endpoint; one that is not known yet gets the next.
+    pub fn number(&mut self, name: &str) -> usize {
+        if let Some(&place) = self.places.get(name) {
+            return place;
+        }
+        self.names.push(name.to_owned());
+        self.places.insert(name.to_owned(), self.names.len() - 1);
+        self.names.len() - 1
+    }
+
+    /// Takes the endpoints of another: the number here of each of its numbers.
+    pub(crate) fn merge(&mut self, later: &Self) -> Vec<usize> {
+        later.names.iter().map(|name| self.number(name)).collect()
+    }
+
+    /// The names, by number.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// `session_id`.
+    pub id: String,
+    /// `user_id`, if there is such a column.
+    pub user_id: Option<String>,
+    /// Its calls in the order of time, retries among them.
+    pub calls: Vec<Call>,
+}
+
+/// A call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Call {
+    /// The row in the batch that the session was made from.
+    pub row: usize,
+    /// The endpoint, by its number among the [`Endpoints`].
+    pub endpoint: usize,
+    /// When it started.
+    pub time: Instant,
+    /// Time to the response, milliseconds.
+    pub response_time_ms: Option<f64>,
+    /// HTTP status code.
+    pub status_code: Option<i64>,
+    /// Whether it repeats a call that failed: `attempt` above 1, or `retry_of` given.
+    pub is_retry: bool,
+    /// Whether a later call repeats it.
+    pub is_retried: bool,
+}
+
+impl Session {
+    /// The session in the calls of one `session_id`, in order of time: a batch with at least the [`CALL_COLUMNS`].
+    pub fn new(endpoints: &mut Endpoints, calls: &RecordBatch) -> Self {
+        let (paths, times) = (calls.text("endpoint"), calls.instant("timestamp"));
+        let (responses, statuses) = (calls.float("response_time_ms"), calls.int("status_code"));
+        let (attempts, originals, ids) = (calls.int("attempt"), calls.text("retry_of"), calls.text("call_id"));
+        let users = calls.text("user_id");
+        let mut session = Self {
+            id: calls.text("session_id").value(0).to_owned(),
+            user_id: users.is_valid(0).then(|| users.value(0).to_owned()),
+            calls: Vec::with_capacity(calls.num_rows()),
+        };
+        for row in 0..calls.num_rows() {
+            let original = originals.is_valid(row).then(|| originals.value(row));
+            let is_retry = original.is_some() || (attempts.is_valid(row) && attempts.value(row) > 1);
+            if let Some(original) = original {
+                let before = session.calls.iter_mut().rev().find(|call| ids.is_valid(call.row) && ids.value(call.row) == original);
+                if let Some(before) = before {
+                    before.is_retried = true;
+                }
+            }
+            session.calls.push(Call {
+                row,
+                endpoint: endpoints.number(paths.value(row)),
+                time: Instant(times.value(row)),
+                response_time_ms: responses.is_valid(row).then(|| responses.value(row)),
+                status_code: statuses.is_valid(row).then(|| statuses.value(row)),
+                is_retry,
+                is_retried: false,
+            });
+        }
+        session
+    }
+
+    /// The sessions in calls of one user, or of one session, in order of time: by their first calls. Rows of a session stay with it.
+    pub(crate) fn all(endpoints: &mut Endpoints, calls: &RecordBatch) -> Result<Vec<Self>, AnalysisError> {
+        Ok(Self::batches(calls)?.iter().map(|calls| Self::new(endpoints, calls)).collect())
+    }
+
+    /// The calls of each session apart.
+    pub(crate) fn batches(calls: &RecordBatch) -> Result<Vec<RecordBatch>, AnalysisError> {
+        let keys = Keys::of(calls.column_by_name("session_id").expect("the session is wanted"));
+        let same = |a: usize, b: usize| keys.same(a, &keys, b);
+        let rows = calls.num_rows();
+        // Most come session by session.
+        let mut starts: Vec<usize> = (0..rows).filter(|&row| row == 0 || !same(row - 1, row)).collect();
+        let distinct: HashSet<String> = starts.iter().map(|&start| keys.show(start)).collect();
+        let times = calls.instant("timestamp").values();
+        starts.push(rows);
+        let in_order = starts.windows(2).all(|run| times[run[0]..run[1]].is_sorted());
+        if distinct.len() + 1 == starts.len() && in_order {
+            let mut runs: Vec<(usize, usize)> = starts.windows(2).map(|run| (run[0], run[1] - run[0])).collect();
+            runs.sort_by_key(|(start, _)| times[*start]);
+            return Ok(runs.into_iter().map(|(start, length)| calls.slice(start, length)).collect());
+        }
+        let mut order: Vec<u64> = (0..rows as u64).collect();
+        order.sort_by_key(|&row| times[row as usize]);
+        let mut sessions: Vec<(String, Vec<u64>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for row in order {
+            let place = *places.entry(keys.show(row as usize)).or_insert_with_key(|key| {
+                sessions.push((key.clone(), Vec::new()));
+                sessions.len() - 1
+            });
+            sessions[place].1.push(row);
+        }
+        let take = |(_, rows): (String, Vec<u64>)| take_record_batch(calls, &UInt64Array::from(rows));
+        sessions.into_iter().map(take).collect::<Result<_, _>>().map_err(AnalysisError::input)
+    }
+
+    /// The calls that are no retries: the walk through the workflow.
+    pub fn walk(&self) -> impl DoubleEndedIterator<Item = &Call> {
+        self.calls.iter().filter(|call| !call.is_retry)
+    }
+}

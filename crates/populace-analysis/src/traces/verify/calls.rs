@@ -1,0 +1,249 @@
+//! What holds of every call by itself and of what follows it.
+
+use super::{Call, Session};
+use crate::error::AnalysisError;
+use crate::stats::{Pit, merge_fields};
+use crate::traces::Law;
+use crate::verify::board::{Board, Exact, Found};
+use crate::verify::files::Files;
+use crate::verify::ids::Distinct;
+use crate::verify::{Group, mix, same_json, unit, uuid};
+use populace_core::dist::LogNormal;
+use populace_core::time::SECOND;
+use populace_core::traces::Method;
+use std::collections::BTreeMap;
+
+/// Where a call's number stands in its id.
+const NUMBER_BITS: u128 = 0xFFFF;
+
+/// Laws of calls.
+pub(super) struct Calls<'a> {
+    law: &'a Law<'a>,
+    ids: Distinct,
+    session_ids: Distinct,
+    numbers: Exact,
+    types: Exact,
+    steps: Exact,
+    ends: Exact,
+    overlap: Exact,
+    retries: Exact,
+    methods: Exact,
+    responses: Exact,
+    statuses: Exact,
+    starts: Exact,
+    gaps: Pit,
+    response_times: BTreeMap<usize, Pit>,
+    sizes: [Pit; 2],
+    by_status: BTreeMap<i64, u64>,
+    params: BTreeMap<usize, BTreeMap<String, u64>>,
+    get: LogNormal,
+    other: LogNormal,
+}
+
+merge_fields!(Calls<'_> {
+    ids, session_ids, numbers, types, steps, ends, overlap, retries, methods, responses, statuses, starts, gaps, response_times, sizes,
+    by_status, params,
+} same { law, get, other });
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(law: &'a Law<'a>) -> Self {
+        let sizes = &law.config().response_sizes;
+        let lognormal = |median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a law");
+        Self {
+            law,
+            ids: Distinct::default(),
+            session_ids: Distinct::default(),
+            numbers: Exact::new("a call_id is its session's id with the call's number, from 1 in the order of time"),
+            types: Exact::new("a user has one type, and it is the document's"),
+            steps: Exact::new("a session starts at an entry point and goes on along transitions of the workflow"),
+            ends: Exact::new("a session ends at an exit point or at the greatest length, and not before"),
+            overlap: Exact::new("no call starts before the one before it has ended"),
+            retries: Exact::new("a retry is the second attempt at the call just before it, of the same endpoint and parameters"),
+            methods: Exact::new("methods and parameters are those of the endpoint"),
+            responses: Exact::new("response times are at least the minimum, responses have a size"),
+            statuses: Exact::new(
+                "statuses are the document's; 504 takes the time of the timeout, and 503, 504 and retries are a cascade's",
+            ),
+            starts: Exact::new("sessions start in the window"),
+            gaps: Pit::default(),
+            response_times: BTreeMap::new(),
+            sizes: [Pit::default(), Pit::default()],
+            by_status: BTreeMap::new(),
+            params: BTreeMap::new(),
+            get: lognormal(sizes.get_median_bytes),
+            other: lognormal(sizes.other_median_bytes),
+        }
+    }
+
+    pub(super) fn add(&mut self, user: &str, sessions: &[Session<'_>]) {
+        let user_type = sessions.first().map(|session| session.calls[0].user_type);
+        for session in sessions {
+            self.session_ids.add(session.id);
+            let start = session.calls[0].time;
+            self.starts.hold(self.law.model().window().contains(start), || format!("a session of {user} at {start}"));
+            for (number, call) in session.calls.iter().enumerate() {
+                self.ids.add(call.id);
+                let place = || format!("call {} of {user}", uuid(call.id));
+                let own = call.id & !NUMBER_BITS == session.id && (call.id & NUMBER_BITS) as usize == number + 1;
+                self.numbers.hold(own, place);
+                let known = self.law.config().workflow.user_type_distribution.contains_key(call.user_type);
+                self.types.hold(known && Some(call.user_type) == user_type, place);
+                self.call(call, place);
+                let before = number.checked_sub(1).map(|before| &session.calls[before]);
+                if let Some(before) = before {
+                    self.overlap.hold(call.time >= before.end(), place);
+                }
+                if call.is_retry() {
+                    let holds = before.is_some_and(|before| {
+                        call.retry_of == Some(before.id)
+                            && !before.is_retry()
+                            && (call.attempt, before.attempt) == (2, 1)
+                            && (call.endpoint, call.method, call.params) == (before.endpoint, before.method, before.params)
+                            && call.time > before.end()
+                    });
+                    self.retries.hold(holds, place);
+                } else {
+                    self.retries.hold(call.attempt == 1, place);
+                }
+            }
+            self.walk(user, session);
+        }
+    }
+
+    fn call(&mut self, call: &Call<'_>, place: impl Fn() -> String) {
+        let config = self.law.config();
+        let endpoint = call.state.map(|state| &self.law.model().endpoints()[state]);
+        let segment = |word| call.endpoint.split('/').any(|segment| segment == word);
+        let with_params = segment("search") || segment("browse");
+        let holds =
+            endpoint.is_some_and(|endpoint| endpoint.method.as_str() == call.method) && (with_params || same_json(call.params, "{}"));
+        let of_document = &self.law.model().parameters()[1..];
+        let known = !with_params
+            || of_document.iter().any(|params| params == call.params)
+            || of_document.iter().any(|params| same_json(params, call.params));
+        self.methods.hold(holds && known, &place);
+        let least = (config.response_times.minimum_ms * 1_000.0) as i64;
+        self.responses.hold(call.response >= least.min((config.cascade.timeout_ms * 1_000.0) as i64) && call.size >= 1, &place);
+        let usual = config.statuses.contains_key(&call.status.to_string());
+        let failed = matches!(call.status, 503 | 504);
+        let timeout = (config.cascade.timeout_ms * 1_000.0).round() as i64;
+        let by_cascade = config.cascade_failure_rate > 0.0;
+        let holds = if failed && !usual {
+            by_cascade && !call.is_retry() && (call.status == 503 || call.response == timeout)
+        } else {
+            usual && (by_cascade || !call.is_retry())
+        };
+        self.statuses.hold(holds, &place);
+        let law = if call.method == Method::Get.as_str() { &self.get } else { &self.other };
+        let kind = usize::from(call.method != Method::Get.as_str());
+        // Whole bytes: a place anywhere within the byte's own share, by a hash of the id.
+        let (low, high) = (if call.size > 1 { law.cdf(call.size as f64) } else { 0.0 }, law.cdf(call.size as f64 + 1.0));
+        self.sizes[kind].add(low + (high - low) * unit(mix(call.id as u64 ^ (call.id >> 64) as u64)));
+        if let Some(state) = call.state.filter(|_| with_params && !call.is_retry()) {
+            *self.params.entry(state).or_default().entry(call.params.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn walk(&mut self, user: &str, session: &Session<'_>) {
+        let config = self.law.config();
+        let walk = session.walk();
+        let place = || format!("session {} of {user}", uuid(session.id));
+        let first = walk.first().and_then(|call| call.state).is_some_and(|state| self.law.entries()[state] > 0.0);
+        let along = walk.windows(2).all(|pair| match (pair[0].state, pair[1].state) {
+            (Some(from), Some(to)) => self.law.transitions()[from].contains_key(&to),
+            _ => false,
+        });
+        self.steps.hold(first && along, place);
+        let most = config.workflow.max_length as usize;
+        let last = walk.last().and_then(|call| call.state);
+        let exits = last.is_some_and(|state| self.law.is_exit(state) || self.law.transitions()[state].is_empty());
+        self.ends.hold(walk.len() <= most && (exits || walk.len() == most), place);
+        // What precedes the middle no cascade strikes, so that it is as when nothing is wrong.
+        let unaffected = unaffected(self.law, walk.len());
+        let least = (config.delays.usual_seconds[0].min(config.delays.thinking_seconds[0]) * SECOND as f64) as i64;
+        for (index, call) in walk.iter().enumerate().take(unaffected) {
+            *self.by_status.entry(call.status).or_default() += 1;
+            if let Some(state) = call.state {
+                let place = self.law.response_cdf(state, call.ms());
+                self.response_times.entry(state).or_default().add(place);
+            }
+            // A response that takes longer than the least delay may itself delay the next call.
+            if let Some(next) = walk.get(index + 1).filter(|_| call.response < least) {
+                self.gaps.add(self.gap_cdf(next.time.since(call.time) as f64 / SECOND as f64));
+            }
+        }
+    }
+
+    /// P(delay to the next call ≤ `seconds`).
+    fn gap_cdf(&self, seconds: f64) -> f64 {
+        let law = &self.law.config().delays;
+        let uniform = |[low, high]: [f64; 2]| {
+            if high > low { ((seconds - low) / (high - low)).clamp(0.0, 1.0) } else { f64::from(u8::from(seconds >= low)) }
+        };
+        (1.0 - law.thinking) * uniform(law.usual_seconds) + law.thinking * uniform(law.thinking_seconds)
+    }
+
+    pub(super) fn report(self, files: &Files<'_>, board: &mut Board) -> Result<(), AnalysisError> {
+        let mut ids = self.ids.finish("every call_id is there once", uuid)?;
+        files.count(&mut ids, "calls");
+        board.exact(ids);
+        board.exact(self.session_ids.finish("a session is of one user", uuid)?);
+        for law in [
+            self.numbers,
+            self.types,
+            self.starts,
+            self.steps,
+            self.ends,
+            self.overlap,
+            self.retries,
+            self.methods,
+            self.responses,
+            self.statuses,
+        ] {
+            board.exact(law);
+        }
+        let group = Group::Distribution;
+        let config = self.law.config();
+        if self.gaps.n() > 0 {
+            board.test(group, "delays between calls", Found::places(&self.gaps));
+        } else {
+            board.skip(group, "delays between calls", "responses take longer than delays");
+        }
+        let names = self.law.names();
+        let found = Found::worst(self.response_times.iter().map(|(state, sample)| (&names[*state], Found::places(sample))));
+        board.try_test(group, "response times by endpoint, before a cascade may strike", found);
+        let [get, other] = &self.sizes;
+        let found = [("GET", get), ("others", other)].into_iter().filter(|(_, sample)| sample.n() > 0);
+        let spread = if config.response_sizes.sigma > 0.0 {
+            Found::worst(found.map(|(name, sample)| (name, Found::places(sample))))
+        } else {
+            Err("sizes have no spread".into())
+        };
+        board.try_test(group, "response sizes of GET and of others", spread);
+        let (weights, counts): (Vec<f64>, Vec<u64>) = config
+            .statuses
+            .iter()
+            .map(|(code, share)| (*share, code.parse().ok().and_then(|code: i64| self.by_status.get(&code)).copied().unwrap_or(0)))
+            .unzip();
+        board.test(group, "statuses, before a cascade may strike", Found::cells(&counts, &weights, "the document's shares"));
+        let params = self.params.iter().map(|(state, counts)| {
+            let path = &names[*state];
+            let many = if path.split('/').any(|segment| segment == "search") {
+                config.parameters.queries.len() * config.parameters.sorts.len()
+            } else {
+                config.parameters.categories.len() * config.parameters.pages as usize
+            };
+            let mut counts: Vec<u64> = counts.values().copied().collect();
+            counts.resize(many.max(counts.len()), 0);
+            (path, Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"))
+        });
+        board.try_test(group, "parameters are equally likely", Found::worst(params));
+        Ok(())
+    }
+}
+
+/// How many calls of a walk no cascade can strike.
+pub(super) fn unaffected(law: &Law<'_>, length: usize) -> usize {
+    let config = law.config();
+    if config.cascade_failure_rate > 0.0 { (length as f64 * config.cascade.start) as usize } else { length }
+}

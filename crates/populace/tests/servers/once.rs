@@ -107,7 +107,7 @@ fn rows_that_stood_twice_before_and_a_table_without_the_projection_are_put_right
     let case = Case::new(shared(), "stood", 2, scenario);
     case.publish();
     // As an earlier version made it, with rows that came twice.
-    let definition = include_str!("../../../populace-io/src/sinks/clickhouse/email_events.sql");
+    let definition = include_str!("../../../populace-io/src/tables/email/email_events.sql");
     let before = definition.replace(",\n    PROJECTION event_ids (SELECT event_id ORDER BY toUInt128(event_id))", "");
     let before =
         before.split(", deduplicate_merge_projection_mode").next().unwrap().replace("EXISTS email_events", "EXISTS stood.email_events");

@@ -1,16 +1,20 @@
 //! ClickHouse as the table of events.
 
 use crate::error::FlowError;
-use crate::event::Event;
+use crate::event::{Cell, Event};
 use crate::table::{EventTable, Inserted};
 use crate::time::MILLISECOND;
-use arrow_array::builder::{FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, TimestampMicrosecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::builder::{
+    FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
 use data_encoding::HEXLOWER;
 use populace_core::email::Uuid;
-use populace_core::time::Instant;
 use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{EMAIL_ERASURES, EMAIL_ERASURES_SQL, EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
+use populace_io::table::{Column, Kind};
+use populace_io::tables::email::EVENT_COLUMNS;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -126,9 +130,9 @@ impl ClickHouseTable {
     }
 
     /// Until when events of some persons were erased, by their ids: of those alone of whom any were. Microseconds.
-    fn erased_of<'e>(&self, events: &[&'e Event]) -> Result<HashMap<&'e str, i64>, FlowError> {
+    fn erased_of<'e>(&self, events: &[&'e Event<'_>]) -> Result<HashMap<&'e str, i64>, FlowError> {
         let persons: HashMap<String, &str> =
-            events.iter().map(|event| (masked(&event.universal_id), event.universal_id.as_str())).collect();
+            events.iter().map(|event| (masked(&event.universal_id), event.universal_id.as_ref())).collect();
         let listed: Vec<&str> = persons.keys().map(String::as_str).collect();
         let answer = self.server.run(&format!(
             "SELECT person, toUnixTimestamp64Micro(max(until)) FROM {EMAIL_ERASURES} \
@@ -167,10 +171,10 @@ fn among<'i>(ids: impl Iterator<Item = &'i Uuid>) -> String {
 }
 
 impl EventTable for ClickHouseTable {
-    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+    fn insert(&self, token: &str, events: &[Event<'_>]) -> Result<Inserted, FlowError> {
         self.ready()?;
         let mut seen = HashSet::with_capacity(events.len());
-        let mut new: Vec<&Event> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
+        let mut new: Vec<&Event<'_>> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
         let before = self.number(&format!("SELECT max(max_block_number) FROM system.parts WHERE {PARTS}"))?;
         let (known, twice) = self.find(new.iter().map(|event| &event.event_id))?;
         // Somebody was killed after it had stored them.
@@ -179,7 +183,7 @@ impl EventTable for ClickHouseTable {
         let fresh = new.len();
         if !new.is_empty() {
             let until = self.erased_of(&new)?;
-            new.retain(|event| until.get(event.universal_id.as_str()).is_none_or(|until| event.timestamp.0 > *until));
+            new.retain(|event| until.get(event.universal_id.as_ref()).is_none_or(|until| event.timestamp.0 > *until));
         }
         let erased = (fresh - new.len()) as u64;
         let mut stored = new.len() as u64;
@@ -187,7 +191,7 @@ impl EventTable for ClickHouseTable {
             // A topic that was made anew has the same tokens for other events.
             let ids = new.iter().fold(Sha256::new(), |ids, event| ids.chain_update(event.event_id.to_u128().to_be_bytes()));
             self.server.insert(EMAIL_EVENTS, &format!("{token}/{}", HEXLOWER.encode(&ids.finalize())), &[rows(&new)?])?;
-            let own: HashMap<Uuid, &Event> = new.iter().map(|event| (event.event_id, *event)).collect();
+            let own: HashMap<Uuid, &Event<'_>> = new.iter().map(|event| (event.event_id, *event)).collect();
             let twice = if self.was_alone(before, new.len())? { HashSet::new() } else { self.find(own.keys())?.1 };
             stored -= self.settle(&twice, |id, person, at| {
                 own.get(&id).is_some_and(|event| event.universal_id == person && event.timestamp.0.div_euclid(MILLISECOND) == at)
@@ -223,71 +227,74 @@ impl EventTable for ClickHouseTable {
     }
 }
 
+/// A column on its way.
+enum Builder {
+    Text(StringBuilder),
+    Id(FixedSizeBinaryBuilder),
+    Moment(TimestampMicrosecondBuilder),
+    Short(Int16Builder),
+    Whole(Int32Builder),
+    Real(Float64Builder),
+}
+
+impl Builder {
+    fn new(column: &Column, rows: usize) -> Self {
+        match column.kind {
+            Kind::Uuid => Self::Id(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            Kind::Instant(_) => Self::Moment(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC")),
+            Kind::Int16 => Self::Short(Int16Builder::with_capacity(rows)),
+            Kind::Int32 => Self::Whole(Int32Builder::with_capacity(rows)),
+            Kind::Fixed(_) => Self::Real(Float64Builder::with_capacity(rows)),
+            _ => Self::Text(StringBuilder::with_capacity(rows, 32 * rows)),
+        }
+    }
+
+    fn append(&mut self, cell: Cell<'_>) -> Result<(), FlowError> {
+        match (self, cell) {
+            (Self::Text(builder), Cell::Null) => builder.append_null(),
+            (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
+            (Self::Text(builder), Cell::Object(map)) => builder.append_value(object(map)),
+            (Self::Id(builder), Cell::Null) => builder.append_null(),
+            (Self::Id(builder), Cell::Id(id)) => builder.append_value(id.to_u128().to_be_bytes()).map_err(broken)?,
+            (Self::Moment(builder), Cell::Null) => builder.append_null(),
+            (Self::Moment(builder), Cell::Moment(at)) => builder.append_value(at.0),
+            (Self::Short(builder), Cell::Null) => builder.append_null(),
+            (Self::Short(builder), Cell::Whole(number)) => builder.append_value(i16::try_from(number).map_err(broken)?),
+            (Self::Whole(builder), Cell::Null) => builder.append_null(),
+            (Self::Whole(builder), Cell::Whole(number)) => builder.append_value(number),
+            (Self::Real(builder), Cell::Null) => builder.append_null(),
+            (Self::Real(builder), Cell::Real(number)) => builder.append_value(number),
+            _ => return Err(broken("a cell of another type than its column")),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Id(mut builder) => Arc::new(builder.finish()),
+            Self::Moment(mut builder) => Arc::new(builder.finish()),
+            Self::Short(mut builder) => Arc::new(builder.finish()),
+            Self::Whole(mut builder) => Arc::new(builder.finish()),
+            Self::Real(mut builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+fn object(map: &Map<String, Value>) -> String {
+    serde_json::to_string(map).expect("text, numbers and objects")
+}
+
+fn broken(error: impl std::fmt::Display) -> FlowError {
+    FlowError::Refused(format!("events as columns: {error}"))
+}
+
 /// Events as columns; `ingested_at` is the server's to give.
-fn rows(events: &[&Event]) -> Result<RecordBatch, FlowError> {
-    fn text<'e>(events: &'e [&Event], of: impl Fn(&'e Event) -> &'e str) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(events.iter().map(|event| of(event))))
-    }
-    fn maybe<'e>(events: &'e [&Event], of: impl Fn(&'e Event) -> &'e Option<String>) -> ArrayRef {
-        Arc::new(events.iter().map(|event| of(event).as_deref()).collect::<StringArray>())
-    }
-    let moments = |of: &dyn Fn(&Event) -> Option<Instant>| -> ArrayRef {
-        let mut builder = TimestampMicrosecondBuilder::with_capacity(events.len()).with_timezone("UTC");
-        for event in events {
-            builder.append_option(of(event).map(|at| at.0));
-        }
-        Arc::new(builder.finish())
-    };
-    let ids = |of: &dyn Fn(&Event) -> Option<Uuid>| -> ArrayRef {
-        let mut builder = FixedSizeBinaryBuilder::with_capacity(events.len(), 16);
-        for event in events {
-            match of(event) {
-                // Sixteen bytes fit into sixteen.
-                Some(id) => builder.append_value(id.to_u128().to_be_bytes()).unwrap_or_default(),
-                None => builder.append_null(),
-            }
-        }
-        Arc::new(builder.finish())
-    };
-    let clock = |part: usize| -> ArrayRef {
-        let mut builder = Int16Builder::with_capacity(events.len());
-        for event in events {
-            builder.append_option(event.send_clock().map(|clock| clock[part] as i16));
-        }
-        Arc::new(builder.finish())
-    };
-    let metadata = events.iter().map(|event| serde_json::Value::Object(event.metadata.clone()).to_string());
-    let mut latency = Float64Builder::with_capacity(events.len());
-    let mut size = Int32Builder::with_capacity(events.len());
+fn rows(events: &[&Event<'_>]) -> Result<RecordBatch, FlowError> {
+    let mut builders = EVENT_COLUMNS.each_ref().map(|column| Builder::new(column, events.len()));
     for event in events {
-        latency.append_option(event.latency_seconds());
-        size.append_option(event.payload_size_bytes);
+        builders.iter_mut().zip(event.cells()).try_for_each(|(builder, cell)| builder.append(cell))?;
     }
-    let columns: [(&str, ArrayRef); 24] = [
-        ("event_id", ids(&|event| Some(event.event_id))),
-        ("event_type", text(events, |event| event.event_type.name())),
-        ("timestamp", moments(&|event| Some(event.timestamp))),
-        ("esp", text(events, |event| &event.esp)),
-        ("recipient_id", text(events, |event| &event.recipient_id)),
-        ("universal_id", text(events, |event| &event.universal_id)),
-        ("recipient_email_hash", text(events, |event| &event.recipient_email_hash)),
-        ("campaign_id", text(events, |event| &event.campaign_id)),
-        ("campaign_name", text(events, |event| &event.campaign_name)),
-        ("message_id", ids(&|event| event.message_id)),
-        ("subject", maybe(events, |event| &event.subject)),
-        ("click_url", maybe(events, |event| &event.click_url)),
-        ("bounce_type", maybe(events, |event| &event.bounce_type)),
-        ("user_agent", maybe(events, |event| &event.user_agent)),
-        ("ip_address", maybe(events, |event| &event.ip_address)),
-        ("source", text(events, |event| &event.source)),
-        ("metadata", Arc::new(StringArray::from_iter_values(metadata))),
-        ("latency_seconds", Arc::new(latency.finish())),
-        ("send_time", moments(&|event| event.send_time)),
-        ("hour_of_day", clock(0)),
-        ("minute", clock(1)),
-        ("day_of_week", clock(2)),
-        ("campaign_type", maybe(events, |event| &event.campaign_type)),
-        ("payload_size_bytes", Arc::new(size.finish())),
-    ];
-    RecordBatch::try_from_iter(columns).map_err(|error| FlowError::Refused(format!("events as columns: {error}")))
+    let names = EVENT_COLUMNS.iter().map(|column| column.name);
+    RecordBatch::try_from_iter(names.zip(builders.map(Builder::finish))).map_err(broken)
 }

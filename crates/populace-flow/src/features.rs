@@ -52,7 +52,7 @@ pub trait EventPages: Send + Sync {
     ///
     /// # Errors
     /// The table is not to be read, or holds a row that is no event.
-    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError>;
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError>;
 
     /// The `recipient_id` of the first event under an id.
     ///
@@ -62,12 +62,12 @@ pub trait EventPages: Send + Sync {
 }
 
 impl EventPages for EmbeddedTable {
-    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
         Self::page(self, after, most)
     }
 
     fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError> {
-        Ok(self.of_person(universal_id)?.into_iter().next().map(|first| first.recipient_id))
+        Ok(self.of_person(universal_id)?.into_iter().next().map(|first| first.recipient_id.into_owned()))
     }
 }
 
@@ -139,20 +139,20 @@ impl Kept {
                 file.flush().map_err(failed)?;
                 return Ok(end != PageEnd::default());
             }
-            let last = events.last().map(|event| event.universal_id.clone());
-            let mut firsts: Vec<&Event> = events.iter().filter(|event| !whose.contains_key(&event.universal_id)).collect();
+            let last = events.last().map(|event| event.universal_id.to_string());
+            let mut firsts: Vec<&Event<'_>> = events.iter().filter(|event| !whose.contains_key(event.universal_id.as_ref())).collect();
             firsts.dedup_by_key(|event| &event.universal_id);
-            let persons = identities.current(&firsts.iter().map(|event| event.universal_id.as_str()).collect::<Vec<_>>())?;
+            let persons = identities.current(&firsts.iter().map(|event| event.universal_id.as_ref()).collect::<Vec<_>>())?;
             for first in firsts {
-                let id = &first.universal_id;
-                let person = persons.get(id).unwrap_or(id).clone();
-                let recipient = if person == *id { None } else { Some(table.recipient_of(&person)?.unwrap_or_else(|| person.clone())) };
-                whose.insert(id.clone(), (person, recipient.unwrap_or_else(|| first.recipient_id.clone())));
+                let id = first.universal_id.as_ref();
+                let person = persons.get(id).map_or(id, String::as_str).to_owned();
+                let recipient = if person == id { None } else { Some(table.recipient_of(&person)?.unwrap_or_else(|| person.clone())) };
+                whose.insert(id.to_owned(), (person, recipient.unwrap_or_else(|| first.recipient_id.to_string())));
             }
             for mut event in events {
-                let (person, recipient) = &whose[&event.universal_id];
-                event.universal_id.clone_from(person);
-                event.recipient_id.clone_from(recipient);
+                let (person, recipient) = &whose[event.universal_id.as_ref()];
+                event.universal_id = person.as_str().into();
+                event.recipient_id = recipient.as_str().into();
                 file.write_all(&event.to_json()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
             }
             // The table is in the order of ids: only the last one of this page can be in the next.

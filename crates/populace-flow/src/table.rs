@@ -24,7 +24,7 @@ pub trait EventTable: Send + Sync {
     ///
     /// # Errors
     /// It is not known whether the batch was inserted: insert it again under the same token.
-    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError>;
+    fn insert(&self, token: &str, events: &[Event<'_>]) -> Result<Inserted, FlowError>;
 
     /// Which of the ids are in the table.
     ///

@@ -1,6 +1,8 @@
 //! Moments as text, and the wall clock: the one place where this crate reads it.
 
 use populace_core::time::{DAY, Date, HOUR, Instant, MINUTE, SECOND};
+use populace_io::table::InstantText;
+use populace_io::text::{DateText, append_instant};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds in a millisecond.
@@ -13,10 +15,13 @@ pub fn now() -> Instant {
 }
 
 /// As events write a moment: `2026-01-31T09:15:00.123Z`.
+///
+/// # Panics
+/// Its year has no four digits.
 pub fn text(at: Instant) -> String {
-    let millis = at.0.rem_euclid(SECOND) / MILLISECOND;
-    let whole = at.to_string();
-    format!("{}.{millis:03}Z", whole.trim_end_matches('Z'))
+    let mut text = Vec::with_capacity(24);
+    append_instant(at.0, InstantText::Millis, &mut DateText::default(), &mut text);
+    String::from_utf8(text).expect("digits")
 }
 
 /// A moment from ISO 8601 (RFC 3339): `2026-01-31T09:15:00Z`, with up to six digits of a fraction, or with an offset such as `+01:00`.
@@ -28,23 +33,18 @@ pub fn text(at: Instant) -> String {
 /// assert_eq!(parse("2026-01-31T10:15:00"), None, "of which clock?");
 /// ```
 pub fn parse(text: &str) -> Option<Instant> {
-    if !text.is_ascii() || text.len() < 20 {
+    let (head, rest) = text.as_bytes().split_at_checked(19)?;
+    let separated = head[4] == b'-' && head[7] == b'-' && matches!(head[10], b'T' | b't' | b' ') && head[13] == b':' && head[16] == b':';
+    let date = Date::from_ymd(digits(&head[..4])? as i32, digits(&head[5..7])? as u32, digits(&head[8..10])? as u32)?;
+    let (hour, minute, second) = (digits(&head[11..13])?, digits(&head[14..16])?, digits(&head[17..])?);
+    if !separated || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let (date, rest) = text.split_at(10);
-    let (clock, rest) = rest.split_at(9);
-    let date: Date = date.parse().ok()?;
-    let clock = clock.strip_prefix(['T', 't', ' '])?;
-    let mut parts = clock.split(':').map(|part| (part.len() == 2).then(|| digits(part))?);
-    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let zone_at = rest.find(['Z', 'z', '+', '-'])?;
+    let zone_at = rest.iter().position(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-'))?;
     let (fraction, zone) = rest.split_at(zone_at);
-    let micros = match fraction.strip_prefix('.') {
-        Some(fraction) if (1..=6).contains(&fraction.len()) => digits(fraction)? * 10_i64.pow(6 - fraction.len() as u32),
-        None if fraction.is_empty() => 0,
+    let micros = match fraction.split_first() {
+        Some((b'.', fraction)) if (1..=6).contains(&fraction.len()) => digits(fraction)? * 10_i64.pow(6 - fraction.len() as u32),
+        None => 0,
         _ => return None,
     };
     let local = date.midnight().0 + hour * HOUR + minute * MINUTE + second * SECOND + micros;
@@ -52,21 +52,21 @@ pub fn parse(text: &str) -> Option<Instant> {
 }
 
 /// The offset of a zone from UTC, microseconds.
-fn offset(zone: &str) -> Option<i64> {
-    if zone.eq_ignore_ascii_case("z") {
-        return Some(0);
+fn offset(zone: &[u8]) -> Option<i64> {
+    match zone {
+        [b'Z' | b'z'] => Some(0),
+        [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => {
+            let minutes = digits(&[*tens, *ones])?;
+            let ahead = digits(hours)? * HOUR + minutes * MINUTE;
+            (ahead < DAY && minutes < 60).then_some(if *sign == b'-' { -ahead } else { ahead })
+        }
+        _ => None,
     }
-    let (sign, zone) = zone.strip_prefix('-').map_or_else(|| (1, &zone[1..]), |zone| (-1, zone));
-    let (hours, minutes) = zone.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 {
-        return None;
-    }
-    let ahead = digits(hours)? * HOUR + digits(minutes)? * MINUTE;
-    (ahead < DAY && digits(minutes)? < 60).then_some(sign * ahead)
 }
 
-fn digits(text: &str) -> Option<i64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+/// The number that at most 18 digits are.
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| 10 * number + i64::from(byte - b'0')))
 }
 
 #[cfg(test)]

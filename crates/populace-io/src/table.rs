@@ -85,7 +85,7 @@ pub struct Column {
     pub nullable: bool,
     /// What it means, with its unit.
     pub meaning: &'static str,
-    /// The most bytes that a service takes of its text.
+    /// The most characters that a service takes of its text; of an object, bytes of JSON.
     pub longest: Option<usize>,
 }
 
@@ -100,7 +100,7 @@ impl Column {
         Self { name, kind, nullable: true, meaning, longest: None }
     }
 
-    /// The column, of whose text a service takes at most so many bytes.
+    /// The column, of whose text a service takes at most this length.
     #[must_use]
     pub const fn at_most(self, longest: usize) -> Self {
         Self { longest: Some(longest), ..self }

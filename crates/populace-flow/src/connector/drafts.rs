@@ -1,13 +1,16 @@
 //! Events that are not checked yet.
 
 use super::{ItemProblem, Moment, Rejection, fingerprint};
-use crate::event::{Event, Problem};
-use crate::identity::{Claim, ClaimError, Identifier, KeyRing};
+use crate::event::{Event, Fields, Given, Problem, column};
+use crate::identity::{Claim, ClaimError, Identifier, KeyRing, Token};
 use crate::time;
 use populace_core::email::Uuid;
 use populace_core::time::Instant;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt;
 
 /// The most items of one request.
 pub const MAX_ITEMS: usize = 1_000;
@@ -17,11 +20,11 @@ pub type Named = (&'static str, Identifier);
 
 /// An event that is not checked yet.
 #[derive(Clone)]
-pub struct Draft {
+pub struct Draft<'a> {
     /// Number of the item that it came from.
     pub item: usize,
     /// Its fields.
-    pub fields: Map<String, Value>,
+    pub fields: Fields<'a>,
     /// Whose it is. Where there is none, `universal_id` says it.
     pub identifiers: Vec<Named>,
 }
@@ -37,9 +40,9 @@ pub struct Ignored {
 
 /// The drafts of a request.
 #[derive(Default)]
-pub struct Drafts {
+pub struct Drafts<'a> {
     /// What is to be checked.
-    pub drafts: Vec<Draft>,
+    pub drafts: Vec<Draft<'a>>,
     /// What has no type of event.
     pub ignored: Vec<Ignored>,
     /// What is wrong already.
@@ -48,7 +51,7 @@ pub struct Drafts {
     pub seed: Option<u64>,
 }
 
-impl Drafts {
+impl<'a> Drafts<'a> {
     /// Notes what is wrong with a field of an item.
     pub fn problem(&mut self, item: usize, field: &str, reason: &str) {
         self.problems.push(ItemProblem { item, field: field.to_owned(), reason: reason.to_owned() });
@@ -60,25 +63,24 @@ impl Drafts {
     ///
     /// # Errors
     /// Neither an object nor such a list.
-    pub fn of_events(body: Value) -> Result<Self, Rejection> {
-        let items = match body {
-            Value::Object(event) => vec![Value::Object(event)],
-            Value::Array(items) => items,
-            _ => return Err(Rejection::Malformed("the body must be one event or a list of events".to_owned())),
+    pub fn of_events(body: Items<'a>) -> Result<Self, Rejection> {
+        let Items { items, count } = body;
+        let Some(items) = items else {
+            return Err(Rejection::Malformed("the body must be one event or a list of events".to_owned()));
         };
-        check_count(items.len())?;
-        let mut made = Self::default();
-        for (item, value) in items.into_iter().enumerate() {
-            let Value::Object(mut fields) = value else {
+        check_count(count)?;
+        let mut made = Self { drafts: Vec::with_capacity(count), ..Self::default() };
+        for (item, fields) in items.into_iter().enumerate() {
+            let Some(mut fields) = fields else {
                 made.problem(item, "", "must be a JSON object");
                 continue;
             };
             let mut identifiers = Vec::new();
             for field in ["recipient_email", "phone", "provider_id"] {
-                match fields.remove(field) {
-                    None | Some(Value::Null) => {}
-                    Some(Value::String(text)) => identifiers.push((field, identifier(field, text, &fields))),
-                    Some(_) => made.problem(item, field, "must be text"),
+                match fields.take_other(field) {
+                    Given::Missing | Given::Null => {}
+                    Given::Text(text) => identifiers.push((field, identifier(field, text.into_owned(), &fields))),
+                    _ => made.problem(item, field, "must be text"),
                 }
             }
             made.drafts.push(Draft { item, fields, identifiers });
@@ -87,11 +89,75 @@ impl Drafts {
     }
 }
 
-fn identifier(field: &str, text: String, fields: &Map<String, Value>) -> Identifier {
+fn identifier(field: &str, text: String, fields: &Fields<'_>) -> Identifier {
     match field {
         "recipient_email" => Identifier::Email(text),
         "phone" => Identifier::Phone(text),
-        _ => Identifier::Provider(fields.get("esp").and_then(Value::as_str).unwrap_or_default().to_owned(), text),
+        _ => Identifier::Provider(fields.text(const { column("esp") }).unwrap_or_default().to_owned(), text),
+    }
+}
+
+/// The items of a body: those of a list, or the body itself.
+pub struct Items<'a> {
+    /// Nothing if the body is neither object nor list; of a list at most [`MAX_ITEMS`], without those that are no objects.
+    items: Option<Vec<Option<Fields<'a>>>>,
+    /// How many there are.
+    count: usize,
+}
+
+impl<'a> Items<'a> {
+    /// How deep lists and objects are in what [`read`](Self::read) takes.
+    pub const DEPTH: usize = 3;
+
+    /// Those of a body that is JSON, has no name twice in an object, and is no deeper than [`DEPTH`](Self::DEPTH).
+    ///
+    /// # Errors
+    /// It is none of that, or not as events are.
+    pub fn read(body: &'a [u8]) -> serde_json::Result<Self> {
+        // One look at all bytes, not one at each text.
+        let body = std::str::from_utf8(body).map_err(serde::de::Error::custom)?;
+        if body.trim_ascii_start().starts_with('{') {
+            return Ok(Self { items: Some(vec![Some(serde_json::from_str(body)?)]), count: 1 });
+        }
+        serde_json::from_str(body)
+    }
+}
+
+impl From<Value> for Items<'_> {
+    fn from(body: Value) -> Self {
+        let items = match body {
+            Value::Object(event) => vec![Value::Object(event)],
+            Value::Array(items) => items,
+            _ => return Self { items: None, count: 0 },
+        };
+        let of_event = |item| if let Value::Object(map) = item { Some(Fields::from(map)) } else { None };
+        Self { count: items.len(), items: Some(items.into_iter().take(MAX_ITEMS).map(of_event).collect()) }
+    }
+}
+
+/// Of a list of events.
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Items<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let (mut items, mut count) = (Vec::new(), 0);
+                while let Some(event) = list.next_element()? {
+                    count += 1;
+                    if count <= MAX_ITEMS {
+                        items.push(Some(event));
+                    }
+                }
+                Ok(Items { items: Some(items), count })
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 
@@ -104,52 +170,102 @@ pub(super) fn check_count(items: usize) -> Result<(), Rejection> {
     }
 }
 
-impl Draft {
-    /// The event, still under the id of its first identifier alone, and whose it is.
-    pub(super) fn check(self, ring: &KeyRing, moment: Moment) -> Result<(Event, Claim), Vec<Problem>> {
-        let Self { item, mut fields, identifiers } = self;
-        let mut problems = Vec::new();
-        let mut tokens = Vec::new();
-        for (field, identifier) in &identifiers {
-            match ring.token(identifier) {
+/// Identifiers of which some are none: what is wrong, by their numbers, and the tokens of the others.
+struct Wrong {
+    errors: Vec<(usize, ClaimError)>,
+    tokens: Vec<Token>,
+}
+
+/// The claims of a request: who has the same identifiers is made known once.
+pub(super) struct Claims<'r> {
+    ring: &'r KeyRing,
+    numbers: HashMap<Vec<Identifier>, usize>,
+    made: Vec<Claim>,
+}
+
+impl<'r> Claims<'r> {
+    pub(super) fn new(ring: &'r KeyRing) -> Self {
+        Self { ring, numbers: HashMap::new(), made: Vec::new() }
+    }
+
+    /// All of them, by number.
+    pub(super) fn all(&self) -> &[Claim] {
+        &self.made
+    }
+
+    /// The number of the claim of some identifiers, or what is wrong with them.
+    fn number(&mut self, identifiers: Vec<Identifier>) -> Result<usize, Wrong> {
+        if let Some(number) = self.numbers.get(&identifiers) {
+            return Ok(*number);
+        }
+        let (mut tokens, mut errors) = (Vec::with_capacity(identifiers.len()), Vec::new());
+        for (number, identifier) in identifiers.iter().enumerate() {
+            match self.ring.token(identifier) {
                 Ok(token) => tokens.push(token),
-                Err(error) => problems.push(Problem::new(*field, error.to_string())),
+                Err(error) => errors.push((number, error)),
             }
         }
-        let mut missing = |field: &str, value: &dyn Fn() -> String| {
-            if fields.get(field).is_none_or(Value::is_null) {
-                fields.insert(field.to_owned(), Value::String(value()));
+        if !errors.is_empty() {
+            return Err(Wrong { errors, tokens });
+        }
+        self.numbers.insert(identifiers, self.made.len());
+        self.made.push(Claim { tokens });
+        Ok(self.made.len() - 1)
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// The event, still under the id of its first identifier alone, and the number of the claim whose it is.
+    pub(super) fn check(self, claims: &mut Claims<'_>, moment: Moment) -> Result<(Event<'a>, usize), Vec<Problem>> {
+        let Self { item, mut fields, identifiers } = self;
+        let mut problems = Vec::new();
+        let (names, identifiers): (Vec<_>, Vec<_>) = identifiers.into_iter().unzip();
+        let named = !identifiers.is_empty();
+        let (mut claim, mut sound) = (None, Vec::new());
+        if named {
+            match claims.number(identifiers) {
+                Ok(number) => claim = Some(number),
+                Err(Wrong { errors, tokens }) => {
+                    problems.extend(errors.into_iter().map(|(number, error)| Problem::new(names[number], error.to_string())));
+                    sound = tokens;
+                }
+            }
+        }
+        let first = claim.map_or(sound.first(), |number| claims.made[number].tokens.first());
+        let mut missing = |column: usize, value: &dyn Fn() -> String| {
+            if fields.get(column).is_none() {
+                fields.set_text(column, Some(value()));
             }
         };
-        missing("event_id", &|| unique(moment.at, &[b"event", &moment.seed.to_be_bytes(), &(item as u64).to_be_bytes()]).to_string());
-        if let Some(first) = tokens.first() {
-            missing("universal_id", &|| first.base_id.clone());
-            missing("recipient_email_hash", &|| first.hash.clone());
-            missing("recipient_id", &|| first.base_id.clone());
-            if fields["universal_id"] != first.base_id.as_str() {
+        let (universal_id, ingested_at) = const { (column("universal_id"), column("ingested_at")) };
+        missing(const { column("event_id") }, &|| {
+            unique(moment.at, &[b"event", &moment.seed.to_be_bytes(), &(item as u64).to_be_bytes()]).to_string()
+        });
+        if let Some(first) = first {
+            missing(universal_id, &|| first.base_id.clone());
+            missing(const { column("recipient_email_hash") }, &|| first.hash.clone());
+            missing(const { column("recipient_id") }, &|| first.base_id.clone());
+            if fields.text(universal_id) != Some(&first.base_id) {
                 let reason = "is made of recipient_email, phone or provider_id where one is given: leave it out";
                 problems.push(Problem::new("universal_id", reason));
             }
         }
-        if fields.contains_key("ingested_at") {
+        if *fields.get(ingested_at) != Given::Missing {
             problems.push(Problem::new("ingested_at", "is given by the connector: leave it out"));
         }
-        fields.insert("ingested_at".to_owned(), Value::String(time::text(moment.at)));
-        match Event::from_map(fields) {
+        fields.set_text(ingested_at, Some(time::text(moment.at)));
+        match Event::from_fields(fields) {
             Ok(event) if problems.is_empty() => {
-                if tokens.is_empty() {
-                    let token = ring.token(&Identifier::Universal(event.universal_id.clone()));
-                    tokens.push(token.map_err(|error: ClaimError| vec![Problem::new("universal_id", error.to_string())])?);
-                }
-                Ok((event, Claim { tokens }))
+                let of_id = |event: &Event<'_>| vec![Identifier::Universal(event.universal_id.to_string())];
+                let number = claim.map_or_else(|| claims.number(of_id(&event)), Ok);
+                let problem = |(_, error): (usize, ClaimError)| Problem::new("universal_id", error.to_string());
+                Ok((event, number.map_err(|wrong| wrong.errors.into_iter().map(problem).collect::<Vec<_>>())?))
             }
             Ok(_) => Err(problems),
             Err(found) => {
                 // Where an identifier is no good, what would be made of it is missing too, which says nothing new.
                 let made = |problem: &Problem| {
-                    tokens.is_empty()
-                        && !identifiers.is_empty()
-                        && ["universal_id", "recipient_email_hash", "recipient_id"].contains(&problem.field.as_str())
+                    named && first.is_none() && ["universal_id", "recipient_email_hash", "recipient_id"].contains(&problem.field.as_str())
                 };
                 problems.extend(found.into_iter().filter(|problem| !made(problem)));
                 Err(problems)

@@ -2,7 +2,12 @@
 
 use super::drafts::words;
 use super::{Draft, Drafts, Moment, Rejection};
+use crate::event::{Fields, Given, column};
 use crate::identity::Identifier;
+use arrow_array::UInt32Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_select::take::take_record_batch;
 use populace_core::plan::Shard;
 use populace_core::time::{Date, Instant};
 use populace_io::catalogue;
@@ -10,7 +15,6 @@ use populace_io::document::{Request, Setting, Source};
 use populace_io::generator::{Generator, TableSet};
 use populace_io::tables::email::actor_of;
 use populace_io::text::TextFormat;
-use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -34,8 +38,6 @@ const FIRST_RECIPIENT: u64 = 1_000;
 
 /// A generator, with the first day and the days that it is for.
 type Window = (Date, u32, Arc<dyn Generator>);
-/// An event as a JSON object, with its time.
-type Row = (Instant, Map<String, Value>);
 
 /// The generator behind `/api/mock/events`.
 #[derive(Default)]
@@ -88,42 +90,38 @@ impl Mock {
         Ok(generator)
     }
 
-    /// The rows of some actors up to a moment, as JSON objects with their time.
-    fn rows(&self, moment: Moment, days: u32, actors: &dyn Fn(u64) -> Range<u64>) -> Result<Vec<Row>, Rejection> {
+    /// The last rows of some actors up to a moment, in the order of time, `most` of them or all if there are fewer.
+    fn rows(&self, moment: Moment, days: u32, most: usize, actors: &dyn Fn(u64) -> Range<u64>) -> Result<Vec<Fields<'static>>, Rejection> {
         let generator = self.generator(moment.at, days)?;
         let main = generator.main_table();
         let shard = Shard { index: 0, actors: actors(generator.population().actors) };
         let (batches, _) = generator.simulate(moment.seed, &shard, TableSet::EMPTY.with(main)).finish(0);
-        let mut lines = Vec::new();
-        if let Some(batch) = &batches[main] {
-            TextFormat::Jsonl.append(&generator.tables()[main], batch, &mut lines);
-        }
-        let mut rows = Vec::new();
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let row: Map<String, Value> = serde_json::from_slice(line).expect("what was written as JSON");
-            let time = row.get("timestamp").and_then(Value::as_str).and_then(crate::time::parse).expect("every event has its time");
-            if time <= moment.at {
-                rows.push((time, row));
-            }
-        }
+        let Some(batch) = &batches[main] else { return Ok(Vec::new()) };
+        let times = batch.column(const { column("timestamp") }).as_primitive::<TimestampMicrosecondType>().values();
+        let mut order: Vec<u32> = (0..).zip(times).filter(|(_, time)| **time <= moment.at.0).map(|(row, _)| row).collect();
         // Stable: a user's events of one millisecond stay in their order.
-        rows.sort_by_key(|(time, _)| *time);
-        Ok(rows)
+        order.sort_by_key(|row| times[*row as usize]);
+        let last = UInt32Array::from(order.split_off(order.len().saturating_sub(most)));
+        let batch = take_record_batch(batch, &last).expect("rows of the batch");
+        let mut lines = Vec::new();
+        TextFormat::Jsonl.append(&generator.tables()[main], &batch, &mut lines);
+        let row = |line| serde_json::from_slice::<Fields<'_>>(line).expect("what was written as JSON").into_owned();
+        Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(row).collect())
     }
 
     /// The last `count` events (1 to [`MAX_COUNT`]) of the scenario's users before now, in the order of time.
     ///
     /// # Errors
     /// So many are not made at once.
-    pub fn generate(&self, count: u64, moment: Moment) -> Result<Drafts, Rejection> {
+    pub fn generate(&self, count: u64, moment: Moment) -> Result<Drafts<'static>, Rejection> {
         if !(1..=MAX_COUNT).contains(&count) {
             return Err(Rejection::Malformed(format!("count: must be from 1 to {MAX_COUNT}, got {count}")));
         }
         let mut days = (count / EVENTS_A_DAY) as u32 + WARM_UP;
         loop {
-            let mut rows = self.rows(moment, days, &|users| 0..users)?;
-            if rows.len() as u64 >= count {
-                return Ok(drafts(rows.split_off(rows.len() - count as usize).into_iter().map(|(_, row)| row), moment));
+            let rows = self.rows(moment, days, count as usize, &|users| 0..users)?;
+            if rows.len() as u64 == count {
+                return Ok(drafts(rows.into_iter(), moment));
             }
             if days >= MAX_DAYS {
                 return Err(Rejection::Malformed(format!("count: {MAX_DAYS} days have fewer than {count} events")));
@@ -137,7 +135,7 @@ impl Mock {
     ///
     /// # Errors
     /// The name is empty or too long.
-    pub fn journey(&self, user: &str, moment: Moment) -> Result<Drafts, Rejection> {
+    pub fn journey(&self, user: &str, moment: Moment) -> Result<Drafts<'static>, Rejection> {
         let user = user.trim();
         if user.is_empty() || user.chars().count() > 256 {
             return Err(Rejection::Malformed("userId: must have 1 to 256 characters".to_owned()));
@@ -147,15 +145,14 @@ impl Mock {
         for attempt in 0..JOURNEYS {
             let seed = Moment { at: moment.at, seed: moment.seed ^ more.wrapping_add(attempt) };
             // Personas repeat with the scenario's users.
-            let rows = self.rows(seed, JOURNEY_DAYS, &|users| {
+            let rows = self.rows(seed, JOURNEY_DAYS, usize::MAX, &|users| {
                 let actor = known.unwrap_or(word % users);
                 actor..actor + 1
             })?;
-            let Some(message) = rows.iter().rev().find(|(_, row)| row["event_type"] == "clicked").map(|(_, row)| row["message_id"].clone())
-            else {
-                continue;
-            };
-            let journey = rows.into_iter().map(|(_, row)| row).filter(|row| row["message_id"] == message);
+            let (event_type, message_id) = const { (column("event_type"), column("message_id")) };
+            let Some(clicked) = rows.iter().rev().find(|row| row.text(event_type) == Some("clicked")) else { continue };
+            let message = clicked.get(message_id).clone();
+            let journey = rows.into_iter().filter(|row| *row.get(message_id) == message);
             let mut made = drafts(journey, moment);
             if known.is_none() {
                 made.drafts.iter_mut().for_each(|draft| rename(draft, user));
@@ -173,30 +170,30 @@ fn actor_of_address(text: &str) -> Option<u64> {
 }
 
 /// Rows of recipients of the scenario, whose addresses are resolved like all others.
-fn drafts(rows: impl Iterator<Item = Map<String, Value>>, moment: Moment) -> Drafts {
+fn drafts(rows: impl Iterator<Item = Fields<'static>>, moment: Moment) -> Drafts<'static> {
     let mut made = Drafts { seed: Some(moment.seed), ..Drafts::default() };
     let mut addresses: HashMap<String, String> = HashMap::new();
     for (item, mut fields) in rows.enumerate() {
-        let recipient = fields["recipient_id"].as_str().unwrap_or_default().to_owned();
+        let recipient = fields.text(const { column("recipient_id") }).unwrap_or_default().to_owned();
         let address = addresses.entry(recipient).or_insert_with_key(|recipient| {
             let actor = actor_of(recipient).expect("a recipient of the scenario");
             format!("user{}@example.com", actor + FIRST_RECIPIENT)
         });
         let identifier = Identifier::Email(address.clone());
-        fields.remove("universal_id");
-        fields.remove("recipient_email_hash");
+        fields.set(const { column("universal_id") }, Given::Missing);
+        fields.set(const { column("recipient_email_hash") }, Given::Missing);
         made.drafts.push(Draft { item, fields, identifiers: vec![("recipient_email", identifier)] });
     }
     made
 }
 
 /// Makes an event that of a user whom the scenario does not know.
-fn rename(draft: &mut Draft, user: &str) {
+fn rename(draft: &mut Draft<'_>, user: &str) {
     if user.contains('@') {
-        draft.fields.remove("recipient_id");
+        draft.fields.set(const { column("recipient_id") }, Given::Missing);
         draft.identifiers = vec![("userId", Identifier::Email(user.to_owned()))];
     } else {
-        draft.fields.insert("recipient_id".to_owned(), Value::String(user.to_owned()));
+        draft.fields.set_text(const { column("recipient_id") }, Some(user.to_owned()));
         draft.identifiers = vec![("userId", Identifier::Provider("mock".to_owned(), user.to_owned()))];
     }
 }

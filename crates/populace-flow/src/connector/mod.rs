@@ -13,7 +13,7 @@ pub mod mock;
 mod tests;
 pub mod webhooks;
 
-pub use drafts::{Draft, Drafts, Ignored, MAX_ITEMS, Named};
+pub use drafts::{Draft, Drafts, Ignored, Items, MAX_ITEMS, Named};
 pub use ledger::Ledger;
 
 use crate::error::FlowError;
@@ -21,12 +21,13 @@ use crate::event::{Event, Problem};
 use crate::identity::{Claim, IdentityStore, KeyRing};
 use crate::log::{Producer, Record};
 use crate::time;
+use drafts::Claims;
 use ledger::Begun;
 use mock::Mock;
 use populace_core::time::Instant;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -169,7 +170,7 @@ impl Connector {
     ///
     /// # Errors
     /// Nothing was published, unless the log failed in between; then the request may be sent again under its key.
-    pub fn submit(&self, request: &Request, make: impl FnOnce(Moment) -> Result<Drafts, Rejection>) -> Result<Receipt, Rejection> {
+    pub fn submit<'a>(&self, request: &Request, make: impl FnOnce(Moment) -> Result<Drafts<'a>, Rejection>) -> Result<Receipt, Rejection> {
         let drawn = || request.seed.map_or_else(ledger::random, Ok);
         let Some(key) = &request.key else {
             let moment = Moment { at: time::now(), seed: drawn()? };
@@ -192,12 +193,13 @@ impl Connector {
         made
     }
 
-    fn publish(&self, request: &Request, moment: Moment, drafts: Drafts, key: Option<&str>) -> Result<Receipt, Rejection> {
+    fn publish(&self, request: &Request, moment: Moment, drafts: Drafts<'_>, key: Option<&str>) -> Result<Receipt, Rejection> {
         let Drafts { drafts, ignored, mut problems, seed } = drafts;
-        let mut checked: Vec<(Event, Claim)> = Vec::with_capacity(drafts.len());
+        let mut claims = Claims::new(&self.ring);
+        let mut checked: Vec<(Event<'_>, usize)> = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let item = draft.item;
-            match draft.check(&self.ring, moment) {
+            match draft.check(&mut claims, moment) {
                 Ok(sound) => checked.push(sound),
                 Err(found) => problems.extend(found.into_iter().map(|problem| ItemProblem::of(item, problem))),
             }
@@ -208,7 +210,7 @@ impl Connector {
             return Err(Rejection::Invalid(problems));
         }
         self.counts.ignored.fetch_add(ignored.len() as u64, Ordering::Relaxed);
-        let events = self.resolve(checked, request, moment)?;
+        let events = self.resolve(checked, claims.all(), request, moment)?;
 
         let accepted = events.len() as u64;
         let mut seen = HashSet::with_capacity(events.len());
@@ -232,28 +234,36 @@ impl Connector {
         Ok(receipt)
     }
 
-    /// Gives every event the id of its person. Claims that are alike are resolved once.
-    fn resolve(&self, checked: Vec<(Event, Claim)>, request: &Request, moment: Moment) -> Result<Vec<Event>, FlowError> {
-        let mut distinct: Vec<&Claim> = Vec::new();
-        let mut number_of = std::collections::HashMap::new();
-        let numbers: Vec<usize> = checked
+    /// Gives every event the id of its person, given its claim's number. Claims that are alike are resolved once.
+    fn resolve<'a>(
+        &self,
+        checked: Vec<(Event<'a>, usize)>,
+        claims: &[Claim],
+        request: &Request,
+        moment: Moment,
+    ) -> Result<Vec<Event<'a>>, FlowError> {
+        let mut distinct: Vec<Claim> = Vec::new();
+        let mut number_of = HashMap::new();
+        let numbers: Vec<usize> = claims
             .iter()
-            .map(|(_, claim)| {
+            .map(|claim| {
                 let ids: Vec<&str> = claim.tokens.iter().map(|token| token.base_id.as_str()).collect();
                 *number_of.entry(ids).or_insert_with(|| {
-                    distinct.push(claim);
+                    distinct.push(claim.clone());
                     distinct.len() - 1
                 })
             })
             .collect();
-        let claims: Vec<Claim> = distinct.into_iter().cloned().collect();
-        let resolved = self.identities.resolve(&claims, &request.purpose, moment.at)?;
-        let named = checked.into_iter().zip(numbers).map(|((mut event, _), number)| {
-            let universal_id = &resolved[number].universal_id;
-            if event.recipient_id == event.universal_id {
-                event.recipient_id.clone_from(universal_id);
+        let resolved = self.identities.resolve(&distinct, &request.purpose, moment.at)?;
+        let named = checked.into_iter().map(|(mut event, claim)| {
+            let universal_id = &resolved[numbers[claim]].universal_id;
+            // Most keep the id they came with.
+            if event.universal_id != *universal_id {
+                if event.recipient_id == event.universal_id {
+                    event.recipient_id = universal_id.clone().into();
+                }
+                event.universal_id = universal_id.clone().into();
             }
-            event.universal_id.clone_from(universal_id);
             event
         });
         Ok(named.collect())

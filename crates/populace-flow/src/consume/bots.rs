@@ -47,7 +47,7 @@ pub struct Suspicions {
 
 impl Suspicions {
     /// Why an event may be no human's. Events of one person must come in their order.
-    pub fn of(&mut self, event: &Event) -> Vec<&'static str> {
+    pub fn of(&mut self, event: &Event<'_>) -> Vec<&'static str> {
         let mut delivered = None;
         if let Some(message) = event.message_id {
             match event.event_type {
@@ -72,7 +72,7 @@ impl Suspicions {
 }
 
 /// Why an event may be no human's, given when its message was delivered, if that is known.
-pub fn suspicions(event: &Event, delivered: Option<Instant>) -> Vec<&'static str> {
+pub fn suspicions(event: &Event<'_>, delivered: Option<Instant>) -> Vec<&'static str> {
     let mut found = Vec::new();
     if !matches!(event.event_type, EventType::Opened | EventType::Clicked) {
         return found;
@@ -101,7 +101,7 @@ fn in_ranges(address: &IpAddr) -> bool {
 }
 
 /// Writes suspicions into the metadata of an event.
-pub(super) fn mark(event: &mut Event, found: &[&'static str]) {
+pub(super) fn mark(event: &mut Event<'_>, found: &[&'static str]) {
     if !found.is_empty() {
         event.metadata.insert(FIELD.to_owned(), found.iter().map(|why| Value::from(*why)).collect());
     }

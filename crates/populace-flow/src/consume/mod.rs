@@ -347,7 +347,7 @@ impl<'a> Consume<'a> {
         let (from, to) = (batch.from, batch.end.unwrap_or(batch.next));
         let topic = self.consumer.topic().to_owned();
         let read = batch.messages.len() as u64;
-        let Prepared { events, letters, suspected } = prepare(&topic, batch.messages, &mut self.suspicions);
+        let Prepared { events, letters, suspected } = prepare(&topic, &batch.messages, &mut self.suspicions);
         self.patiently(witness, |this| this.consumer.commit(partition, from, Some(to)))?;
         if !letters.is_empty() {
             self.patiently(witness, |this| this.letters.put(&letters))?;

@@ -10,14 +10,14 @@ use crate::table::DeadLetter;
 const ERASED: &str = "has no value";
 
 /// The messages of a batch.
-pub(super) struct Prepared {
-    pub(super) events: Vec<Event>,
+pub(super) struct Prepared<'a> {
+    pub(super) events: Vec<Event<'a>>,
     pub(super) letters: Vec<DeadLetter>,
     pub(super) suspected: u64,
 }
 
 /// Checks messages, in order.
-pub(super) fn prepare(topic: &str, messages: Vec<Message>, suspicions: &mut Suspicions) -> Prepared {
+pub(super) fn prepare<'a>(topic: &str, messages: &'a [Message], suspicions: &mut Suspicions) -> Prepared<'a> {
     let mut prepared = Prepared { events: Vec::with_capacity(messages.len()), letters: Vec::new(), suspected: 0 };
     for Message { position, key, value } in messages {
         let checked = value
@@ -31,8 +31,8 @@ pub(super) fn prepare(topic: &str, messages: Vec<Message>, suspicions: &mut Susp
                 prepared.events.push(event);
             }
             Err(reason) => {
-                let (key, value, reason) = without_address(key, value.unwrap_or_default(), reason);
-                prepared.letters.push(DeadLetter { topic: topic.to_owned(), position, key, value, reason });
+                let (key, value, reason) = without_address(key.clone(), value.clone().unwrap_or_default(), reason);
+                prepared.letters.push(DeadLetter { topic: topic.to_owned(), position: *position, key, value, reason });
             }
         }
     }

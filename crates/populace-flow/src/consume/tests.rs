@@ -14,7 +14,7 @@ use tempfile::{TempDir, tempdir};
 const QUICK: Limits = Limits { messages: 40, bytes: 1 << 20, wait: Duration::from_millis(1), timeout: Duration::from_secs(5) };
 
 /// Event `number` of person `person`.
-fn event(number: u32, person: u32) -> Event {
+fn event(number: u32, person: u32) -> Event<'static> {
     let letters = "abcdefghijklmnopqrstuvwxyz234567";
     let digit = |place: u32| letters.chars().nth((person >> (5 * place) & 31) as usize).unwrap();
     let id: String = (0..26).map(digit_or_a(&digit)).collect();
@@ -24,14 +24,14 @@ fn event(number: u32, person: u32) -> Event {
         "recipient_email_hash": "0".repeat(64), "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
         "metadata": { "hot_path": true },
     });
-    Event::from_slice(event.to_string().as_bytes()).unwrap()
+    Event::from_slice(event.to_string().as_bytes()).unwrap().into_owned()
 }
 
 fn digit_or_a(digit: &impl Fn(u32) -> char) -> impl Fn(u32) -> char + '_ {
     move |place| if place < 6 { digit(place) } else { 'a' }
 }
 
-fn record(event: &Event) -> Record {
+fn record(event: &Event<'_>) -> Record {
     Record { key: event.key().to_vec(), value: event.to_json() }
 }
 
@@ -84,7 +84,7 @@ struct Failing<'a> {
 }
 
 impl EventTable for Failing<'_> {
-    fn insert(&self, token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+    fn insert(&self, token: &str, events: &[Event<'_>]) -> Result<Inserted, FlowError> {
         self.tokens.lock().unwrap().push(token.to_owned());
         let dies = self.calls.fetch_add(1, Ordering::Relaxed) == self.at;
         if dies && self.before {
@@ -358,9 +358,9 @@ fn what_cannot_be_read_is_not_passed_over_and_is_read_when_it_can_be() {
 
 #[test]
 fn suspects_are_marked_and_kept() {
-    let text = |event: &mut Event, agent: &str, address: &str| {
-        event.user_agent = Some(agent.to_owned());
-        event.ip_address = Some(address.to_owned());
+    let text = |event: &mut Event<'_>, agent: &str, address: &str| {
+        event.user_agent = Some(agent.to_owned().into());
+        event.ip_address = Some(address.to_owned().into());
     };
     let mut opened = event(1, 1);
     opened.event_type = populace_core::email::EventType::Opened;

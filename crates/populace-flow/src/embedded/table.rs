@@ -3,13 +3,14 @@
 use super::store::Store;
 use crate::address::holds_address;
 use crate::error::FlowError;
-use crate::event::{COLUMNS, Event};
+use crate::event::{COLUMNS, Cell, Event, Fields, Given};
 use crate::log::Position;
 use crate::table::{DeadLetter, DeadLetters, EventTable, Inserted};
 use crate::time;
 use populace_core::email::Uuid;
-use rusqlite::types::{ToSql, ToSqlOutput, Value};
-use rusqlite::{Transaction, params};
+use populace_io::text::DateText;
+use rusqlite::types::{Null, ToSql, ToSqlOutput, Value};
+use rusqlite::{Row, Transaction, params};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ impl EmbeddedTable {
     ///
     /// # Errors
     /// The file is not to be read.
-    pub fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
+    pub fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
         let query = "SELECT * FROM email_events WHERE (universal_id, timestamp, event_id) > (?, ?, ?)
             ORDER BY universal_id, timestamp, event_id LIMIT ?";
         self.select(query, params![after.0, after.1, after.2, most as i64])
@@ -69,20 +70,20 @@ impl EmbeddedTable {
     ///
     /// # Errors
     /// The file is not to be read.
-    pub fn of_person(&self, universal_id: &str) -> Result<Vec<Event>, FlowError> {
+    pub fn of_person(&self, universal_id: &str) -> Result<Vec<Event<'static>>, FlowError> {
         let query = "SELECT * FROM email_events WHERE universal_id = ? ORDER BY timestamp, event_id";
         Ok(self.select(query, [universal_id])?.0)
     }
 
-    fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event>, PageEnd), FlowError> {
+    fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
         let rows = self.store.read(|file| {
             let mut select = file.prepare(query)?;
-            select.query_map(values, json)?.collect::<rusqlite::Result<Vec<_>>>()
+            select.query_map(values, fields)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let mut end = PageEnd::default();
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
-            let event = Event::from_map(row).map_err(|problems| {
+            let event = Event::from_fields(row).map_err(|problems| {
                 let path = self.store.path().display();
                 FlowError::Refused(format!("{path}: email_events holds a row that is no event: {}", crate::event::reasons(&problems)))
             })?;
@@ -114,64 +115,47 @@ pub struct PageEnd(pub(crate) String, pub(crate) String, pub(crate) String);
 
 impl PageEnd {
     /// A page that ended with this event.
-    pub(crate) fn of(event: &Event) -> Self {
-        Self(event.universal_id.clone(), time::text(event.timestamp), event.event_id.to_string())
+    pub(crate) fn of(event: &Event<'_>) -> Self {
+        Self(event.universal_id.to_string(), time::text(event.timestamp), event.event_id.to_string())
     }
 }
 
-/// A row as the JSON object it was made from.
-fn json(row: &rusqlite::Row<'_>) -> rusqlite::Result<serde_json::Map<String, serde_json::Value>> {
-    let mut map = serde_json::Map::new();
-    for (index, name) in COLUMNS.iter().enumerate() {
-        let value = match row.get::<_, Value>(index)? {
-            Value::Null | Value::Blob(_) => serde_json::Value::Null,
-            Value::Integer(number) => number.into(),
-            Value::Real(number) => number.into(),
-            Value::Text(text) if *name == "metadata" => serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)),
-            Value::Text(text) => text.into(),
+/// A row as the fields it was made from.
+fn fields(row: &Row<'_>) -> rusqlite::Result<Fields<'static>> {
+    let mut fields = Fields::default();
+    for column in 0..COLUMNS.len() {
+        let value = match row.get::<_, Value>(column)? {
+            Value::Null | Value::Blob(_) => Given::Null,
+            Value::Integer(number) => Given::Whole(number),
+            Value::Real(number) => Given::Real(number),
+            Value::Text(text) => Given::Text(text.into()),
         };
-        map.insert((*name).to_owned(), value);
+        fields.set(column, value);
     }
-    Ok(map)
+    fields.parse_metadata();
+    Ok(fields)
 }
 
-fn insert(file: &Transaction<'_>, statement: &str, events: &[Event], now: &str) -> rusqlite::Result<u64> {
+fn insert(file: &Transaction<'_>, statement: &str, events: &[Event<'_>], now: &str) -> rusqlite::Result<u64> {
     let mut insert = file.prepare(statement)?;
+    let (mut dates, mut text) = (DateText::default(), Vec::new());
     let mut stored = 0;
     for event in events {
-        let text = |text: &str| Value::Text(text.to_owned());
-        let maybe = |value: &Option<String>| value.as_deref().map_or(Value::Null, text);
-        let clock =
-            event.send_clock().map_or([Value::Null, Value::Null, Value::Null], |clock| clock.map(|part| Value::Integer(part.into())));
-        let [hour, minute, day] = clock;
-        let values: [Value; COLUMNS.len()] = [
-            Value::Text(event.event_id.to_string()),
-            text(event.event_type.name()),
-            Value::Text(time::text(event.timestamp)),
-            text(&event.esp),
-            text(&event.recipient_id),
-            text(&event.universal_id),
-            text(&event.recipient_email_hash),
-            text(&event.campaign_id),
-            text(&event.campaign_name),
-            event.message_id.map_or(Value::Null, |id| Value::Text(id.to_string())),
-            maybe(&event.subject),
-            maybe(&event.click_url),
-            maybe(&event.bounce_type),
-            maybe(&event.user_agent),
-            maybe(&event.ip_address),
-            text(&event.source),
-            Value::Text(serde_json::Value::Object(event.metadata.clone()).to_string()),
-            event.latency_seconds().map_or(Value::Null, Value::Real),
-            event.send_time.map_or(Value::Null, |at| Value::Text(time::text(at))),
-            hour,
-            minute,
-            day,
-            maybe(&event.campaign_type),
-            event.payload_size_bytes.map_or(Value::Null, |size| Value::Integer(size.into())),
-            event.ingested_at.map_or_else(|| text(now), |at| Value::Text(time::text(at))),
-        ];
-        stored += insert.execute(rusqlite::params_from_iter(values))? as u64;
+        for (parameter, cell) in (1..).zip(event.cells()) {
+            match cell {
+                Cell::Null if parameter == COLUMNS.len() => insert.raw_bind_parameter(parameter, now)?,
+                Cell::Null => insert.raw_bind_parameter(parameter, Null)?,
+                Cell::Text(text) => insert.raw_bind_parameter(parameter, text)?,
+                Cell::Whole(number) => insert.raw_bind_parameter(parameter, number)?,
+                Cell::Real(number) => insert.raw_bind_parameter(parameter, number)?,
+                Cell::Id(_) | Cell::Moment(_) | Cell::Object(_) => {
+                    text.clear();
+                    cell.append_text(&mut dates, &mut text);
+                    insert.raw_bind_parameter(parameter, std::str::from_utf8(&text)?)?;
+                }
+            }
+        }
+        stored += insert.raw_execute()? as u64;
     }
     Ok(stored)
 }
@@ -187,7 +171,7 @@ impl ToSql for Written<'_> {
 
 impl EventTable for EmbeddedTable {
     /// The ids alone say what is there: a log that was made anew has the same tokens for other events.
-    fn insert(&self, _token: &str, events: &[Event]) -> Result<Inserted, FlowError> {
+    fn insert(&self, _token: &str, events: &[Event<'_>]) -> Result<Inserted, FlowError> {
         let now = time::text(time::now());
         let stored = self.store.write(|file| insert(file, &self.insert, events, &now))?;
         Ok(Inserted { stored, known: events.len() as u64 - stored, erased: 0 })

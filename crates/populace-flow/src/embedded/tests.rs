@@ -13,14 +13,14 @@ fn record(key: &str, value: &str) -> Record {
     Record { key: key.into(), value: value.into() }
 }
 
-fn event(number: u32) -> Event {
+fn event(number: u32) -> Event<'static> {
     let event = json!({
         "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
         "esp": "internal", "recipient_id": format!("r{}", number % 3), "universal_id": format!("sf_{}", "abc".repeat(9).split_at(26).0),
         "recipient_email_hash": "0".repeat(64), "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
         "metadata": { "hot_path": true, "a \"quoted\" key": [1, 2.5, null] },
     });
-    Event::from_slice(event.to_string().as_bytes()).unwrap()
+    Event::from_slice(event.to_string().as_bytes()).unwrap().into_owned()
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn erased_records_keep_their_place_and_trimmed_ones_are_those_that_all_have_read
 fn an_event_is_in_the_table_once_whatever_is_inserted_again() {
     let directory = tempdir().unwrap();
     let table = EmbeddedTable::open(directory.path()).unwrap();
-    let events: Vec<Event> = (1..=10).map(event).collect();
+    let events: Vec<Event<'static>> = (1..=10).map(event).collect();
     assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 6, known: 0, erased: 0 });
     assert_eq!(table.insert("t/0/0/6", &events[..6]).unwrap(), Inserted { stored: 0, known: 6, erased: 0 });
     assert_eq!(table.insert("t/0/4/10", &events[4..]).unwrap(), Inserted { stored: 4, known: 2, erased: 0 });
@@ -154,7 +154,7 @@ fn an_event_is_in_the_table_once_whatever_is_inserted_again() {
     }
     assert_eq!(read, events);
     assert_eq!(table.of_person(&events[0].universal_id).unwrap().len(), 10);
-    assert_eq!(table.erase(&[events[0].universal_id.clone()]).unwrap(), 10);
+    assert_eq!(table.erase(&[events[0].universal_id.to_string()]).unwrap(), 10);
     assert_eq!(EventTable::count(&table).unwrap(), 0);
 }
 

@@ -1,52 +1,59 @@
-//! The event: one row of the table `events` of `email` (docs/tables.md), as JSON on every way it takes.
+//! The event: one row of the table `events` of `email` (docs/tables.md), as JSON on every way it takes. Its columns are listed once, in
+//! [`COLUMNS`]; what is written of an event anywhere is [`Event::cells`].
 
 mod fields;
 
-use crate::time::{self, MILLISECOND};
-use fields::Fields;
-pub(crate) use fields::{holds_controls, is_universal_id};
+use crate::time::MILLISECOND;
+use fields::Checks;
+pub use fields::Fields;
+pub(crate) use fields::{Given, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Instant, SECOND};
-use serde::ser::{SerializeMap, Serializer};
+use populace_io::table::{Column, InstantText, Kind};
+use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::text::{DateText, append_instant, append_uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
+/// When the connector took the event, or the table.
+const INGESTED_AT: Column = Column::nullable("ingested_at", Kind::Instant(InstantText::Millis), "When it was ingested, UTC");
+
 /// The columns of an event, in order; `ingested_at` exists only where something ingests.
-pub const COLUMNS: [&str; 25] = [
-    "event_id",
-    "event_type",
-    "timestamp",
-    "esp",
-    "recipient_id",
-    "universal_id",
-    "recipient_email_hash",
-    "campaign_id",
-    "campaign_name",
-    "message_id",
-    "subject",
-    "click_url",
-    "bounce_type",
-    "user_agent",
-    "ip_address",
-    "source",
-    "metadata",
-    "latency_seconds",
-    "send_time",
-    "hour_of_day",
-    "minute",
-    "day_of_week",
-    "campaign_type",
-    "payload_size_bytes",
-    "ingested_at",
-];
+pub const COLUMNS: [Column; EVENT_COLUMNS.len() + 1] = {
+    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + 1];
+    let mut number = 0;
+    while number < EVENT_COLUMNS.len() {
+        columns[number] = EVENT_COLUMNS[number];
+        number += 1;
+    }
+    columns
+};
+
+/// The number of a column.
+pub(crate) const fn column(name: &str) -> usize {
+    let mut number = 0;
+    while number < COLUMNS.len() {
+        let (known, wanted) = (COLUMNS[number].name.as_bytes(), name.as_bytes());
+        let mut same = 0;
+        while same < known.len() && same < wanted.len() && known[same] == wanted[same] {
+            same += 1;
+        }
+        if same == known.len() && same == wanted.len() {
+            return number;
+        }
+        number += 1;
+    }
+    panic!("there is no such column")
+}
 
 /// The types of campaign.
 pub const CAMPAIGN_TYPES: [&str; 2] = ["transactional", "promotional"];
 
-/// One event. What each field means is said in docs/tables.md.
+/// One event. What each field means is said in docs/tables.md. Its text is borrowed from the document it was read from, if it can be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct Event<'a> {
     /// Unique.
     pub event_id: Uuid,
     /// What happened.
@@ -54,31 +61,31 @@ pub struct Event {
     /// When, to the millisecond.
     pub timestamp: Instant,
     /// Email service provider; `internal` of what is no mail.
-    pub esp: String,
+    pub esp: Cow<'a, str>,
     /// Id of the recipient.
-    pub recipient_id: String,
+    pub recipient_id: Cow<'a, str>,
     /// Id of the person.
-    pub universal_id: String,
+    pub universal_id: Cow<'a, str>,
     /// Hash of the address, 64 lower-case hexadecimal digits.
-    pub recipient_email_hash: String,
+    pub recipient_email_hash: Cow<'a, str>,
     /// Campaign.
-    pub campaign_id: String,
+    pub campaign_id: Cow<'a, str>,
     /// Name of the campaign.
-    pub campaign_name: String,
+    pub campaign_name: Cow<'a, str>,
     /// Message, of a sent, delivered, opened or clicked.
     pub message_id: Option<Uuid>,
     /// Subject line.
-    pub subject: Option<String>,
+    pub subject: Option<Cow<'a, str>>,
     /// What was clicked.
-    pub click_url: Option<String>,
+    pub click_url: Option<Cow<'a, str>>,
     /// Kind of bounce.
-    pub bounce_type: Option<String>,
+    pub bounce_type: Option<Cow<'a, str>>,
     /// User agent.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Cow<'a, str>>,
     /// Network address.
-    pub ip_address: Option<String>,
+    pub ip_address: Option<Cow<'a, str>>,
     /// System that reported the event.
-    pub source: String,
+    pub source: Cow<'a, str>,
     /// What else is known.
     pub metadata: Map<String, Value>,
     /// From sending to delivery, whole milliseconds; written in seconds. Of a delivered, like all that follows.
@@ -86,11 +93,30 @@ pub struct Event {
     /// When it was sent, to the millisecond.
     pub send_time: Option<Instant>,
     /// `transactional` or `promotional`.
-    pub campaign_type: Option<String>,
+    pub campaign_type: Option<&'static str>,
     /// Size of the message, bytes.
     pub payload_size_bytes: Option<i32>,
     /// When it was ingested.
     pub ingested_at: Option<Instant>,
+}
+
+/// What an event has in a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// Nothing.
+    Null,
+    /// Text.
+    Text(&'a str),
+    /// A UUID.
+    Id(Uuid),
+    /// A moment.
+    Moment(Instant),
+    /// A whole number.
+    Whole(i32),
+    /// A number.
+    Real(f64),
+    /// A JSON object.
+    Object(&'a Map<String, Value>),
 }
 
 /// What is wrong with one field of an event. Says nothing of the value, which may be somebody's.
@@ -120,51 +146,58 @@ pub fn reasons(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// The event that some bytes are.
     ///
     /// # Errors
     /// Every problem there is.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Self::from_map(map),
-            Ok(_) => Err(vec![Problem::new("", "must be a JSON object")]),
-            Err(error) => {
-                let (line, column) = (error.line(), error.column());
-                Err(vec![Problem::new("", format!("is not JSON (line {line}, column {column})"))])
-            }
-        }
+    pub fn from_slice(bytes: &'a [u8]) -> Result<Self, Vec<Problem>> {
+        // One look at all bytes, not one at each text.
+        let fields = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str::<Fields<'a>>(text).ok());
+        let Some(fields) = fields else {
+            // Not as events are written: of two values under one name the last counts.
+            return match serde_json::from_slice(bytes) {
+                Ok(Value::Object(map)) => Self::from_fields(map.into()),
+                Ok(_) => Err(vec![Problem::new("", "must be a JSON object")]),
+                Err(error) => {
+                    let (line, column) = (error.line(), error.column());
+                    Err(vec![Problem::new("", format!("is not JSON (line {line}, column {column})"))])
+                }
+            };
+        };
+        Self::from_fields(fields)
     }
 
     /// The event that a JSON object is. Fields that may be null may be missing; a field that is no column is a problem.
     ///
     /// # Errors
     /// Every problem there is.
-    pub fn from_map(map: Map<String, Value>) -> Result<Self, Vec<Problem>> {
-        let mut fields = Fields::new(map);
-        let event_id = fields.uuid("event_id", true);
+    pub fn from_fields(fields: Fields<'a>) -> Result<Self, Vec<Problem>> {
+        let mut fields = Checks::new(fields);
+        let event_id = fields.uuid(const { column("event_id") }, true);
         let event_type = fields.event_type();
-        let timestamp = fields.instant("timestamp", true);
-        let esp = fields.name("esp", 64);
-        let recipient_id = fields.name("recipient_id", 256);
+        let timestamp = fields.instant(const { column("timestamp") }, true);
+        let esp = fields.name(const { column("esp") });
+        let recipient_id = fields.name(const { column("recipient_id") });
         let universal_id = fields.universal_id();
         let recipient_email_hash = fields.email_hash();
-        let campaign_id = fields.name("campaign_id", 256);
-        let campaign_name = fields.name("campaign_name", 256);
-        let message_id = fields.uuid("message_id", false);
-        let subject = fields.text("subject", 1_024);
-        let click_url = fields.text("click_url", 2_048);
-        let bounce_type = fields.text("bounce_type", 64);
-        let user_agent = fields.text("user_agent", 1_024);
+        let campaign_id = fields.name(const { column("campaign_id") });
+        let campaign_name = fields.name(const { column("campaign_name") });
+        let message_id = fields.uuid(const { column("message_id") }, false);
+        let subject = fields.text(const { column("subject") });
+        let click_url = fields.text(const { column("click_url") });
+        let bounce_type = fields.text(const { column("bounce_type") });
+        let user_agent = fields.text(const { column("user_agent") });
         let ip_address = fields.ip_address();
-        let source = fields.name("source", 64);
+        let source = fields.name(const { column("source") });
         let metadata = fields.metadata();
         let latency_ms = fields.latency();
-        let send_time = fields.instant("send_time", false);
-        let clock = [("hour_of_day", 23), ("minute", 59), ("day_of_week", 6)].map(|(name, most)| fields.integer(name, most));
-        let campaign_type = fields.one_of("campaign_type", &CAMPAIGN_TYPES);
-        let payload_size_bytes = fields.integer("payload_size_bytes", i32::MAX);
-        let ingested_at = fields.instant("ingested_at", false);
+        let send_time = fields.instant(const { column("send_time") }, false);
+        let clock = [(const { column("hour_of_day") }, 23), (const { column("minute") }, 59), (const { column("day_of_week") }, 6)]
+            .map(|(column, most)| fields.integer(column, most));
+        let campaign_type = fields.campaign_type();
+        let payload_size_bytes = fields.integer(const { column("payload_size_bytes") }, i32::MAX);
+        let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
         if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
@@ -227,12 +260,79 @@ impl Event {
         }
     }
 
+    /// What it has in each of the [`COLUMNS`].
+    pub fn cells(&self) -> [Cell<'_>; COLUMNS.len()] {
+        fn text<'c>(text: Option<&'c Cow<'_, str>>) -> Cell<'c> {
+            text.map_or(Cell::Null, |text| Cell::Text(text))
+        }
+        let moment = |at: Option<Instant>| at.map_or(Cell::Null, Cell::Moment);
+        let [hour, minute, day] = self.send_clock().map_or([Cell::Null; 3], |clock| clock.map(Cell::Whole));
+        [
+            Cell::Id(self.event_id),
+            Cell::Text(self.event_type.name()),
+            Cell::Moment(self.timestamp),
+            Cell::Text(&self.esp),
+            Cell::Text(&self.recipient_id),
+            Cell::Text(&self.universal_id),
+            Cell::Text(&self.recipient_email_hash),
+            Cell::Text(&self.campaign_id),
+            Cell::Text(&self.campaign_name),
+            self.message_id.map_or(Cell::Null, Cell::Id),
+            text(self.subject.as_ref()),
+            text(self.click_url.as_ref()),
+            text(self.bounce_type.as_ref()),
+            text(self.user_agent.as_ref()),
+            text(self.ip_address.as_ref()),
+            Cell::Text(&self.source),
+            Cell::Object(&self.metadata),
+            self.latency_seconds().map_or(Cell::Null, Cell::Real),
+            moment(self.send_time),
+            hour,
+            minute,
+            day,
+            self.campaign_type.map_or(Cell::Null, Cell::Text),
+            self.payload_size_bytes.map_or(Cell::Null, Cell::Whole),
+            moment(self.ingested_at),
+        ]
+    }
+
     /// As JSON: the columns in order, nulls written out, `ingested_at` only if there is one.
-    ///
-    /// # Panics
-    /// Never: there is nothing in an event that JSON has no form for.
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("text, numbers and objects")
+        let mut out = Vec::with_capacity(1_024);
+        let mut dates = DateText::default();
+        for (column, cell) in COLUMNS.iter().zip(self.cells()) {
+            if cell == Cell::Null && column.name == INGESTED_AT.name {
+                continue;
+            }
+            out.extend_from_slice(if out.is_empty() { b"{\"" } else { b",\"" });
+            out.extend_from_slice(column.name.as_bytes());
+            out.extend_from_slice(b"\":");
+            cell.append_json(&mut dates, &mut out);
+        }
+        out.push(b'}');
+        out
+    }
+
+    /// Without what it borrows.
+    pub fn into_owned(self) -> Event<'static> {
+        fn text(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        Event {
+            esp: text(self.esp),
+            recipient_id: text(self.recipient_id),
+            universal_id: text(self.universal_id),
+            recipient_email_hash: text(self.recipient_email_hash),
+            campaign_id: text(self.campaign_id),
+            campaign_name: text(self.campaign_name),
+            subject: self.subject.map(text),
+            click_url: self.click_url.map(text),
+            bounce_type: self.bounce_type.map(text),
+            user_agent: self.user_agent.map(text),
+            ip_address: self.ip_address.map(text),
+            source: text(self.source),
+            ..self
+        }
     }
 
     /// Hour of the day, minute of the hour and day of the week (Monday 0) of `send_time` in UTC.
@@ -255,39 +355,36 @@ fn clock_of(send_time: Option<Instant>) -> Option<[i32; 3]> {
     send_time.map(|at| [at.hour(), at.minute(), at.weekday()].map(i32::from))
 }
 
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let clock = self.send_clock().map_or([None; 3], |clock| clock.map(Some));
-        map.serialize_entry("event_id", &self.event_id.to_string())?;
-        map.serialize_entry("event_type", self.event_type.name())?;
-        map.serialize_entry("timestamp", &time::text(self.timestamp))?;
-        map.serialize_entry("esp", &self.esp)?;
-        map.serialize_entry("recipient_id", &self.recipient_id)?;
-        map.serialize_entry("universal_id", &self.universal_id)?;
-        map.serialize_entry("recipient_email_hash", &self.recipient_email_hash)?;
-        map.serialize_entry("campaign_id", &self.campaign_id)?;
-        map.serialize_entry("campaign_name", &self.campaign_name)?;
-        map.serialize_entry("message_id", &self.message_id.map(|id| id.to_string()))?;
-        map.serialize_entry("subject", &self.subject)?;
-        map.serialize_entry("click_url", &self.click_url)?;
-        map.serialize_entry("bounce_type", &self.bounce_type)?;
-        map.serialize_entry("user_agent", &self.user_agent)?;
-        map.serialize_entry("ip_address", &self.ip_address)?;
-        map.serialize_entry("source", &self.source)?;
-        map.serialize_entry("metadata", &self.metadata)?;
-        map.serialize_entry("latency_seconds", &self.latency_seconds())?;
-        map.serialize_entry("send_time", &self.send_time.map(time::text))?;
-        map.serialize_entry("hour_of_day", &clock[0])?;
-        map.serialize_entry("minute", &clock[1])?;
-        map.serialize_entry("day_of_week", &clock[2])?;
-        map.serialize_entry("campaign_type", &self.campaign_type)?;
-        map.serialize_entry("payload_size_bytes", &self.payload_size_bytes)?;
-        if let Some(at) = self.ingested_at {
-            map.serialize_entry("ingested_at", &time::text(at))?;
+impl Cell<'_> {
+    fn append_json(self, dates: &mut DateText, out: &mut Vec<u8>) {
+        match self {
+            Self::Id(_) | Self::Moment(_) => {
+                out.push(b'"');
+                self.append_text(dates, out);
+                out.push(b'"');
+            }
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Text(text) => json(text, out),
+            Self::Whole(number) => json(&number, out),
+            Self::Real(number) => json(&number, out),
+            Self::Object(map) => json(map, out),
         }
-        map.end()
     }
+
+    /// As text without quotes; nothing of null.
+    pub(crate) fn append_text(self, dates: &mut DateText, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => {}
+            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Id(id) => append_uuid(&id.to_u128().to_be_bytes(), out),
+            Self::Moment(at) => append_instant(at.0, InstantText::Millis, dates, out),
+            Self::Whole(_) | Self::Real(_) | Self::Object(_) => self.append_json(dates, out),
+        }
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("text, numbers and objects, into memory");
 }
 
 #[cfg(test)]
@@ -328,7 +425,7 @@ mod tests {
     #[test]
     fn what_generate_writes_reads_back_to_the_same_values() {
         let (lines, columns) = lines();
-        assert_eq!(columns, COLUMNS[..24]);
+        assert_eq!(columns, COLUMNS.map(|column| column.name)[..24]);
         let mut rows = 0;
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let event = Event::from_slice(line).unwrap_or_else(|problems| panic!("{}: {problems:?}", String::from_utf8_lossy(line)));
@@ -338,6 +435,33 @@ mod tests {
             rows += 1;
         }
         assert!(rows > 2_000, "{rows}");
+    }
+
+    #[test]
+    fn what_is_read_straight_is_what_is_read_by_way_of_a_tree() {
+        let (lines, mut state, mut read) = (lines().0, 7_u64, [0; 2]);
+        let mut draw = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let (mut bytes, at) = (line.to_vec(), draw(line.len()));
+            match draw(3) {
+                0 => bytes[at] = draw(128) as u8,
+                1 => drop(bytes.splice(at..at, line[at..line.len().min(at + 40)].iter().copied())),
+                // The last of two values counts.
+                _ => {
+                    let again = [&b",\"esp\":"[..], [&b"\"a\""[..], b"7", b"null", b"{\"a\":1}"][draw(4)], b"}"].concat();
+                    drop(bytes.splice(bytes.len() - 1.., again));
+                }
+            }
+            if let Ok(Value::Object(map)) = serde_json::from_slice(&bytes) {
+                let (straight, tree) = (Event::from_slice(&bytes), Event::from_fields(map.into()));
+                assert_eq!(straight, tree, "{}", String::from_utf8_lossy(&bytes));
+                read[usize::from(tree.is_ok())] += 1;
+            }
+        }
+        assert!(read.iter().all(|read| *read > 200), "{read:?}");
     }
 
     #[test]

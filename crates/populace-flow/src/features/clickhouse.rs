@@ -3,10 +3,10 @@
 use super::EventPages;
 use crate::embedded::PageEnd;
 use crate::error::FlowError;
-use crate::event::{COLUMNS, Event, reasons};
+use crate::event::{Event, Fields, reasons};
 use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{EMAIL_EVENTS, Server, quoted};
-use serde_json::{Map, Value};
+use populace_io::tables::email::EVENT_COLUMNS;
 use std::time::Duration;
 
 /// How long one request may take with its tries.
@@ -36,20 +36,17 @@ impl ClickHouseEvents {
         Ok(self.0.run(sql)?)
     }
 
-    fn event(&self, line: &str) -> Result<Event, FlowError> {
+    fn event(&self, line: &str) -> Result<Event<'static>, FlowError> {
         let wrong = |why: String| FlowError::Refused(format!("{}: {EMAIL_EVENTS} holds a row that is no event: {why}", self.0.shown()));
-        let mut row: Map<String, Value> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-        if let Some(Value::String(text)) = row.get("metadata") {
-            let metadata = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-            row.insert("metadata".to_owned(), metadata);
-        }
-        Event::from_map(row).map_err(|problems| wrong(reasons(&problems)))
+        let mut row: Fields<'_> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        row.parse_metadata();
+        Event::from_fields(row).map(Event::into_owned).map_err(|problems| wrong(reasons(&problems)))
     }
 }
 
 impl EventPages for ClickHouseEvents {
-    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event>, PageEnd), FlowError> {
-        let columns = COLUMNS[..COLUMNS.len() - 1].join(", ");
+    fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
+        let columns = EVENT_COLUMNS.map(|column| column.name).join(", ");
         let key = "universal_id, timestamp, toString(event_id)";
         let beyond = if *after == PageEnd::default() {
             String::new()

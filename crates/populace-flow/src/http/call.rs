@@ -8,7 +8,7 @@ use super::problem::{later, problem, rejected};
 use super::reply::{Probe, Reply};
 use super::server::{Visitor, text};
 use super::share::Held;
-use crate::connector::{self, Rejection, fingerprint};
+use crate::connector::{self, Items, Rejection, fingerprint};
 use crate::json;
 use axum::body::Body;
 use axum::extract::Request;
@@ -76,6 +76,12 @@ impl Call {
     /// The body as JSON.
     pub(super) fn json(&self) -> Result<Value, Rejection> {
         json::parse(&self.body, self.deepest).map_err(Rejection::Malformed)
+    }
+
+    /// The body as items that may be events.
+    pub(super) fn items(&self) -> Result<Items<'_>, Rejection> {
+        let straight = Items::read(&self.body).ok().filter(|_| self.deepest >= Items::DEPTH);
+        straight.map_or_else(|| self.json().map(Items::from), Ok)
     }
 
     /// A parameter of the query.

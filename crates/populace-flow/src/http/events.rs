@@ -78,7 +78,7 @@ pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Re
 pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/api/mock/events/synthetic", Scope::Ingest).with_json();
     answer(app, route, request, |app, call| {
-        let drafts = Drafts::of_events(call.json()?)?;
+        let drafts = Drafts::of_events(call.items()?)?;
         Ok(accepted(&app.services.connector.submit(&call.request("synthetic")?, |_| Ok(drafts))?))
     })
     .await

@@ -1,6 +1,8 @@
 //! What bodies and parameters must be, as JSON Schema: bodies are read by hand, so that each problem names its field.
 
-use crate::event::{CAMPAIGN_TYPES, COLUMNS};
+use crate::event::CAMPAIGN_TYPES;
+use populace_io::table::{Column, Kind};
+use populace_io::tables::email::EVENT_COLUMNS;
 use serde_json::{Map, Value, json};
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{11}[1-9a-fA-F]$";
@@ -42,22 +44,13 @@ fn object(properties: Value, required: &[&str]) -> Value {
     schema
 }
 
-/// Columns of which the value, or null, is any of its type.
-fn column(name: &str) -> Value {
-    let free = |longest: u32| json!({ "type": "string", "pattern": TEXT, "maxLength": longest });
+/// A column, with its type and length from the list of columns.
+fn column(column: &Column) -> Value {
+    let free = |longest: usize| json!({ "type": "string", "pattern": TEXT, "maxLength": longest });
     let whole = |most: i32| json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
-    match name {
-        "event_id" | "message_id" => or_null(json!({ "type": "string", "format": "uuid", "pattern": UUID })),
-        "timestamp" => json!({ "type": "string", "format": "date-time", "pattern": MOMENT }),
-        "send_time" => or_null(json!({ "type": "string", "format": "date-time", "pattern": MOMENT })),
+    match column.name {
         "universal_id" => or_null(text(PERSON)),
         "recipient_email_hash" => or_null(text("^[0-9a-f]{64}$")),
-        "esp" | "source" => free(64),
-        "campaign_id" | "campaign_name" => free(256),
-        "recipient_id" => or_null(free(256)),
-        "subject" | "user_agent" => or_null(free(1_024)),
-        "click_url" => or_null(free(2_048)),
-        "bounce_type" => or_null(free(64)),
         "ip_address" => json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }, { "type": "null" }] }),
         "metadata" => or_null(json!({ "type": "object", "propertyNames": { "pattern": ANY_TEXT }, "additionalProperties": plain() })),
         "latency_seconds" => json!({ "type": ["number", "null"], "minimum": 0, "maximum": 2_592_000, "multipleOf": 0.001 }),
@@ -66,7 +59,15 @@ fn column(name: &str) -> Value {
         "day_of_week" => whole(6),
         "payload_size_bytes" => whole(i32::MAX),
         "campaign_type" => json!({ "enum": [CAMPAIGN_TYPES[0], CAMPAIGN_TYPES[1], null] }),
-        _ => Value::Null,
+        name => match (column.kind, column.longest) {
+            (Kind::Uuid, _) => or_null(json!({ "type": "string", "format": "uuid", "pattern": UUID })),
+            (Kind::Instant(_), _) if column.nullable => or_null(json!({ "type": "string", "format": "date-time", "pattern": MOMENT })),
+            (Kind::Instant(_), _) => json!({ "type": "string", "format": "date-time", "pattern": MOMENT }),
+            // The connector fills it in.
+            (Kind::Text, Some(longest)) if column.nullable || name == "recipient_id" => or_null(free(longest)),
+            (Kind::Text, Some(longest)) => free(longest),
+            _ => Value::Null,
+        },
     }
 }
 
@@ -83,8 +84,7 @@ fn plain() -> Value {
 pub(super) fn event() -> Value {
     const OF_DELIVERED: [&str; 7] =
         ["latency_seconds", "send_time", "campaign_type", "payload_size_bytes", "hour_of_day", "minute", "day_of_week"];
-    let mut all: Map<String, Value> =
-        COLUMNS.iter().filter(|name| **name != "ingested_at").map(|name| ((*name).to_owned(), column(name))).collect();
+    let mut all: Map<String, Value> = EVENT_COLUMNS.iter().map(|known| (known.name.to_owned(), column(known))).collect();
     let identifiers = [
         ("recipient_email", "An address, which is resolved and dropped", EMAIL),
         ("phone", "A telephone number with its country code, which is resolved and dropped", PHONE),

@@ -59,7 +59,7 @@ impl Kind {
 }
 
 /// An identifier as it came in. Has no `Debug`, so that no log shows it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Identifier {
     /// An email address.
     Email(String),

@@ -99,7 +99,7 @@ impl FloatText {
 
 /// The text of a date, made anew only when the date changes.
 #[derive(Default)]
-struct DateText {
+pub struct DateText {
     date: Option<i32>,
     text: [u8; 10],
 }
@@ -136,8 +136,9 @@ fn pair(number: u32) -> &'static [u8; 2] {
     &PAIRS[number as usize]
 }
 
+/// A moment as text, microseconds since 1970, in a year of four digits.
 #[inline]
-fn append_instant(value: i64, style: InstantText, date: &mut DateText, out: &mut Vec<u8>) {
+pub fn append_instant(value: i64, style: InstantText, date: &mut DateText, out: &mut Vec<u8>) {
     let time = value.rem_euclid(DAY);
     let mut text = [0; 27];
     text[..10].copy_from_slice(date.of(value.div_euclid(DAY) as i32));
@@ -195,8 +196,9 @@ fn append_fixed(value: f64, places: u8, out: &mut Vec<u8>) {
     }
 }
 
+/// A UUID as text.
 #[inline]
-pub(crate) fn append_uuid(bytes: &[u8; 16], out: &mut Vec<u8>) {
+pub fn append_uuid(bytes: &[u8; 16], out: &mut Vec<u8>) {
     const HEX: [[u8; 2]; 256] = {
         let digits = b"0123456789abcdef";
         let mut table = [[0; 2]; 256];

@@ -9,7 +9,7 @@ use crate::table::{Column, Kind, Table};
 use arrow_array::RecordBatch;
 use cells::Cells;
 #[cfg(feature = "kafka")]
-pub(crate) use cells::append_uuid;
+pub use cells::{DateText, append_instant, append_uuid};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ const NAMES: Names = Names {
     message: "payload.data.attributes.event_properties.$message",
 };
 
-pub(super) fn read(body: &Value) -> Result<Drafts, Rejection> {
+pub(super) fn read(body: &Value) -> Result<Drafts<'static>, Rejection> {
     let Some(items) = body.get("data").and_then(Value::as_array) else {
         return Err(Rejection::Malformed("the body must have a list `data`, as Klaviyo's webhooks send it".to_owned()));
     };

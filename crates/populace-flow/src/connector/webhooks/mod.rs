@@ -6,11 +6,12 @@ mod sendgrid;
 use super::drafts::{named, unique};
 use super::{Draft, Drafts, Rejection};
 use crate::address::holds_address;
+use crate::event::{Fields, Given, column};
 use crate::identity::Identifier;
 use crate::time;
 use populace_core::email::EventType;
 use populace_core::time::{Instant, SECOND};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The providers whose payloads are known.
 pub const PROVIDERS: [&str; 2] = ["klaviyo", "sendgrid"];
@@ -24,7 +25,7 @@ const NO_CAMPAIGN: &str = "unknown";
 ///
 /// # Errors
 /// The provider is not known, or the payload is not of its form.
-pub fn read(provider: &str, body: Value) -> Result<Drafts, Rejection> {
+pub fn read(provider: &str, body: Value) -> Result<Drafts<'static>, Rejection> {
     match provider {
         "klaviyo" => klaviyo::read(&body),
         "sendgrid" => sendgrid::read(body),
@@ -65,7 +66,7 @@ struct Names {
 
 impl Told {
     /// A draft, or what is missing.
-    fn draft(self, item: usize, names: &Names, into: &mut Drafts) {
+    fn draft(self, item: usize, names: &Names, into: &mut Drafts<'_>) {
         let (Some(kind), Some(id), Some(at)) = (self.kind, &self.id, self.at) else {
             if self.id.is_none() {
                 into.problem(item, names.id, "must be given");
@@ -92,23 +93,23 @@ impl Told {
         let campaign = if kind.is_breaker() { internal() } else { self.campaign.unwrap_or_else(unknown) };
         let clean = |text: String| if holds_address(&text) { REMOVED.to_owned() } else { text };
         let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
-        let fields = json!({
-            // The provider's own id, so that what it sends twice is one event.
-            "event_id": unique(at, &[names.provider.as_bytes(), b"event", id.as_bytes()]).to_string(),
-            "event_type": kind.name(),
-            "timestamp": time::text(at),
-            "esp": names.provider,
-            "campaign_id": clean(campaign.0),
-            "campaign_name": clean(campaign.1),
-            "message_id": message.filter(|_| is_mail).map(|message| message.to_string()),
-            "subject": self.subject.filter(|_| is_mail).map(clean),
-            "click_url": self.url.filter(|_| kind == EventType::Clicked).map(clean),
-            "user_agent": self.user_agent.filter(|_| engaged).map(clean),
-            "ip_address": self.ip.filter(|_| engaged),
-            "source": "esp_webhook",
-            "metadata": { "provider_event": self.name },
-        });
-        let Value::Object(fields) = fields else { unreachable!("an object was written above") };
+        let mut fields = Fields::default();
+        // The provider's own id, so that what it sends twice is one event.
+        let event_id = unique(at, &[names.provider.as_bytes(), b"event", id.as_bytes()]);
+        fields.set_text(const { column("event_id") }, Some(event_id.to_string()));
+        fields.set_text(const { column("event_type") }, Some(kind.name()));
+        fields.set_text(const { column("timestamp") }, Some(time::text(at)));
+        fields.set_text(const { column("esp") }, Some(names.provider));
+        fields.set_text(const { column("campaign_id") }, Some(clean(campaign.0)));
+        fields.set_text(const { column("campaign_name") }, Some(clean(campaign.1)));
+        fields.set_text(const { column("message_id") }, message.filter(|_| is_mail).map(|message| message.to_string()));
+        fields.set_text(const { column("subject") }, self.subject.filter(|_| is_mail).map(clean));
+        fields.set_text(const { column("click_url") }, self.url.filter(|_| kind == EventType::Clicked).map(clean));
+        fields.set_text(const { column("user_agent") }, self.user_agent.filter(|_| engaged).map(clean));
+        fields.set_text(const { column("ip_address") }, self.ip.filter(|_| engaged));
+        fields.set_text(const { column("source") }, Some("esp_webhook"));
+        let metadata = Map::from_iter([("provider_event".to_owned(), self.name.into())]);
+        fields.set(const { column("metadata") }, Given::Object(Box::new(metadata)));
         into.drafts.push(Draft { item, fields, identifiers });
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 const NAMES: Names = Names { provider: "sendgrid", id: "sg_event_id", at: "timestamp", address: "email", message: "sg_message_id" };
 
-pub(super) fn read(body: Value) -> Result<Drafts, Rejection> {
+pub(super) fn read(body: Value) -> Result<Drafts<'static>, Rejection> {
     let Value::Array(items) = body else {
         return Err(Rejection::Malformed("the body must be a list of events, as SendGrid's Event Webhook sends it".to_owned()));
     };

@@ -23,7 +23,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "churn",
     table: "events",
     columns: &["user_id", "event_time"],
-    window: |document| Ok(catalogue::model::<ChurnModel>(document)?.config().window.clone()),
+    window: |document| Ok(catalogue::model::<ChurnModel>(document)?.config().window),
     verify: verify::verify,
     figures: figures::figures,
     recover: recover::estimate,

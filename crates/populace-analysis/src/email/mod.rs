@@ -24,7 +24,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "email",
     table: "events",
     columns: &["recipient_id"],
-    window: |document| Ok(catalogue::model::<EmailModel>(document)?.config().window.clone()),
+    window: |document| Ok(catalogue::model::<EmailModel>(document)?.config().window),
     verify: verify::email::verify,
     figures: report::email::figures,
     recover: recover::email::estimate,

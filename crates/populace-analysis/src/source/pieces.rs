@@ -354,7 +354,11 @@ mod tests {
     fn both(name: &str, text: &str) -> [Vec<String>; 2] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
-        let packed = if name.ends_with(".zst") { zstd::encode_all(text.as_bytes(), 1).unwrap() } else { text.into() };
+        let packed = if path.extension().is_some_and(|ending| ending == "zst") {
+            zstd::encode_all(text.as_bytes(), 1).unwrap()
+        } else {
+            text.into()
+        };
         std::fs::write(&path, packed).unwrap();
         let wants = [Want::nullable("a", super::super::As::Text), Want::nullable("b", super::super::As::Text)];
         let table = TableSource::file(&path).unwrap();

@@ -26,7 +26,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "traces",
     table: "calls",
     columns: &["session_id"],
-    window: |document| Ok(catalogue::model::<TracesModel>(document)?.config().window.clone()),
+    window: |document| Ok(catalogue::model::<TracesModel>(document)?.config().window),
     verify: verify::verify,
     figures: figures::figures,
     recover: recover::estimate,

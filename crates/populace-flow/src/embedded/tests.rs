@@ -129,12 +129,12 @@ fn an_event_is_in_the_table_once_whatever_is_inserted_again() {
     assert_eq!(EventTable::count(&table).unwrap(), 10);
     // The same id of another person, at another time; and other events under a token of a log that was there before.
     let mut retold = vec![events[1].clone(), events[2].clone()];
-    retold[0].universal_id = format!("sf_{}", "x".repeat(26));
+    retold[0].universal_id = format!("sf_{}", "x".repeat(26)).into();
     retold[1].timestamp = retold[1].timestamp.plus(1_000_000);
     assert_eq!(table.insert("t/0/10/12", &retold).unwrap(), Inserted { stored: 0, known: 2, erased: 0 });
     assert_eq!(EventTable::count(&table).unwrap(), 10);
     assert_eq!(table.insert("t/0/0/6", &[event(11)]).unwrap(), Inserted { stored: 1, known: 0, erased: 0 });
-    assert_eq!(table.erase(&[event(11).universal_id]).unwrap(), 11);
+    assert_eq!(table.erase(&[event(11).universal_id.into_owned()]).unwrap(), 11);
     assert_eq!(table.insert("t/0/12/22", &events).unwrap(), Inserted { stored: 10, known: 0, erased: 0 });
     let known = table.known(&[events[0].event_id, event(99).event_id]).unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [events[0].event_id]);

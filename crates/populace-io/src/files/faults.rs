@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A change that is about to be made.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'a> {
     CreateDirectory(&'a Path),
     /// A file is opened for writing, its first bytes kept.

@@ -115,8 +115,8 @@ mod tests {
     fn a_key_twice_and_a_nesting_too_deep_are_refused_with_their_line_and_column() {
         let twice = "an object of the JSON has the same key twice";
         for (text, told) in [
-            (r#"{"a": 1, "a": 1}"#, format!("{twice} (line 1, column 15)")),
-            (r#"[{"b": {"a": 1, "\u0061": null}}]"#, format!("{twice} (line 1, column 30)")),
+            (r#"{"a": 1, "a": 1}"#, format!("{twice} (line 1, column 16)")),
+            (r#"[{"b": {"a": 1, "\u0061": null}}]"#, format!("{twice} (line 1, column 31)")),
             ("[[[[[1]]]]]", "the JSON is nested deeper than 4 (line 1, column 5)".to_owned()),
             ("{\"a\": ", "the body is not JSON (line 1, column 6)".to_owned()),
             ("{} {}", "the body is not JSON (line 1, column 4)".to_owned()),

@@ -79,7 +79,7 @@ mod tests {
             while let Some(held) = share.take(&client, 1) {
                 all.push(held);
             }
-            assert_eq!(share.used() - before, (120 - before) / 2, "{clients}");
+            assert_eq!(share.used() - before, (120 - before).div_ceil(2), "{clients}");
         }
         assert!(share.take("1", 1).is_none());
         all.clear();

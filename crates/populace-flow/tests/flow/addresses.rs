@@ -156,7 +156,13 @@ fn klaviyo(field: usize, number: usize, text: &str) -> Value {
 /// Text as a part of a URL: with what may not be there percent-encoded.
 fn in_url(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_graphic() && !b"?#/".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~@%+=&:;,!$'()*".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 

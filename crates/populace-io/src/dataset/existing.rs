@@ -183,13 +183,20 @@ impl Dataset<'_> {
         let mut files: Vec<String> = named.map(|file| file.path.clone()).collect();
         if let Some(identity) = unfinished {
             self.find_pieces(identity, &mut files)?;
+            // Gone before the files that they vouch for: whoever resumes after a kill here makes those again.
+            let state: Vec<String> = (0..identity.parts).flat_map(|part| [receipt(part), journal(part)]).collect();
+            for name in &state {
+                self.place.remove(name)?;
+            }
+            self.place.sync_names(&state.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         if unfinished.is_some() || !files.is_empty() {
             files.extend([SCENARIO, LOG].map(str::to_owned));
         }
         files.retain(|file| !file.split('/').any(|step| step == "..") && !file.starts_with('/'));
         let mut directories = BTreeSet::new();
-        for file in &files {
+        // The last piece of a table first, so that those that are left still follow on one another.
+        for file in files.iter().rev() {
             self.place.remove(file)?;
             directories.extend(Path::new(file).ancestors().skip(1).filter_map(Path::to_str).filter(|above| !above.is_empty()));
         }

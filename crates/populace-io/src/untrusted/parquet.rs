@@ -6,9 +6,11 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Before these bytes at the end of a file there is its footer.
 const FOOTER: u64 = 8;
@@ -30,13 +32,15 @@ pub fn parquet(path: &Path) -> std::result::Result<ParquetRecordBatchReaderBuild
 pub struct Checked {
     file: File,
     length: u64,
+    /// Where the data of pages begin whose headers were checked: a reader that looked ahead at a header asks for its data next.
+    data: Mutex<HashSet<u64>>,
 }
 
 impl Checked {
     /// Of an open file.
     pub fn new(file: File) -> Self {
         let length = file.len();
-        Self { file, length }
+        Self { file, length, data: Mutex::default() }
     }
 }
 
@@ -49,14 +53,16 @@ impl Length for Checked {
 impl ChunkReader for Checked {
     type T = BufReader<File>;
 
-    /// Asked for the header of a page, and for the footer.
+    /// Asked for the header of a page, for the data behind a header, and for the footer.
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let mut reader = self.file.get_read(start)?;
-        if start.saturating_add(FOOTER) < self.length {
+        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        if start.saturating_add(FOOTER) < self.length && !data.remove(&start) {
             let mut header = Header { bytes: (&mut reader).take(MAX_HEADER), taken: 0 };
             let sizes = header.sizes()?;
             let back = header.taken as i64;
             sizes.check(self.length - start)?;
+            data.insert(start + header.taken as u64);
             reader.seek_relative(-back)?;
         }
         Ok(reader)

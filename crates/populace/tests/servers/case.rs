@@ -283,6 +283,6 @@ impl Connector {
     pub fn is_busy(&self) -> bool {
         let Ok(answer) = send(self.address, "GET", "/metrics", &[], b"") else { return false };
         let busy = answer.body.lines().find_map(|line| line.strip_prefix("populace_http_requests_in_flight "));
-        busy.and_then(|busy| busy.parse().ok()).is_some_and(|busy: f64| busy > 1.0)
+        busy.and_then(|busy| busy.parse().ok()).is_some_and(|busy: f64| busy > 0.0)
     }
 }

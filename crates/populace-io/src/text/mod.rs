@@ -8,7 +8,6 @@ pub use head::first_rows;
 use crate::table::{Column, Kind, Table};
 use arrow_array::RecordBatch;
 use cells::Cells;
-#[cfg(feature = "kafka")]
 pub use cells::{DateText, append_instant, append_uuid};
 
 /// A text format.

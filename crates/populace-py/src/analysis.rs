@@ -5,7 +5,7 @@ use crate::errors;
 use crate::run::Run;
 use crate::scene::option;
 use crate::stream::Meter;
-use crate::wait::wait;
+use crate::wait::{wait, wait_or_leave};
 use arrow_array::RecordBatchReader;
 use parquet::arrow::ArrowWriter;
 use populace_analysis::AnalysisError;
@@ -187,8 +187,12 @@ pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Boun
     let (power, alpha) = (option(options, "power")?.unwrap_or(0.9), option(options, "alpha")?.unwrap_or(0.05));
     let pilot_users = option(options, "pilot_users")?;
     let (document, detect) = (run.scene.resolved.clone(), detect.to_owned());
-    let study = Study { detect: &detect, target, power, alpha, pilot_users };
-    Ok(watched(py, None, None, |watch| families::plan(&document, &study, watch))?.to_json())
+    // A pilot is generated in one go, which nothing stops.
+    let planned = wait_or_leave(py, move || {
+        let study = Study { detect: &detect, target, power, alpha, pilot_users };
+        families::plan(&document, &study, &Watch::none(1))
+    })?;
+    Ok(planned.map_err(|error| errors::analysis(&error))?.to_json())
 }
 
 /// The effects of a scenario that a study can be planned for: name and meaning.

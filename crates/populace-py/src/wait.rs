@@ -36,3 +36,21 @@ pub(crate) fn wait<T: Send>(
         })
     })
 }
+
+/// The same for work that cannot be stopped: where a signal comes, the thread goes on by itself and what it finds is dropped.
+pub(crate) fn wait_or_leave<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
+    let mut link = Link::new(Arc::default(), None);
+    let (sender, receiver) = sync_channel(1);
+    // Nobody receives what comes too late.
+    std::thread::spawn(move || drop(sender.send(catch_unwind(AssertUnwindSafe(work)))));
+    py.detach(move || {
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(panic)) => return Err(errors::internal(panic_text(panic.as_ref()))),
+                Err(RecvTimeoutError::Disconnected) => return Err(errors::internal("internal error: a thread has gone")),
+                Err(RecvTimeoutError::Timeout) => link.tick(false)?,
+            }
+        }
+    })
+}

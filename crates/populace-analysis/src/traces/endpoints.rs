@@ -4,7 +4,7 @@
 /// `{id}`.
 ///
 /// ```
-/// use populace_analysis::features::endpoints::normalise;
+/// use populace_analysis::traces::endpoints::normalise;
 ///
 /// assert_eq!(normalise("/API/Users/123/Profile/?ref=mail"), "/api/users/{id}/profile");
 /// assert_eq!(normalise("/orders/550e8400-e29b-41d4-a716-446655440000"), "/orders/{id}");

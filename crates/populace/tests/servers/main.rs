@@ -1,6 +1,6 @@
 //! The flow against real servers: Apache Kafka, Apicurio's schema registry and ClickHouse's engine. They are fetched, started and ended by
 //! `tests/servers/*.py`, which need Java 17, Maven and Python 3.10; without them these tests fail and say so. Run them with
-//! `cargo test --workspace --features populace/server-tests,populace/kafka --test servers`.
+//! `cargo test --workspace --features populace/kafka --test servers`.
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 

@@ -73,6 +73,10 @@ impl Check<'_> {
         let types = schema.types();
         let whole_only = types.contains(&"integer") && !types.contains(&"number");
         match number {
+            Number::Float(float) if !float.is_finite() => {
+                self.problem(node, format!("must be a finite number, got {}", quote(spelling)), "");
+                return Value::Null;
+            }
             Number::Float(float) if whole_only => {
                 let hint = if float.fract() == 0.0 && float.abs() < 1e15 { format!("write {float:.0}") } else { String::new() };
                 self.problem(node, format!("must be a whole number, got {}", quote(spelling)), hint);

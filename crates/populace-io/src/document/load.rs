@@ -61,13 +61,13 @@ impl Library {
     pub(super) fn load(&self, source: Source<'_>, problems: &mut Diagnostics) -> Result<Vec<Loaded>, Diagnostics> {
         let mut chain: Vec<Loaded> = Vec::new();
         let mut seen: Vec<Identity> = Vec::new();
-        let mut next = self.read(source).map(Some)?;
+        let mut next = self.read(source, problems).map(Some)?;
         while let Some((identity, mut body)) = next.take() {
             let envelope = envelope::open(&mut body, problems);
             let fallback_name = identity.stem();
             seen.push(identity.clone());
             if let Some(extends) = &envelope.extends {
-                next = Some(self.extended(extends, &identity, &seen)?);
+                next = Some(self.extended(extends, &identity, &seen, problems)?);
             }
             chain.push(Loaded { envelope, body, fallback_name });
         }
@@ -77,11 +77,19 @@ impl Library {
 
     /// The content of a source, whatever it is.
     pub(super) fn content(&self, source: Source<'_>) -> Result<Node, Diagnostics> {
-        self.read(source).map(|(_, root)| root)
+        let mut problems = Diagnostics::default();
+        let (_, root) = self.read(source, &mut problems)?;
+        problems.finish().map(|()| root)
     }
 
     /// The document that `current` extends; `seen` are all so far.
-    fn extended(&self, extends: &Placed<String>, current: &Identity, seen: &[Identity]) -> Result<(Identity, Node), Diagnostics> {
+    fn extended(
+        &self,
+        extends: &Placed<String>,
+        current: &Identity,
+        seen: &[Identity],
+        problems: &mut Diagnostics,
+    ) -> Result<(Identity, Node), Diagnostics> {
         let refuse = |message: String, hint: String| Diagnostics::one(Some(&extends.position), "extends", message, hint);
         if seen.len() > MAX_EXTENDS {
             return Err(refuse(format!("documents extend one another more than {MAX_EXTENDS} deep"), String::new()));
@@ -106,32 +114,32 @@ impl Library {
             return Err(refuse(format!("documents extend one another in a circle: {}", around.join(" → ")), String::new()));
         }
         match origin {
-            Some(path) => read_file(&path).map_err(|problem| match problem {
+            Some(path) => read_file(&path, problems).map_err(|problem| match problem {
                 Unread::Io(message) => refuse(message, String::new()),
                 Unread::Document(problems) => problems,
             }),
-            None => self.read(Source::Named(name)),
+            None => self.read(Source::Named(name), problems),
         }
     }
 
-    fn read(&self, source: Source<'_>) -> Result<(Identity, Node), Diagnostics> {
+    fn read(&self, source: Source<'_>, problems: &mut Diagnostics) -> Result<(Identity, Node), Diagnostics> {
         match source {
             Source::Named(name) => match self.find(name) {
                 Some((name, text)) => {
-                    let root = parse(&Origin::document(format!("built-in {name}")), text)?;
+                    let root = parse(&Origin::document(format!("built-in {name}")), text, problems)?;
                     Ok((Identity::Builtin(name), root))
                 }
-                None if Path::new(name).exists() => self.read(Source::File(Path::new(name))),
+                None if Path::new(name).exists() => self.read(Source::File(Path::new(name)), problems),
                 None => {
                     let message = format!("there is no built-in scenario and no file {}", quote(name));
                     Err(Diagnostics::one(None, "", message, self.nearest_builtin(name)))
                 }
             },
-            Source::File(path) => read_file(path).map_err(|problem| match problem {
+            Source::File(path) => read_file(path, problems).map_err(|problem| match problem {
                 Unread::Io(message) => Diagnostics::one(None, "", message, ""),
                 Unread::Document(problems) => problems,
             }),
-            Source::Text { name, text } => Ok((Identity::Text(name.to_owned()), parse(&Origin::document(name), text)?)),
+            Source::Text { name, text } => Ok((Identity::Text(name.to_owned()), parse(&Origin::document(name), text, problems)?)),
         }
     }
 
@@ -151,7 +159,7 @@ impl Library {
     pub(super) fn families(&self) -> Vec<String> {
         let mut families: Vec<String> = Vec::new();
         for (name, text) in self.builtins.iter() {
-            let Ok(mut root) = parse(&Origin::document(*name), text) else { continue };
+            let Ok(mut root) = parse(&Origin::document(*name), text, &mut Diagnostics::default()) else { continue };
             if let Some(scenario) = envelope::open(&mut root, &mut Diagnostics::default()).scenario
                 && !families.contains(&scenario.value)
             {
@@ -172,13 +180,13 @@ fn identify(path: &Path) -> Identity {
     Identity::File(path.to_owned(), path.canonicalize().unwrap_or_else(|_| path.to_owned()))
 }
 
-fn read_file(path: &Path) -> Result<(Identity, Node), Unread> {
+fn read_file(path: &Path, problems: &mut Diagnostics) -> Result<(Identity, Node), Unread> {
     let shown = path.display().to_string();
     let mut bytes = Vec::new();
     // One byte more than the limit tells that there is more, without reading what may have no end.
     let read = File::open(path).and_then(|file| file.take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| Unread::Io(format!("cannot read {}: {error}", quote(&shown))))?;
-    let root = parse_bytes(&Origin::document(shown), &bytes).map_err(Unread::Document)?;
+    let root = parse_bytes(&Origin::document(shown), &bytes, problems).map_err(Unread::Document)?;
     Ok((identify(path), root))
 }
 

@@ -150,7 +150,7 @@ impl Library {
         Ok(root.map().into_iter().flat_map(|map| map.keys().cloned()).collect())
     }
 
-    /// A document as it stands, unchecked and unmerged.
+    /// A document as it was written, unchecked and unmerged; a number that is not finite is text.
     ///
     /// # Errors
     /// It cannot be read, or is no YAML within the budgets.
@@ -307,7 +307,7 @@ impl Merging<'_> {
         let shown = if option == "--set" { format!("{option} {path}={value}") } else { format!("{option} {value}") };
         let shown = quote_option(&shown);
         let origin = Origin::option(shown.as_str());
-        let value = match parse::parse(&origin, value) {
+        let value = match parse::parse(&origin, value, &mut self.problems) {
             Ok(value) => value,
             Err(problems) => return self.problems.append(problems),
         };

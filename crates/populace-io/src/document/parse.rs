@@ -20,11 +20,11 @@ pub const MAX_KEY_CHARACTERS: usize = 256;
 
 const CORE_TAGS: &str = "tag:yaml.org,2002:";
 
-/// Parses bytes: UTF-8, within the budgets, one document.
-pub(super) fn parse_bytes(origin: &Arc<Origin>, bytes: &[u8]) -> Result<Node, Diagnostics> {
+/// As [`parse`], of bytes, which must be UTF-8.
+pub(super) fn parse_bytes(origin: &Arc<Origin>, bytes: &[u8], problems: &mut Diagnostics) -> Result<Node, Diagnostics> {
     check_size(origin, bytes.len())?;
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(origin, text),
+        Ok(text) => parse(origin, text, problems),
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let line = valid.matches('\n').count() + 1;
@@ -44,8 +44,12 @@ fn check_size(origin: &Arc<Origin>, bytes: usize) -> Result<(), Diagnostics> {
     Err(Diagnostics::one(Some(&Position::start(origin)), "", message, "a scenario document holds parameters, not data"))
 }
 
-/// Parses text within the budgets: one document, whose top level may be anything. Empty text is a null.
-pub(super) fn parse(origin: &Arc<Origin>, text: &str) -> Result<Node, Diagnostics> {
+/// Parses text within the budgets: one document, whose top level may be anything. Empty text is a null. A number may be infinite or no
+/// number, which [`check`](super::check) refuses where it is used. What is wrong with single keys goes into `problems`.
+///
+/// # Errors
+/// What makes all of the text unreadable.
+pub(super) fn parse(origin: &Arc<Origin>, text: &str, problems: &mut Diagnostics) -> Result<Node, Diagnostics> {
     check_size(origin, text.len())?;
     let mut builder = Builder::new(origin);
     // Only what an alias names is worth a copy, so the events are read to their end before a tree is built.
@@ -66,7 +70,8 @@ pub(super) fn parse(origin: &Arc<Origin>, text: &str) -> Result<Node, Diagnostic
         }
     }
     let root = root.unwrap_or_else(|| Node { kind: Kind::Null, position: Position::start(origin) });
-    builder.problems.finish().map(|()| root)
+    problems.append(builder.problems);
+    Ok(root)
 }
 
 type Events<'a> = std::vec::IntoIter<(Event<'a>, Span)>;
@@ -329,12 +334,12 @@ impl Builder {
 
     fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Kind {
         let Some(tag) = tag else {
-            return if style == ScalarStyle::Plain { self.plain(text, span) } else { Kind::Text(text.into_owned()) };
+            return if style == ScalarStyle::Plain { plain(text) } else { Kind::Text(text.into_owned()) };
         };
         let suffix = tag.suffix_in_namespace(CORE_TAGS);
         let kind = match suffix.as_deref() {
             Some("str") => return Kind::Text(text.into_owned()),
-            Some("int" | "float" | "bool" | "null") => self.plain(text, span),
+            Some("int" | "float" | "bool" | "null") => plain(text),
             _ => Kind::Text(text.into_owned()),
         };
         let fits = match (suffix.as_deref(), &kind) {
@@ -348,30 +353,28 @@ impl Builder {
         kind
     }
 
-    fn plain(&mut self, text: Cow<'_, str>, span: &Span) -> Kind {
-        match text.as_ref() {
-            "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
-            "true" | "True" | "TRUE" => return Kind::Bool(true),
-            "false" | "False" | "FALSE" => return Kind::Bool(false),
-            _ => {}
-        }
-        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
-        let spelled_out = matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text.as_ref(), ".nan" | ".NaN" | ".NAN");
-        let number = read_number(&text);
-        if spelled_out || matches!(number, Some(Number::Float(float)) if !float.is_finite()) {
-            let position = self.position(span);
-            self.problems.push(Some(&position), "", format!("a number must be finite, got {}", quote(&text)), "");
-            return Kind::Null;
-        }
-        match number {
+}
+
+fn plain(text: Cow<'_, str>) -> Kind {
+    match text.as_ref() {
+        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
+        "true" | "True" | "TRUE" => Kind::Bool(true),
+        "false" | "False" | "FALSE" => Kind::Bool(false),
+        _ => match read_number(&text) {
             Some(number) => Kind::Number(number, text.into_owned()),
             None => Kind::Text(text.into_owned()),
-        }
+        },
     }
 }
 
 /// A number of the YAML 1.2 core schema; an overflowing float is infinite, an integer beyond 128 bits a float.
 pub(super) fn read_number(text: &str) -> Option<Number> {
+    match text {
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Number::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(Number::Float(f64::NEG_INFINITY)),
+        ".nan" | ".NaN" | ".NAN" => return Some(Number::Float(f64::NAN)),
+        _ => {}
+    }
     let radix = |digits: &str, radix| i128::from_str_radix(digits, radix).ok().map(Number::Integer);
     let all = |digits: &str, test: fn(&u8) -> bool| !digits.is_empty() && digits.bytes().all(|byte| test(&byte));
     if let Some(digits) = text.strip_prefix("0x").filter(|digits| all(digits, u8::is_ascii_hexdigit)) {

@@ -54,7 +54,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// A number as the YAML 1.2 core schema reads it; floats are finite.
+/// A number as the YAML 1.2 core schema reads it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Integer(i128),
@@ -145,6 +145,8 @@ impl Node {
         match &self.kind {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
+            // JSON has no such number: the text is refused where a number is wanted.
+            Kind::Number(Number::Float(float), spelling) if !float.is_finite() => spelling.as_str().into(),
             Kind::Number(number, _) => number_to_json(*number),
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(items) => items.iter().map(Node::to_json).collect(),

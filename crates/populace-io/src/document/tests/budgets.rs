@@ -5,7 +5,9 @@ use super::super::tree::{Kind, Node, Origin};
 use super::super::{Diagnostics, MAX_ALIASES, MAX_DEPTH, MAX_KEY_CHARACTERS, MAX_NODES, MAX_TEXT_BYTES};
 
 fn read(text: &str) -> Result<Node, String> {
-    parse(&Origin::document("t"), text).map_err(|problems| problems.to_string())
+    let mut problems = Diagnostics::default();
+    let read = parse(&Origin::document("t"), text, &mut problems).and_then(|root| problems.finish().map(|()| root));
+    read.map_err(|problems| problems.to_string())
 }
 
 fn refused(text: &str, message: &str) {
@@ -19,7 +21,7 @@ fn text_has_a_longest_length() {
     assert!(read(&filled(MAX_TEXT_BYTES)).is_ok());
     refused(&filled(MAX_TEXT_BYTES + 1), "longer than the limit of 1048576 bytes");
     let endless = vec![b'x'; MAX_TEXT_BYTES + 1];
-    assert!(parse_bytes(&Origin::document("t"), &endless).unwrap_err().to_string().contains("longer than the limit"));
+    assert!(parse_bytes(&Origin::document("t"), &endless, &mut Diagnostics::default()).unwrap_err().to_string().contains("longer than the limit"));
 }
 
 #[test]

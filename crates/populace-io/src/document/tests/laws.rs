@@ -2,7 +2,7 @@
 
 use super::super::parse::{parse, parse_bytes};
 use super::super::tree::{Node, Origin};
-use super::super::{Library, Request, Setting, Source, write};
+use super::super::{Diagnostics, Library, Request, Setting, Source, write};
 use super::{SHOP, resolve, resolve_text};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn json() -> impl Strategy<Value = Value> {
 }
 
 fn read(text: &str) -> Node {
-    parse(&Origin::document("t"), text).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+    parse(&Origin::document("t"), text, &mut Diagnostics::default()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// A document with characters put in, taken out and doubled.
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in vec(any::<u8>(), 0..300)) {
-        let _ = parse_bytes(&Origin::document("t"), &bytes);
+        let _ = parse_bytes(&Origin::document("t"), &bytes, &mut Diagnostics::default());
     }
 
     #[test]

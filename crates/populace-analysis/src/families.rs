@@ -60,7 +60,10 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_
     verify::check_run(source, document)?;
     let mut board = Board::default();
     (family.verify)(source, document, &mut board, watch)?;
-    Ok(board.finish(document, alpha))
+    let mut report = board.finish(document, alpha);
+    report.run_scenario_digest =
+        source.manifest().filter(|_| source.is_of_another(document)).map(|manifest| manifest.identity.scenario_digest.clone());
+    Ok(report)
 }
 
 /// Looks at the data in a directory.
@@ -108,6 +111,9 @@ pub fn recover(source: &Source, document: &Resolved, level: f64, watch: &Watch<'
     let family = family(&document.family);
     refuse_empty(source, family)?;
     let size = (family.recover)(source, document, &mut sheet, watch)?;
+    if source.is_of_another(document) {
+        sheet.notes.push("the data is judged by another document than the run's".into());
+    }
     Ok(sheet.finish(document, size))
 }
 

@@ -16,8 +16,6 @@ use populace_analysis::source::Source;
 use populace_analysis::watch::Watch;
 use populace_analysis::{families, features, recover, report, verify};
 use populace_core::time::Date;
-use populace_io::catalogue;
-use populace_io::document::{self, Request};
 use populace_io::files::Format;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -78,10 +76,7 @@ pub(crate) fn verify_run(
     let (progress, threads) = reading(options)?;
     json(&watched(py, progress, threads, |watch| {
         let source = Source::open(&root)?;
-        let document = match &scenario {
-            Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
-            None => source.scenario()?,
-        };
+        let document = source.judged_by(scenario.as_deref())?;
         families::verify(&source, &document, alpha.unwrap_or(verify::DEFAULT_ALPHA), watch)
     })?)
 }
@@ -167,10 +162,7 @@ pub(crate) fn recover_run(
     let (progress, threads) = reading(options)?;
     json(&watched(py, progress, threads, |watch| {
         let source = Source::open(&root)?;
-        let document = match &scenario {
-            Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
-            None => source.scenario()?,
-        };
+        let document = source.judged_by(scenario.as_deref())?;
         families::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL), watch)
     })?)
 }

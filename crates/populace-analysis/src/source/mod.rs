@@ -155,10 +155,26 @@ impl Source {
         self.manifest.as_ref()
     }
 
+    /// The document that the data is judged by: the one named, or else the run's own.
+    ///
+    /// # Errors
+    /// That document is not sound; as [`scenario`](Self::scenario).
+    pub fn judged_by(&self, named: Option<&str>) -> Result<Resolved, AnalysisError> {
+        match named {
+            Some(name) => Ok(catalogue::resolve(&Request::new(document::Source::Named(name)))?),
+            None => self.scenario(),
+        }
+    }
+
+    /// Whether a document is another than the one that the run was generated from; `false` of data without a manifest.
+    pub fn is_of_another(&self, document: &Resolved) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| manifest.identity.scenario_digest != document.digest())
+    }
+
     /// The scenario that lies beside the data.
     ///
     /// # Errors
-    /// There is none, or it is not sound.
+    /// There is none, it is not sound, or it is not the one that the manifest names.
     pub fn scenario(&self) -> Result<Resolved, AnalysisError> {
         let path = self.root.join(SCENARIO);
         if !path.is_file() {
@@ -167,7 +183,16 @@ impl Source {
                 "{root}: has no {SCENARIO}; put the one of the run there, or name the scenario with --scenario where the command has it"
             )));
         }
-        Ok(catalogue::resolve(&Request::new(document::Source::File(&path)))?)
+        let scenario = catalogue::resolve(&Request::new(document::Source::File(&path)))?;
+        if self.is_of_another(&scenario) {
+            let (path, found) = (path.display(), scenario.digest());
+            let of_run = self.manifest.as_ref().map_or("", |manifest| &manifest.identity.scenario_digest);
+            return Err(AnalysisError::input(format!(
+                "{path}: is not the document that the run was generated from: its digest is {found}, and {MANIFEST} has {of_run}\n\
+                 hint: restore the file; to judge the data by another document, name it with --scenario where the command has it"
+            )));
+        }
+        Ok(scenario)
     }
 
     /// The model of the scenario that lies beside the data.

@@ -102,6 +102,7 @@ impl Board {
             scenario: document.name.clone(),
             family: document.family.clone(),
             scenario_digest: document.digest(),
+            run_scenario_digest: None,
             alpha,
             tests,
             threshold,

@@ -81,6 +81,9 @@ pub struct Report {
     pub family: String,
     /// Digest of its resolved document.
     pub scenario_digest: String,
+    /// Digest of the document that the run was generated from, if that is another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_scenario_digest: Option<String>,
     /// The probability that sound data fails anywhere: the family-wise error.
     pub alpha: f64,
     /// How many p-values there are.
@@ -159,6 +162,9 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in &self.checks {
             writeln!(formatter, "{check}")?;
+        }
+        if let Some(digest) = &self.run_scenario_digest {
+            write!(formatter, "\njudged by another document than the run's: {}, and the run's is {digest}", self.scenario_digest)?;
         }
         write!(
             formatter,

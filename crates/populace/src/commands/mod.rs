@@ -2,8 +2,7 @@
 
 use crate::failure::Failure;
 use populace_analysis::source::Source;
-use populace_io::catalogue;
-use populace_io::document::{self, Request, Resolved};
+use populace_io::document::Resolved;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -11,10 +10,7 @@ use std::path::Path;
 /// The data of a directory, and the document that it is held against: the one named, or the run's own.
 fn open(directory: &Path, scenario: Option<&str>) -> Result<(Source, Resolved), Failure> {
     let source = Source::open(directory)?;
-    let document = match scenario {
-        Some(name) => catalogue::resolve(&Request::new(document::Source::Named(name)))?,
-        None => source.scenario()?,
-    };
+    let document = source.judged_by(scenario)?;
     Ok((source, document))
 }
 

@@ -38,6 +38,38 @@ fn verify_passes_sound_data_and_fails_what_another_scenario_made() {
         .map(|check| check["name"].as_str().unwrap())
         .collect();
     assert!(failed.contains(&"scheduled sends"), "{failed:?}");
+    let output = populace(&["verify", directory, "--scenario", other.to_str().unwrap()]);
+    assert!(text(&output.stdout).contains("judged by another document than the run's: "), "{}", text(&output.stdout));
+}
+
+#[test]
+fn an_edited_scenario_is_found_in_every_command() {
+    let scratch = Scratch::new("verify-edited");
+    for (scenario, users, key, score) in [
+        ("email", "40", "open_rate:", &["open"][..]),
+        ("traces", "40", "cascade_failure_rate:", &["anomaly"]),
+        ("churn", "40", "churn_base_rate:", &["churn"]),
+    ] {
+        let data = scratch.path(scenario);
+        let directory = data.to_str().unwrap();
+        generate(scenario, &data, &["--users", users, "--days", "20", "--seed", "3"]);
+        let path = data.join("scenario.yaml");
+        let document = fs::read_to_string(&path).unwrap();
+        let line = document.lines().find(|line| line.trim_start().starts_with(key)).unwrap_or_else(|| panic!("{key} in {document}"));
+        fs::write(&path, document.replacen(line, &format!("{} 0.123", &line[..line.find(':').unwrap() + 1]), 1)).unwrap();
+        let predictions = scratch.path("predictions.csv");
+        fs::write(&predictions, "message_id,score\n").unwrap();
+        let scored = [&["score"], score, &[directory, predictions.to_str().unwrap()]].concat();
+        for arguments in [vec!["verify", directory], vec!["recover", directory], vec!["report", directory], scored] {
+            let output = populace(&arguments);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
+            let message = text(&output.stderr);
+            assert!(message.contains("is not the document that the run was generated from"), "{arguments:?}: {message}");
+        }
+        // Comments and the order of keys are no change.
+        fs::write(&path, format!("# as it was\n{document}")).unwrap();
+        succeed(&["recover", directory]);
+    }
 }
 
 #[test]

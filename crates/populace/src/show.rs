@@ -12,6 +12,12 @@ pub(crate) fn stdout() -> Printable<io::StdoutLock<'static>> {
     Printable(io::stdout().lock())
 }
 
+/// How often a value was set to its bound.
+pub(crate) fn capped(what: &str, count: u64) -> String {
+    let bound = if what == "p_open" { "capped at max_probability" } else { "set to its bound" };
+    format!("{what} {bound} {} times (by design)", thousands(count))
+}
+
 /// A count with a comma every three digits.
 pub(crate) fn thousands(count: u64) -> String {
     let digits = count.to_string();
@@ -117,7 +123,7 @@ pub(crate) fn run(place: &str, manifest: &Manifest, axes: &Axes, rows: u64, wall
         note!("  {name:<width$} {:>14} rows {:>12}{files}", thousands(table.rows), size(size_of_table));
     }
     for (what, count) in &manifest.clipped {
-        note!("  clipped, as its law says: {what}, {} times", thousands(*count));
+        note!("  {}", capped(what, *count));
     }
     let (seconds, rate) = (wall.as_secs_f64(), rate(rows, wall));
     note!("{} in {place} in {seconds:.2} s, {rate} rows/s, seed {}", size(bytes), manifest.identity.seed);

@@ -262,7 +262,7 @@ fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, Ana
     }
     if (value - from).abs() <= 1e-9 * from.abs().max(1e-9) {
         return Err(AnalysisError::input(format!(
-            "{path}: there is nothing to find: {value} is to be told from {from}\nhint: say how large the effect is with --at VALUE or --size FRACTION"
+            "{path}: the effect is zero: alternative and null are both {value}\nhint: say how large the effect is with --at VALUE or --size FRACTION"
         )));
     }
     Ok(value)

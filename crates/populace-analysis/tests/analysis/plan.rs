@@ -113,7 +113,7 @@ fn what_cannot_be_planned_is_told() {
         (message(&email, "paid_factor", Target::Document, 0.9), vec!["no such effect of email", "--detect list"]),
         (
             message(&traces, "cascade", Target::Document, 0.9),
-            vec!["cascade_failure_rate: there is nothing to find: 0 is to be told from 0", "--at"],
+            vec!["cascade_failure_rate: the effect is zero: alternative and null are both 0", "--at"],
         ),
         (message(&traces, "transition /api/login→/api/nowhere", Target::Document, 0.9), vec!["no such effect of traces"]),
         (message(&email, "fatigue.factors.1", Target::Value(0.999_999_9), 0.9), vec!["would take", "users\nhint: ask for a larger effect"]),

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
             writeln!(out, "warning: {warning}")?;
         }
         for (what, count) in &manifest.clipped {
-            writeln!(out, "clipped, as its law says: {what}, {} times", show::thousands(*count))?;
+            writeln!(out, "{}", show::capped(what, *count))?;
         }
         for (name, table) in &manifest.tables {
             writeln!(out, "\n{name}: {} rows, digest {}", show::thousands(table.rows), table.digest)?;

@@ -291,7 +291,7 @@ function nav() {
 function foot() {
     const run = report.run;
     const rows = run.tables.map((table) => make('tr', null, make('td', null, table.name), make('td', null, whole.format(table.rows)), make('td', { class: 'left' }, make('code', null, table.digest))));
-    const clipped = run.clipped.map(([what, count]) => make('li', null, `clipped, as its law says: ${what}, ${whole.format(count)} times`));
+    const clipped = run.clipped.map(([what, count]) => make('li', null, `${what} set to its bound ${whole.format(count)} times (by design)`));
     const warnings = run.warnings.map((warning) => make('li', null, warning));
     document.getElementById('foot').append(...[
         rows.length ? make('h2', null, 'Tables of the run') : null,

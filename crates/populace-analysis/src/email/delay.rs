@@ -1,11 +1,10 @@
 //! When, after a delivery or an open, an open or a click falls; and whether a circuit breaker that nobody knows of yet will silence it.
-//! Worked out from the document anew, apart from the simulation.
+//! The distribution of the delays is worked out apart from the simulation's.
 
 use super::history::History;
-use populace_core::email::{DelaysConfig, EmailConfig, OpenDelayLaw, PersonaConfig};
+use populace_core::email::{DelaysConfig, EmailModel, Group, HOURS_OF_WEEK};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, UtcOffset, Window};
 
-const HOURS_OF_WEEK: usize = 168;
 const MINUTES_OF_DAY: usize = 1_440;
 const MILLISECOND: i64 = 1_000;
 
@@ -38,21 +37,15 @@ pub struct Delay<'a> {
 
 impl DelayLaw {
     /// The law of open delays, by persona in the order of the document.
-    pub fn opens(config: &EmailConfig) -> Self {
-        let attention = |persona: &PersonaConfig| match config.open_delay {
-            OpenDelayLaw::Exponential => [1.0; HOURS_OF_WEEK],
-            OpenDelayLaw::Attention => std::array::from_fn(|hour| {
-                let own = persona.peak_hours.is_empty() || persona.peak_hours.iter().any(|label| usize::from(*label) == hour % 24);
-                let active = persona.active_days.iter().any(|day| *day as usize == hour / 24);
-                (if own { 1.0 } else { config.attention.off_peak }) * (if active { 1.0 } else { config.attention.inactive_day })
-            }),
-        };
-        Self::new(&config.open_delays, config.timezone, config.personas.values().map(attention).collect())
+    pub fn opens(model: &EmailModel) -> Self {
+        let config = model.config();
+        let attention = config.personas.values().map(|persona| config.attention.of(config.open_delay, persona));
+        Self::new(&config.open_delays, config.timezone, attention.collect())
     }
 
     /// The law of click delays, which is the same for all.
-    pub fn clicks(config: &EmailConfig) -> Self {
-        Self::new(&config.click_delays, config.timezone, vec![[1.0; HOURS_OF_WEEK]])
+    pub fn clicks(model: &EmailModel) -> Self {
+        Self::new(&model.config().click_delays, model.config().timezone, vec![[1.0; HOURS_OF_WEEK]])
     }
 
     fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
@@ -221,23 +214,13 @@ pub struct Foresight<'a> {
 
 impl Breakers {
     /// The law of a document; `None` where there are no circuit breakers.
-    pub fn new(config: &EmailConfig) -> Option<Self> {
-        let law = config.circuit_breakers.as_ref()?;
-        let weights: f64 = law.kinds.values().map(|kind| kind.weight).sum();
-        let weight = |minute: usize| {
-            let hour = config.timezone.local(Instant(minute as i64 * MINUTE)).hour();
-            if (config.sends.first_hour..=config.sends.last_hour).contains(&hour) { 1.0 } else { config.sends.night_weight }
-        };
-        let total: f64 = (0..MINUTES_OF_DAY).map(weight).sum();
-        let mut before = vec![0.0];
-        for minute in 0..MINUTES_OF_DAY {
-            before.push(before[minute] + weight(minute) / total);
-        }
+    pub fn new(model: &EmailModel) -> Option<Self> {
+        let occasion = model.occasions().find(|occasion| occasion.group == Group::Breaker)?;
         Some(Self {
-            probability: law.probability,
-            kinds: law.kinds.values().map(|kind| (kind.weight / weights, i64::from(kind.hours) * HOUR)).collect(),
-            before,
-            window: Window { start: config.window.start, days: config.window.days },
+            probability: occasion.probability,
+            kinds: occasion.probabilities().map(|(kind, probability)| (probability / occasion.probability, kind.within)).collect(),
+            before: model.calendar().by_minute(),
+            window: Window { start: model.config().window.start, days: model.config().window.days },
         })
     }
 

@@ -14,7 +14,7 @@ pub struct Inference<'a> {
 impl<'a> Inference<'a> {
     /// Of a document's laws.
     pub fn new(law: &'a Law<'a>) -> Self {
-        Self { law, breakers: Breakers::new(law.config()) }
+        Self { law, breakers: Breakers::new(law.model()) }
     }
 
     /// The laws.

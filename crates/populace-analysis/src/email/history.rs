@@ -2,8 +2,8 @@
 
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{DecidedAt, EmailConfig, EventType};
-use populace_core::time::{HOUR, Instant, MINUTE};
+use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group};
+use populace_core::time::{Instant, MINUTE};
 use std::collections::HashMap;
 
 /// The columns of `events` that a history is made from. Further columns may be wanted beside them.
@@ -24,7 +24,7 @@ pub struct History {
     /// The circuit breakers, in the order of time.
     pub breakers: Vec<Breaker>,
     /// The moments of the hot paths, in order.
-    pub hot_paths: Vec<Instant>,
+    pub interests: Vec<Instant>,
     /// Rows that fit nowhere: of an unknown type, without a message, or of a message that was never sent.
     pub orphans: u64,
     /// Rows that tell again what a row before has told: a second `sent`, `delivered`, `opened` or `clicked` of a message.
@@ -57,10 +57,10 @@ pub struct Message {
     pub opened: Option<Instant>,
     /// When it was clicked, if it was.
     pub clicked: Option<Instant>,
-    /// Sends to this recipient in the time before this one that fatigue looks back on; 0 where there is no fatigue.
+    /// Sends to this recipient before this one, as far back as they matter to an effect; 0 where to none.
     pub recent_sends: u32,
-    /// Minutes from the latest hot path to the moment at which the open is decided, if within the hot path's window.
-    pub minutes_since_hot_path: Option<f64>,
+    /// Minutes from the latest hot path to the moment at which the open is decided, if it matters for so long.
+    pub since_interest: Option<f64>,
     /// Whether a circuit breaker was active at the moment at which the open is decided.
     pub suppressed: bool,
 }
@@ -76,7 +76,7 @@ impl Message {
             opened: None,
             clicked: None,
             recent_sends: 0,
-            minutes_since_hot_path: None,
+            since_interest: None,
             suppressed: false,
         }
     }
@@ -84,7 +84,7 @@ impl Message {
 
 impl History {
     /// The history in the events of one recipient, in order of time: a batch with at least the [`EVENT_COLUMNS`].
-    pub fn new(config: &EmailConfig, events: &RecordBatch) -> Self {
+    pub fn new(model: &EmailModel, events: &RecordBatch) -> Self {
         let mut history = Self { recipient_id: events.text("recipient_id").value(0).to_owned(), ..Self::default() };
         let (times, types, ids) = (events.instant("timestamp"), events.text("event_type"), events.uuid("message_id"));
         let mut places: HashMap<u128, usize> = HashMap::new();
@@ -130,45 +130,44 @@ impl History {
                         Some(_) => history.repeats += 1,
                     }
                 }
-                kind if kind.is_breaker() => history.breaker(config, kind, time),
-                _ => history.hot_paths.push(time),
+                kind if kind.group() == Group::Breaker => history.breaker(model, kind, time),
+                _ => history.interests.push(time),
             }
         }
         history.messages.sort_by_key(|message| message.sent);
-        history.settle(config);
+        history.settle(model);
         history
     }
 
-    fn breaker(&mut self, config: &EmailConfig, kind: EventType, time: Instant) {
-        let kinds = config.circuit_breakers.as_ref().map(|law| &law.kinds);
-        let law = kinds.and_then(|kinds| kinds.iter().find(|(known, _)| EventType::from(**known) == kind));
-        let Some((_, law)) = law else {
+    fn breaker(&mut self, model: &EmailModel, kind: EventType, time: Instant) {
+        let known = model.occasions().flat_map(|occasion| occasion.happenings.iter()).find(|happening| happening.event_type == kind);
+        let Some(known) = known else {
             self.orphans += 1;
             return;
         };
-        let end = time.plus(i64::from(law.hours) * HOUR);
+        let end = time.plus(known.within);
         let end = self.breakers.last().map_or(end, |before| before.end.max(end));
         self.breakers.push(Breaker { time, end });
     }
 
     /// What the messages' circumstances were.
-    fn settle(&mut self, config: &EmailConfig) {
+    fn settle(&mut self, model: &EmailModel) {
         let mut first_recent = 0;
         for index in 0..self.messages.len() {
             let message = self.messages[index];
-            if let Some(law) = &config.fatigue {
-                let since = message.sent.plus(-i64::from(law.hours) * HOUR);
+            if let Some(looks_back) = model.effects().looks_back() {
+                let since = message.sent.plus(-looks_back);
                 while self.messages[first_recent].sent < since {
                     first_recent += 1;
                 }
                 self.messages[index].recent_sends = (index - first_recent) as u32;
             }
-            let Some(decided) = decided_at(config, &message) else { continue };
+            let Some(decided) = decided_at(model.config(), &message) else { continue };
             self.messages[index].suppressed = self.suppressed_at(decided);
-            if let Some(law) = &config.hot_paths {
-                let begun = self.hot_paths.partition_point(|path| *path <= decided);
-                let since = begun.checked_sub(1).map(|last| decided.since(self.hot_paths[last]) as f64 / MINUTE as f64);
-                self.messages[index].minutes_since_hot_path = since.filter(|minutes| *minutes < law.window_minutes);
+            if let Some(interest) = model.effects().interest() {
+                let begun = self.interests.partition_point(|time| *time <= decided);
+                let since = begun.checked_sub(1).map(|last| decided.since(self.interests[last])).filter(|since| *since < interest.lasts);
+                self.messages[index].since_interest = since.map(|since| since as f64 / MINUTE as f64);
             }
         }
     }
@@ -194,6 +193,13 @@ impl History {
             Some((first.time, end))
         })
     }
+}
+
+/// The circumstances of a message of a persona; `None` where it was not delivered.
+pub fn circumstances(config: &EmailConfig, persona: usize, message: &Message) -> Option<Circumstances> {
+    let clock = config.timezone.local(decided_at(config, message)?);
+    let &Message { recent_sends, since_interest, suppressed, .. } = message;
+    Some(Circumstances { persona: persona as u8, clock, recent_sends, since_interest, suppressed })
 }
 
 /// When a message's open is decided; `None` where it was not delivered.

@@ -8,7 +8,7 @@ pub mod recipients;
 
 pub use filter::{Filter, Inference};
 pub use history::{Breaker, EVENT_COLUMNS, History, Message};
-pub use law::{Factors, Law};
+pub use law::Law;
 pub use recipients::Recipient;
 
 use crate::family::Family;

@@ -47,7 +47,7 @@ impl Recipient {
         let id = users.text("recipient_id").value(0).to_owned();
         let persona = law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is no recipient of the scenario")))?;
         let history = match &rows[1] {
-            Some(events) => History::new(law.config(), events),
+            Some(events) => History::new(law.model(), events),
             None => History { recipient_id: id.clone(), ..History::default() },
         };
         if history.orphans + history.repeats > 0 {

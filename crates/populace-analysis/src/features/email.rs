@@ -1,6 +1,6 @@
 //! What a sender would know of a recipient: when the recipient clicks, how sure that is, and what state the recipient is in.
 
-use populace_core::email::{EmailConfig, EventType};
+use populace_core::email::{EmailModel, EventType, Group, Interest};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
 use serde::Serialize;
 
@@ -24,14 +24,8 @@ pub struct Rules {
     pub window_minutes: usize,
     /// Hours without engagement after a support ticket, a complaint and a request to unsubscribe.
     pub breaker_hours: [i64; 3],
-    /// Minutes in which a hot path is active.
-    pub hot_path_minutes: f64,
-    /// The factor of a hot path at its moment.
-    pub hot_path_boost: f64,
-    /// Minutes in which the factor falls to 1/e.
-    pub hot_path_decay_minutes: f64,
-    /// The least factor of an active hot path.
-    pub hot_path_floor: f64,
+    /// How a hot path raises the open rate.
+    pub interest: Interest,
 }
 
 impl Default for Rules {
@@ -42,24 +36,17 @@ impl Default for Rules {
             prior_clicks: 0.1,
             window_minutes: 120,
             breaker_hours: [48, 48, 168],
-            hot_path_minutes: 30.0,
-            hot_path_boost: 2.0,
-            hot_path_decay_minutes: 15.0,
-            hot_path_floor: 1.0,
+            interest: Interest::default(),
         }
     }
 }
 
 impl Rules {
     /// The defaults with the circuit breakers and hot paths of a scenario.
-    pub fn of(config: &EmailConfig) -> Self {
-        let mut rules = Self::default();
-        for (kind, law) in config.circuit_breakers.iter().flat_map(|breakers| &breakers.kinds) {
-            rules.breaker_hours[EventType::from(*kind) as usize - EventType::SupportTicket as usize] = i64::from(law.hours);
-        }
-        if let Some(law) = &config.hot_paths {
-            (rules.hot_path_minutes, rules.hot_path_boost) = (law.window_minutes, law.boost);
-            (rules.hot_path_decay_minutes, rules.hot_path_floor) = (law.decay_minutes, law.floor);
+    pub fn of(model: &EmailModel) -> Self {
+        let mut rules = Self { interest: model.effects().interest().copied().unwrap_or_default(), ..Self::default() };
+        for kind in model.occasion(Group::Breaker).into_iter().flat_map(|breakers| breakers.happenings.iter()) {
+            rules.breaker_hours[kind.event_type as usize - EventType::SupportTicket as usize] = kind.within / HOUR;
         }
         rules
     }
@@ -109,11 +96,11 @@ pub struct Features {
     /// The end of the circuit breaker that is active, if one is: the latest where several are.
     pub suppressed_until: Option<i64>,
     /// The latest hot path.
-    pub last_hot_path: Option<i64>,
+    pub last_interest: Option<i64>,
     /// Whether that is still active.
-    pub hot_path_active: bool,
+    pub interested: bool,
     /// The factor that it puts on the next open: 1 if it is not active.
-    pub hot_path_factor: f64,
+    pub interest_factor: f64,
 }
 
 /// Computes features.
@@ -151,9 +138,9 @@ impl Computer {
             opens: [0; 3],
             delivered: [0; 3],
             suppressed_until: None,
-            last_hot_path: None,
-            hot_path_active: false,
-            hot_path_factor: 1.0,
+            last_interest: None,
+            interested: false,
+            interest_factor: 1.0,
         };
         let mut weights = vec![0.0; MINUTES_PER_WEEK];
         for event in events.iter().filter(|event| event.time <= now) {
@@ -169,14 +156,14 @@ impl Computer {
                     weights[event.time.minute_of_week()] += weight;
                     features.click_weight += weight;
                 }
-                kind if kind.is_breaker() => {
+                kind if kind.group() == Group::Breaker => {
                     let hours = self.rules.breaker_hours[kind as usize - EventType::SupportTicket as usize];
                     let end = time + hours * HOUR;
                     if end > now.0 {
                         features.suppressed_until = features.suppressed_until.max(Some(end));
                     }
                 }
-                _ => features.last_hot_path = features.last_hot_path.max(Some(time)),
+                _ => features.last_interest = features.last_interest.max(Some(time)),
             }
         }
         features.curve = self.curve(&weights, features.click_weight);
@@ -184,12 +171,10 @@ impl Computer {
         if features.click_weight > 0.0 {
             features.windows = self.windows(&features.curve);
         }
-        if let Some(last) = features.last_hot_path {
-            let minutes = (now.0 - last) as f64 / MINUTE as f64;
-            features.hot_path_active = minutes < self.rules.hot_path_minutes;
-            if features.hot_path_active {
-                let factor = self.rules.hot_path_boost * (-minutes / self.rules.hot_path_decay_minutes).exp();
-                features.hot_path_factor = factor.max(self.rules.hot_path_floor);
+        if let Some(since) = features.last_interest.map(|last| now.0 - last) {
+            features.interested = since < self.rules.interest.lasts;
+            if features.interested {
+                features.interest_factor = self.rules.interest.factor(since as f64 / MINUTE as f64);
             }
         }
         features
@@ -349,12 +334,12 @@ mod tests {
         assert_eq!((features.delivered, features.opens, features.clicks), ([1, 2, 2], [0, 1, 1], [1, 1, 1]));
         assert_eq!(features.last_delivered, Some(at(30.0).0), "what comes later is not known");
         assert_eq!(features.suppressed_until, Some(at(178.0).0), "the later end holds");
-        assert!(features.hot_path_active);
-        assert_eq!(features.hot_path_factor, 1.0, "the floor holds where 2 exp(-1) lies below it");
+        assert!(features.interested);
+        assert_eq!(features.interest_factor, 1.0, "the floor holds where 2 exp(-1) lies below it");
         let fresh = computer.compute(&events, at(50.1));
-        assert!((fresh.hot_path_factor - 2.0 * (-0.4_f64).exp()).abs() < 1e-12);
+        assert!((fresh.interest_factor - 2.0 * (-0.4_f64).exp()).abs() < 1e-12);
         let later = computer.compute(&events, at(178.0));
-        assert_eq!((later.suppressed_until, later.hot_path_active, later.hot_path_factor), (None, false, 1.0));
-        assert_eq!(later.last_hot_path, Some(at(50.0).0));
+        assert_eq!((later.suppressed_until, later.interested, later.interest_factor), (None, false, 1.0));
+        assert_eq!(later.last_interest, Some(at(50.0).0));
     }
 }

@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use populace_core::email::{EmailModel, EventType};
+use populace_core::email::{EmailModel, EventType, INTEREST_FEATURES};
 use populace_core::time::{Instant, MINUTES_PER_WEEK};
 use populace_io::error::RunError;
 use populace_io::files::Format;
@@ -72,7 +72,7 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         return Err(AnalysisError::input("a curve of 10,080 values fits no row of CSV: the features of recipients are Parquet"));
     }
     let rules = match source.manifest() {
-        Some(_) => Rules::of(source.model::<EmailModel>()?.config()),
+        Some(_) => Rules::of(&source.model::<EmailModel>()?),
         None => Rules::default(),
     };
     let events = source.table("events")?;
@@ -192,7 +192,7 @@ impl Tally {
         self.report.recipients += 1;
         self.report.without_clicks += u64::from(features.last_click.is_none());
         self.report.suppressed += u64::from(features.suppressed_until.is_some());
-        self.report.hot += u64::from(features.hot_path_active);
+        self.report.hot += u64::from(features.interested);
         self.total += features.confidence;
         self.classes[(features.confidence * CLASSES as f64).round() as usize] += 1;
     }
@@ -220,6 +220,7 @@ fn moment(name: &str) -> Field {
 }
 
 fn schema() -> SchemaRef {
+    let [active, latest, factor] = INTEREST_FEATURES;
     let minute = Arc::new(Field::new_list_field(DataType::Float64, true));
     let mut fields = vec![
         Field::new("recipient_id", DataType::Utf8, false),
@@ -239,9 +240,9 @@ fn schema() -> SchemaRef {
     fields.extend([
         Field::new("suppressed", DataType::Boolean, false),
         moment("suppressed_until"),
-        Field::new("hot_path_active", DataType::Boolean, false),
-        moment("last_hot_path_at"),
-        Field::new("hot_path_factor", DataType::Float64, false),
+        Field::new(active, DataType::Boolean, false),
+        moment(latest),
+        Field::new(factor, DataType::Float64, false),
         Field::new("curve", DataType::FixedSizeList(minute, MINUTES_PER_WEEK as i32), false),
     ]);
     Arc::new(Schema::new(fields))
@@ -314,9 +315,9 @@ impl Rows {
         }
         self.suppressed.append_value(features.suppressed_until.is_some());
         self.suppressed_until.append_option(features.suppressed_until);
-        self.hot.append_value(features.hot_path_active);
-        self.last_hot.append_option(features.last_hot_path);
-        self.hot_factor.append_value(features.hot_path_factor);
+        self.hot.append_value(features.interested);
+        self.last_hot.append_option(features.last_interest);
+        self.hot_factor.append_value(features.interest_factor);
         self.curve.values().append_slice(&features.curve);
         self.curve.append(true);
     }

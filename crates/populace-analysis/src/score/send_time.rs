@@ -7,8 +7,8 @@ use super::rows::RowsFile;
 use crate::email::{Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::source::{As, Columns, Want};
-use populace_core::email::EmailModel;
-use populace_core::time::{DAY, Instant, MINUTE, MINUTES_PER_WEEK};
+use populace_core::email::{EmailModel, MONDAY};
+use populace_core::time::{Instant, MINUTE, MINUTES_PER_WEEK};
 use populace_io::catalogue;
 use std::collections::BTreeMap;
 
@@ -94,9 +94,8 @@ impl Values {
     fn new(law: &Law<'_>) -> Self {
         let most = law.config().engagement.max_probability;
         let minute = |persona: usize, minute: usize| {
-            // 1970-01-05 was a Monday.
-            let (timing, of_hour) = law.timing_at(persona, Instant(4 * DAY + minute as i64 * MINUTE));
-            (law.personas()[persona].open_rate * timing * of_hour).min(most)
+            let clock = law.config().timezone.local(MONDAY.plus(minute as i64 * MINUTE));
+            law.model().effects().by_clock(law.personas()[persona].open_rate, persona, clock).min(most)
         };
         let of = |persona: usize| (0..MINUTES_PER_WEEK).map(|of_week| minute(persona, of_week)).collect();
         Self((0..law.personas().len()).map(of).collect())

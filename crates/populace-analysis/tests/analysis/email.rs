@@ -4,7 +4,7 @@ use crate::support::Run;
 use arrow_array::Array;
 use populace_analysis::email::{EVENT_COLUMNS, History, Law};
 use populace_analysis::source::{As, Columns, Want};
-use populace_core::email::EmailModel;
+use populace_core::email::{Effects, EmailModel};
 use std::collections::HashMap;
 
 /// What is known of a message by id: recent sends, minutes since the hot path, suppressed, and the product of timing, minute, fatigue and
@@ -52,7 +52,7 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
         let law = Law::new(&model);
         let mut messages = 0;
         for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-            let history = History::new(law.config(), &events.unwrap());
+            let history = History::new(&model, &events.unwrap());
             let persona = law.persona_of(&history.recipient_id).unwrap();
             assert_eq!((history.orphans, history.repeats), (0, 0));
             for message in &history.messages {
@@ -60,9 +60,9 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
                 messages += 1;
                 assert_eq!((i64::from(message.recent_sends), message.delivered.is_some()), (recent, delivered));
                 if delivered {
-                    assert_eq!((message.minutes_since_hot_path, message.suppressed), (minutes, suppressed));
+                    assert_eq!((message.since_interest, message.suppressed), (minutes, suppressed));
                     let factors = law.factors(persona, message).unwrap();
-                    assert!((factors.product() / product - 1.0).abs() < 1e-12, "{factors:?} instead of {product}");
+                    assert!((Effects::product(1.0, &factors) / product - 1.0).abs() < 1e-12, "{factors:?} instead of {product}");
                 }
             }
         }

@@ -4,12 +4,20 @@
 //! the mail of that day in the order of sending. Every few days what has happened by then is sorted and emitted, and what is still to come
 //! waits. So memory does not grow with the rows, and what a day holds never depends on how many days follow.
 
+use super::calendar::MILLISECOND;
 use super::config::DecidedAt;
-use super::model::{Congestion, EmailModel, Kind, Latency, MAX_LATENCY, Persona};
-use super::rows::{Client, Delivery, DroppedReason, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use super::delivery::LATENCY_PARTS;
+use super::effects::Effects;
+use super::effects::occasion::Happening;
+use super::events::EventType;
+use super::model::EmailModel;
+use super::personas::Persona;
+use super::policy::{Draft, scheduled, triggered};
+use super::rows::{Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use super::world::{Circumstances, from_minutes, nearest};
 use crate::scenario::Observer;
 use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
-use crate::time::{DAY, Instant, MINUTE, SECOND};
+use crate::time::{DAY, Instant, MINUTE};
 use std::cell::RefCell;
 
 /// Ordinal 0: the user agent and the address.
@@ -37,30 +45,6 @@ const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
 
-/// A message's ordinal says where it comes from, never its place among the others: a day and the place among its scheduled sends, …
-const fn scheduled(day: u64, place: u64) -> u64 {
-    (day << 16) | place
-}
-
-/// … or the day of the hot path that triggered it.
-const fn triggered(day: u64) -> u64 {
-    (1 << 48) | day
-}
-
-/// Microseconds of `minutes`, to the millisecond.
-#[inline]
-fn from_minutes(minutes: f64) -> i64 {
-    nearest(minutes * (MINUTE / MILLISECOND) as f64) * MILLISECOND
-}
-
-/// The integer nearest to a value of at least 0: without a call, which `f64::round` is on the plainest of processors.
-#[inline]
-fn nearest(value: f64) -> i64 {
-    (value + 0.5) as i64
-}
-
-const MILLISECOND: i64 = SECOND / 1_000;
-
 /// How much time is sorted at once: enough that days with a row or two do not each have their round, little enough to stay in the cache.
 const FLUSHED: i64 = 8 * DAY;
 
@@ -73,7 +57,7 @@ pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: 
     let mut scratch = SCRATCH.take();
     scratch.clear();
     let persona_index = model.persona_of(actor);
-    let persona = &model.personas[persona_index];
+    let persona = &model.people.list[persona_index];
     out.reveal(Truth::User(UserTruth { persona: persona_index as u8, open_rate: persona.open_rate, click_rate: persona.click_rate }));
     let key = key.actor(actor);
     let words = key.purpose(CLIENT).ordinal(0).words();
@@ -81,7 +65,7 @@ pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: 
         user_agent: below(words.word::<0>(), model.user_agents().len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, persona, key, client, scratch, month: 0, out };
+    let mut walk = Walk { model, persona, persona_index, key, client, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -96,7 +80,7 @@ struct Scratch {
     breakers: Vec<Breaker>,
     hot_paths: Vec<HotPath>,
     drafts: Vec<Draft>,
-    /// The latest sends, as far as fatigue looks back, from `first_recent` on.
+    /// The latest sends, as far back as they matter, from `first_recent` on.
     recent: Vec<Instant>,
     first_recent: usize,
     /// What is not emitted yet, in the order of sending.
@@ -128,40 +112,22 @@ struct Breaker {
     time: Instant,
     /// When engagement resumes, if no later one stops it again: the latest end so far.
     end: Instant,
-    kind: Kind,
+    happening: Happening,
 }
 
 #[derive(Clone, Copy)]
 struct HotPath {
     day: u32,
     time: Instant,
-    kind: Kind,
+    happening: Happening,
     /// When the send that it triggers goes out, if it triggers one.
     trigger: Option<Instant>,
-}
-
-/// A message about to be sent.
-#[derive(Clone, Copy)]
-struct Draft {
-    time: Instant,
-    ordinal: u64,
-    esp: u8,
-    campaign: u8,
-    metadata: u8,
-    subject: u16,
-}
-
-struct Sampled {
-    base: f64,
-    top: f64,
-    batch: f64,
-    weekend: f64,
-    latency: i64,
 }
 
 struct Walk<'a, O> {
     model: &'a EmailModel,
     persona: &'a Persona,
+    persona_index: usize,
     key: ActorKey,
     client: Client,
     scratch: Scratch,
@@ -192,22 +158,21 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let mut end = Instant(i64::MIN);
         for day in 0..model.window.days {
             let words = self.key.purpose(CALENDAR).ordinal(u64::from(day)).words();
-            self.scratch.sends_per_day.push(model.sends.at(words.word::<0>()) as u16);
+            self.scratch.sends_per_day.push(model.policy.count.at(words.word::<0>()) as u16);
             let midnight = model.window.begin().plus(i64::from(day) * DAY);
-            if let Some(law) = model.breakers.as_ref().filter(|law| law.occurs.decide(words.word::<1>())) {
+            if let Some(law) = model.breaker.as_ref().filter(|law| law.occasion.occurs.decide(words.word::<1>())) {
                 let words = self.key.purpose(BREAKER).ordinal(u64::from(day)).words();
-                let time = midnight.plus(model.time_of_day.at(words.word::<0>()));
-                let kind = law.kinds[law.kind.pick(words.word::<1>())];
-                end = end.max(time.plus(kind.within));
-                self.scratch.breakers.push(Breaker { day, time, end, kind });
+                let time = midnight.plus(model.policy.calendar.at(words.word::<0>()));
+                let happening = law.occasion.pick(words.word::<1>());
+                end = end.max(time.plus(happening.within));
+                self.scratch.breakers.push(Breaker { day, time, end, happening });
             }
-            if let Some(law) = model.hot_paths.as_ref().filter(|law| law.occurs.decide(words.word::<2>())) {
+            if let Some(law) = model.effects.hot_path.as_ref().filter(|law| law.occasion.occurs.decide(words.word::<2>())) {
                 let words = self.key.purpose(HOT_PATH).ordinal(u64::from(day)).words();
-                let time = midnight.plus(model.time_of_day.at(words.word::<0>()));
-                let kind = law.kinds[law.kind.pick(words.word::<1>())];
-                let trigger = law.trigger.as_ref().filter(|trigger| trigger.occurs.decide(words.word::<2>()));
-                let trigger = trigger.map(|trigger| time.plus(from_minutes(trigger.delay_minutes.at(words.word::<3>()))));
-                self.scratch.hot_paths.push(HotPath { day, time, kind, trigger });
+                let time = midnight.plus(model.policy.calendar.at(words.word::<0>()));
+                let happening = law.occasion.pick(words.word::<1>());
+                let trigger = law.triggered.as_ref().and_then(|trigger| trigger.at(time, &words));
+                self.scratch.hot_paths.push(HotPath { day, time, happening, trigger });
             }
         }
     }
@@ -248,72 +213,52 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
             let ordinal = scheduled(u64::from(day), place);
             let words = self.key.purpose(SEND).ordinal(ordinal).words();
-            let campaign = model.campaign.pick(words.word::<2>());
-            self.scratch.drafts.push(Draft {
-                time: midnight.plus(model.time_of_day.at(words.word::<0>())),
-                ordinal,
-                esp: model.esp.pick(words.word::<1>()) as u8,
-                campaign: campaign as u8,
-                metadata: 0,
-                subject: model.campaigns[campaign].subject(words.word::<3>()),
-            });
+            self.scratch.drafts.push(model.policy.scheduled(midnight, ordinal, &words));
         }
-        let Some(law) = &model.hot_paths else { return self.sort_drafts() };
         while let Some(path) = self.scratch.hot_paths.get(*hot_path).copied().filter(|path| path.day <= day) {
             if path.day == day {
                 self.hot_path(&path);
             }
-            if let (Some(trigger), Some(time)) = (&law.trigger, path.trigger)
+            if let (Some(trigger), Some(time)) = (model.effects.triggered(), path.trigger)
                 && time >= midnight
                 && time < midnight.plus(DAY)
             {
                 let ordinal = triggered(u64::from(path.day));
                 let words = self.key.purpose(SEND).ordinal(ordinal).words();
-                self.scratch.drafts.push(Draft {
-                    time,
-                    ordinal,
-                    esp: model.esp.pick(words.word::<1>()) as u8,
-                    campaign: trigger.campaign,
-                    metadata: trigger.metadata[path.kind.event_type as usize],
-                    subject: model.campaigns[usize::from(trigger.campaign)].subject(words.word::<3>()),
-                });
+                self.scratch.drafts.push(model.policy.triggered(trigger, path.happening.event_type, time, ordinal, &words));
             }
             if path.day == day {
                 break;
             }
             *hot_path += 1;
         }
-        self.sort_drafts();
-    }
-
-    fn sort_drafts(&mut self) {
         self.scratch.drafts.sort_unstable_by_key(|draft| (draft.time, draft.ordinal));
     }
 
     fn breaker(&mut self, breaker: &Breaker) {
         let words = self.key.purpose(INTERNAL_IDS).ordinal(u64::from(breaker.day)).words();
-        let campaign = self.model.campaigns.len() as u8;
-        self.internal(breaker.time, &breaker.kind, campaign, Uuid::v7(breaker.time, words.word::<0>(), words.word::<1>()), None);
+        let campaign = self.model.policy.campaigns.list.len() as u8;
+        self.internal(breaker.time, &breaker.happening, campaign, Uuid::v7(breaker.time, words.word::<0>(), words.word::<1>()), None);
     }
 
     fn hot_path(&mut self, path: &HotPath) {
         let words = self.key.purpose(INTERNAL_IDS).ordinal(u64::from(path.day)).words();
-        let campaign = self.model.campaigns.len() as u8 + 1;
+        let campaign = self.model.policy.campaigns.list.len() as u8 + 1;
         let client = Some(self.client);
-        self.internal(path.time, &path.kind, campaign, Uuid::v7(path.time, words.word::<2>(), words.word::<3>()), client);
+        self.internal(path.time, &path.happening, campaign, Uuid::v7(path.time, words.word::<2>(), words.word::<3>()), client);
     }
 
     /// A row that is no mail.
-    fn internal(&mut self, time: Instant, kind: &Kind, campaign: u8, event_id: Uuid, client: Option<Client>) {
+    fn internal(&mut self, time: Instant, happening: &Happening, campaign: u8, event_id: Uuid, client: Option<Client>) {
         self.scratch.pending.push(Event {
             event_id,
             message_id: None,
             time,
-            event_type: kind.event_type,
+            event_type: happening.event_type,
             esp: self.model.esps().len() as u8 - 1,
             campaign,
-            source: kind.source,
-            metadata: kind.metadata,
+            source: happening.source,
+            metadata: happening.metadata,
             subject: None,
             click_url: None,
             client,
@@ -324,14 +269,18 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// Sends a message and all that follows from it.
     fn send(&mut self, draft: Draft) {
         let model = self.model;
-        if model.breakers.as_ref().is_some_and(|law| law.suppress_sends) && self.suppressed(draft.time) {
+        if model.suppresses_sends() && self.suppressed(draft.time) {
             return;
         }
         let recent_sends = self.recent_sends(draft.time);
         let words = self.key.purpose(DELIVERY).ordinal(draft.ordinal).words();
         let ids = self.key.purpose(MESSAGE_IDS).ordinal(draft.ordinal).words();
-        let latency = self.latency(&draft, words.word::<2>(), &mut words.lane::<2>());
-        let delivered_at = draft.time.plus(latency.latency);
+        let congestion = || self.key.purpose(CONGESTION).ordinal(draft.ordinal).words();
+        let latency = model.latency.sample(draft.time, words.word::<2>(), &mut words.lane::<2>(), congestion);
+        if latency.is_clipped {
+            self.out.clipped("latency");
+        }
+        let delivered_at = draft.time.plus(latency.microseconds);
         let message_id = Uuid::v7(draft.time, ids.word::<0>(), ids.word::<3>());
         let sent = Event {
             event_id: Uuid::v7(draft.time, ids.word::<1>(), ids.word::<3>() >> 10),
@@ -348,15 +297,15 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             delivery: None,
         };
         self.scratch.pending.push(sent);
-        let mut truth = self.weigh(&draft, delivered_at, message_id, &latency, recent_sends);
+        let mut truth = self.weigh(&draft, delivered_at, message_id, latency.parts, recent_sends);
         if model.delivered.decide(words.word::<1>()) {
-            let bytes = model.campaigns[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
+            let bytes = model.policy.campaigns.list[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
             self.scratch.pending.push(Event {
                 event_id: Uuid::v7(delivered_at, ids.word::<2>(), ids.word::<3>() >> 20),
                 time: delivered_at,
                 event_type: EventType::Delivered,
                 delivery: Some(Delivery {
-                    latency_ms: (latency.latency / MILLISECOND) as u32,
+                    latency_ms: (latency.microseconds / MILLISECOND) as u32,
                     send_time: draft.time,
                     payload_size_bytes: nearest(bytes) as u32,
                 }),
@@ -372,11 +321,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         self.out.reveal(Truth::Message(truth));
     }
 
-    /// How many sends fatigue counts before one at `time`, which it counts from then on.
+    /// How many sends count as recent before one at `time`, which counts from then on.
     fn recent_sends(&mut self, time: Instant) -> u32 {
-        let Some(fatigue) = &self.model.fatigue else { return 0 };
+        let Some(looks_back) = self.model.effects.looks_back() else { return 0 };
         let Scratch { recent, first_recent, .. } = &mut self.scratch;
-        while recent.get(*first_recent).is_some_and(|send| send.plus(fatigue.within) < time) {
+        while recent.get(*first_recent).is_some_and(|send| send.plus(looks_back) < time) {
             *first_recent += 1;
         }
         if *first_recent > 64 && *first_recent > recent.len() / 2 {
@@ -387,60 +336,30 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         (recent.len() - 1 - *first_recent) as u32
     }
 
-    /// How long a message takes. `word` starts the lane `lane`.
-    fn latency(&mut self, draft: &Draft, word: u64, lane: &mut impl crate::stream::Source) -> Sampled {
-        let model = self.model;
-        match &model.latency {
-            Latency::Uniform(seconds) => {
-                let seconds = seconds.at(word);
-                Sampled { base: seconds as f64, top: 1.0, batch: 1.0, weekend: 1.0, latency: seconds * SECOND }
-            }
-            Latency::Lognormal(congestion) => {
-                let base = congestion.base.sample(lane);
-                let (top, batch, weekend) = self.congestion(congestion, draft);
-                let mut latency = nearest(base * top * batch * weekend * (SECOND / MILLISECOND) as f64) * MILLISECOND;
-                if latency > MAX_LATENCY {
-                    latency = MAX_LATENCY;
-                    self.out.clipped("latency");
-                }
-                Sampled { base, top, batch, weekend, latency }
-            }
-        }
-    }
-
-    /// The factors of top of the hour, batch and weekend.
-    fn congestion(&self, law: &Congestion, draft: &Draft) -> (f64, f64, f64) {
-        let minute_of_week = law.timezone.local(draft.time).minute_of_week() as u32;
-        let weekend = law.days[(minute_of_week / 1_440) as usize];
-        let at_top = law.top_minutes[(minute_of_week % 60) as usize];
-        let in_batch = law.batch_hours[(minute_of_week / 60 % 24) as usize];
-        if !at_top && !in_batch {
-            return (1.0, 1.0, weekend);
-        }
-        let words = self.key.purpose(CONGESTION).ordinal(draft.ordinal).words();
-        let top = if at_top { law.top.at(words.word::<0>()) } else { 1.0 };
-        let batch = if in_batch { law.batch.at(words.word::<1>()) } else { 1.0 };
-        (top, batch, weekend)
-    }
-
     /// The probabilities of a message's open and click, and their factors.
-    fn weigh(&mut self, draft: &Draft, delivered_at: Instant, message_id: Uuid, latency: &Sampled, recent_sends: u32) -> MessageTruth {
+    fn weigh(
+        &mut self,
+        draft: &Draft,
+        delivered_at: Instant,
+        message_id: Uuid,
+        latency: [f64; LATENCY_PARTS.len()],
+        recent_sends: u32,
+    ) -> MessageTruth {
         let model = self.model;
         let decided_at = match model.decided_at {
             DecidedAt::Delivery => delivered_at,
             DecidedAt::Send => draft.time,
         };
-        let rates = self.scratch.rates[model.month_at(delivered_at, self.month)];
-        let local = model.config.timezone.local(decided_at);
-        let (timing, minute) = self.persona.factors_at(local);
-        let fatigue = model.fatigue.as_ref().map_or(1.0, |fatigue| fatigue.factor(recent_sends as usize));
-        let minutes_since_hot_path = self.minutes_since_hot_path(decided_at);
-        let hot_path = match (&model.hot_paths, minutes_since_hot_path) {
-            (Some(law), Some(minutes)) => law.factor(minutes),
-            _ => 1.0,
+        let at = Circumstances {
+            persona: self.persona_index as u8,
+            clock: model.config.timezone.local(decided_at),
+            recent_sends,
+            since_interest: self.since_hot_path(decided_at),
+            suppressed: self.suppressed(decided_at),
         };
-        let suppressed = self.suppressed(decided_at);
-        let product = rates.open * timing * minute * fatigue * hot_path;
+        let rates = self.scratch.rates[model.month_at(delivered_at, self.month)];
+        let factors = model.effects.factors(&at);
+        let product = Effects::product(rates.open, &factors);
         let most = model.config.engagement.max_probability;
         let cap = if product > most {
             self.out.clipped("p_open");
@@ -455,23 +374,15 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         }
         MessageTruth {
             message_id,
-            p_open: Some(if suppressed { 0.0 } else { product.min(most) }),
+            p_open: Some(if at.suppressed { 0.0 } else { product.min(most) }),
             p_click: Some(p_click),
             open_rate: rates.open,
             click_rate: rates.click,
-            timing,
-            minute,
-            fatigue,
-            hot_path,
+            factors,
             cap,
-            suppressed,
-            recent_sends,
-            minutes_since_hot_path,
+            at,
             dropped_reason: None,
-            latency_base: latency.base,
-            latency_top: latency.top,
-            latency_batch: latency.batch,
-            latency_weekend: latency.weekend,
+            latency,
         }
     }
 
@@ -480,7 +391,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let model = self.model;
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
         let local = model.config.timezone.local(delivered_at);
-        let open_delay = model.open_delays.at(&self.persona.attention, local, unit(words.word::<0>()));
+        let open_delay = model.open_delays.at(&model.attention[self.persona_index], local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         if self.suppressed(opened_at) {
             return Some(DroppedReason::OpenSuppressed);
@@ -497,7 +408,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         if p_click.is_none_or(|p| unit(words.word::<1>()) >= p) {
             return None;
         }
-        let click_delay = model.config.click_delays.min_minutes + model.click_delay.sample(&mut words.lane::<2>());
+        let click_delay = model.click_delay.sample(&mut words.lane::<2>());
         let clicked_at = opened_at.plus(from_minutes(click_delay));
         if self.suppressed(clicked_at) {
             return Some(DroppedReason::ClickSuppressed);
@@ -519,13 +430,13 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         begun > 0 && time < breakers[begun - 1].end
     }
 
-    /// Minutes from the latest hot path up to `time`, if that is within the law's window.
-    fn minutes_since_hot_path(&self, time: Instant) -> Option<f64> {
-        let law = self.model.hot_paths.as_ref()?;
+    /// Minutes from the latest hot path up to `time`, if it matters for so long.
+    fn since_hot_path(&self, time: Instant) -> Option<f64> {
+        let lasts = self.model.effects.interest()?.lasts;
         let paths = &self.scratch.hot_paths;
         let begun = paths.partition_point(|path| path.time <= time);
         let since = time.since(paths.get(begun.checked_sub(1)?)?.time);
-        (since < law.within).then_some(since as f64 / MINUTE as f64)
+        (since < lasts).then_some(since as f64 / MINUTE as f64)
     }
 
     /// Emits what happens within `FLUSHED` from `begin` on, before which nothing is pending.

@@ -1,22 +1,72 @@
 #![doc = include_str!("guide.md")]
 
 mod actor;
-mod attention;
-mod check;
+mod calendar;
+mod campaigns;
 mod config;
+mod delivery;
+mod effects;
+mod events;
 pub mod laws;
 mod model;
+mod opening;
+mod personas;
+mod policy;
 mod rows;
 mod volumes;
+mod world;
 
-pub use config::{
-    AttentionConfig, BreakerConfig, BreakerKind, BreakersConfig, CampaignConfig, CampaignType, DecidedAt, DelaysConfig, DeliveryConfig,
-    DriftConfig, EmailConfig, EngagementConfig, FatigueConfig, HotPathConfig, HotPathKind, HotPathsConfig, LatencyBatchConfig,
-    LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency, MinuteConfig, OpenDelayLaw, PersonaConfig, SendsConfig, Span,
-    TimingConfig, TriggerConfig, UniformLatency, Weekday,
+pub use calendar::{Calendar, HOURS_OF_WEEK, MONDAY, SendsConfig, Weekday, hour_of_week};
+pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
+pub use config::{DecidedAt, EmailConfig, EngagementConfig};
+pub use delivery::{
+    DeliveryConfig, LATENCY_PARTS, LatencyBatchConfig, LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency,
+    UniformLatency,
 };
-pub use model::{CampaignInfo, EmailModel, TimingRow};
-pub use rows::{Client, Delivery, DroppedReason, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+pub use effects::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes, Outlook, Points, Value};
+pub use effects::occasion::{Happening, Occasion};
+pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest};
+pub use events::{EventType, Group};
+pub use model::{EmailModel, TimingRow};
+pub use opening::{AttentionConfig, DelaysConfig, OpenDelayLaw};
+pub use personas::{Persona, PersonaConfig};
+pub use policy::TriggerConfig;
+pub use rows::{Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+pub use world::{Circumstances, Span};
+
+use crate::plan::Population;
+use crate::scenario::{ConfigError, Observer, Scenario};
+use crate::stream::{ActorId, StreamKey};
+use crate::time::Window;
 
 /// The built-in documents, by name.
 pub const DOCUMENTS: &[(&str, &str)] = &[("email", include_str!("email.yaml")), ("email-v1", include_str!("email-v1.yaml"))];
+
+impl Scenario for EmailModel {
+    const NAME: &'static str = "email";
+    type Config = EmailConfig;
+    type Row = Event;
+    type Truth = Truth;
+
+    fn from_config(config: &EmailConfig) -> Result<Self, ConfigError> {
+        Self::new(config)
+    }
+
+    fn population(&self) -> Population {
+        let config = self.config();
+        let [breakers, interest] = [Group::Breaker, Group::HotPath].map(|group| self.per_day(group));
+        let slots: f64 = config.personas.values().map(|persona| f64::from(persona.count)).sum();
+        let engaged = config.personas.values().map(|p| f64::from(p.count) * (p.open_rate + p.click_rate)).sum::<f64>() / slots;
+        let sends = config.sends.per_day + self.triggered_per_day();
+        let per_day = sends * (1.0 + config.delivery.probability * (1.0 + engaged)) + interest + breakers;
+        Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }
+    }
+
+    fn window(&self) -> Window {
+        self.window
+    }
+
+    fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
+        actor::simulate(self, actor, key, out);
+    }
+}

@@ -1,5 +1,9 @@
 //! What comes out: rows of numbers and indices. Names live in the model, once.
 
+use super::delivery::LATENCY_PARTS;
+use super::effects::{EFFECTS, Factors};
+use super::events::EventType;
+use super::world::Circumstances;
 use crate::time::Instant;
 use core::fmt;
 use core::num::NonZeroU128;
@@ -57,77 +61,6 @@ impl fmt::Display for Uuid {
         let bits = self.to_u128();
         let group = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
         write!(formatter, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", group(96, 8), group(80, 4), group(64, 4), group(48, 4), group(0, 12))
-    }
-}
-
-/// The ten types of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum EventType {
-    /// `sent`
-    Sent,
-    /// `delivered`
-    Delivered,
-    /// `opened`
-    Opened,
-    /// `clicked`
-    Clicked,
-    /// `support_ticket`
-    SupportTicket,
-    /// `complaint`
-    Complaint,
-    /// `unsubscribe_request`
-    UnsubscribeRequest,
-    /// `site_visit`
-    SiteVisit,
-    /// `sms_click`
-    SmsClick,
-    /// `product_view`
-    ProductView,
-}
-
-impl EventType {
-    /// All, by number.
-    pub const ALL: [Self; 10] = [
-        Self::Sent,
-        Self::Delivered,
-        Self::Opened,
-        Self::Clicked,
-        Self::SupportTicket,
-        Self::Complaint,
-        Self::UnsubscribeRequest,
-        Self::SiteVisit,
-        Self::SmsClick,
-        Self::ProductView,
-    ];
-
-    /// The names as written, by number.
-    pub const NAMES: [&str; 10] = [
-        "sent",
-        "delivered",
-        "opened",
-        "clicked",
-        "support_ticket",
-        "complaint",
-        "unsubscribe_request",
-        "site_visit",
-        "sms_click",
-        "product_view",
-    ];
-
-    /// The name as written.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    /// Whether a circuit breaker.
-    pub const fn is_breaker(self) -> bool {
-        matches!(self, Self::SupportTicket | Self::Complaint | Self::UnsubscribeRequest)
-    }
-
-    /// Whether a hot path.
-    pub const fn is_hot_path(self) -> bool {
-        matches!(self, Self::SiteVisit | Self::SmsClick | Self::ProductView)
     }
 }
 
@@ -239,8 +172,7 @@ impl DroppedReason {
 pub struct MessageTruth {
     /// The message.
     pub message_id: Uuid,
-    /// P(open | delivered) = `open_rate` · `timing` · `minute` · `fatigue` · `hot_path` · `cap` · (0 if `suppressed`), to 1e-12; null if
-    /// not delivered.
+    /// P(open | delivered) = `open_rate` · `factors` · `cap` · (0 if `at.suppressed`), to 1e-12; null if not delivered.
     pub p_open: Option<f64>,
     /// P(click | open) = min(1, `click_rate` / `open_rate`); null if not delivered.
     pub p_click: Option<f64>,
@@ -248,30 +180,25 @@ pub struct MessageTruth {
     pub open_rate: f64,
     /// The user's click rate in the month of delivery.
     pub click_rate: f64,
-    /// By the time of the week.
-    pub timing: f64,
-    /// By the minute of the hour.
-    pub minute: f64,
-    /// By `recent_sends`.
-    pub fatigue: f64,
-    /// By `minutes_since_hot_path`.
-    pub hot_path: f64,
+    /// Of the effects, as in [`EFFECTS`](super::EFFECTS).
+    pub factors: Factors,
     /// 1, or less where the product of the others was clipped.
     pub cap: f64,
-    /// Whether inside a circuit breaker's window when the open was decided.
-    pub suppressed: bool,
-    /// The user's sends in the time that fatigue looks back on, this one excluded; 0 where fatigue is off.
-    pub recent_sends: u32,
-    /// Minutes from the latest hot path, if it lies within the window that hot paths have.
-    pub minutes_since_hot_path: Option<f64>,
+    /// What the factors were taken by.
+    pub at: Circumstances,
     /// Why a decided open or click did not happen.
     pub dropped_reason: Option<DroppedReason>,
-    /// Seconds before factors. The four multiply to the latency, before it is rounded to the millisecond.
-    pub latency_base: f64,
-    /// Factor of the top of the hour.
-    pub latency_top: f64,
-    /// Factor of batches.
-    pub latency_batch: f64,
-    /// Factor of the weekend.
-    pub latency_weekend: f64,
+    /// What multiplies to the latency, as in [`LATENCY_PARTS`].
+    pub latency: [f64; LATENCY_PARTS.len()],
+}
+
+impl MessageTruth {
+    /// The factor of an effect.
+    ///
+    /// # Panics
+    /// There is no such effect.
+    pub fn factor(&self, effect: &str) -> f64 {
+        let place = EFFECTS.iter().position(|about| about.name == effect);
+        self.factors[place.unwrap_or_else(|| panic!("there is no effect {effect}"))]
+    }
 }

@@ -5,6 +5,7 @@ mod documents;
 mod engagement;
 mod laws;
 mod mutants;
+mod oracle;
 mod samples;
 mod truths;
 

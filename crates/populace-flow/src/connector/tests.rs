@@ -55,7 +55,7 @@ fn keyed(key: &str) -> Request {
 fn visit(number: u32, address: &str) -> Value {
     json!({
         "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
-        "esp": "internal", "recipient_email": address, "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
+        "esp": "internal", "recipient_email": address, "campaign_id": "visits", "campaign_name": "Visits", "source": "website",
     })
 }
 

@@ -21,8 +21,8 @@ fn event(number: u32, person: u32) -> Event<'static> {
     let event = json!({
         "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
         "esp": "internal", "recipient_id": format!("r{person}"), "universal_id": format!("sf_{id}"),
-        "recipient_email_hash": "0".repeat(64), "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
-        "metadata": { "hot_path": true },
+        "recipient_email_hash": "0".repeat(64), "campaign_id": "visits", "campaign_name": "Visits", "source": "website",
+        "metadata": { "visit": true },
     });
     Event::from_slice(event.to_string().as_bytes()).unwrap().into_owned()
 }
@@ -376,5 +376,5 @@ fn suspects_are_marked_and_kept() {
     let found = suspicions(&opened, None);
     bots::mark(&mut opened, &found);
     assert_eq!(opened.metadata[FIELD], json!(["scanner_address"]));
-    assert_eq!(opened.metadata["hot_path"], json!(true));
+    assert_eq!(opened.metadata["visit"], json!(true));
 }

@@ -17,8 +17,8 @@ fn event(number: u32) -> Event<'static> {
     let event = json!({
         "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "timestamp": "2026-01-31T09:15:00.123Z",
         "esp": "internal", "recipient_id": format!("r{}", number % 3), "universal_id": format!("sf_{}", "abc".repeat(9).split_at(26).0),
-        "recipient_email_hash": "0".repeat(64), "campaign_id": "hot_path", "campaign_name": "Hot path", "source": "website",
-        "metadata": { "hot_path": true, "a \"quoted\" key": [1, 2.5, null] },
+        "recipient_email_hash": "0".repeat(64), "campaign_id": "visits", "campaign_name": "Visits", "source": "website",
+        "metadata": { "visit": true, "a \"quoted\" key": [1, 2.5, null] },
     });
     Event::from_slice(event.to_string().as_bytes()).unwrap().into_owned()
 }

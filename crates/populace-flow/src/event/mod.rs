@@ -7,7 +7,7 @@ use crate::time::MILLISECOND;
 use fields::Checks;
 pub use fields::Fields;
 pub(crate) use fields::{Given, holds_controls, is_universal_id};
-use populace_core::email::{EventType, Uuid};
+use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
 use populace_io::tables::email::EVENT_COLUMNS;
@@ -208,7 +208,7 @@ impl<'a> Event<'a> {
             fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
         }
         if let Some(kind) = event_type {
-            let is_mail = !kind.is_breaker() && !kind.is_hot_path();
+            let is_mail = kind.group() == Group::Mail;
             let given = message_id.is_some() || !fields.is_sound("message_id");
             fields.check(given == is_mail, "message_id", if is_mail { "must be given of mail" } else { "must be null of what is no mail" });
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");

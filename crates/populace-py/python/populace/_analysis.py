@@ -269,7 +269,7 @@ def effects(scenario: Any, **options: Any) -> dict[str, str]:
     """The effects of a scenario that a study can be planned for, with their meaning. The options are those of `generate`.
 
     >>> import populace as pp
-    >>> "fatigue" in pp.effects("email")
+    >>> "timing" in pp.effects("email")
     True
     """
     return dict(_populace.effects(_plan(scenario, **options)))

@@ -1,25 +1,30 @@
 //! Opens, by a joint model; clicks; delays.
 
-use super::tally::{Cell, HOT_PARTS, Tally};
+use super::tally::{Cell, Tally};
 use crate::email::Law;
 use crate::recover::loglinear::{self, Count, Fit, Predictor};
 use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
-use populace_core::email::{EmailConfig, HotPathsConfig};
+use populace_core::email::{Effect, EmailConfig, Level};
 use std::collections::BTreeMap;
 
 const JOINT: &str = "joint log-linear model of opens";
 /// Above it, the months of a recipient are too alike for their opens to pass as independent.
 const NOTICEABLE_DRIFT: f64 = 0.05;
 
+/// A level of an effect that the data can tell.
+struct Found {
+    effect: usize,
+    level: usize,
+    parameter: Level,
+    place: usize,
+}
+
 /// Where the coefficients stand.
 #[derive(Default)]
 struct Places {
     bases: BTreeMap<(u16, u8), usize>,
-    peak: Option<usize>,
-    slow: Option<usize>,
-    recent: BTreeMap<u8, usize>,
-    hot: BTreeMap<u8, usize>,
+    levels: Vec<Found>,
     size: usize,
 }
 
@@ -30,7 +35,7 @@ impl Places {
     }
 }
 
-/// ln p of a cell = the base of its persona and class + what the minute, recent sends and a hot path add: places, and how often.
+/// ln p of a cell = the base of its persona and class + what the levels of the effects add that apply to it: places, and how often.
 struct Model {
     rows: Vec<Vec<(usize, f64)>>,
 }
@@ -49,11 +54,12 @@ fn total<'c>(cells: impl Iterator<Item = (&'c Cell, &'c Count)>, part: impl Fn(&
         .fold(Count::default(), |sum, (_, count)| Count { trials: sum.trials + count.trials, successes: sum.successes + count.successes })
 }
 
-/// Open rates, timing, minutes, fatigue and hot paths, all at once: each factor is what is left when the others are accounted for.
+/// Open rates, timing and the other effects, all at once: each factor is what is left when the others are accounted for.
 pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     let config = law.config();
     let mut cells = tally.cells.clone();
-    let places = places(config, &mut cells, sheet);
+    let effects = law.model().effects().each();
+    let places = places(&effects, &mut cells, sheet);
     if let Some(drift) = config.drift.as_ref().filter(|drift| drift.amplitude > NOTICEABLE_DRIFT) {
         let amplitude = drift.amplitude;
         sheet.notes.push(format!(
@@ -63,10 +69,8 @@ pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     }
     let row = |cell: &Cell| {
         let mut row = vec![(places.bases[&(cell.persona, cell.class)], 1.0)];
-        row.extend(places.peak.filter(|_| cell.peaks > 0).map(|place| (place, f64::from(cell.peaks))));
-        row.extend(places.slow.filter(|_| cell.slows > 0).map(|place| (place, f64::from(cell.slows))));
-        row.extend(places.recent.get(&cell.recent).map(|place| (*place, 1.0)));
-        row.extend(places.hot.get(&cell.hot).map(|place| (*place, 1.0)));
+        let applies = |found: &&Found| effects[found.effect].applies(found.level, cell.states[found.effect]);
+        row.extend(places.levels.iter().filter(applies).map(|found| (found.place, 1.0)));
         row
     };
     let model = Model { rows: cells.keys().map(row).collect() };
@@ -82,40 +86,20 @@ pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     report(law, tally, &cells, &places, &fit, sheet);
 }
 
-/// The path of the factor in a part, from 1, of a hot path's window.
-fn hot_path(law: &HotPathsConfig, part: u8) -> String {
-    let end = |part: u8| if part == 0 { 0.0 } else { (HOT_PARTS[usize::from(part) - 1] * law.window_minutes * 1e3).round() / 1e3 };
-    let begin = end(part - 1);
-    format!("hot_paths.boost (minutes {begin} to {})", end(part))
-}
-
 /// The coefficients that the data can tell. Cells of those that it cannot are left out.
-fn places(config: &EmailConfig, cells: &mut BTreeMap<Cell, Count>, sheet: &mut Sheet) -> Places {
+fn places(effects: &[&dyn Effect], cells: &mut BTreeMap<Cell, Count>, sheet: &mut Sheet) -> Places {
     let mut places = Places::default();
-    let mut keep = |cells: &mut BTreeMap<Cell, Count>, path: &str, part: &dyn Fn(&Cell) -> bool| {
-        let here = total(cells.iter(), part);
-        if here.successes > 0 {
-            return true;
-        }
-        sheet.skip(path, format!("no open among {} messages", here.trials));
-        cells.retain(|cell, _| !part(cell));
-        false
-    };
-    if config.minute.is_some() {
-        places.peak = keep(cells, "minute.peak_factor", &|cell| cell.peaks > 0).then(|| places.next());
-        places.slow = keep(cells, "minute.slow_factor", &|cell| cell.slows > 0).then(|| places.next());
-    }
-    for level in 1..config.fatigue.as_ref().map_or(1, |law| law.factors.len()) as u8 {
-        if keep(cells, &format!("fatigue.factors.{level}"), &|cell| cell.recent == level) {
-            let place = places.next();
-            places.recent.insert(level, place);
-        }
-    }
-    for part in 1..=HOT_PARTS.len() as u8 {
-        let Some(law) = &config.hot_paths else { break };
-        if keep(cells, &hot_path(law, part), &|cell| cell.hot == part) {
-            let place = places.next();
-            places.hot.insert(part, place);
+    for (index, effect) in effects.iter().enumerate() {
+        for (level, parameter) in effect.levels().into_iter().enumerate() {
+            let applies = |cell: &Cell| effect.applies(level, cell.states[index]);
+            let here = total(cells.iter(), applies);
+            if here.successes > 0 {
+                let place = places.next();
+                places.levels.push(Found { effect: index, level, parameter, place });
+            } else {
+                sheet.skip(&parameter.path, format!("no open among {} messages", here.trials));
+                cells.retain(|cell, _| !applies(cell));
+            }
         }
     }
     let bases: Vec<(u16, u8)> = cells.keys().map(|cell| (cell.persona, cell.class)).collect();
@@ -133,31 +117,19 @@ fn places(config: &EmailConfig, cells: &mut BTreeMap<Cell, Count>, sheet: &mut S
 
 /// Writes down what was found.
 fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, places: &Places, fit: &Fit, sheet: &mut Sheet) {
-    let config = law.config();
     let mut factor = |path: String, truth: f64, place: usize, n: u64| {
         let error = fit.covariance.at(place, place).sqrt();
         sheet.normal(Parameter::factor(path, truth, JOINT), Scale::Log, fit.coefficients[place].exp(), error, n);
     };
     let trials = |part: &dyn Fn(&Cell) -> bool| total(cells.iter(), part).trials;
-    if let Some(law) = &config.minute {
-        if let Some(place) = places.peak {
-            factor("minute.peak_factor".into(), law.peak_factor, place, trials(&|cell| cell.peaks > 0));
-        }
-        if let Some(place) = places.slow {
-            factor("minute.slow_factor".into(), law.slow_factor, place, trials(&|cell| cell.slows > 0));
-        }
+    let effects = law.model().effects().each();
+    for Found { effect, level, parameter, place } in &places.levels {
+        let applies = |state: u8| effects[*effect].applies(*level, state);
+        let mut means = tally.factors.iter().filter(|((of, state), _)| of == effect && applies(*state)).map(|(_, factors)| factors.mean);
+        let truth = parameter.truth.or_else(|| means.next()).expect("a level that was kept applies to messages");
+        factor(parameter.path.clone(), truth, *place, trials(&|cell| applies(cell.states[*effect])));
     }
-    for (&level, &place) in &places.recent {
-        let law = config.fatigue.as_ref().expect("recent sends are told apart by fatigue");
-        let truth = law.factors[usize::from(level)] / law.factors[0];
-        factor(format!("fatigue.factors.{level}"), truth, place, trials(&|cell| cell.recent == level));
-    }
-    for (&part, &place) in &places.hot {
-        let law = config.hot_paths.as_ref().expect("parts of the window are told apart by hot paths");
-        let truth = tally.hot_factors[usize::from(part) - 1].mean;
-        factor(hot_path(law, part), truth, place, trials(&|cell| cell.hot == part));
-    }
-    let neutral = config.fatigue.as_ref().map_or(1.0, |law| law.factors[0]);
+    let neutral: f64 = effects.iter().map(|effect| effect.neutral()).product();
     for (index, persona) in law.personas().iter().enumerate() {
         let Some(week) = Week::new(tally, index, places, fit) else {
             sheet.skip(format!("personas.{}.open_rate", persona.name), "in some of its hours none or all of the messages were opened");

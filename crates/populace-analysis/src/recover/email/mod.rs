@@ -9,7 +9,7 @@ use crate::email::{History, Law};
 use crate::error::AnalysisError;
 use crate::source::{As, Source, Want};
 use crate::watch::Watch;
-use populace_core::email::{EmailConfig, EmailModel, LatencyConfig, LognormalLatency};
+use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(crate) fn estimate(
     let mut tally = Tally::new(&law);
     for events in source.table("events")?.by_key(&COLUMNS, "recipient_id", Some("timestamp"))? {
         let events = events?;
-        let history = History::new(law.config(), &events);
+        let history = History::new(&model, &events);
         tally.add(&history, &events);
     }
     let users = users(source, &tally, sheet)?;
@@ -89,20 +89,22 @@ fn users(source: &Source, tally: &Tally<'_>, sheet: &mut Sheet) -> Result<u64, A
 fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
     let config = law.config();
     let user_days = users * u64::from(config.window.days);
-    let suppresses = config.circuit_breakers.as_ref().is_some_and(|breakers| breakers.suppress_sends);
+    let suppresses = law.model().suppresses_sends();
     let per_day = Parameter::level("sends.per_day", "sends a user and day", config.sends.per_day, "scheduled sends over user-days heard");
-    let trigger = config.hot_paths.as_ref().and_then(|paths| paths.trigger.as_ref());
+    let interest = law.model().occasion(Group::HotPath);
+    let trigger = config.trigger().zip(interest.map(|interest| format!("{}.trigger.probability", interest.section)));
     if trigger.is_some() && !tally.has_metadata {
         sheet.skip("sends.per_day", "without the column metadata, scheduled sends cannot be told from triggered ones");
-        sheet.skip("hot_paths.trigger.probability", "without the column metadata, triggered sends cannot be told");
+        trigger.iter().for_each(|(_, path)| sheet.skip(path, "without the column metadata, triggered sends cannot be told"));
     } else {
         sheet.rate(per_day, tally.scheduled, user_days as f64 - tally.silenced_days);
-        if let (Some(trigger), false) = (trigger, suppresses) {
-            let parameter =
-                Parameter::level("hot_paths.trigger.probability", "share", trigger.probability, "hot paths that a triggered send follows");
-            sheet.share(parameter, tally.triggered, tally.may_trigger);
-        } else if trigger.is_some() {
-            sheet.skip("hot_paths.trigger.probability", "circuit breakers suppress triggered sends too, whether they fell or not");
+        if let Some((trigger, path)) = trigger {
+            if suppresses {
+                sheet.skip(&path, "circuit breakers suppress triggered sends too, whether they fell or not");
+            } else {
+                let parameter = Parameter::level(path, "share", trigger.probability, "hot paths that a triggered send follows");
+                sheet.share(parameter, tally.triggered, tally.may_trigger);
+            }
         }
         let hours = config.sends.last_hour - config.sends.first_hour + 1;
         if hours < 24 && !suppresses && tally.scheduled_by_day > 0 && tally.scheduled > tally.scheduled_by_day {
@@ -114,13 +116,10 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
     }
     let delivery = Parameter::level("delivery.probability", "share", config.delivery.probability, "delivered of sent");
     sheet.share(delivery, tally.delivered, tally.sent);
-    if let Some(breakers) = &config.circuit_breakers {
-        let parameter = Parameter::level("circuit_breakers.probability", "share", breakers.probability, "user-days with one");
-        sheet.share(parameter, tally.breakers, user_days);
-    }
-    if let Some(paths) = &config.hot_paths {
-        let parameter = Parameter::level("hot_paths.probability", "share", paths.probability, "user-days with one");
-        sheet.share(parameter, tally.hot_paths, user_days);
+    for occasion in law.model().occasions() {
+        let count = if occasion.group == Group::Breaker { tally.breakers } else { tally.interests };
+        let path = format!("{}.probability", occasion.section);
+        sheet.share(Parameter::level(path, "share", occasion.probability, "user-days with one"), count, user_days);
     }
     if config.drift.is_some() {
         sheet.skip("drift.amplitude", "not identifiable: the drift of one user's rates drowns in the noise of that user's few opens");

@@ -1,19 +1,13 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
-use crate::email::history::decided_at;
 use crate::email::{History, Law, Message};
 use crate::recover::loglinear::Count;
 use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{EmailConfig, OpenDelayLaw, PersonaConfig};
-use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, PersonaConfig, hour_of_week};
+use populace_core::time::{HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;
-
-const HOURS_OF_WEEK: usize = 168;
-/// Minutes since a hot path are told apart by where they stand in its window: parts end at these shares of it. Parts are estimated one by
-/// one: a curve through them with a floor has a kink, and the few messages of a small study leave its intervals too narrow.
-pub(super) const HOT_PARTS: [f64; 4] = [1.0 / 12.0, 1.0 / 6.0, 1.0 / 3.0, 1.0];
 
 /// The columns that are wanted: those of a history, and what else tells one message from another.
 pub(super) const COLUMNS: [Want; 7] = {
@@ -35,13 +29,8 @@ pub(super) struct Cell {
     pub(super) persona: u16,
     /// Class of the hour of the week: +1 outside peak hours, +2 on an inactive day.
     pub(super) class: u8,
-    /// How many of the peak and of the slow minutes this minute is.
-    pub(super) peaks: u8,
-    pub(super) slows: u8,
-    /// Recent sends, as far as fatigue tells them apart.
-    pub(super) recent: u8,
-    /// 0 away from a hot path, else 1 + the part of its window.
-    pub(super) hot: u8,
+    /// Of each effect.
+    pub(super) states: [u8; EFFECTS.len()],
 }
 
 /// An hour of a persona's week.
@@ -57,17 +46,13 @@ pub(super) struct Hour {
 /// The weeks of all personas.
 fn weeks(law: &Law<'_>) -> Vec<Vec<Hour>> {
     let config = law.config();
-    // Monday 1970-01-05 is the start of a week; on the recipients' clock.
-    let offset = config.timezone.local(Instant(0)).0;
     let week = |(index, persona): (usize, &PersonaConfig)| {
         let hour = |hour: usize| {
-            let of_day = hour % 24;
-            let peak = persona.peak_hours.is_empty() || persona.peak_hours.iter().any(|label| usize::from(*label) == of_day);
-            let active = persona.active_days.iter().any(|day| *day as usize == hour / 24);
+            let (peak, active) = persona.own(hour);
             Hour {
                 class: u8::from(!peak) + 2 * u8::from(!active),
-                weight: hour_weight(config, of_day),
-                factor: law.timing_at(index, Instant(4 * DAY + hour as i64 * HOUR - offset)).0,
+                weight: law.model().calendar().weight(hour % 24),
+                factor: law.model().effects().timing_at(index, MONDAY.plus(hour as i64 * HOUR)),
             }
         };
         (0..HOURS_OF_WEEK).map(hour).collect()
@@ -75,34 +60,11 @@ fn weeks(law: &Law<'_>) -> Vec<Vec<Hour>> {
     config.personas.values().enumerate().map(week).collect()
 }
 
-fn minutes(config: &EmailConfig, persona: &PersonaConfig) -> [(u8, u8); 60] {
-    let mut minutes = [(0, 0); 60];
-    if let Some(law) = &config.minute {
-        for peak in persona.peak_minutes.as_ref().unwrap_or(&law.peak_minutes) {
-            minutes[usize::from(*peak)].0 += 1;
-        }
-        for slow in &law.slow_minutes {
-            minutes[usize::from(*slow)].1 += 1;
-        }
-    }
-    minutes
-}
-
-fn is_day(config: &EmailConfig, hour: usize) -> bool {
-    (usize::from(config.sends.first_hour)..=usize::from(config.sends.last_hour)).contains(&hour)
-}
-
-fn hour_weight(config: &EmailConfig, hour: usize) -> f64 {
-    if is_day(config, hour) { 1.0 } else { config.sends.night_weight }
-}
-
 /// All counts.
 pub(super) struct Tally<'a> {
     law: &'a Law<'a>,
     window: Window,
     pub(super) weeks: Vec<Vec<Hour>>,
-    /// By persona and minute of the hour: how often it is named as a peak, and as a slow one.
-    minutes: Vec<[(u8, u8); 60]>,
     pub(super) recipients: u64,
     pub(super) strangers: u64,
     pub(super) orphans: u64,
@@ -118,7 +80,7 @@ pub(super) struct Tally<'a> {
     /// Days' worth of scheduled sends that circuit breakers kept from being sent.
     pub(super) silenced_days: f64,
     pub(super) breakers: u64,
-    pub(super) hot_paths: u64,
+    pub(super) interests: u64,
     pub(super) may_trigger: u64,
     pub(super) triggered: u64,
     pub(super) campaigns: BTreeMap<String, u64>,
@@ -131,8 +93,8 @@ pub(super) struct Tally<'a> {
     pub(super) regular_logs: Moments,
     pub(super) weekend_logs: Moments,
     pub(super) cells: BTreeMap<Cell, Count>,
-    /// The factors of hot paths in truth, by the part of the window.
-    pub(super) hot_factors: [Moments; HOT_PARTS.len()],
+    /// The factors in truth, by effect and state.
+    pub(super) factors: BTreeMap<(usize, u8), Moments>,
     /// Opens of each persona that no circuit breaker can have kept from being clicked, and their clicks.
     pub(super) clicks: Vec<Count>,
     /// Minutes beyond the least, of the opens of flat personas and of clicks.
@@ -152,7 +114,6 @@ impl<'a> Tally<'a> {
             flat: weeks.iter().map(|week| bare || week.iter().all(|hour| hour.class == 0)).collect(),
             clicks: vec![Count::default(); weeks.len()],
             weeks,
-            minutes: config.personas.values().map(|persona| minutes(config, persona)).collect(),
             law,
             recipients: 0,
             strangers: 0,
@@ -168,7 +129,7 @@ impl<'a> Tally<'a> {
             scheduled_by_day: 0,
             silenced_days: 0.0,
             breakers: 0,
-            hot_paths: 0,
+            interests: 0,
             may_trigger: 0,
             triggered: 0,
             campaigns: BTreeMap::new(),
@@ -180,7 +141,7 @@ impl<'a> Tally<'a> {
             regular_logs: Moments::default(),
             weekend_logs: Moments::default(),
             cells: BTreeMap::new(),
-            hot_factors: Default::default(),
+            factors: BTreeMap::new(),
             open_delays: Moments::default(),
             click_delays: Moments::default(),
         }
@@ -197,7 +158,7 @@ impl<'a> Tally<'a> {
         self.orphans += history.orphans;
         self.repeats += history.repeats;
         self.breakers += history.breakers.iter().filter(|breaker| self.window.contains(breaker.time)).count() as u64;
-        self.hot_paths += history.hot_paths.iter().filter(|path| self.window.contains(**path)).count() as u64;
+        self.interests += history.interests.iter().filter(|path| self.window.contains(**path)).count() as u64;
         self.silence(history);
         let mut triggered = Vec::new();
         let (metadata, campaigns, esps) = (events.text("metadata"), events.text("campaign_id"), events.text("esp"));
@@ -216,7 +177,7 @@ impl<'a> Tally<'a> {
             } else if inside {
                 self.scheduled += 1;
                 let hour = usize::from(self.law.config().timezone.local(message.sent).hour());
-                self.scheduled_by_day += u64::from(is_day(self.law.config(), hour));
+                self.scheduled_by_day += u64::from(self.law.model().calendar().is_day(hour));
                 if campaigns.is_valid(row) {
                     count(&mut self.campaigns, campaigns.value(row));
                 }
@@ -233,16 +194,17 @@ impl<'a> Tally<'a> {
     /// How much of the law of scheduled sends fell where nothing is sent.
     fn silence(&mut self, history: &History) {
         let config = self.law.config();
-        if !config.circuit_breakers.as_ref().is_some_and(|law| law.suppress_sends) {
+        if !self.law.model().suppresses_sends() {
             return;
         }
-        let whole: f64 = (0..24).map(|hour| hour_weight(config, hour)).sum();
+        let calendar = self.law.model().calendar();
         for (from, to) in history.suppressed_after(self.window.begin()) {
             let (mut at, end) = (from.max(self.window.begin()), to.min(self.window.end()));
             while at < end {
                 let local = config.timezone.local(at);
                 let next = at.plus(HOUR - local.0.rem_euclid(HOUR)).min(end);
-                self.silenced_days += hour_weight(config, usize::from(local.hour())) * next.since(at) as f64 / HOUR as f64 / whole;
+                let weight = calendar.weight(usize::from(local.hour()));
+                self.silenced_days += weight * next.since(at) as f64 / HOUR as f64 / calendar.total();
                 at = next;
             }
         }
@@ -250,12 +212,11 @@ impl<'a> Tally<'a> {
 
     /// How many hot paths may have triggered a send, and how many did.
     fn triggers(&mut self, history: &History, sends: &[Instant]) {
-        let paths = self.law.config().hot_paths.as_ref();
-        let Some(law) = paths.and_then(|paths| paths.trigger.as_ref()) else { return };
+        let Some(law) = self.law.config().trigger() else { return };
         // To the millisecond, rounded.
         let longest = (law.delay_minutes.high * MINUTE as f64) as i64 + SECOND / 1_000;
         let mut left: Vec<Instant> = sends.to_vec();
-        for &path in &history.hot_paths {
+        for &path in &history.interests {
             let until = path.plus(longest);
             if until > self.window.end() || !self.window.contains(path) {
                 continue;
@@ -315,34 +276,16 @@ impl<'a> Tally<'a> {
             if let Some(opened) = message.opened.filter(|_| self.flat[persona]) {
                 self.open_delays.add(opened.since(delivered) as f64 / MINUTE as f64 - config.open_delays.min_minutes);
             }
-            let cell = self.cell(persona, message, delivered);
-            if cell.hot > 0 {
-                let factor = self.law.factors(persona, message).map_or(1.0, |factors| factors.hot_path);
-                self.hot_factors[usize::from(cell.hot) - 1].add(factor);
+            let Some(at) = self.law.circumstances(persona, message) else { continue };
+            let effects = self.law.model().effects();
+            let states = effects.each().map(|effect| effect.state(&at));
+            for (place, (&state, factor)) in states.iter().zip(effects.factors(&at)).enumerate().filter(|(_, (state, _))| **state > 0) {
+                self.factors.entry((place, state)).or_default().add(factor);
             }
-            let count = self.cells.entry(cell).or_default();
+            let class = self.weeks[persona][hour_of_week(at.clock)].class;
+            let count = self.cells.entry(Cell { persona: persona as u16, class, states }).or_default();
             count.trials += 1;
             count.successes += u64::from(message.opened.is_some());
-        }
-    }
-
-    fn cell(&self, persona: usize, message: &Message, delivered: Instant) -> Cell {
-        let config = self.law.config();
-        let decided = decided_at(config, message).unwrap_or(delivered);
-        let minute_of_week = config.timezone.local(decided).minute_of_week();
-        let (peaks, slows) = self.minutes[persona][minute_of_week % 60];
-        let levels = config.fatigue.as_ref().map_or(1, |law| law.factors.len());
-        let hot = match (&config.hot_paths, message.minutes_since_hot_path) {
-            (Some(law), Some(minutes)) => 1 + HOT_PARTS.iter().filter(|end| minutes / law.window_minutes >= **end).count().min(3) as u8,
-            _ => 0,
-        };
-        Cell {
-            persona: persona as u16,
-            class: self.weeks[persona][minute_of_week / 60].class,
-            peaks,
-            slows,
-            recent: (message.recent_sends as usize).min(levels - 1) as u8,
-            hot,
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::super::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
 use super::super::measure::{Rate, Sketch, expected, observed, percent, quantile_of};
 use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
+use populace_core::email::{Chart as EffectChart, Points};
 use populace_core::time::Date;
+use std::ops::Range;
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// Observations below which a point says nothing.
@@ -12,7 +14,8 @@ const FEW: u64 = 5;
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let when = vec![week(gathered), by_hour(gathered)];
     let who = vec![funnel(gathered), days(gathered)];
-    let why = vec![hot_path(gathered), recent_sends(gathered), breakers(gathered), calibration(gathered)];
+    let effects = gathered.charts.iter().map(|(_, chart, rates)| effect(gathered, chart, rates));
+    let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![
         latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),
         latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),
@@ -183,72 +186,42 @@ fn days(gathered: &Gathered<'_>) -> Option<Figure> {
     Some(Figure::new("days", "The run day by day", caption, Plot::Chart(chart)))
 }
 
-fn hot_path(gathered: &Gathered<'_>) -> Option<Figure> {
-    if gathered.hot_path.iter().all(|rate| rate.n == 0) {
-        return None;
-    }
-    // Two minutes to a point, from the earliest; the last ones may be too few to say anything.
-    let pairs: Vec<Rate> = gathered
-        .hot_path
-        .chunks(2)
-        .map(|pair| {
-            let mut both = Rate::default();
-            for rate in pair {
-                both.merge(rate);
+/// Open rates by the points of an effect.
+fn effect(gathered: &Gathered<'_>, of: &EffectChart, rates: &[Rate]) -> Option<Figure> {
+    let share = |points: &Range<usize>| {
+        let mut all = Rate::default();
+        rates[points.clone()].iter().for_each(|rate| all.merge(rate));
+        percent(all.share())
+    };
+    let chart = match &of.points {
+        Points::Named(names) => {
+            let mut series = vec![observed("observed", Role::Observed, Draw::Bars, rates)];
+            if gathered.law.is_some() {
+                series.push(expected("true", Draw::Ticks, rates));
             }
-            if both.n < 4 * FEW { Rate::default() } else { both }
-        })
-        .collect();
-    let middle = |index: usize| index as f64 * 2.0 + 1.0;
-    let places = (0..pairs.len()).map(middle);
-    let ends = [0.0, gathered.hot_path.len() as f64];
-    let mut series = Vec::new();
-    if gathered.law.is_some() {
-        series.push(expected("true", Draw::Line, &pairs).at(places.clone()));
-    }
-    series.push(observed("observed", Role::Observed, Draw::Points, &pairs).at(places));
-    let without = gathered.no_hot_path.share();
-    series.push(Series::new("observed without a hot path", Role::Reference, Draw::Dashed, vec![without; 2]).at(ends));
-    let chart = Chart {
-        x: Axis::number("Minutes since the latest hot path", "min").between(ends[0], ends[1]),
-        y: Axis::share("Opened, of delivered"),
-        series,
-        ..Chart::default()
+            Chart { x: Axis::categories(&of.axis, names.iter().cloned()), series, ..Chart::default() }
+        }
+        Points::Steps { width, unit, end, others } => {
+            let (without, steps) = rates.split_last()?;
+            if steps.iter().all(|rate| rate.n == 0) {
+                return None;
+            }
+            // The last ones may be too few to say anything.
+            let steps: Vec<Rate> = steps.iter().map(|rate| if rate.n < 4 * FEW { Rate::default() } else { *rate }).collect();
+            let places = (0..steps.len()).map(|step| (step as f64 + 0.5) * width);
+            let mut series = Vec::new();
+            if gathered.law.is_some() {
+                series.push(expected("true", Draw::Line, &steps).at(places.clone()));
+            }
+            series.push(observed("observed", Role::Observed, Draw::Points, &steps).at(places));
+            let name = format!("observed {others}");
+            series.push(Series::new(&name, Role::Reference, Draw::Dashed, vec![without.share(); 2]).at([0.0, *end]));
+            Chart { x: Axis::number(&of.axis, unit).between(0.0, *end), series, ..Chart::default() }
+        }
     };
-    let mut early = Rate::default();
-    gathered.hot_path.iter().take(10).for_each(|rate| early.merge(rate));
-    let caption = format!(
-        "Right after a visit to the site or the like, mail is opened more often, and the effect fades within minutes: {} within ten minutes, {} without a hot path.",
-        percent(early.share()),
-        percent(without)
-    );
-    Some(Figure::new("hot-path", "After a hot path", caption, Plot::Chart(chart)))
-}
-
-fn recent_sends(gathered: &Gathered<'_>) -> Option<Figure> {
-    let rates = &gathered.recent_sends;
-    if rates.len() < 2 {
-        return None;
-    }
-    let last = rates.len() - 1;
-    let names = (0..rates.len()).map(|sends| if sends == last { format!("{sends} or more") } else { sends.to_string() });
-    let hours = gathered.config.fatigue.as_ref().map_or(24, |law| law.hours);
-    let mut series = vec![observed("observed", Role::Observed, Draw::Bars, rates)];
-    if gathered.law.is_some() {
-        series.push(expected("true", Draw::Ticks, rates));
-    }
-    let chart = Chart {
-        x: Axis::categories(&format!("Sends to the same recipient in the {hours} hours before"), names),
-        y: Axis::share("Opened, of delivered"),
-        series,
-        ..Chart::default()
-    };
-    let caption = format!(
-        "The more mail has come in the {hours} hours before, the less of it is opened: {} after none, {} after {last} or more.",
-        percent(rates[0].share()),
-        percent(rates[last].share())
-    );
-    Some(Figure::new("recent-sends", "After recent sends", caption, Plot::Chart(chart)))
+    let caption = of.shares.iter().fold(of.caption.clone(), |caption, points| caption.replacen("{}", &share(points), 1));
+    let chart = Chart { y: Axis::share("Opened, of delivered"), ..chart };
+    Some(Figure::new(of.id, of.title, caption, Plot::Chart(chart)))
 }
 
 fn breakers(gathered: &Gathered<'_>) -> Option<Figure> {

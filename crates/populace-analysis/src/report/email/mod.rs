@@ -5,18 +5,18 @@ mod figures;
 use super::Found;
 use super::figure::{Fact, Format};
 use super::measure::{Rate, Sketch};
+use crate::email::history::{circumstances, decided_at};
 use crate::email::{EVENT_COLUMNS, History, Law, Message};
 use crate::error::AnalysisError;
 use crate::source::Source;
 use crate::watch::Watch;
 use populace_core::email::laws::{Cell, Expectation};
-use populace_core::email::{EmailConfig, EmailModel, EventType};
+use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use populace_io::catalogue;
 use populace_io::document::{Request, Resolved, Source as Document};
 use std::collections::BTreeMap;
 
-const HOURS_OF_WEEK: usize = 168;
 const MICROSECONDS: f64 = 1e6;
 /// Hours of a bin around circuit breakers.
 const BREAKER_BIN: i64 = 12;
@@ -31,6 +31,7 @@ const MOST_DAYS: usize = 4_000;
 
 /// What was counted.
 struct Gathered<'a> {
+    model: &'a EmailModel,
     config: &'a EmailConfig,
     law: Option<&'a Law<'a>>,
     /// Names of the personas; the last is of recipients whose persona is not known.
@@ -50,16 +51,14 @@ struct Gathered<'a> {
     /// How many messages each kind of congestion had, by minute and by hour.
     cells_by_minute: Vec<[u64; 8]>,
     cells_by_hour: Vec<[u64; 8]>,
-    /// Opens by whole minutes since the hot path, and of all others.
-    hot_path: Vec<Rate>,
-    no_hot_path: Rate,
-    recent_sends: Vec<Rate>,
+    /// Charts of effects, each with its place among them and the opens by its points.
+    charts: Vec<(usize, Chart, Vec<Rate>)>,
     /// Opens by time around the start of a circuit breaker, by its length in hours.
     breakers: BTreeMap<i64, Vec<Rate>>,
     breaker_windows: BTreeMap<i64, u64>,
     calibration: Vec<Rate>,
     breaker_events: u64,
-    hot_paths: u64,
+    interests: u64,
     orphans: u64,
     repeats: u64,
     recipients: u64,
@@ -81,18 +80,18 @@ struct Funnel {
 pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let model: Option<EmailModel> = document.map(catalogue::model).transpose()?;
     if let Some(model) = &model {
-        return sections(source, Some(model), model.config(), watch);
+        return sections(source, Some(model), model, watch);
     }
     let standard: EmailModel = catalogue::model(&catalogue::resolve(&Request::new(Document::Named("email")))?)?;
-    sections(source, None, standard.config(), watch)
+    sections(source, None, &standard, watch)
 }
 
-fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailConfig, _: &Watch<'_>) -> Result<Found, AnalysisError> {
+fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailModel, _: &Watch<'_>) -> Result<Found, AnalysisError> {
     let law = model.map(Law::new);
-    let config = model.map_or(fallback, |model| model.config());
-    let mut gathered = Gathered::new(config, law.as_ref());
+    let standard = model.unwrap_or(fallback);
+    let mut gathered = Gathered::new(standard, law.as_ref());
     for events in source.table("events")?.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp"))? {
-        gathered.add(&History::new(config, &events?));
+        gathered.add(&History::new(standard, &events?));
     }
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
     let expected = model.filter(|_| whole).map(|model| Expectation::new(model).total());
@@ -102,16 +101,24 @@ fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailConfig,
 }
 
 impl<'a> Gathered<'a> {
-    fn new(config: &'a EmailConfig, law: Option<&'a Law<'a>>) -> Self {
+    fn new(model: &'a EmailModel, law: Option<&'a Law<'a>>) -> Self {
         let mut names: Vec<String> = law.map_or(&[][..], Law::personas).iter().map(|persona| persona.name.replace('_', " ")).collect();
         names.push(if law.is_some() { "unknown" } else { "all recipients" }.into());
         let personas = names.len();
-        let window = config.hot_paths.as_ref().map_or(0, |law| law.window_minutes.ceil() as usize);
-        let fatigue = config.fatigue.as_ref().map_or(1, |law| law.factors.len());
-        let lengths = config.circuit_breakers.iter().flat_map(|law| law.kinds.values()).map(|kind| i64::from(kind.hours));
+        let charts = model.effects().each().into_iter().enumerate().filter_map(|(effect, of)| {
+            let chart = of.chart()?;
+            let points = match &chart.points {
+                Points::Named(names) => names.len(),
+                Points::Steps { width, end, .. } => (end / width).ceil() as usize + 1,
+            };
+            Some((effect, chart, vec![Rate::default(); points]))
+        });
+        let lengths = model.occasion(Group::Breaker).into_iter().flat_map(|breakers| breakers.happenings.iter());
+        let lengths = lengths.map(|kind| kind.within / HOUR);
         let bins = ((BREAKER_BEFORE + BREAKER_AFTER) / BREAKER_BIN) as usize;
         Self {
-            config,
+            model,
+            config: model.config(),
             law,
             names,
             funnels: vec![Funnel::default(); personas],
@@ -123,14 +130,12 @@ impl<'a> Gathered<'a> {
             latency_by_hour: vec![Sketch::default(); 24],
             cells_by_minute: vec![[0; 8]; 60],
             cells_by_hour: vec![[0; 8]; 24],
-            hot_path: vec![Rate::default(); window],
-            no_hot_path: Rate::default(),
-            recent_sends: vec![Rate::default(); fatigue],
+            charts: charts.collect(),
             breakers: lengths.map(|hours| (hours, vec![Rate::default(); bins])).collect(),
             breaker_windows: BTreeMap::new(),
             calibration: vec![Rate::default(); CALIBRATION_BINS],
             breaker_events: 0,
-            hot_paths: 0,
+            interests: 0,
             orphans: 0,
             repeats: 0,
             recipients: 0,
@@ -145,7 +150,7 @@ impl<'a> Gathered<'a> {
         self.orphans += history.orphans;
         self.repeats += history.repeats;
         self.breaker_events += history.breakers.len() as u64;
-        self.hot_paths += history.hot_paths.len() as u64;
+        self.interests += history.interests.len() as u64;
         self.funnels[persona].recipients += 1;
         let mut expected = Vec::with_capacity(history.messages.len());
         for message in &history.messages {
@@ -196,20 +201,17 @@ impl<'a> Gathered<'a> {
         if let Some(delivered) = message.delivered {
             self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60] += p_open.unwrap_or(0.0);
         }
-        let Some(decided) = crate::email::history::decided_at(self.config, message) else { return };
+        let Some(at) = circumstances(self.config, persona, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
         self.funnels[persona].clicks.add(message.clicked.is_some(), p_open.zip(p_click).map(|(open, click)| open * click));
-        let local = self.config.timezone.local(decided);
-        self.by_hour[persona][usize::from(local.weekday() >= 5)][usize::from(local.hour())].add(opened, p_open);
+        self.by_hour[persona][usize::from(at.clock.weekday() >= 5)][usize::from(at.clock.hour())].add(opened, p_open);
         if message.suppressed {
             return;
         }
-        match message.minutes_since_hot_path.map(|minutes| minutes as usize) {
-            Some(minute) if minute < self.hot_path.len() => self.hot_path[minute].add(opened, p_open),
-            _ => self.no_hot_path.add(opened, p_open),
+        let effects = self.model.effects().each();
+        for (effect, _, rates) in &mut self.charts {
+            rates[effects[*effect].point(&at)].add(opened, p_open);
         }
-        let place = (message.recent_sends as usize).min(self.recent_sends.len() - 1);
-        self.recent_sends[place].add(opened, p_open);
         if let Some(probability) = p_open {
             let bin = (probability * CALIBRATION_BINS as f64) as usize;
             self.calibration[bin.min(CALIBRATION_BINS - 1)].add(opened, p_open);
@@ -228,7 +230,7 @@ impl<'a> Gathered<'a> {
                 if message.sent >= start.plus(BREAKER_AFTER * HOUR) {
                     break;
                 }
-                let Some(decided) = crate::email::history::decided_at(self.config, message) else { continue };
+                let Some(decided) = decided_at(self.config, message) else { continue };
                 let place = decided.since(start) + BREAKER_BEFORE * HOUR;
                 if let Some(rate) = usize::try_from(place.div_euclid(BREAKER_BIN * HOUR)).ok().and_then(|bin| rates.get_mut(bin)) {
                     rate.add(message.opened.is_some(), *expected);
@@ -265,8 +267,8 @@ impl<'a> Gathered<'a> {
                 .expected(ratio(EventType::Opened, EventType::Delivered)),
             Fact::new("clicked, of opened", share(total.clicks.hits, total.opens.hits), Format::Share)
                 .expected(ratio(EventType::Clicked, EventType::Opened)),
-            count("circuit breakers", self.breaker_events, expected.map(populace_core::email::laws::Volumes::breakers)),
-            count("hot paths", self.hot_paths, expected.map(populace_core::email::laws::Volumes::hot_paths)),
+            count("circuit breakers", self.breaker_events, expected.map(|volumes| volumes.of_group(Group::Breaker))),
+            count("hot paths", self.interests, expected.map(|volumes| volumes.of_group(Group::HotPath))),
         ];
         if let Some(median) = latency.quantile(0.5) {
             facts.push(Fact::new("median latency", median, Format::Number).unit("s"));
@@ -313,13 +315,14 @@ fn cell_of(index: usize) -> Cell {
 fn expected_opens(law: &Law<'_>, persona: usize, mass: &[f64; HOURS_OF_WEEK]) -> Vec<f64> {
     /// Places within the hour of delivery that stand for all.
     const PLACES: i64 = 4;
-    let (monday, clock) = monday(law);
+    // By how much the recipients' clock is ahead of UTC.
+    let clock = law.config().timezone.local(MONDAY).since(MONDAY);
     let hours = (law.config().open_delays.max_minutes / 60.0).ceil() as i64 + 1;
     let mut opens = vec![0.0; HOURS_OF_WEEK];
     for (hour, &mass) in mass.iter().enumerate() {
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
-            let delivered = monday.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
+            let delivered = MONDAY.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
             let delay = law.open_delay(delivered);
             let cdf = |ahead: i64| delay.cdf(persona, delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
             let mut before = 0.0;
@@ -333,18 +336,8 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[f64; HOURS_OF_WEEK]) ->
     opens
 }
 
-/// A Monday, and by how much the recipients' clock is ahead of UTC, microseconds.
-fn monday(law: &Law<'_>) -> (Instant, i64) {
-    let monday = Instant(4 * DAY);
-    (monday, law.config().timezone.local(monday).since(monday))
-}
-
-/// The timing factor × the minute factor of each hour of a persona's week, the mean over its minutes.
+/// The factor by the clock alone of each hour of a persona's week, the mean over its minutes.
 fn true_week(law: &Law<'_>, persona: usize) -> Vec<f64> {
-    let (monday, clock) = monday(law);
-    let at = |minute: usize| {
-        let (timing, by_minute) = law.timing_at(persona, monday.plus(minute as i64 * MINUTE - clock));
-        timing * by_minute
-    };
+    let at = |minute: usize| law.model().effects().by_clock(1.0, persona, MONDAY.plus(minute as i64 * MINUTE));
     (0..HOURS_OF_WEEK).map(|hour| (0..60).map(|minute| at(60 * hour + minute)).sum::<f64>() / 60.0).collect()
 }

@@ -92,7 +92,7 @@ impl<'a> Chain<'a> {
             _ => true,
         });
         self.order.hold(ordered, place);
-        if config.circuit_breakers.as_ref().is_some_and(|law| law.suppress_sends) {
+        if self.law.model().suppresses_sends() {
             self.stopped.hold(!history.suppressed_at(message.sent), place);
         }
         let (Some(delivered), Some(row)) = (message.delivered, message.delivered_row) else { return };
@@ -140,27 +140,27 @@ impl<'a> Chain<'a> {
     fn days(&mut self, recipient: &Recipient<'_>) {
         let mut days: HashSet<(Date, bool)> = HashSet::new();
         let breakers = recipient.breakers.iter().map(|(time, _)| (time.date(), true));
-        for day in breakers.chain(recipient.history.hot_paths.iter().map(|time| (time.date(), false))) {
+        for day in breakers.chain(recipient.history.interests.iter().map(|time| (time.date(), false))) {
             self.daily.hold(days.insert(day), || format!("{} on {}", recipient.id(), day.0));
         }
     }
 
     fn triggers(&mut self, recipient: &Recipient<'_>) {
         let config = recipient.config();
-        let Some(trigger) = config.hot_paths.as_ref().and_then(|law| law.trigger.as_ref()) else {
+        let Some(trigger) = config.trigger() else {
             let none = recipient.triggers.iter().all(Option::is_none);
             self.triggers.hold(none, || format!("{}: a send that nothing triggers", recipient.id()));
             return;
         };
         let [low, high] = [trigger.delay_minutes.low, trigger.delay_minutes.high].map(microseconds);
-        let paths = &recipient.history.hot_paths;
+        let paths = &recipient.history.interests;
         let mut called: Vec<Option<Instant>> = vec![None; paths.len()];
         for (message, kind) in recipient.sends() {
             let Some(kind) = kind else { continue };
             // The latest hot path that may have called for it and has not called yet.
             let found = (0..paths.len()).rev().find(|&place| {
                 let delay = message.sent.since(paths[place]);
-                recipient.path_kinds[place] == kind && called[place].is_none() && (low - ROUNDING..=high + ROUNDING).contains(&delay)
+                recipient.interests[place] == kind && called[place].is_none() && (low - ROUNDING..=high + ROUNDING).contains(&delay)
             });
             if let Some(place) = found {
                 called[place] = Some(message.sent);
@@ -169,7 +169,7 @@ impl<'a> Chain<'a> {
             self.triggers.hold(found.is_some() && own, || format!("message {} of {}", uuid(message.id), recipient.id()));
         }
         let end = super::window(config).end();
-        let stops = config.circuit_breakers.as_ref().is_some_and(|law| law.suppress_sends);
+        let stops = self.law.model().suppresses_sends();
         for (place, (path, called)) in paths.iter().zip(&called).enumerate() {
             // Where two hot paths lie close, which of them called is not told; at the window's end a call may be lost.
             let near = |other: Option<&Instant>| other.is_some_and(|other| other.since(*path).abs() <= high + ROUNDING);
@@ -207,7 +207,7 @@ impl<'a> Chain<'a> {
         board.exact(self.daily);
         board.exact(self.triggers);
         let (share, delay) = ("the share of hot paths that trigger a send", "delays of triggered sends");
-        match config.hot_paths.as_ref().and_then(|law| law.trigger.as_ref()) {
+        match config.trigger() {
             Some(trigger) if self.paths > 0 => {
                 board.test(Group::Distribution, share, Found::share(self.triggered, self.paths, trigger.probability));
                 board.test(Group::Distribution, delay, Found::places(&self.trigger_delays));

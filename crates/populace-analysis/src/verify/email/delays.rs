@@ -8,7 +8,7 @@ use crate::email::history::History;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::report::Group;
-use populace_core::email::{EmailConfig, OpenDelayLaw, PersonaConfig};
+use populace_core::email::hour_of_week;
 use populace_core::time::{HOUR, Instant, MINUTE};
 
 /// Delays of opens by persona, of clicks, and the hours into which opens fall.
@@ -56,10 +56,11 @@ impl<'a> Delays<'a> {
         let config = recipient.config();
         let name = &self.law.personas()[recipient.persona].name;
         let persona = &config.personas[name];
-        if persona.peak_hours.is_empty() && persona.active_days.len() == 7 {
+        if persona.is_flat() {
             return;
         }
         let law = &config.open_delays;
+        let attention = config.attention.of(config.open_delay, persona);
         let local = config.timezone.local(delivered);
         let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
         let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
@@ -67,14 +68,15 @@ impl<'a> Delays<'a> {
         while at < end {
             let next = Instant((at.0.div_euclid(HOUR) + 1) * HOUR).min(end);
             let after = (-minutes(next, begin) / law.mean_minutes).exp();
-            let (peak, day) = own(persona, at);
-            let mass = (left - after) * attention(config, peak, day);
+            let hour = hour_of_week(at);
+            let (peak, day) = persona.own(hour);
+            let mass = (left - after) * attention[hour];
             total += mass;
             at_peak += if peak { mass } else { 0.0 };
             active += if day { mass } else { 0.0 };
             (left, at) = (after, next);
         }
-        let (peak, day) = own(persona, config.timezone.local(opened));
+        let (peak, day) = persona.own(hour_of_week(config.timezone.local(opened)));
         if !persona.peak_hours.is_empty() {
             self.own_hours.add(&format!("{name}, peak hours"), at_peak / total, peak);
         }
@@ -103,19 +105,4 @@ impl<'a> Delays<'a> {
 /// The place of a moment within its law, given that no circuit breaker's window holds it.
 fn place(delay: &Delay<'_>, kind: usize, moment: Instant, history: &History) -> f64 {
     delay.heard(kind, moment, history) / delay.heard(kind, delay.end(), history)
-}
-
-/// Whether a moment of the local clock lies in a persona's peak hours, and on its active days.
-pub(super) fn own(persona: &PersonaConfig, local: Instant) -> (bool, bool) {
-    let peak = persona.peak_hours.is_empty() || persona.peak_hours.contains(&local.hour());
-    (peak, persona.active_days.iter().any(|day| *day as u8 == local.weekday()))
-}
-
-fn attention(config: &EmailConfig, peak: bool, active: bool) -> f64 {
-    match config.open_delay {
-        OpenDelayLaw::Exponential => 1.0,
-        OpenDelayLaw::Attention => {
-            (if peak { 1.0 } else { config.attention.off_peak }) * (if active { 1.0 } else { config.attention.inactive_day })
-        }
-    }
 }

@@ -7,44 +7,27 @@ use crate::email::{Law, Message};
 use crate::stats::{Merge, Test, normal_two_sided};
 use crate::verify::board::{Board, Found, z};
 use crate::verify::report::Group;
-use populace_core::email::{EmailConfig, EmailModel};
+use populace_core::email::{EFFECTS, EmailConfig, EmailModel};
 use populace_core::scenario::Scenario;
 
 /// Fewer opens than this, as they count for a constant, are no normal sum.
 const FEWEST: f64 = 100.0;
 
-/// A constant, and what moves it by a factor; `false` where the document lacks it.
-type Constant = (&'static str, fn(&mut EmailConfig, f64) -> bool);
-
-fn moved(value: Option<&mut f64>, factor: f64) -> bool {
-    value.is_some_and(|value| {
-        *value *= factor;
-        *value != 0.0
-    })
-}
-
-const CONSTANTS: [Constant; 6] = [
-    ("timing.off_peak", |config, factor| moved(Some(&mut config.timing.off_peak), factor)),
-    ("timing.inactive_day", |config, factor| moved(Some(&mut config.timing.inactive_day), factor)),
-    ("minute.peak_factor", |config, factor| moved(config.minute.as_mut().map(|law| &mut law.peak_factor), factor)),
-    ("minute.slow_factor", |config, factor| moved(config.minute.as_mut().map(|law| &mut law.slow_factor), factor)),
-    ("hot_paths.boost", |config, factor| moved(config.hot_paths.as_mut().map(|law| &mut law.boost), factor)),
-    ("hot_paths.decay_minutes", |config, factor| moved(config.hot_paths.as_mut().map(|law| &mut law.decay_minutes), factor)),
-];
-
 /// The models of documents in which one constant is moved.
 pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
-    let other = |(name, apply): &Constant| {
+    let document = serde_json::to_value(config).expect("a document is JSON");
+    let other = |name: &&'static str| {
+        let pointer = format!("/{}", name.replace('.', "/"));
+        let value = document.pointer(&pointer)?.as_f64().filter(|value| *value != 0.0)?;
         // A document may have room above or below alone.
         [1.2, 0.8].into_iter().find_map(|factor| {
-            let mut config = config.clone();
-            if !apply(&mut config, factor) {
-                return None;
-            }
+            let mut document = document.clone();
+            *document.pointer_mut(&pointer)? = (value * factor).into();
+            let config = serde_json::from_value(document).ok()?;
             EmailModel::from_config(&config).ok().map(|model| (*name, model))
         })
     };
-    CONSTANTS.iter().filter_map(other).collect()
+    EFFECTS.iter().flat_map(|about| about.constants).filter_map(other).collect()
 }
 
 /// The scores of some constants.

@@ -26,7 +26,7 @@ use delays::Delays;
 use latency::Latencies;
 use lean::Leanings;
 use opens::Opens;
-use populace_core::email::{EmailConfig, EmailModel, EventType};
+use populace_core::email::{EmailConfig, EmailModel, EventType, Group as EventGroup};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -71,7 +71,7 @@ struct Recipient<'a> {
     history: &'a History,
     events: &'a RecordBatch,
     /// The kind of each of the history's hot paths.
-    path_kinds: Vec<EventType>,
+    interests: Vec<EventType>,
     /// The moment and the kind of each circuit breaker.
     breakers: Vec<(Instant, EventType)>,
     /// By message: the kind of hot path that its metadata names as its trigger.
@@ -82,16 +82,16 @@ impl<'a> Recipient<'a> {
     fn new(law: &'a Law<'a>, persona: usize, history: &'a History, events: &'a RecordBatch) -> Self {
         let (types, times, metadata) = (events.text("event_type"), events.instant("timestamp"), events.text("metadata"));
         let kinds = (0..events.num_rows()).filter_map(|row| Some((Instant(times.value(row)), kind_of(types.value(row))?)));
-        let (mut path_kinds, mut breakers) = (Vec::new(), Vec::new());
+        let (mut interests, mut breakers) = (Vec::new(), Vec::new());
         for (time, kind) in kinds {
-            if kind.is_hot_path() {
-                path_kinds.push(kind);
-            } else if kind.is_breaker() {
-                breakers.push((time, kind));
+            match kind.group() {
+                EventGroup::HotPath => interests.push(kind),
+                EventGroup::Breaker => breakers.push((time, kind)),
+                EventGroup::Mail => {}
             }
         }
         let triggers = history.messages.iter().map(|message| trigger_of(metadata.value(message.sent_row))).collect();
-        Self { law, persona, history, events, path_kinds, breakers, triggers }
+        Self { law, persona, history, events, interests, breakers, triggers }
     }
 
     fn config(&self) -> &EmailConfig {
@@ -164,7 +164,7 @@ impl Observer for Checks<'_> {
 
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(events) = &actor[EVENTS_TABLE] else { return Ok(()) };
-        let history = History::new(self.law.config(), events);
+        let history = History::new(self.law.model(), events);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         self.rows.see(actor, events);
         let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };

@@ -1,29 +1,25 @@
 //! Opens and clicks against the probability of each message, worked out from the events and the document.
 
 use super::Recipient;
-use super::delays::own;
 use super::latency::minutes;
 use crate::email::history::decided_at;
 use crate::email::{Law, Message};
 use crate::stats::{PoissonBinomial, merge_fields};
 use crate::verify::board::{Board, Calibration, WorstActor};
 use crate::verify::report::Group;
-use populace_core::email::EventType;
+use populace_core::email::{EFFECTS, EventType, Group as EventGroup, Grouping, hour_of_week};
 use populace_core::time::{HOUR, Instant};
 use std::cmp::Ordering;
 
-/// Labels of the openings, in the order of [`Opens::labels`].
-const OPENS: [&str; 16] = [
+/// By what opens are grouped beside their effects, in the order of [`Opens::labels`].
+const OPENS: [&str; 13] = [
     "opens",
     "opens by persona",
-    "opens by recent sends",
-    "opens by hours since the send before",
-    "opens by minute of the hour",
+    "opens by month",
     "opens by persona, own hours and own days",
+    "opens by hours since the send before",
     "opens by persona and day of the week",
     "opens by hour of the day",
-    "opens by minutes since a hot path",
-    "opens by month",
     "opens by probability",
     "opens after a circuit breaker's window",
     "opens of mail that a hot path triggered",
@@ -32,15 +28,13 @@ const OPENS: [&str; 16] = [
     "opens of mail sent and delivered in hours of unlike timing",
 ];
 
-const CLICKS: [&str; 7] = [
-    "clicks of opens",
-    "clicks of opens by persona",
-    "clicks of opens by minute of the hour",
-    "clicks of opens by recent sends",
-    "clicks of opens by minutes since a hot path",
-    "clicks of opens by month",
-    "clicks of opens by own hours",
-];
+/// Of these, those by which clicks are grouped too.
+const CLICKS: [&str; 4] = ["clicks of opens", "clicks of opens by persona", "clicks of opens by month", "clicks of opens by own hours"];
+
+/// How effects group messages.
+fn groupings() -> impl Iterator<Item = &'static Grouping> {
+    EFFECTS.iter().filter_map(|about| about.grouping.as_ref())
+}
 
 /// Hours beyond which a send before matters to nobody.
 const FAR_HOURS: f64 = 48.0;
@@ -59,8 +53,8 @@ impl<'a> Opens<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
         Self {
             law,
-            by_open: OPENS.map(Calibration::new).into(),
-            by_click: CLICKS.map(Calibration::new).into(),
+            by_open: OPENS.into_iter().chain(groupings().map(|grouping| grouping.opens)).map(Calibration::new).collect(),
+            by_click: CLICKS.into_iter().chain(groupings().map(|grouping| grouping.clicks)).map(Calibration::new).collect(),
             recipients: WorstActor::default(),
         }
     }
@@ -77,15 +71,17 @@ impl<'a> Opens<'a> {
             let p = p_open * (1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history));
             own.add(p, message.opened.is_some());
             let labels = self.labels(recipient, message, config.timezone.local(moment), since, p_open, trigger);
-            for (calibration, label) in self.by_open.iter_mut().zip(&labels) {
+            let Some(at) = self.law.circumstances(recipient.persona, message) else { continue };
+            let of_effects: Vec<Option<String>> = groupings().map(|grouping| Some((grouping.label)(&at))).collect();
+            for (calibration, label) in self.by_open.iter_mut().zip(labels.iter().chain(&of_effects)) {
                 if let Some(label) = label {
                     calibration.add(label, p, message.opened.is_some());
                 }
             }
             let Some(opened) = message.opened else { continue };
             let p = self.law.p_click(recipient.persona) * (1.0 - self.law.p_click_dropped(opened, recipient.history));
-            for (calibration, place) in self.by_click.iter_mut().zip([0, 1, 4, 2, 8, 9, 5]) {
-                if let Some(label) = &labels[place] {
+            for (calibration, label) in self.by_click.iter_mut().zip(labels[..CLICKS.len()].iter().chain(&of_effects)) {
+                if let Some(label) = label {
                     calibration.add(label, p, message.clicked.is_some());
                 }
             }
@@ -107,33 +103,25 @@ impl<'a> Opens<'a> {
         trigger: Option<EventType>,
     ) -> [Option<String>; OPENS.len()] {
         let name = &self.law.personas()[recipient.persona].name;
-        let (peak, active) = own(&recipient.config().personas[name], local);
+        let (peak, active) = recipient.config().personas[name].own(hour_of_week(local));
         let (year, month, _) = message.delivered.unwrap_or(message.sent).date().ymd();
-        let hot = match message.minutes_since_hot_path {
-            Some(minutes) => format!("{} minutes", (minutes / 2.5).floor() * 2.5),
-            None => "none near".to_owned(),
-        };
         // The latest window that ended before the open was decided, by its kind and the time since, in tenths of its length.
-        let breakers = recipient.config().circuit_breakers.as_ref();
+        let breakers = self.law.model().occasion(EventGroup::Breaker);
         let after = recipient.breakers.iter().rev().find_map(|(time, kind)| {
-            let hours = breakers?.kinds.iter().find(|(known, _)| EventType::from(**known) == *kind)?.1.hours;
+            let lasts = breakers?.happenings.iter().find(|known| known.event_type == *kind)?.within;
+            let hours = (lasts / HOUR) as f64;
             let moment = decided_at(recipient.config(), message)?;
-            let past = minutes(moment, *time) / 60.0 - f64::from(hours);
-            (0.0..0.3 * f64::from(hours))
-                .contains(&past)
-                .then(|| format!("{}, by tenths {:.0}", kind.name(), past / (0.1 * f64::from(hours))))
+            let past = minutes(moment, *time) / 60.0 - hours;
+            (0.0..0.3 * hours).contains(&past).then(|| format!("{}, by tenths {:.0}", kind.name(), past / (0.1 * hours)))
         });
         [
             Some("all".to_owned()),
             Some(name.clone()),
-            Some(message.recent_sends.min(6).to_string()),
-            Some(format!("{:.0} hours", (since.min(FAR_HOURS) / 4.0).floor() * 4.0)),
-            Some(format!("minute {}", local.minute())),
+            Some(format!("{year}-{month:02}")),
             Some(format!("{name}, {} hours, {} day", if peak { "peak" } else { "other" }, if active { "active" } else { "other" })),
+            Some(format!("{:.0} hours", (since.min(FAR_HOURS) / 4.0).floor() * 4.0)),
             Some(format!("{name}, day {}", local.weekday())),
             Some(format!("hour {}", local.hour())),
-            Some(hot),
-            Some(format!("{year}-{month:02}")),
             Some(format!("{:.2}", (p_open * 20.0).floor() / 20.0)),
             after,
             trigger.map(|kind| kind.name().to_owned()),
@@ -145,8 +133,8 @@ impl<'a> Opens<'a> {
 
     /// Whether the hour of sending or that of delivery has the greater timing, where they differ: only one of them decides.
     fn unlike_hours(&self, persona: usize, message: &Message) -> Option<String> {
-        let (sent, _) = self.law.timing_at(persona, message.sent);
-        let (delivered, _) = self.law.timing_at(persona, message.delivered?);
+        let sent = self.law.timing_at(persona, message.sent);
+        let delivered = self.law.timing_at(persona, message.delivered?);
         match sent.total_cmp(&delivered) {
             Ordering::Less => Some("greater at delivery".to_owned()),
             Ordering::Equal => None,

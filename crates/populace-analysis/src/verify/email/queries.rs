@@ -6,8 +6,8 @@ use crate::source::Columns;
 use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
 use crate::verify::report::Group;
-use populace_core::email::EventType;
 use populace_core::email::laws::Expectation;
+use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{HOUR, Instant};
 
 /// The expectation leaves out what lies below this share (see [`Expectation`]).
@@ -62,7 +62,7 @@ impl Queries {
         for message in &recipient.history.messages {
             let Some(p) = law.p_open(recipient.persona, message) else { continue };
             let p = p * (1.0 - law.p_open_dropped(recipient.persona, message, recipient.history));
-            let near = message.minutes_since_hot_path.is_some_and(|minutes| minutes < NEAR_MINUTES);
+            let near = message.since_interest.is_some_and(|minutes| minutes < NEAR_MINUTES);
             if near { &mut self.near } else { &mut self.far }.add(p, message.opened.is_some());
             if let Some(opened) = message.opened {
                 let dropped = law.p_click_dropped(opened, recipient.history);
@@ -124,9 +124,9 @@ impl Queries {
             Some(found) => found.into_iter().for_each(|(name, found)| board.test(group, name, found)),
             None => board.skip(group, "latency_seconds", "nothing is delivered"),
         }
-        hot_path_impact(&self.near, &self.far, board);
+        impact(&self.near, &self.far, board);
         match self.after_tickets {
-            Some(exact) if self.tickets > 0 && law.config().circuit_breakers.as_ref().is_some_and(|law| ticket_hours(law) >= 48) => {
+            Some(exact) if self.tickets > 0 && ticket_hours(law) >= TICKET_HOURS => {
                 board.exact_as(group, exact);
             }
             _ => board.skip(group, "no engagement in the 48 hours after support_ticket", "there are no support tickets of 48 hours"),
@@ -142,16 +142,16 @@ impl Queries {
         let config = law.config();
         let expected = Expectation::new(law.model()).total();
         let user_days = config.population.users * u64::from(config.window.days);
-        let breakers = config.circuit_breakers.as_ref().map_or(0.0, |law| law.probability);
-        let hot_paths = config.hot_paths.as_ref().map_or(0.0, |law| law.probability);
         let of = |kind: EventType| expected.of(kind);
         let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));
         // A Poisson number of messages, each of up to four rows: the variance is the sum of the squares. A circuit breaker takes the
         // opens and clicks of its days, whose number is random too: per breaker at most the mail of its hours, all clicked.
         let squares = sent + 3.0 * of(EventType::Delivered) + 5.0 * opened + 7.0 * clicked;
-        let longest = config.circuit_breakers.iter().flat_map(|law| law.kinds.values()).map(|kind| kind.hours).max().unwrap_or(0);
-        let lost = f64::from(longest) / 24.0 * config.sends.per_day * (opened + clicked) / sent.max(1.0);
-        let variance = squares + expected.breakers() * (1.0 + lost * lost) + expected.hot_paths() * 9.0;
+        let breakers = law.model().occasion(EventGroup::Breaker);
+        let longest = breakers.iter().flat_map(|breakers| &breakers.happenings).map(|kind| kind.within).max().unwrap_or(0);
+        let lost = (longest / HOUR) as f64 / 24.0 * config.sends.per_day * (opened + clicked) / sent.max(1.0);
+        let variance =
+            squares + expected.of_group(EventGroup::Breaker) * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0;
         let total: u64 = self.types.iter().sum();
         let far = |observed: f64, expected: f64, variance: f64, error: f64| {
             let beyond = ((observed - expected).abs() - error * expected).max(0.0);
@@ -166,13 +166,14 @@ impl Queries {
         let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
-            let variance = mean + if engaged { expected.breakers() * lost * lost } else { 0.0 };
+            let variance = mean + if engaged { expected.of_group(EventGroup::Breaker) * lost * lost } else { 0.0 };
             let test = far(count as f64, mean, variance, if engaged { EXPECTATION_ERROR } else { 0.0 });
             (kind.name(), Found { n: count, observed: count.to_string(), expected: format!("{mean:.0}"), test })
         });
         board.try_test(Group::Query, "count() by event_type", Found::worst(mail));
-        let rare = |of: fn(EventType) -> bool, rate: f64| {
-            Found::worst(EventType::ALL.into_iter().filter(|kind| of(*kind)).map(|kind| {
+        let rare = |group: EventGroup| {
+            let rate = law.model().per_day(group);
+            Found::worst(EventType::ALL.into_iter().filter(move |kind| kind.group() == group).map(move |kind| {
                 let (count, share) = (self.types[kind as usize], expected.of(kind) / user_days as f64);
                 let test = Test {
                     statistic: z(count as f64, expected.of(kind), expected.of(kind)),
@@ -182,17 +183,18 @@ impl Queries {
             }))
         };
         let name = "count() of support_ticket, complaint and unsubscribe_request";
-        board.try_test(Group::Query, name, rare(EventType::is_breaker, breakers));
-        board.try_test(Group::Query, "count() of site_visit, sms_click and product_view", rare(EventType::is_hot_path, hot_paths));
+        board.try_test(Group::Query, name, rare(EventGroup::Breaker));
+        board.try_test(Group::Query, "count() of site_visit, sms_click and product_view", rare(EventGroup::HotPath));
     }
 }
 
-fn ticket_hours(law: &populace_core::email::BreakersConfig) -> u32 {
-    law.kinds.iter().find(|(kind, _)| EventType::from(**kind) == EventType::SupportTicket).map_or(0, |(_, of)| of.hours)
+fn ticket_hours(law: &Law<'_>) -> i64 {
+    let mut kinds = law.model().occasions().flat_map(|occasion| occasion.happenings.iter());
+    kinds.find(|kind| kind.event_type == EventType::SupportTicket).map_or(0, |kind| kind.within / HOUR)
 }
 
 /// The open rate within ten minutes of a hot path over the rest.
-fn hot_path_impact(near: &PoissonBinomial, far: &PoissonBinomial, board: &mut Board) {
+fn impact(near: &PoissonBinomial, far: &PoissonBinomial, board: &mut Board) {
     let name = "open rate within 10 minutes of a hot path over the rest";
     if near.tries() == 0 || far.tries() == 0 {
         board.skip(Group::Query, name, "no message is delivered near a hot path");

@@ -10,7 +10,7 @@ use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
 use crate::verify::{same_json, uuid};
 use arrow_array::{Array, RecordBatch};
-use populace_core::email::{CampaignType, EventType};
+use populace_core::email::{CampaignType, EventType, Group};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
 use std::collections::HashMap;
@@ -72,14 +72,13 @@ impl<'a> Rows<'a> {
             let click_url = format!("{}{}", config.click_base_url, campaign.click_path);
             (id.clone(), Campaign { name: campaign.name.clone(), kind, click_url, subjects: campaign.subjects.clone() })
         });
-        let mut internal = HashMap::new();
-        for (kind, of) in config.circuit_breakers.iter().flat_map(|law| &law.kinds) {
-            let metadata = format!(r#"{{"circuit_breaker":true,"suppression_hours":{}}}"#, of.hours);
-            internal.insert(EventType::from(*kind), (of.source.clone(), "circuit_breaker", "Circuit breaker", metadata));
-        }
-        for (kind, of) in config.hot_paths.iter().flat_map(|law| &law.kinds) {
-            internal.insert(EventType::from(*kind), (of.source.clone(), "hot_path", "Hot path", r#"{"hot_path":true}"#.to_owned()));
-        }
+        let model = law.model();
+        let internal = model.occasions().flat_map(|occasion| occasion.happenings.iter().map(move |kind| (occasion.campaign, kind)));
+        let internal = internal.map(|((campaign, name), kind)| {
+            let [source, metadata] = [(model.sources(), kind.source), (model.metadata(), kind.metadata)];
+            let of = |(names, place): (&[String], u8)| names[usize::from(place)].clone();
+            (kind.event_type, (of(source), campaign, name, of(metadata)))
+        });
         let network = |text: &String| {
             let address: Ipv4Addr = text.split_once('/')?.0.parse().ok()?;
             let [a, b, c, _] = address.octets();
@@ -90,7 +89,7 @@ impl<'a> Rows<'a> {
             identities,
             window: window(config),
             campaigns: campaigns.collect(),
-            internal,
+            internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
@@ -210,7 +209,7 @@ fn nulls_are_right(kind: EventType, events: &RecordBatch, row: usize) -> bool {
             "message_id" | "subject" => kind <= EventType::Clicked,
             "click_url" => kind == EventType::Clicked,
             "bounce_type" => false,
-            "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.is_hot_path(),
+            "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.group() == Group::HotPath,
             _ => delivered,
         };
         column.is_valid(row) == there

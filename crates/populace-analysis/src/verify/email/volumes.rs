@@ -6,8 +6,8 @@ use crate::source::Columns;
 use crate::stats::{Pit, Test, dispersion, likelihood_ratio, merge_fields, poisson, poisson_probability};
 use crate::verify::board::{Board, Found, z};
 use crate::verify::report::Group;
-use populace_core::email::EventType;
-use populace_core::time::{DAY, HOUR, Instant, MINUTE};
+use populace_core::email::{EventType, Group as EventGroup};
+use populace_core::time::{DAY, Instant, MINUTE};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -16,6 +16,9 @@ const BYTES_PER_KB: f64 = 1_024.0;
 const FEWEST_SIZES: f64 = 5_000.0;
 /// Fewer recipients tell nothing of how counts scatter among them.
 const FEWEST_RECIPIENTS: u64 = 20;
+
+/// What befalls a user at most once a day.
+const OCCASIONS: [EventGroup; 2] = [EventGroup::Breaker, EventGroup::HotPath];
 
 /// Counts of an event among user-days.
 #[derive(Default)]
@@ -36,8 +39,8 @@ pub(super) struct Sends<'a> {
     /// User-days with so many scheduled sends, of recipients that were seen.
     per_day: Vec<u64>,
     seconds: Pit,
-    breakers: Daily,
-    hot_paths: Daily,
+    /// Of [`OCCASIONS`].
+    occasions: [Daily; 2],
     campaigns: BTreeMap<String, u64>,
     subjects: BTreeMap<(String, String), u64>,
     esps: BTreeMap<String, u64>,
@@ -50,7 +53,7 @@ pub(super) struct Sends<'a> {
 }
 
 merge_fields!(Daily { total, scatter, by_day, clock, kinds });
-merge_fields!(Sends<'_> { scheduled, per_day, seconds, breakers, hot_paths, campaigns, subjects, esps, sizes, delivered, sent, agents, networks, hosts } same { law, days });
+merge_fields!(Sends<'_> { scheduled, per_day, seconds, occasions, campaigns, subjects, esps, sizes, delivered, sent, agents, networks, hosts } same { law, days });
 
 impl<'a> Sends<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
@@ -62,8 +65,7 @@ impl<'a> Sends<'a> {
             scheduled: daily(),
             per_day: Vec::new(),
             seconds: Pit::default(),
-            breakers: daily(),
-            hot_paths: daily(),
+            occasions: [daily(), daily()],
             campaigns: BTreeMap::new(),
             subjects: BTreeMap::new(),
             esps: BTreeMap::new(),
@@ -76,19 +78,10 @@ impl<'a> Sends<'a> {
         }
     }
 
-    /// Expected scheduled sends, circuit breakers and hot paths of a user-day.
-    fn rates(&self) -> [f64; 3] {
-        let config = self.law.config();
-        [
-            config.sends.per_day,
-            config.circuit_breakers.as_ref().map_or(0.0, |law| law.probability),
-            config.hot_paths.as_ref().map_or(0.0, |law| law.probability),
-        ]
-    }
-
     pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
-        let means = self.rates().map(|rate| rate * self.days as f64);
+        let (model, days) = (self.law.model(), self.days as f64);
         let begin = window(self.law.config()).begin();
+        let calendar = model.calendar();
         let mut counts = vec![0_usize; self.days];
         let mut scheduled = 0_u64;
         for (message, trigger) in recipient.sends() {
@@ -110,8 +103,7 @@ impl<'a> Sends<'a> {
                 *count += 1;
             }
             self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            let place = self.place_in_day(message.sent);
-            note(&mut self.scheduled, begin, message.sent, place);
+            note(&mut self.scheduled, begin, message.sent, calendar.before(message.sent));
         }
         for count in counts {
             if self.per_day.len() <= count {
@@ -119,29 +111,19 @@ impl<'a> Sends<'a> {
             }
             self.per_day[count] += 1;
         }
-        self.scheduled.scatter += (scheduled as f64 - means[0]).powi(2);
-        for &(time, kind) in &recipient.breakers {
-            let place = self.place_in_day(time);
-            note(&mut self.breakers, begin, time, place);
-            *self.breakers.kinds.entry(kind.name()).or_default() += 1;
+        self.scheduled.scatter += (scheduled as f64 - self.law.config().sends.per_day * days).powi(2);
+        let interests = recipient.history.interests.iter().copied().zip(recipient.interests.iter().copied());
+        let events: Vec<(Instant, EventType)> = recipient.breakers.iter().copied().chain(interests).collect();
+        for (group, daily) in OCCASIONS.iter().zip(&mut self.occasions) {
+            let mut count = 0.0;
+            for &(time, kind) in events.iter().filter(|(_, kind)| kind.group() == *group) {
+                note(daily, begin, time, calendar.before(time));
+                *daily.kinds.entry(kind.name()).or_default() += 1;
+                count += 1.0;
+            }
+            daily.scatter += (count - model.per_day(*group) * days).powi(2);
         }
-        for (&time, kind) in recipient.history.hot_paths.iter().zip(&recipient.path_kinds) {
-            let place = self.place_in_day(time);
-            note(&mut self.hot_paths, begin, time, place);
-            *self.hot_paths.kinds.entry(kind.name()).or_default() += 1;
-        }
-        self.breakers.scatter += (recipient.breakers.len() as f64 - means[1]).powi(2);
-        self.hot_paths.scatter += (recipient.history.hot_paths.len() as f64 - means[2]).powi(2);
         self.client(recipient);
-    }
-
-    /// The place of a moment within its day on the recipients' clock: the share of the day's weight before it.
-    fn place_in_day(&self, moment: Instant) -> f64 {
-        let config = self.law.config();
-        let hours = config.timezone.local(moment).0.rem_euclid(DAY) as f64 / HOUR as f64;
-        let (first, last, night) = (f64::from(config.sends.first_hour), f64::from(config.sends.last_hour) + 1.0, config.sends.night_weight);
-        let before = |hours: f64| night * hours.min(first) + (hours.clamp(first, last) - first) + night * (hours - last).max(0.0);
-        before(hours) / before(24.0)
     }
 
     fn size(&mut self, recipient: &Recipient<'_>, row: usize) {
@@ -171,9 +153,9 @@ impl<'a> Sends<'a> {
         let group = Group::Distribution;
         let users = config.population.users;
         let silent = users.saturating_sub(recipients);
-        let [sends, breakers, hot_paths] = self.rates();
+        let sends = config.sends.per_day;
         let user_days = users * self.days as u64;
-        let suppressed = config.circuit_breakers.as_ref().is_some_and(|law| law.suppress_sends);
+        let suppressed = self.law.model().suppresses_sends();
         if suppressed {
             let why = "circuit breakers stop sends, so that their number is no longer Poisson";
             for name in [
@@ -209,7 +191,12 @@ impl<'a> Sends<'a> {
         }
         shape(board, "scheduled sends", &self.scheduled, !suppressed);
         board.test(group, "the second within the minute of scheduled sends", Found::places(&self.seconds));
-        for (name, daily, rate) in [("circuit breakers", &self.breakers, breakers), ("hot paths", &self.hot_paths, hot_paths)] {
+        for (group_of, daily) in OCCASIONS.iter().zip(&self.occasions) {
+            let name = match group_of {
+                EventGroup::Breaker => "circuit breakers",
+                _ => "hot paths",
+            };
+            let rate = self.law.model().per_day(*group_of);
             if rate <= 0.0 {
                 board.skip(group, name, format!("there are no {name} in the document"));
                 continue;
@@ -225,20 +212,12 @@ impl<'a> Sends<'a> {
                 [mean, variance, (1.0 - 6.0 * rate * (1.0 - rate)) / (days * rate * (1.0 - rate))],
             );
             shape(board, name, daily, true);
-            board.try_test(group, format!("kinds of {name}"), self.kinds(name, daily));
+            let weights = self.law.model().occasion(*group_of).into_iter().flat_map(|occasion| occasion.happenings.iter());
+            let kinds = weights.map(|kind| (kind.weight, daily.kinds.get(kind.event_type.name()).copied().unwrap_or(0)));
+            board.try_test(group, format!("kinds of {name}"), weighted(kinds));
         }
         self.shares(board);
         self.clients(board);
-    }
-
-    fn kinds(&self, name: &str, daily: &Daily) -> Result<Found, String> {
-        let config = self.law.config();
-        let weights: Vec<(&'static str, f64)> = if name == "hot paths" {
-            config.hot_paths.iter().flat_map(|law| &law.kinds).map(|(kind, of)| (EventType::from(*kind).name(), of.weight)).collect()
-        } else {
-            config.circuit_breakers.iter().flat_map(|law| &law.kinds).map(|(kind, of)| (EventType::from(*kind).name(), of.weight)).collect()
-        };
-        weighted(weights.iter().map(|(kind, weight)| (*weight, daily.kinds.get(kind).copied().unwrap_or(0))))
     }
 
     fn shares(&self, board: &mut Board) {

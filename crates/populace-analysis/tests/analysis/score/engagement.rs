@@ -144,7 +144,7 @@ fn the_posterior_of_personas_is_calibrated() {
     let mut pairs = Vec::new();
     let (mut sure, mut users) = (0.0, 0.0);
     for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        let history = History::new(law.config(), &events.unwrap());
+        let history = History::new(law.model(), &events.unwrap());
         let own = law.persona_of(&history.recipient_id).unwrap();
         // In the middle of the run, so that some messages are still open.
         let middle = law.config().window.start.plus(15).midnight().plus(13 * HOUR);
@@ -174,7 +174,7 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
     let inference = Inference::new(&law);
     let mut messages = 0;
     for events in bench.run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        let history = History::new(law.config(), &events.unwrap());
+        let history = History::new(law.model(), &events.unwrap());
         let own = law.persona_of(&history.recipient_id).unwrap();
         let mut prior = vec![0.0; law.personas().len()];
         prior[own] = 1.0;

@@ -29,7 +29,7 @@ fn predictions(bench: &Bench, factor: f64) -> String {
     let mut text = "message_id,seconds,q05,q50,q90,q99\n".to_owned();
     let events = bench.run.source().table("events").unwrap();
     for events in events.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        for message in History::new(model.config(), &events.unwrap()).messages.iter().filter(|message| message.delivered.is_some()) {
+        for message in History::new(&model, &events.unwrap()).messages.iter().filter(|message| message.delivered.is_some()) {
             let cell = model.latency_cell(message.sent);
             let of_cell = known
                 .entry([cell.top, cell.batch, cell.weekend])

@@ -5,7 +5,7 @@ use super::truths::{drift_of, timing_table};
 use super::{email, email_v1, model};
 use crate::support::{Collected, collect, scaled, with};
 use populace_core::email::laws::{Cell, Expectation, Volumes};
-use populace_core::email::{DroppedReason, EmailModel, Event, EventType, MessageTruth, Truth, Uuid};
+use populace_core::email::{DroppedReason, EmailModel, Event, EventType, Group, MessageTruth, Truth, Uuid};
 use populace_core::time::{DAY, Instant};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ fn the_built_in_documents_have_the_figures_of_the_specification() {
     let (v1, v2) = (total(&email_v1()), total(&email()));
     assert!((v1.total() - 70_712.0).abs() < 50.0, "{v1:?}");
     assert!((v2.total() - 81_500.0).abs() < 500.0, "{v2:?}");
-    assert!((v2.breakers() - 848.4).abs() < 0.1 && (v2.hot_paths() - 4_242.0).abs() < 0.1);
+    assert!((v2.of_group(Group::Breaker) - 848.4).abs() < 0.1 && (v2.of_group(Group::HotPath) - 4_242.0).abs() < 0.1);
     assert!((v2.triggered - 0.75 * 4_242.0).abs() < 1.0);
 
     let dense = with(&email_v1(), "/sends/per_day", 6.1456);
@@ -184,7 +184,7 @@ fn opens_follow_a_drift_that_is_raised() {
 #[test]
 fn a_floor_of_zero_is_the_formula_itself() {
     let samples = Samples::new(&with(&email(), "/hot_paths/floor", 0.0), 0..700, None);
-    let late = samples.truths.iter().filter_map(|truth| Some((truth.minutes_since_hot_path?, truth.hot_path)));
+    let late = samples.truths.iter().filter_map(|truth| Some((truth.at.since_interest?, truth.factor("hot_path"))));
     let mut penalties = 0;
     for (minutes, factor) in late {
         assert!((factor - 2.0 * populace_core::math::exp(-minutes / 15.0)).abs() < 1e-12);
@@ -205,7 +205,7 @@ fn what_is_dropped_is_told() {
         match truth.dropped_reason {
             Some(DroppedReason::OpenSuppressed) => assert!(!opened.contains(&truth.message_id)),
             Some(DroppedReason::ClickSuppressed) => assert!(opened.contains(&truth.message_id) && !clicked.contains(&truth.message_id)),
-            None => assert!(!truth.suppressed || !opened.contains(&truth.message_id)),
+            None => assert!(!truth.at.suppressed || !opened.contains(&truth.message_id)),
         }
     }
 }
@@ -378,7 +378,7 @@ fn an_explicit_peak_minute_of_a_persona_replaces_the_common_ones() {
     let mut document = email();
     document["personas"]["sporadic"]["peak_minutes"] = json!([5]);
     let model = model(&document);
-    let sporadic = model.personas().position(|name| name == "sporadic").unwrap();
+    let sporadic = model.personas().iter().position(|persona| persona.name == "sporadic").unwrap();
     let factor =
         |minute: u16| model.timing().find(|row| usize::from(row.persona) == sporadic && row.minute_of_week == minute).unwrap().factor;
     assert_eq!([factor(5), factor(15), factor(59), factor(30)], [1.3, 1.0, 0.7, 1.0]);

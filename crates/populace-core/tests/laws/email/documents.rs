@@ -38,13 +38,13 @@ fn every_problem_is_told_at_once_where_it_is() {
         "personas.morning_person.active_days: needs at least one day (hint: name all seven if every day is alike)",
         "personas.night_owl.click_rate: must be at most the open rate, 0.1, got 0.12 (hint: both are shares of delivered messages, and a click \
          needs an open)",
-        "open_delays.max_minutes: must be at least 61: `min_minutes` and 60 more, got 30",
-        "ip_networks.0: `10.0.0.0/24` is not reserved for documentation (hint: choose from 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24)",
         "esps: a weight must be finite and at least 0, got -1",
         "latency.lognormal.sigma: must be from 0 to 2, got 9",
         "latency.lognormal: sigma must be from 0 to 5, got 9",
         "hot_paths.trigger.campaign: `cart` is no campaign (hint: choose from abandoned_cart, newsletter, product_reco, promotion, \
          reengagement, welcome_series)",
+        "open_delays.max_minutes: must be at least 61: `min_minutes` and 60 more, got 30",
+        "ip_networks.0: `10.0.0.0/24` is not reserved for documentation (hint: choose from 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24)",
     ];
     assert_eq!(problems(&document), expected);
 }

@@ -150,7 +150,7 @@ fn delays(samples: &Samples) -> impl Iterator<Item = (&Message, Instant, f64)> {
 
 /// The index of a persona of the specification among the model's, which are in the alphabet's order.
 fn index_of(samples: &Samples, persona: usize) -> usize {
-    samples.model.personas().position(|name| name == PERSONAS[persona].name).expect("a known persona")
+    samples.model.personas().iter().position(|known| known.name == PERSONAS[persona].name).expect("a known persona")
 }
 
 pub(super) fn open_delays(samples: &Samples) -> Verdict {

@@ -2,7 +2,7 @@
 
 use super::model;
 use crate::support::collect;
-use populace_core::email::{Client, Delivery, EmailModel, Event, EventType, MessageTruth, Truth, UserRateTruth};
+use populace_core::email::{Client, Delivery, EmailModel, Event, EventType, Group, MessageTruth, Truth, UserRateTruth};
 use populace_core::time::{DAY, Date, HOUR, Instant, MINUTE};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Samples {
     pub(super) fn new(document: &Value, actors: std::ops::Range<u64>, only: Option<&str>) -> Self {
         let model = model(document);
         let v1 = document.pointer("/minute").is_none_or(Value::is_null);
-        let names: Vec<String> = model.personas().map(String::from).collect();
+        let names: Vec<String> = model.personas().iter().map(|persona| persona.name.clone()).collect();
         let of_persona = |actor: &u64| only.is_none_or(|name| names[model.persona_of(populace_core::stream::ActorId(*actor))] == name);
         let collected = collect(&model, 42, actors.filter(of_persona));
         let mut samples = Self { v1, model, users: Vec::new(), messages: Vec::new(), truths: Vec::new() };
@@ -187,7 +187,7 @@ impl Samples {
     fn take(&mut self, user: &mut User, by_id: &mut BTreeMap<u128, usize>, event: Event) {
         user.clients.extend(event.client);
         let Some(id) = event.message_id.map(populace_core::email::Uuid::to_u128) else {
-            if event.event_type.is_breaker() {
+            if event.event_type.group() == Group::Breaker {
                 user.breakers.push(event);
             } else {
                 user.hot_paths.push(event);

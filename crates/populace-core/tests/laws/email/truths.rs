@@ -8,13 +8,14 @@ use populace_core::time::{DAY, MINUTE, MINUTES_PER_WEEK};
 
 pub(super) fn probabilities(samples: &Samples) -> Verdict {
     for truth in &samples.truths {
-        let product = truth.open_rate * truth.timing * truth.minute * truth.fatigue * truth.hot_path;
-        let expected = if truth.suppressed { 0.0 } else { product * truth.cap };
+        let product =
+            truth.open_rate * ["timing", "minute", "fatigue", "hot_path"].map(|effect| truth.factor(effect)).iter().product::<f64>();
+        let expected = if truth.at.suppressed { 0.0 } else { product * truth.cap };
         let sound = match (truth.p_open, truth.p_click) {
             (None, None) => true,
             (Some(p_open), Some(p_click)) => {
                 (p_open - expected).abs() < 1e-12
-                    && (truth.suppressed || (p_open - product.min(0.98)).abs() < 1e-12)
+                    && (truth.at.suppressed || (p_open - product.min(0.98)).abs() < 1e-12)
                     && (p_click - (truth.click_rate / truth.open_rate).min(1.0)).abs() < 1e-12
             }
             _ => false,
@@ -29,7 +30,7 @@ pub(super) fn probabilities(samples: &Samples) -> Verdict {
         let undrifted = truth.p_open.map(|p| p * persona.open / truth.open_rate);
         if message.sent.message_id != Some(truth.message_id)
             || message.delivered.is_some() != truth.p_open.is_some()
-            || truth.recent_sends as usize != if samples.v1 { 0 } else { message.recent[1] }
+            || truth.at.recent_sends as usize != if samples.v1 { 0 } else { message.recent[1] }
             || (message.free && undrifted.is_some_and(|p| (p - message.p_open).abs() > 1e-9 && p < 0.97))
         {
             return Err(format!("{truth:?} of {message:?}"));
@@ -41,7 +42,7 @@ pub(super) fn probabilities(samples: &Samples) -> Verdict {
 pub(super) fn told_hot_paths(samples: &Samples) -> Verdict {
     for (message, truth) in samples.messages.iter().zip(&samples.truths).filter(|(message, _)| message.delivered.is_some()) {
         let expected = (message.since_hot_path < 30.0).then_some(message.since_hot_path);
-        exactly("minutes since a hot path", truth.minutes_since_hot_path, expected)?;
+        exactly("minutes since a hot path", truth.at.since_interest, expected)?;
     }
     Ok(())
 }
@@ -79,7 +80,8 @@ pub(super) fn drift(samples: &Samples) -> Verdict {
 
 /// The timing table: its mean over the law of sends is 1, and it is what the specification's formula gives.
 pub(super) fn timing_table(model: &EmailModel, minutes: bool) -> Verdict {
-    for (index, name) in model.personas().enumerate() {
+    for (index, persona) in model.personas().iter().enumerate() {
+        let name = &persona.name;
         let persona = PERSONAS.iter().find(|persona| persona.name == name).expect("a known persona");
         let timing = persona.timing();
         let (mut total, mut weights, mut best) = (0.0, 0.0, (0.0, 0));

@@ -9,7 +9,7 @@ use crate::address::holds_address;
 use crate::event::{Fields, Given, column};
 use crate::identity::Identifier;
 use crate::time;
-use populace_core::email::EventType;
+use populace_core::email::{EventType, Group};
 use populace_core::time::{Instant, SECOND};
 use serde_json::{Map, Value};
 
@@ -83,14 +83,14 @@ impl Told {
         if identifiers.is_empty() {
             return into.problem(item, names.address, "must be given");
         }
-        let is_mail = !kind.is_breaker() && !kind.is_hot_path();
+        let is_mail = kind.group() == Group::Mail;
         if is_mail && self.message.is_none() {
             return into.problem(item, names.message, "must be given");
         }
         let message = self.message.map(|message| named(&[names.provider.as_bytes(), b"message", message.as_bytes()]));
         let internal = || ("circuit_breaker".to_owned(), "Circuit breaker".to_owned());
         let unknown = || (NO_CAMPAIGN.to_owned(), "Unknown".to_owned());
-        let campaign = if kind.is_breaker() { internal() } else { self.campaign.unwrap_or_else(unknown) };
+        let campaign = if kind.group() == Group::Breaker { internal() } else { self.campaign.unwrap_or_else(unknown) };
         let clean = |text: String| if holds_address(&text) { REMOVED.to_owned() } else { text };
         let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
         let mut fields = Fields::default();

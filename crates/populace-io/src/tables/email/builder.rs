@@ -10,7 +10,9 @@ use crate::table::{
 use crate::tables::{Builder, Counts, Filled};
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
-use populace_core::email::{EmailModel, Event, EventType, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use populace_core::email::{
+    EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid, Value,
+};
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
 use std::ops::Range;
@@ -193,43 +195,35 @@ impl EventColumns {
     }
 }
 
-fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, MessageTruth)]) -> [(&'static str, ArrayRef); 19] {
-    macro_rules! column {
-        ($make:ident, |$row:ident| $value:expr) => {
-            $make(rows.iter().map(|(_, $row)| $value).collect())
-        };
-    }
-    let valid = |is: fn(&MessageTruth) -> bool| NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| is(&rows[row].1)));
-    let is_delivered = valid(|row| row.p_open.is_some());
-    let follows_hot_path = valid(|row| row.minutes_since_hot_path.is_some());
-    let or_null = |of: fn(&MessageTruth) -> Option<f64>, valid: &NullBuffer| {
-        floats_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0.0)).collect(), valid)
+fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, MessageTruth)]) -> Vec<(&'static str, ArrayRef)> {
+    let floats_of = |of: &dyn Fn(&MessageTruth) -> f64| floats(rows.iter().map(|(_, row)| of(row)).collect());
+    let or_null = |of: &dyn Fn(&MessageTruth) -> Option<f64>| {
+        let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| of(&rows[row].1).is_some()));
+        floats_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0.0)).collect(), &valid)
     };
     let ids: Vec<[u8; 16]> = rows.iter().map(|(_, row)| bytes(row.message_id)).collect();
-    [
+    let mut columns = vec![
         ("message_id", uuids(ids.into_flattened())),
         ("recipient_id", codes(rows.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
-        ("p_open", or_null(|row| row.p_open, &is_delivered)),
-        ("p_click", or_null(|row| row.p_click, &is_delivered)),
-        ("open_rate", column!(floats, |row| row.open_rate)),
-        ("click_rate", column!(floats, |row| row.click_rate)),
-        ("timing", column!(floats, |row| row.timing)),
-        ("minute", column!(floats, |row| row.minute)),
-        ("fatigue", column!(floats, |row| row.fatigue)),
-        ("hot_path", column!(floats, |row| row.hot_path)),
-        ("cap", column!(floats, |row| row.cap)),
-        ("suppressed", column!(booleans, |row| row.suppressed)),
-        ("recent_sends", column!(ints, |row| row.recent_sends as i32)),
-        ("minutes_since_hot_path", or_null(|row| row.minutes_since_hot_path, &follows_hot_path)),
-        (
-            "dropped_reason",
-            codes(rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32)).collect(), &generator.dropped_reasons),
-        ),
-        ("latency_base", column!(floats, |row| row.latency_base)),
-        ("latency_top", column!(floats, |row| row.latency_top)),
-        ("latency_batch", column!(floats, |row| row.latency_batch)),
-        ("latency_weekend", column!(floats, |row| row.latency_weekend)),
-    ]
+        ("p_open", or_null(&|row| row.p_open)),
+        ("p_click", or_null(&|row| row.p_click)),
+        ("open_rate", floats_of(&|row| row.open_rate)),
+        ("click_rate", floats_of(&|row| row.click_rate)),
+    ];
+    columns.extend(EFFECTS.iter().enumerate().map(|(effect, about)| (about.name, floats_of(&|row| row.factors[effect]))));
+    columns.push(("cap", floats_of(&|row| row.cap)));
+    columns.push(("suppressed", booleans(rows.iter().map(|(_, row)| row.at.suppressed).collect())));
+    columns.extend(EFFECTS.iter().filter_map(|about| about.evidence.as_ref()).map(|evidence| {
+        let values = match evidence.value {
+            Value::Count(of) => ints(rows.iter().map(|(_, row)| of(&row.at) as i32).collect()),
+            Value::Float(of) => or_null(&|row| of(&row.at)),
+        };
+        (evidence.name, values)
+    }));
+    let reasons = rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32));
+    columns.push(("dropped_reason", codes(reasons.collect(), &generator.dropped_reasons)));
+    columns.extend(LATENCY_PARTS.iter().enumerate().map(|(part, (name, _))| (*name, floats_of(&|row| row.latency[part]))));
+    columns
 }
 
 impl Builder<EmailModel> for EmailBuilder<'_> {

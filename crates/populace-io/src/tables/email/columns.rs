@@ -2,7 +2,7 @@
 
 use super::{EVENTS_SQL, EVENTS_TABLE};
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::email::EmailModel;
+use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, Value};
 use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 use std::net::Ipv4Addr;
@@ -42,7 +42,7 @@ pub const EVENT_COLUMNS: [Column; 24] = [
     RECIPIENT,
     UNIVERSAL_ID,
     EMAIL_HASH,
-    Column::new("campaign_id", Kind::Text, "Campaign; `circuit_breaker` or `hot_path` of what is no mail").at_most(256),
+    Column::new("campaign_id", Kind::Text, "Campaign; for events that are not mail, what kind of event it is").at_most(256),
     Column::new("campaign_name", Kind::Text, "Name of the campaign").at_most(256),
     Column::nullable("message_id", Kind::Uuid, "Message, the same from sent to clicked; null of what is no mail"),
     Column::nullable("subject", Kind::Text, "Subject line; null of what is no mail").at_most(1_024),
@@ -63,31 +63,34 @@ pub const EVENT_COLUMNS: [Column; 24] = [
 
 fn messages() -> Vec<Column> {
     let factor = |name, meaning| Column::new(name, Kind::Float, meaning);
-    vec![
+    let mut columns = vec![
         Column::new("message_id", Kind::Uuid, "Id of the message"),
         RECIPIENT,
         Column::nullable(
             "p_open",
             Kind::Float,
-            "P(open | delivered): the product of open_rate, timing, minute, fatigue, hot_path and cap, 0 if suppressed; null if not delivered",
+            "P(open | delivered): the product of open_rate and all that follows up to cap but click_rate, 0 if suppressed; null if not delivered",
         ),
         Column::nullable("p_click", Kind::Float, "P(click | open): click_rate / open_rate, at most 1; null if not delivered"),
         factor("open_rate", "Factor: the recipient's open rate in the month of delivery"),
         factor("click_rate", "The recipient's click rate in the month of delivery"),
-        factor("timing", "Factor: by the time of the week"),
-        factor("minute", "Factor: by the minute of the hour"),
-        factor("fatigue", "Factor: by recent_sends"),
-        factor("hot_path", "Factor: by minutes_since_hot_path"),
+    ];
+    columns.extend(EFFECTS.iter().map(|about| factor(about.name, about.meaning)));
+    columns.extend([
         factor("cap", "Factor: 1, or less where the product of the others passes the greatest probability"),
         Column::new("suppressed", Kind::Bool, "Whether inside a circuit breaker's window when the open was decided"),
-        Column::new("recent_sends", Kind::Int32, "Sends to the recipient in the time that fatigue looks back on, this one excluded"),
-        Column::nullable("minutes_since_hot_path", Kind::Float, "Minutes since the latest hot path, within its window"),
-        Column::nullable("dropped_reason", Kind::Text, "Why a decided open or click did not happen: `open_suppressed`, `click_suppressed`"),
-        factor("latency_base", "Latency before its factors, seconds"),
-        factor("latency_top", "Latency factor: top of the hour"),
-        factor("latency_batch", "Latency factor: batches"),
-        factor("latency_weekend", "Latency factor: weekend"),
-    ]
+    ]);
+    columns.extend(EFFECTS.iter().filter_map(|about| about.evidence.as_ref()).map(|evidence| match evidence.value {
+        Value::Count(_) => Column::new(evidence.name, Kind::Int32, evidence.meaning),
+        Value::Float(_) => Column::nullable(evidence.name, Kind::Float, evidence.meaning),
+    }));
+    columns.push(Column::nullable(
+        "dropped_reason",
+        Kind::Text,
+        "Why a decided open or click did not happen: `open_suppressed`, `click_suppressed`",
+    ));
+    columns.extend(LATENCY_PARTS.map(|(name, meaning)| factor(name, meaning)));
+    columns
 }
 
 /// The tables, in the order of their numbers.

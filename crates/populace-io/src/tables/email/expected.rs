@@ -2,16 +2,12 @@
 
 use crate::generator::ExpectedGroup;
 use populace_core::email::laws::{Expectation, Volumes};
-use populace_core::email::{EmailModel, EventType};
+use populace_core::email::{EmailModel, EventType, Persona};
 
 /// Messages sent to one recipient, unless circuit breakers stop some: what tables are sized by.
 pub(super) fn sent_to_one(model: &EmailModel) -> f64 {
     let config = model.config();
-    let triggered = config
-        .hot_paths
-        .as_ref()
-        .map_or(0.0, |hot_paths| hot_paths.probability * hot_paths.trigger.as_ref().map_or(0.0, |trigger| trigger.probability));
-    f64::from(config.window.days) * (config.sends.per_day + triggered)
+    f64::from(config.window.days) * (config.sends.per_day + model.triggered_per_day())
 }
 
 /// What a model is expected to bring forth.
@@ -20,10 +16,10 @@ pub(super) fn of(model: &EmailModel) -> Vec<ExpectedGroup> {
     let expectation = Expectation::new(model);
     let total = expectation.total();
     let by_type = EventType::ALL.iter().filter(|kind| total.of(**kind) > 0.0).map(|kind| (kind.name().to_owned(), vec![total.of(*kind)]));
-    let of_persona = |(name, (volumes, users)): (&str, (&Volumes, &u64))| {
+    let of_persona = |(persona, (volumes, users)): (&Persona, (&Volumes, &u64))| {
         let users = *users as f64;
         let chain = CHAIN.iter().map(|kind| users * volumes.of(*kind));
-        (name.to_owned(), [users, users * volumes.total()].into_iter().chain(chain).collect())
+        (persona.name.clone(), [users, users * volumes.total()].into_iter().chain(chain).collect())
     };
     let columns = ["users", "events"].into_iter().chain(CHAIN.map(EventType::name)).map(str::to_owned).collect();
     vec![
@@ -35,7 +31,7 @@ pub(super) fn of(model: &EmailModel) -> Vec<ExpectedGroup> {
         ExpectedGroup {
             title: "by persona".into(),
             columns,
-            rows: model.personas().zip(expectation.personas.iter().zip(&expectation.users)).map(of_persona).collect(),
+            rows: model.personas().iter().zip(expectation.personas.iter().zip(&expectation.users)).map(of_persona).collect(),
         },
     ]
 }

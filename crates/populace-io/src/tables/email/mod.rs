@@ -93,7 +93,7 @@ impl Tables for Email {
             sources: dictionary(model.sources()),
             metadata: dictionary(model.metadata()),
             timezones: dictionary([model.config().timezone.to_string()]),
-            personas: dictionary(model.personas()),
+            personas: dictionary(model.personas().iter().map(|persona| &persona.name)),
             dropped_reasons: dictionary(DroppedReason::NAMES),
             model,
         }
@@ -110,7 +110,7 @@ impl Tables for Email {
     fn labels(&self) -> Axes {
         Axes {
             rows_name: "persona",
-            rows: self.model.personas().map(str::to_owned).collect(),
+            rows: self.model.personas().iter().map(|persona| persona.name.clone()).collect(),
             columns: EventType::NAMES.map(str::to_owned).into(),
         }
     }

@@ -9,6 +9,7 @@ use crate::generator::{Generator, TableSet};
 use crate::identity::Identities;
 use crate::run::{Job, NoProgress, Order, Part, PartState};
 use crate::text::TextFormat;
+use populace_core::email::EFFECTS;
 use populace_core::plan::Shard;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -167,7 +168,8 @@ fn factors_multiply_back_to_what_was_drawn_against() {
     for truth in objects(&tables[MESSAGES]) {
         let number = |column: &str| truth[column].as_f64().unwrap();
         let Some(p_open) = truth["p_open"].as_f64() else { continue };
-        let product: f64 = ["open_rate", "timing", "minute", "fatigue", "hot_path", "cap"].map(number).iter().product();
+        let effects = EFFECTS.iter().map(|about| about.name);
+        let product: f64 = ["open_rate", "cap"].into_iter().chain(effects).map(number).product();
         let expected = if truth["suppressed"] == true { 0.0 } else { product };
         assert!((p_open - expected).abs() < 1e-12, "{truth}");
         assert!((number("p_click") - number("click_rate") / number("open_rate")).abs() < 1e-12, "{truth}");

@@ -1,31 +1,66 @@
 //! When within the hours after delivery an open falls. Attention is constant within an hour, so mass and inverse are exact: an hour of
 //! attention a that begins x minutes on has mass a · e^(−x/mean) · (1 − e^(−60/mean)).
 
-use super::config::DelaysConfig;
+use super::super::calendar::{HOURS_OF_WEEK, hour_of_week};
+use super::super::personas::PersonaConfig;
+use super::delays::DelaysConfig;
 use crate::math;
-use crate::time::{HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
+use crate::scenario::Checker;
+use crate::time::{HOUR, Instant, MINUTE};
+use serde::{Deserialize, Serialize};
 
-/// Hours in a week.
-pub(super) const WEEK: usize = MINUTES_PER_WEEK / 60;
+/// The distribution of the time from delivery to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum OpenDelayLaw {
+    /// Truncated exponential × attention: opens gather in a persona's own hours.
+    Attention,
+    /// Truncated exponential alone.
+    Exponential,
+}
 
-/// The hour of the week, Monday 00:00 being 0, that a local clock shows.
-#[inline]
-pub(super) const fn hour_of_week(local: Instant) -> usize {
-    local.minute_of_week() / 60
+/// When a persona looks at its mail: 1 in peak hours of active days; the terms multiply. Personas without peak hours: 1 at any hour.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AttentionConfig {
+    /// The term outside peak hours, above 0, at most 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 1.0)))]
+    pub off_peak: f64,
+    /// The term on other than active days, above 0, at most 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 1.0)))]
+    pub inactive_day: f64,
+}
+
+impl AttentionConfig {
+    /// A persona's attention by the hour of the week.
+    pub fn of(&self, law: OpenDelayLaw, persona: &PersonaConfig) -> [f64; HOURS_OF_WEEK] {
+        match law {
+            OpenDelayLaw::Attention => persona.shape(self.off_peak, self.inactive_day),
+            OpenDelayLaw::Exponential => [1.0; HOURS_OF_WEEK],
+        }
+    }
+
+    pub(in super::super) fn check(&self, checker: &mut Checker) {
+        checker.range("attention.off_peak", self.off_peak, 0.001, 1.0);
+        checker.range("attention.inactive_day", self.inactive_day, 0.001, 1.0);
+    }
 }
 
 /// Attention by the hour of the week.
 #[derive(Clone, Debug)]
-pub(super) struct Attention {
-    hours: [f64; WEEK],
+pub(in super::super) struct Attention {
+    hours: [f64; HOURS_OF_WEEK],
     /// Mass of the [`OpenDelays::whole_hours`] that begin with this one, had the first of them begun at once.
-    sums: [f64; WEEK],
+    sums: [f64; HOURS_OF_WEEK],
 }
 
 impl Attention {
-    pub(super) fn new(hours: &[f64; WEEK], delays: &OpenDelays) -> Self {
+    pub(in super::super) fn new(hours: &[f64; HOURS_OF_WEEK], delays: &OpenDelays) -> Self {
         let mass = |first: usize| {
-            (0..delays.whole_hours).rev().fold(0.0, |sum, hour| sum * delays.ratio + hours[(first + hour) % WEEK]) * (1.0 - delays.ratio)
+            (0..delays.whole_hours).rev().fold(0.0, |sum, hour| sum * delays.ratio + hours[(first + hour) % HOURS_OF_WEEK])
+                * (1.0 - delays.ratio)
         };
         Self { sums: core::array::from_fn(mass), hours: *hours }
     }
@@ -33,7 +68,7 @@ impl Attention {
 
 /// The law of open delays: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span; all in minutes.
 #[derive(Clone, Debug)]
-pub(super) struct OpenDelays {
+pub(in super::super) struct OpenDelays {
     least: f64,
     mean: f64,
     span: f64,
@@ -61,7 +96,7 @@ struct Cut {
 
 impl OpenDelays {
     /// The law of checked delays: the span is at least an hour.
-    pub(super) fn new(config: &DelaysConfig) -> Self {
+    pub(in super::super) fn new(config: &DelaysConfig) -> Self {
         let span = config.max_minutes - config.min_minutes;
         let whole_hours = ((span - 60.0) / 60.0) as usize;
         Self {
@@ -85,17 +120,17 @@ impl OpenDelays {
         let mut whole_hours = self.whole_hours;
         let mut left = first * self.after_whole_hours;
         if (self.span - first_minutes) / 60.0 >= (whole_hours + 1) as f64 {
-            mass += left * (1.0 - self.ratio) * attention.hours[(hour + 1 + whole_hours) % WEEK];
+            mass += left * (1.0 - self.ratio) * attention.hours[(hour + 1 + whole_hours) % HOURS_OF_WEEK];
             left *= self.ratio;
             whole_hours += 1;
         }
-        mass += (left - self.end) * attention.hours[(hour + 1 + whole_hours) % WEEK];
+        mass += (left - self.end) * attention.hours[(hour + 1 + whole_hours) % HOURS_OF_WEEK];
         Cut { hour, first, whole_hours, first_mass, mass }
     }
 
     /// The delay at which a share `unit` of the mass lies behind, minutes, of a message delivered at `delivered` on the local clock.
     #[inline]
-    pub(super) fn at(&self, attention: &Attention, delivered: Instant, unit: f64) -> f64 {
+    pub(in super::super) fn at(&self, attention: &Attention, delivered: Instant, unit: f64) -> f64 {
         let cut = self.cut(attention, delivered);
         let mut mass = unit * cut.mass;
         let mut hour = cut.hour;
@@ -120,7 +155,7 @@ impl OpenDelays {
     }
 
     /// P(delay ≤ `minutes`) of a message delivered at `delivered` on the local clock.
-    pub(super) fn cdf(&self, attention: &Attention, delivered: Instant, minutes: f64) -> f64 {
+    pub(in super::super) fn cdf(&self, attention: &Attention, delivered: Instant, minutes: f64) -> f64 {
         let x = minutes - self.least;
         if x <= 0.0 {
             return 0.0;
@@ -150,7 +185,7 @@ impl OpenDelays {
 
 #[inline]
 const fn wrapped(hour: usize) -> usize {
-    if hour >= WEEK { hour - WEEK } else { hour }
+    if hour >= HOURS_OF_WEEK { hour - HOURS_OF_WEEK } else { hour }
 }
 
 #[cfg(test)]

@@ -1,0 +1,139 @@
+//! What moves the open rate: one file an effect, and the list of them.
+//!
+//! The probability of an open is a user's rate of the month × the factor of every effect, in the order of the list, at most
+//! `engagement.max_probability`, and 0 inside a circuit breaker's window.
+
+pub(super) mod breaker;
+pub(super) mod drift;
+pub(super) mod effect;
+pub(super) mod fatigue;
+pub(super) mod hot_path;
+pub(super) mod minute;
+pub(super) mod occasion;
+pub(super) mod timing;
+
+pub use hot_path::{INTEREST_FEATURES, Interest};
+
+use super::calendar::Calendar;
+use super::config::EmailConfig;
+use super::policy::Triggered;
+use super::world::Circumstances;
+use crate::scenario::Checker;
+use crate::time::Instant;
+use effect::{About, Effect, Nodes, Outlook};
+use occasion::{Names, Occasion};
+
+/// What effects are made of.
+struct Parts<'a> {
+    config: &'a EmailConfig,
+    calendar: &'a Calendar,
+    names: &'a mut Names,
+    checker: &'a mut Checker,
+}
+
+/// A part that has problems, which were reported.
+struct Unsound;
+
+/// One that a document may leave out.
+fn optional<C, E>(config: Option<&C>, new: impl FnOnce(&C) -> Option<E>) -> Result<Option<E>, Unsound> {
+    config.map(|config| new(config).ok_or(Unsound)).transpose()
+}
+
+macro_rules! effects {
+    ($(#[$doc:meta] $name:ident: $type:ty = $new:expr;)*) => {
+        /// The effects of a document.
+        #[derive(Clone, Debug)]
+        pub struct Effects {
+            $(#[$doc] pub(super) $name: $type,)*
+        }
+
+        /// Every effect, in the order in which their factors are multiplied.
+        pub const EFFECTS: &[&About] = &[$(&$name::ABOUT),*];
+
+        /// The factors of a message, as in [`EFFECTS`].
+        pub type Factors = [f64; EFFECTS.len()];
+
+        impl Effects {
+            /// The effects of a document; `None` where it has problems.
+            pub(super) fn new(config: &EmailConfig, calendar: &Calendar, names: &mut Names, checker: &mut Checker) -> Option<Self> {
+                let parts = &mut Parts { config, calendar, names, checker };
+                $(let $name = { let new: fn(&mut Parts<'_>) -> Result<$type, Unsound> = $new; new(parts) };)*
+                Some(Self { $($name: $name.ok()?),* })
+            }
+
+            /// The factors of a message.
+            #[inline]
+            pub fn factors(&self, at: &Circumstances) -> Factors {
+                [$(self.$name.factor(at)),*]
+            }
+
+            /// The effects, as in [`EFFECTS`].
+            pub fn each(&self) -> [&dyn Effect; EFFECTS.len()] {
+                [$(&self.$name),*]
+            }
+        }
+    };
+}
+
+effects! {
+    /// By the hour of the week.
+    timing: timing::Timing = |of| timing::Timing::new(&of.config.timing, &of.config.personas, of.calendar, of.checker).ok_or(Unsound);
+    /// By the minute of the hour.
+    minute: Option<minute::Minute> = |of| optional(of.config.minute.as_ref(), |own| minute::Minute::new(own, &of.config.personas, of.checker));
+    /// By recent mail.
+    fatigue: Option<fatigue::Fatigue> = |of| optional(of.config.fatigue.as_ref(), |own| fatigue::Fatigue::new(own, of.checker));
+    /// By the time since a hot path.
+    hot_path: Option<hot_path::HotPath> =
+        |of| optional(of.config.hot_paths.as_ref(), |own| hot_path::HotPath::new(own, &of.config.campaigns, of.names, of.checker));
+}
+
+/// Campaigns of rows that are no mail, id and name.
+pub(super) const INTERNAL_CAMPAIGNS: [(&str, &str); 2] = [breaker::CAMPAIGN, hot_path::CAMPAIGN];
+
+impl Effects {
+    /// The product of an open rate and the factors.
+    #[inline]
+    pub fn product(open_rate: f64, factors: &Factors) -> f64 {
+        factors.iter().fold(open_rate, |product, factor| product * factor)
+    }
+
+    /// An open rate × the factors that depend on persona and clock alone.
+    pub fn by_clock(&self, open_rate: f64, persona: usize, clock: Instant) -> f64 {
+        let at = Circumstances { persona: persona as u8, clock, recent_sends: 0, since_interest: None, suppressed: false };
+        let of_clock = EFFECTS.iter().zip(self.factors(&at)).filter(|(about, _)| about.by_clock);
+        of_clock.fold(open_rate, |product, (_, factor)| product * factor)
+    }
+
+    /// The timing factor alone.
+    pub fn timing_at(&self, persona: usize, clock: Instant) -> f64 {
+        self.timing.at(persona, clock)
+    }
+
+    /// The distributions of the factors that do not depend on the clock alone.
+    pub(super) fn expected(&self, outlook: &dyn Outlook) -> Vec<Nodes> {
+        let others = EFFECTS.iter().zip(self.each()).filter(|(about, _)| !about.by_clock);
+        others.map(|(_, effect)| effect.expected(outlook)).collect()
+    }
+
+    /// How long a send counts as recent, microseconds; `None` where that matters to no effect.
+    #[inline]
+    pub fn looks_back(&self) -> Option<i64> {
+        self.fatigue.as_ref().map(fatigue::Fatigue::looks_back)
+    }
+
+    /// What a hot path does; `None` where there are none.
+    #[inline]
+    pub fn interest(&self) -> Option<&Interest> {
+        self.hot_path.as_ref().map(|effect| &effect.interest)
+    }
+
+    /// When hot paths happen.
+    pub(super) fn interests(&self) -> Option<&Occasion> {
+        self.hot_path.as_ref().map(|effect| &effect.occasion)
+    }
+
+    /// The mail that interest calls forth.
+    pub(super) fn triggered(&self) -> Option<&Triggered> {
+        self.hot_path.as_ref().and_then(|effect| effect.triggered.as_ref())
+    }
+}

@@ -1,0 +1,149 @@
+//! The kinds of recipients: who each recipient is, and which hours and days are its own.
+
+use super::calendar::{HOURS_OF_WEEK, Weekday, check_days, check_each_once};
+use crate::scenario::Checker;
+use crate::stream::ActorId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const MAX_PERSONAS: usize = 100;
+const MAX_SLOTS: u64 = 100_000;
+
+/// A kind of recipient.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PersonaConfig {
+    /// How many slots of the table it takes, 0 to 100,000; all personas together take 1 to 100,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100_000)))]
+    pub count: u32,
+    /// Hours of day in which it engages most, 0 to 23, each whole; none: all hours alike.
+    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 23))))]
+    pub peak_hours: Vec<u8>,
+    /// Days on which it engages most; at least one.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 7)))]
+    pub active_days: Vec<Weekday>,
+    /// P(click | delivered), averaged over send times with all other factors neutral; 0 to `open_rate`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
+    pub click_rate: f64,
+    /// P(open | delivered), averaged over send times with all other factors neutral; above 0, at most 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
+    pub open_rate: f64,
+    /// Peak minutes of its own, in place of `minute.peak_minutes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 59))))]
+    pub peak_minutes: Option<Vec<u8>>,
+}
+
+impl PersonaConfig {
+    /// Whether an hour of the week lies in its peak hours, and on one of its active days.
+    pub fn own(&self, hour_of_week: usize) -> (bool, bool) {
+        let at_peak = self.peak_hours.is_empty() || self.peak_hours.contains(&((hour_of_week % 24) as u8));
+        (at_peak, self.active_days.iter().any(|day| *day as usize == hour_of_week / 24))
+    }
+
+    /// Hour term × day term by the hour of the week; `off_peak` and `inactive_day` are the terms outside its own hours and days.
+    pub fn shape(&self, off_peak: f64, inactive_day: f64) -> [f64; HOURS_OF_WEEK] {
+        core::array::from_fn(|hour| {
+            let (at_peak, active) = self.own(hour);
+            (if at_peak { 1.0 } else { off_peak }) * (if active { 1.0 } else { inactive_day })
+        })
+    }
+
+    /// Whether all hours and days are its own.
+    pub fn is_flat(&self) -> bool {
+        self.peak_hours.is_empty() && self.active_days.len() == 7
+    }
+}
+
+/// What a persona is known by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Persona {
+    /// Its name.
+    pub name: String,
+    /// P(open | delivered) with all factors neutral.
+    pub open_rate: f64,
+    /// P(click | delivered) with all factors neutral.
+    pub click_rate: f64,
+    /// Its share of the population.
+    pub share: f64,
+}
+
+/// The personas and who is of which.
+#[derive(Clone, Debug)]
+pub(super) struct Personas {
+    pub(super) list: Box<[Persona]>,
+    /// The persona of each slot.
+    slots: Box<[u8]>,
+}
+
+impl Personas {
+    pub(super) fn new(config: &BTreeMap<String, PersonaConfig>) -> Self {
+        let counts: Vec<u64> = config.values().map(|persona| u64::from(persona.count)).collect();
+        let slots = counts.iter().sum::<u64>() as f64;
+        let persona = |(name, persona): (&String, &PersonaConfig)| Persona {
+            name: name.clone(),
+            open_rate: persona.open_rate,
+            click_rate: persona.click_rate,
+            share: f64::from(persona.count) / slots,
+        };
+        Self { list: config.iter().map(persona).collect(), slots: interleave(&counts) }
+    }
+
+    #[inline]
+    pub(super) fn of(&self, actor: ActorId) -> usize {
+        usize::from(self.slots[(actor.0 % self.slots.len() as u64) as usize])
+    }
+
+    pub(super) fn slots(&self) -> u64 {
+        self.slots.len() as u64
+    }
+}
+
+/// The personas in an order of which every prefix holds each of them within one of its share: of those whose next copy is not ahead of
+/// its share, the one whose next copy is due first (Steiner and Yeomans, "Level schedules for mixed-model, just-in-time processes",
+/// 1993).
+fn interleave(counts: &[u64]) -> Box<[u8]> {
+    let total: u64 = counts.iter().sum();
+    let mut taken = vec![0_u64; counts.len()];
+    let next = |place: u64| {
+        let due = |index: usize, taken: &[u64]| (taken[index] + 1) as f64 / counts[index] as f64;
+        let choice = (0..counts.len())
+            .filter(|&index| taken[index] * total < place * counts[index])
+            .min_by(|&a, &b| due(a, &taken).total_cmp(&due(b, &taken)))
+            .expect("the shares of all the slots so far exceed those taken");
+        taken[choice] += 1;
+        choice as u8
+    };
+    (1..=total).map(next).collect()
+}
+
+pub(super) fn check(config: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) {
+    let personas = config.len();
+    checker.require((1..=MAX_PERSONAS).contains(&personas), "personas", || format!("needs 1 to {MAX_PERSONAS} personas, got {personas}"));
+    let slots: u64 = config.values().map(|persona| u64::from(persona.count)).sum();
+    checker.require((1..=MAX_SLOTS).contains(&slots), "personas", || {
+        format!("the counts must sum to a number from 1 to {MAX_SLOTS}, got {slots}")
+    });
+    for (name, persona) in config {
+        let path = |key: &str| format!("personas.{name}.{key}");
+        check_each_once(checker, &path("peak_hours"), "hour", &persona.peak_hours, 23);
+        check_days(checker, &path("active_days"), &persona.active_days);
+        if let Some(minutes) = &persona.peak_minutes {
+            check_each_once(checker, &path("peak_minutes"), "minute", minutes, 59);
+        }
+        let (open, click) = (persona.open_rate, persona.click_rate);
+        if !(open > 0.0 && open <= 1.0) {
+            checker.problem(path("open_rate"), format!("must be above 0 and at most 1, got {open}"), "");
+            continue;
+        }
+        checker.range(path("click_rate"), click, 0.0, 1.0);
+        if click > open {
+            checker.problem(
+                path("click_rate"),
+                format!("must be at most the open rate, {open}, got {click}"),
+                "both are shares of delivered messages, and a click needs an open",
+            );
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Who is mailed when. A message's ordinal says where it comes from, never its place among the others.
+
+use super::calendar::Calendar;
+use super::campaigns::{CampaignConfig, Campaigns};
+use super::events::EventType;
+use super::world::{Span, from_minutes};
+use crate::dist::{Bernoulli, Categorical, Tabulated, UniformF64};
+use crate::scenario::Checker;
+use crate::stream::Words;
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The ordinal of a message: a day and the place among its scheduled sends, …
+pub(super) const fn scheduled(day: u64, place: u64) -> u64 {
+    (day << 16) | place
+}
+
+/// … or the day of the event that triggered it.
+pub(super) const fn triggered(day: u64) -> u64 {
+    (1 << 48) | day
+}
+
+/// A message about to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Draft {
+    pub(super) time: Instant,
+    pub(super) ordinal: u64,
+    pub(super) esp: u8,
+    pub(super) campaign: u8,
+    pub(super) metadata: u8,
+    pub(super) subject: u16,
+}
+
+/// Who is mailed when: a Poisson number of messages a user and day, each at a moment of the calendar, and what is triggered.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) calendar: Calendar,
+    pub(super) count: Tabulated,
+    esps: Categorical,
+    pub(super) campaigns: Campaigns,
+}
+
+impl Policy {
+    pub(super) fn new(calendar: Calendar, per_day: f64, esps: &[f64], campaigns: Option<Campaigns>, checker: &mut Checker) -> Option<Self> {
+        let count = checker.take("sends.per_day", Tabulated::poisson(per_day));
+        let esps = checker.take("esps", Categorical::new(esps));
+        Some(Self { calendar, count: count?, esps: esps?, campaigns: campaigns? })
+    }
+
+    /// A scheduled message of a day; `words` are those of its sending.
+    #[inline]
+    pub(super) fn scheduled(&self, midnight: Instant, ordinal: u64, words: &Words) -> Draft {
+        let campaign = self.campaigns.choice.pick(words.word::<2>());
+        Draft {
+            time: midnight.plus(self.calendar.at(words.word::<0>())),
+            ordinal,
+            esp: self.esps.pick(words.word::<1>()) as u8,
+            campaign: campaign as u8,
+            metadata: 0,
+            subject: self.campaigns.list[campaign].subject(words.word::<3>()),
+        }
+    }
+
+    /// The message that an event of a type called for; `words` are those of its sending.
+    #[inline]
+    pub(super) fn triggered(&self, by: &Triggered, of: EventType, time: Instant, ordinal: u64, words: &Words) -> Draft {
+        Draft {
+            time,
+            ordinal,
+            esp: self.esps.pick(words.word::<1>()) as u8,
+            campaign: by.campaign,
+            metadata: by.metadata[of as usize],
+            subject: self.campaigns.list[usize::from(by.campaign)].subject(words.word::<3>()),
+        }
+    }
+}
+
+/// Mail that a hot path calls forth: at most one, beside the scheduled.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TriggerConfig {
+    /// P(a send | a hot path).
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
+    pub probability: f64,
+    /// Minutes from the hot path to the send, uniform; at most 1,440. A send past the window is not sent.
+    pub delay_minutes: Span,
+    /// Its campaign: one of `campaigns`.
+    pub campaign: String,
+}
+
+/// Triggered mail.
+#[derive(Clone, Debug)]
+pub(super) struct Triggered {
+    occurs: Bernoulli,
+    /// Triggered messages an event.
+    pub(super) probability: f64,
+    /// Minutes from the event to the message.
+    pub(super) delay: Span,
+    delay_minutes: UniformF64,
+    campaign: u8,
+    /// By the type of what calls for it.
+    metadata: [u8; EventType::NAMES.len()],
+}
+
+impl Triggered {
+    /// `metadata` is what a message says of each type of event that calls for it.
+    pub(super) fn new(
+        config: &TriggerConfig,
+        path: &str,
+        campaigns: &BTreeMap<String, CampaignConfig>,
+        metadata: impl Iterator<Item = (EventType, u8)>,
+        checker: &mut Checker,
+    ) -> Option<Self> {
+        let path = |key: &str| format!("{path}.{key}");
+        let occurs = checker.take(path("probability"), Bernoulli::new(config.probability));
+        let delay = config.delay_minutes.uniform(&path("delay_minutes"), checker);
+        checker.range(path("delay_minutes.high"), config.delay_minutes.high, 0.0, 1_440.0);
+        let campaign = campaigns.keys().position(|id| *id == config.campaign);
+        if campaign.is_none() {
+            let known: Vec<&str> = campaigns.keys().map(String::as_str).collect();
+            checker.problem(path("campaign"), format!("`{}` is no campaign", config.campaign), format!("choose from {}", known.join(", ")));
+        }
+        let mut of_type = [0; EventType::NAMES.len()];
+        metadata.for_each(|(kind, metadata)| of_type[kind as usize] = metadata);
+        Some(Self {
+            occurs: occurs?,
+            probability: config.probability,
+            delay: config.delay_minutes,
+            delay_minutes: delay?,
+            campaign: campaign? as u8,
+            metadata: of_type,
+        })
+    }
+
+    /// When mail goes out that an event at `time` calls for; `words` are the event's.
+    #[inline]
+    pub(super) fn at(&self, time: Instant, words: &Words) -> Option<Instant> {
+        self.occurs.decide(words.word::<2>()).then(|| time.plus(from_minutes(self.delay_minutes.at(words.word::<3>()))))
+    }
+}

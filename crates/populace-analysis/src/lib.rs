@@ -11,7 +11,6 @@ mod family;
 pub mod features;
 mod pass;
 pub mod plan;
-pub mod prepare;
 pub mod recover;
 pub mod report;
 pub mod score;

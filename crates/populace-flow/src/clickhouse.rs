@@ -11,14 +11,18 @@ use arrow_array::{ArrayRef, RecordBatch};
 use data_encoding::HEXLOWER;
 use populace_core::email::Uuid;
 use populace_io::sinks::Target;
-use populace_io::sinks::clickhouse::{EMAIL_ERASURES, EMAIL_ERASURES_SQL, EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
+use populace_io::sinks::clickhouse::{Server, columns_of, quoted};
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::tables::email::{EVENT_COLUMNS, EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as EMAIL_EVENTS};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Who was erased, and until when.
+const EMAIL_ERASURES: &str = "email_erasures";
+const EMAIL_ERASURES_SQL: &str = include_str!("email_erasures.sql");
 
 /// How long one request may take: an insert may be slow.
 const REQUEST: Duration = Duration::from_secs(30);

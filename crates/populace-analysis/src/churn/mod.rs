@@ -5,6 +5,7 @@ mod effects;
 mod figures;
 pub mod law;
 pub mod posterior;
+pub mod prepare;
 mod recover;
 pub mod score;
 mod verify;

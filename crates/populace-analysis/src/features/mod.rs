@@ -1,10 +1,7 @@
 //! Features of the actors in a directory: of recipients from `events`, of callers from `calls`.
 
-pub mod email;
-pub(crate) mod recipients;
-
-pub use recipients::RecipientsReport;
-
+pub use crate::email::RecipientsReport;
+use crate::source::values;
 pub use crate::watch::{Progress, Watch};
 use populace_core::time::Instant;
 use populace_io::files::Format;
@@ -51,7 +48,7 @@ impl Options {
 
 /// The moment that a text names: a date or a date and a time, UTC unless it has an offset.
 pub fn moment(text: &str) -> Option<Instant> {
-    crate::prepare::moment(text).map(Instant)
+    values::instant(text.trim().as_bytes()).map(|read| Instant(read.value))
 }
 
 /// What was computed.

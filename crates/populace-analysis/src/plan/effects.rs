@@ -2,7 +2,6 @@
 
 use crate::error::AnalysisError;
 use crate::recover::Estimate;
-use populace_core::email::EFFECTS;
 
 /// A group of parameters that a study may be about.
 #[derive(Clone, Copy, Debug)]
@@ -23,34 +22,6 @@ impl Effect {
         Self { name, meaning, holds, one: |_| None }
     }
 }
-
-/// The effects of email: those of the open rate, then the others.
-pub(crate) const EMAIL: &[Effect] = &{
-    let mut effects = [OTHERS[0]; EFFECTS.len() + OTHERS.len()];
-    let mut place = 0;
-    while place < effects.len() {
-        effects[place] = if place < EFFECTS.len() {
-            let (meaning, holds) = EFFECTS[place].detects;
-            Effect::new(EFFECTS[place].name, meaning, holds)
-        } else {
-            OTHERS[place - EFFECTS.len()]
-        };
-        place += 1;
-    }
-    effects
-};
-
-const OTHERS: [Effect; 7] = [
-    Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
-    Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
-    Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
-        path.contains(".factor") && path.starts_with("latency.")
-    }),
-    Effect::new("delivery", "the share that arrives", |path| path == "delivery.probability"),
-    Effect::new("sends", "scheduled mail a user and day", |path| path == "sends.per_day"),
-    Effect::new("breakers", "circuit breakers a user and day", |path| path == "circuit_breakers.probability"),
-    Effect::new("trigger", "hot paths that trigger a send", |path| path.ends_with(".trigger.probability")),
-];
 
 /// The parameters among `estimates` that `name` means: a group of them, a transition FROM→TO (or FROM->TO), or one by its path.
 ///

@@ -7,7 +7,6 @@
 mod effects;
 mod text;
 
-pub(crate) use effects::EMAIL;
 pub use effects::Effect;
 
 use crate::error::AnalysisError;

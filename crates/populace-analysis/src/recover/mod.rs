@@ -5,7 +5,6 @@
 //! belongs together where data cannot tell (the persona of a recipient, by the slot of its id; whether a subscriber churned, from
 //! `truth/users`).
 
-pub(crate) mod email;
 pub(crate) mod linear;
 pub(crate) mod loglinear;
 pub(crate) mod numbers;

@@ -4,7 +4,6 @@
 //! from `vendor/`. True curves come from the scenario's laws, so they need the `scenario.yaml` beside the data.
 
 mod answers;
-pub(crate) mod email;
 pub mod figure;
 pub(crate) mod measure;
 mod page;

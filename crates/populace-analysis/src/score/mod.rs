@@ -4,12 +4,9 @@
 pub mod binary;
 pub mod card;
 pub(crate) mod clusters;
-pub(crate) mod engagement;
-pub(crate) mod latency;
 pub(crate) mod predictions;
 pub mod ranks;
 pub(crate) mod rows;
-pub(crate) mod send_time;
 pub mod text;
 
 pub use card::{Bin, Column, Estimate, FORMAT, Gain, Group, Metric, Predictor, RunInfo, Scorecard, Verdict};

@@ -20,6 +20,7 @@ mod keys;
 mod pieces;
 mod reader;
 mod text;
+pub(crate) mod values;
 
 pub use columns::{Columns, Texts};
 pub use groups::Groups;

@@ -4,7 +4,6 @@
 //! then the queries by which users look at such data. The truth tables are never read.
 
 pub(crate) mod board;
-pub(crate) mod email;
 pub(crate) mod files;
 pub(crate) mod ids;
 mod report;

@@ -2,8 +2,8 @@
 
 use crate::support::Run;
 use populace_analysis::AnalysisError;
-use populace_analysis::prepare::reasons::{Drop, Note, Reason, Repair};
-use populace_analysis::prepare::{self, ChurnOptions, Progress, Report, Watch};
+use populace_analysis::churn::prepare::reasons::{Drop, Note, Reason, Repair};
+use populace_analysis::churn::prepare::{self, ChurnOptions, Progress, Report, Watch};
 use populace_io::error::RunError;
 use populace_io::files::Format;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use crate::embedded::PageEnd;
 use crate::error::FlowError;
 use crate::event::{Event, Fields, reasons};
 use populace_io::sinks::Target;
-use populace_io::sinks::clickhouse::{EMAIL_EVENTS, Server, quoted};
-use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::sinks::clickhouse::{Server, quoted};
+use populace_io::tables::email::{EVENT_COLUMNS, EVENTS_TABLE as EMAIL_EVENTS};
 use std::time::Duration;
 
 /// How long one request may take with its tries.

@@ -5,7 +5,7 @@ use super::progress::watched;
 use crate::args::{PrepareArgs, PrepareChurnArgs, PrepareCommand};
 use crate::failure::Failure;
 use crate::show;
-use populace_analysis::prepare::{self, ChurnOptions, ReasonReport, Report, TableReport};
+use populace_analysis::churn::prepare::{self, ChurnOptions, ReasonReport, Report, TableReport};
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -2,7 +2,6 @@
 
 mod server;
 
-pub use crate::tables::email::{EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as EMAIL_EVENTS};
 pub use server::{Server, columns_of, quoted};
 
 use super::{Context, Sink, SinkError, Target};
@@ -17,10 +16,6 @@ use std::sync::Arc;
 
 /// The database of a URL that names none.
 pub const DATABASE: &str = "sendflowr";
-/// Who was erased from it, and until when.
-pub const EMAIL_ERASURES: &str = "email_erasures";
-/// Its definition.
-pub const EMAIL_ERASURES_SQL: &str = include_str!("email_erasures.sql");
 /// Rows of an insert, about.
 const INSERT_ROWS: usize = 128 << 10;
 

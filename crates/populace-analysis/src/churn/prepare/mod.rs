@@ -16,7 +16,6 @@ mod report;
 mod rows;
 mod spill;
 mod tables;
-mod text;
 
 pub use crate::watch::{Progress, Watch};
 pub use report::{GridReport, ReasonReport, Report, TableReport};
@@ -53,11 +52,6 @@ const MOST_DAYS: i32 = 3_660;
 const ROW_GROUP_ROWS: u64 = 512 << 10;
 /// Batches that wait to be written, of one table.
 const WAITING: usize = 4;
-
-/// The moment of a text, in microseconds UTC, as `prepare` reads it.
-pub(crate) fn moment(text: &str) -> Option<i64> {
-    text::instant(text.trim().as_bytes()).map(|read| read.value)
-}
 
 /// What is to be prepared.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::reasons::{Drop, Marks, Note, Repair};
 use super::rows::{Place, RawColumn, Rows};
-use super::text::{self, Read};
+use crate::source::values::{self, Read};
 use populace_core::churn::EventType;
 use populace_core::time::{DAY, Date};
 use std::borrow::Cow;
@@ -97,9 +97,9 @@ impl UserCleaner {
     /// Cleans the current row.
     pub(super) fn clean(&mut self, rows: &Rows<'_>, user: &mut UserRow) -> Result<(), Drop> {
         let mut marks = Marks::default();
-        let id = required(rows.field(0), Drop::UserIdBlank, Drop::UserIdUnreadable, text::int)?;
+        let id = required(rows.field(0), Drop::UserIdBlank, Drop::UserIdUnreadable, values::int)?;
         marks.repair_if(id.rewritten, Repair::UserIdRewritten);
-        let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, text::date)?;
+        let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, values::date)?;
         marks.repair_if(signup.rewritten, Repair::SignupDateRewritten);
         let told = is_paid(rows.field(3));
         let blank = read_text(rows.field(2), &mut user.plan, &mut marks);
@@ -132,7 +132,7 @@ impl UserCleaner {
         }
         user.engagement = f64::NAN;
         if self.latent && !read_text(rows.field(6), &mut self.scratch, &mut marks) {
-            match text::number(self.scratch.as_bytes()).filter(|read| (0.0..=1.0).contains(&read.value)) {
+            match values::number(self.scratch.as_bytes()).filter(|read| (0.0..=1.0).contains(&read.value)) {
                 Some(read) => user.engagement = read.value,
                 None => marks.repair(Repair::EngagementScoreUnreadable),
             }
@@ -146,13 +146,13 @@ impl EventCleaner {
     /// Cleans the current row.
     pub(super) fn clean(&mut self, rows: &Rows<'_>, event: &mut EventRow) -> Result<(), Drop> {
         let mut marks = Marks::default();
-        let id = required(rows.field(0), Drop::EventIdBlank, Drop::EventIdUnreadable, text::int)?;
+        let id = required(rows.field(0), Drop::EventIdBlank, Drop::EventIdUnreadable, values::int)?;
         marks.repair_if(id.rewritten, Repair::EventIdRewritten);
-        let user = required(rows.field(1), Drop::UserIdBlank, Drop::UserIdUnreadable, text::int)?;
+        let user = required(rows.field(1), Drop::UserIdBlank, Drop::UserIdUnreadable, values::int)?;
         marks.repair_if(user.rewritten, Repair::UserIdRewritten);
         let time = match self.plain_time(rows.field(2)) {
             Some(value) => Read { value, rewritten: false },
-            None => required(rows.field(2), Drop::EventTimeBlank, Drop::EventTimeUnreadable, text::instant)?,
+            None => required(rows.field(2), Drop::EventTimeBlank, Drop::EventTimeUnreadable, values::instant)?,
         };
         marks.repair_if(time.rewritten, Repair::EventTimeRewritten);
         self.event_type(rows.field(3), event, &mut marks)?;
@@ -229,7 +229,7 @@ fn known_type(field: &[u8]) -> Option<u8> {
 }
 
 fn untrimmed(field: &[u8]) -> bool {
-    text::trim(field).len() < field.len()
+    values::trim(field).len() < field.len()
 }
 
 /// A value that a row cannot be kept without.
@@ -237,8 +237,8 @@ fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: fn(&[u8]) -> O
     if let Some(found) = read(field) {
         return Ok(found);
     }
-    let field = text::trim(field);
-    if field.is_empty() || text::is_null_word(field) {
+    let field = values::trim(field);
+    if field.is_empty() || values::is_null_word(field) {
         return Err(blank);
     }
     read(field).map(|read| Read { rewritten: true, ..read }).ok_or(unreadable)
@@ -248,12 +248,12 @@ fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: fn(&[u8]) -> O
 fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 3], marks: &mut Marks) -> Option<f64> {
     let [rewritten, unreadable, out_of_range] = repairs;
     let blanks = untrimmed(field);
-    let field = text::trim(field);
+    let field = values::trim(field);
     if field.is_empty() {
         return None;
     }
-    let Some(read) = text::number(field) else {
-        marks.repair(if text::is_null_word(field) { Repair::NullWord } else { unreadable });
+    let Some(read) = values::number(field) else {
+        marks.repair(if values::is_null_word(field) { Repair::NullWord } else { unreadable });
         return None;
     };
     if !range.contains(&read.value) {
@@ -267,8 +267,8 @@ fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 
 /// Copies a trimmed field; true if it is blank or a word for nothing.
 fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
     into.clear();
-    let field = text::trim(field);
-    if field.is_empty() || text::is_null_word(field) {
+    let field = values::trim(field);
+    if field.is_empty() || values::is_null_word(field) {
         return true;
     }
     let text = String::from_utf8_lossy(field);
@@ -280,7 +280,7 @@ fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
 /// The same for a field that is rightly blank in most rows: a word for nothing is a repair.
 fn read_optional(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
     let blank = read_text(field, into, marks);
-    marks.repair_if(blank && !text::trim(field).is_empty(), Repair::NullWord);
+    marks.repair_if(blank && !values::trim(field).is_empty(), Repair::NullWord);
     blank
 }
 
@@ -295,9 +295,9 @@ fn lower(text: &mut String) -> bool {
 
 /// What `is_paid` says, if it says anything.
 fn is_paid(field: &[u8]) -> Option<bool> {
-    let field = text::trim(field);
+    let field = values::trim(field);
     let any = |words: &[&str]| words.iter().any(|word| field.eq_ignore_ascii_case(word.as_bytes()));
-    match text::int(field).map(|read| read.value) {
+    match values::int(field).map(|read| read.value) {
         Some(1) => Some(true),
         Some(0) => Some(false),
         None if any(&["true", "t", "yes", "y"]) => Some(true),

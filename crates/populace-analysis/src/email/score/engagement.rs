@@ -1,12 +1,12 @@
 //! Opens and clicks.
 
-use super::binary::{Binary, Row};
-use super::card::{Predictor, Scorecard};
-use super::predictions::{Missing, Predictions, finite, probability};
-use super::rows::RowsFile;
-use super::{Context, fill};
 use crate::email::{Inference, Law, Message, Recipient, recipients};
 use crate::error::AnalysisError;
+use crate::score::binary::{Binary, Row};
+use crate::score::card::{Predictor, Scorecard};
+use crate::score::predictions::{Key, Missing, Predictions, finite, probability};
+use crate::score::rows::RowsFile;
+use crate::score::{Context, fill};
 use crate::source::{As, Columns, Side, Want};
 use arrow_array::{Array, RecordBatch};
 use populace_core::email::EmailModel;
@@ -159,7 +159,7 @@ impl Scorer<'_> {
         self.binary.add(&row, persona);
         if let Some(file) = &mut self.rows {
             let (label, [observable, latent]) = (u8::from(row.label), row.ceilings);
-            let id = super::predictions::Key::show(self.predictions.id(place));
+            let id = Key::show(self.predictions.id(place));
             file.write(format_args!("{id},{label},{},{observable},{latent}", row.model))?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! The figures of mail.
 
-use super::super::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
-use super::super::measure::{Rate, Sketch, expected, observed, percent, quantile_of};
 use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
+use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
+use crate::report::measure::{Rate, Sketch, expected, observed, percent, quantile_of};
 use populace_core::email::{Chart as EffectChart, Points};
 use populace_core::time::Date;
 use std::ops::Range;

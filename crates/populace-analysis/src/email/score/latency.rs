@@ -1,12 +1,12 @@
 //! How long a delivery takes.
 
-use super::Context;
-use super::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard, Verdict};
-use super::clusters::{Clusters, dot, plus};
-use super::predictions::{Key, Missing, Predictions, finite};
-use super::rows::RowsFile;
 use crate::email::{Law, Message, Recipient, recipients};
 use crate::error::AnalysisError;
+use crate::score::Context;
+use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard, Verdict};
+use crate::score::clusters::{Clusters, dot, plus};
+use crate::score::predictions::{Key, Missing, Predictions, finite};
+use crate::score::rows::RowsFile;
 use crate::source::{As, TableSource, Want};
 use crate::stats::binomial;
 use arrow_array::RecordBatch;

@@ -1,13 +1,13 @@
 //! What a report says of mail: one pass over the events, recipient by recipient.
 
-mod figures;
+mod draw;
 
-use super::Found;
-use super::figure::{Fact, Format};
-use super::measure::{Rate, Sketch};
 use crate::email::history::{circumstances, decided_at};
 use crate::email::{EVENT_COLUMNS, History, Law, Message};
 use crate::error::AnalysisError;
+use crate::report::Found;
+use crate::report::figure::{Fact, Format};
+use crate::report::measure::{Rate, Sketch};
 use crate::source::Source;
 use crate::watch::Watch;
 use populace_core::email::laws::{Cell, Expectation};
@@ -97,7 +97,7 @@ fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailModel, 
     let expected = model.filter(|_| whole).map(|model| Expectation::new(model).total());
     let facts = gathered.facts(expected.as_ref());
     let notes = gathered.notes();
-    Ok(Found { facts, sections: figures::sections(&gathered), notes })
+    Ok(Found { facts, sections: draw::sections(&gathered), notes })
 }
 
 impl<'a> Gathered<'a> {

@@ -1,11 +1,11 @@
 //! When to send.
 
-use super::Context;
-use super::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
-use super::predictions::{Missing, Predictions};
-use super::rows::RowsFile;
 use crate::email::{Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
+use crate::score::Context;
+use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
+use crate::score::predictions::{Missing, Predictions};
+use crate::score::rows::RowsFile;
 use crate::source::{As, Columns, Want};
 use populace_core::email::{EmailModel, MONDAY};
 use populace_core::time::{Instant, MINUTE, MINUTES_PER_WEEK};

@@ -1,8 +1,9 @@
 //! The features of every recipient, to `features.parquet`.
 
-use super::email::{COUNT_DAYS, Computer, Event, Features, Rules, WINDOWS};
-use super::{Options, Report};
+mod computer;
+
 use crate::error::AnalysisError;
+use crate::features::{Options, Report};
 use crate::pass::{self, Inputs};
 use crate::source::{As, Columns, Side, Source, TableSource, Want};
 use crate::stage::Stage;
@@ -12,6 +13,7 @@ use arrow_array::builder::{
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use computer::{COUNT_DAYS, Computer, Event, Features, Rules, WINDOWS};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;

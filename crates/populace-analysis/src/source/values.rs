@@ -4,13 +4,13 @@ use populace_core::time::{DAY, Date, HOUR, MINUTE, SECOND};
 
 /// A value, and whether it was written in another way than the plain one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Read<T> {
-    pub(super) value: T,
-    pub(super) rewritten: bool,
+pub(crate) struct Read<T> {
+    pub(crate) value: T,
+    pub(crate) rewritten: bool,
 }
 
 /// A field without the blanks around it, those of word processors included.
-pub(super) fn trim(mut field: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut field: &[u8]) -> &[u8] {
     /// The no-break space and the byte order mark in UTF-8.
     const WIDE: [&[u8]; 2] = [b"\xc2\xa0", b"\xef\xbb\xbf"];
     loop {
@@ -27,13 +27,13 @@ pub(super) fn trim(mut field: &[u8]) -> &[u8] {
 }
 
 /// Whether a trimmed field is one of the words that programs write for nothing.
-pub(super) fn is_null_word(field: &[u8]) -> bool {
+pub(crate) fn is_null_word(field: &[u8]) -> bool {
     const WORDS: [&[u8]; 10] = [b"null", b"nan", b"none", b"na", b"n/a", b"nat", b"<na>", b"nil", b"-", b"\\n"];
     field.len() <= 5 && WORDS.iter().any(|word| field.eq_ignore_ascii_case(word))
 }
 
 /// A whole number of a trimmed field. A fraction of zeros and a plus sign are accepted as another way of writing.
-pub(super) fn int(field: &[u8]) -> Option<Read<i64>> {
+pub(crate) fn int(field: &[u8]) -> Option<Read<i64>> {
     let (whole, fraction) = match field.iter().position(|byte| *byte == b'.') {
         Some(point) => (&field[..point], &field[point + 1..]),
         None => (field, &b""[..]),
@@ -47,7 +47,7 @@ pub(super) fn int(field: &[u8]) -> Option<Read<i64>> {
 }
 
 /// A finite number of a trimmed field. A currency sign and commas between thousands are accepted as another way of writing.
-pub(super) fn number(field: &[u8]) -> Option<Read<f64>> {
+pub(crate) fn number(field: &[u8]) -> Option<Read<f64>> {
     let text = str::from_utf8(field).ok()?;
     let plain = |text: &str| -> Option<f64> {
         // `inf`, `nan` and the like are numbers to the standard library.
@@ -69,7 +69,7 @@ pub(super) fn number(field: &[u8]) -> Option<Read<f64>> {
 }
 
 /// A date of a trimmed field: `YYYY-MM-DD`, the same with slashes, points or nothing between, or a moment's date.
-pub(super) fn date(field: &[u8]) -> Option<Read<Date>> {
+pub(crate) fn date(field: &[u8]) -> Option<Read<Date>> {
     if let Some((date, plain, rest)) = leading_date(field)
         && rest.is_empty()
     {
@@ -80,7 +80,7 @@ pub(super) fn date(field: &[u8]) -> Option<Read<Date>> {
 
 /// A moment of a trimmed field, in microseconds UTC: a date, then `T` or a blank and a time of day, then an offset or none, which is
 /// UTC. Digits beyond the microsecond are cut.
-pub(super) fn instant(field: &[u8]) -> Option<Read<i64>> {
+pub(crate) fn instant(field: &[u8]) -> Option<Read<i64>> {
     let (date, plain_date, rest) = leading_date(field)?;
     if rest.is_empty() {
         return Some(Read { value: i64::from(date.0) * DAY, rewritten: true });

@@ -3,10 +3,10 @@
 mod engagement;
 mod tally;
 
-use super::numbers::Moments;
-use super::sheet::{Parameter, Scale, Sheet};
 use crate::email::{History, Law};
 use crate::error::AnalysisError;
+use crate::recover::numbers::Moments;
+use crate::recover::sheet::{Parameter, Scale, Sheet};
 use crate::source::{As, Source, Want};
 use crate::watch::Watch;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};

@@ -1,0 +1,36 @@
+//! What predictions of mail are scored for.
+
+mod engagement;
+mod latency;
+mod send_time;
+
+use crate::score::{Takes, Task};
+
+const OF_MESSAGES: &[Takes] = &[Takes::Ranks, Takes::Rows];
+
+pub(super) const TASKS: &[Task] = &[
+    Task {
+        name: "open",
+        meaning: "Whether a delivered message is opened: message_id, score",
+        takes: OF_MESSAGES,
+        score: engagement::opens,
+    },
+    Task {
+        name: "click",
+        meaning: "Whether an opened message is clicked: message_id, score",
+        takes: OF_MESSAGES,
+        score: engagement::clicks,
+    },
+    Task {
+        name: "send_time",
+        meaning: "When to send to a recipient: recipient_id, minute_of_week (0, Monday 00:00 UTC, to 10079)",
+        takes: &[Takes::Rows],
+        score: send_time::score,
+    },
+    Task {
+        name: "latency",
+        meaning: "How long a delivery takes: message_id, seconds, and if wanted quantiles q01 q05 q10 q20 q25 q50 q75 q80 q90 q95 q99",
+        takes: &[Takes::Rows],
+        score: latency::score,
+    },
+];

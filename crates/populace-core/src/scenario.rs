@@ -120,9 +120,12 @@ impl Checker {
         result.map_err(|error| self.require(known, path, || error.to_string())).ok()
     }
 
-    /// Checks that a number lies within `low..=high`.
+    /// Checks that a number lies within `low..=high`; a range without an upper end has `f64::MAX`.
     pub fn range(&mut self, path: impl Into<String>, value: f64, low: f64, high: f64) {
-        self.require((low..=high).contains(&value), path, || format!("must be from {low} to {high}, got {value}"));
+        self.require((low..=high).contains(&value), path, || match high {
+            f64::MAX => format!("must be at least {low}, got {value}"),
+            _ => format!("must be from {low} to {high}, got {value}"),
+        });
     }
 
     /// Takes over the problems of another check.

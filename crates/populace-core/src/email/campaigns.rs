@@ -1,46 +1,40 @@
 //! What is sent.
 
+use super::world::above_0;
 use crate::dist::Categorical;
 use crate::scenario::Checker;
+use crate::section::{choice, section};
 use crate::stream::below;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Indices of small tables are bytes; the internal provider and the internal campaigns take places of their own.
-const MAX_NAMES: usize = 100;
 const BYTES_PER_KB: f64 = 1_024.0;
 
-/// What kind of mail a campaign sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum CampaignType {
-    /// Mail that something the user did calls for.
-    Transactional,
-    /// Mail that the sender wishes to send.
-    Promotional,
+choice! {
+    /// What kind of mail a campaign sends.
+    pub enum CampaignType {
+        /// Mail that something the user did calls for.
+        Transactional,
+        /// Mail that the sender wishes to send.
+        Promotional,
+    }
 }
 
-/// A campaign.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct CampaignConfig {
-    /// Its name.
-    pub name: String,
-    /// How often it is chosen for a scheduled send, over the sum of the weights; at least 0.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub weight: f64,
-    /// What kind of mail it is.
-    pub r#type: CampaignType,
-    /// Mean size of a message in units of 1,024 bytes; above 0, at most 100,000.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 100_000.0)))]
-    pub mean_size_kb: f64,
-    /// Where a click leads below `click_base_url`; starts with `/`.
-    pub click_path: String,
-    /// Subject lines, equally likely; 1 to 100.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
-    pub subjects: Vec<String>,
+section! {
+    /// A campaign.
+    pub struct CampaignConfig {
+        /// Its name.
+        name: String,
+        /// How often it is chosen for a scheduled send, over the sum of the weights.
+        weight: f64 [0.0 ..],
+        /// What kind of mail it is.
+        r#type: CampaignType,
+        /// Mean size of a message in units of 1,024 bytes; above 0.
+        mean_size_kb: f64 [0.0 ..= 100_000.0],
+        /// Where a click leads below `click_base_url`; starts with `/`.
+        click_path: String,
+        /// Subject lines, equally likely.
+        subjects: Vec<String> [len 1 ..= 100],
+    }
 }
 
 /// A campaign as drawn from.
@@ -116,20 +110,12 @@ impl Campaigns {
 }
 
 fn check(config: &BTreeMap<String, CampaignConfig>, internal: &[(&str, &str)], checker: &mut Checker) {
-    let campaigns = config.len();
-    checker.require((1..=MAX_NAMES).contains(&campaigns), "campaigns", || format!("needs 1 to {MAX_NAMES} campaigns, got {campaigns}"));
     for (id, campaign) in config {
         let path = |key: &str| format!("campaigns.{id}.{key}");
         if internal.iter().any(|(internal, _)| internal == id) {
             checker.problem(format!("campaigns.{id}"), "is the campaign of rows that are no mail", "choose another id");
         }
-        checker.require(campaign.weight >= 0.0, path("weight"), || format!("must be at least 0, got {}", campaign.weight));
-        let size = campaign.mean_size_kb;
-        checker.require(size > 0.0 && size <= 100_000.0, path("mean_size_kb"), || format!("must be above 0, at most 100000, got {size}"));
-        let subjects = campaign.subjects.len();
-        checker.require((1..=MAX_NAMES).contains(&subjects), path("subjects"), || {
-            format!("needs 1 to {MAX_NAMES} subject lines, got {subjects}")
-        });
+        above_0(&path("mean_size_kb"), campaign.mean_size_kb, checker);
         checker.require(campaign.click_path.starts_with('/'), path("click_path"), || {
             format!("must start with `/`, got `{}`", campaign.click_path)
         });

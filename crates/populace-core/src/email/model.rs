@@ -11,17 +11,15 @@ use super::events::Group;
 use super::opening::{Attention, ClickDelay, OpenDelays};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
+use super::world::above_0;
 use crate::dist::{Bernoulli, UniformF64};
+use crate::plan::WindowConfig;
 use crate::scenario::{Checker, ConfigError};
+use crate::section;
 use crate::stream::ActorId;
 use crate::time::{Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
 use std::net::Ipv4Addr;
 
-const MAX_USERS: u64 = 1_000_000_000_000;
-const MAX_DAYS: u32 = 36_500;
-/// Indices of small tables are bytes; the internal provider takes a place of its own.
-const MAX_NAMES: usize = 100;
-const MAX_USER_AGENTS: usize = 200;
 /// The `esp` of rows that no provider brought forth.
 const INTERNAL_ESP: &str = "internal";
 /// RFC 5737.
@@ -70,7 +68,7 @@ pub struct TimingRow {
 impl EmailModel {
     /// Checks a document and prepares it.
     pub(super) fn new(config: &EmailConfig) -> Result<Self, ConfigError> {
-        let mut checker = Checker::default();
+        let mut checker = section::check(config);
         let model = Self::prepared(config, &mut checker);
         checker.finish()?;
         Ok(model.expect("what could not be prepared was reported"))
@@ -86,14 +84,12 @@ impl EmailModel {
         let size_factor = config.size_factor.uniform("size_factor", checker);
         let delivered = checker.take("delivery.probability", Bernoulli::new(config.delivery.probability));
         let latency = Latency::new(&config.latency, config.esp_timezone, checker);
-        let most = config.engagement.max_probability;
-        checker.require(most > 0.0 && most <= 1.0, "engagement.max_probability", || format!("must be above 0 and at most 1, got {most}"));
+        above_0("engagement.max_probability", config.engagement.max_probability, checker);
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
         let breaker = config.circuit_breakers.as_ref().map(|breakers| Breaker::new(breakers, &mut names, checker));
         let effects = Effects::new(config, &calendar, &mut names, checker);
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
         config.open_delays.check("open_delays", 60.0, checker);
-        config.attention.check(checker);
         config.click_delays.check("click_delays", 0.0, checker);
         let click_delay = ClickDelay::new(&config.click_delays, checker);
         let networks = networks(config, checker);
@@ -269,22 +265,12 @@ fn months(window: Window) -> Box<[Instant]> {
 }
 
 fn check_frame(config: &EmailConfig, checker: &mut Checker) {
-    let users = config.population.users;
-    checker.require((1..=MAX_USERS).contains(&users), "population.users", || format!("must be from 1 to {MAX_USERS}, got {users}"));
-    let days = config.window.days;
-    checker.require((1..=MAX_DAYS).contains(&days), "window.days", || format!("must be from 1 to {MAX_DAYS}, got {days}"));
-    let start = config.window.start;
+    let WindowConfig { start, days } = config.window;
     checker.require(start.0 >= 0, "window.start", || format!("must be 1970-01-01 or later, got {start}"));
     // Engagement may spill past the end by a few weeks at most.
-    let end = start.0.saturating_add(days.min(MAX_DAYS) as i32 + 60);
+    let end = start.0.saturating_add_unsigned(days).saturating_add(60);
     checker.require(Date(end).ymd().0 <= 9999, "window.start", || "the window must end within the year 9999".into());
     config.sends.check(checker);
-    let agents = config.user_agents.len();
-    checker.require((1..=MAX_USER_AGENTS).contains(&agents), "user_agents", || {
-        format!("needs 1 to {MAX_USER_AGENTS} user agents, got {agents}")
-    });
-    let esps = config.esps.len();
-    checker.require((1..=MAX_NAMES).contains(&esps), "esps", || format!("needs 1 to {MAX_NAMES} providers, got {esps}"));
     if config.esps.contains_key(INTERNAL_ESP) {
         checker.problem(format!("esps.{INTERNAL_ESP}"), "is the provider of circuit breakers and hot paths", "choose another name");
     }
@@ -292,13 +278,12 @@ fn check_frame(config: &EmailConfig, checker: &mut Checker) {
 
 /// The first addresses of the networks.
 fn networks(config: &EmailConfig, checker: &mut Checker) -> Vec<u32> {
-    checker.require(!config.ip_networks.is_empty(), "ip_networks", || "needs at least one network".into());
     let mut networks = Vec::new();
     for (index, text) in config.ip_networks.iter().enumerate() {
         let address = text.strip_suffix("/24").and_then(|address| address.parse::<Ipv4Addr>().ok());
         match address.filter(|address| DOCUMENTATION_NETWORKS.contains(&address.octets())) {
             Some(address) if networks.contains(&address.to_bits()) => {
-                checker.problem(format!("ip_networks.{index}"), format!("`{text}` stands twice"), "");
+                checker.problem(format!("ip_networks.{index}"), format!("`{text}` is listed twice"), "");
             }
             Some(address) => networks.push(address.to_bits()),
             None => checker.problem(

@@ -1,38 +1,31 @@
 //! The kinds of recipients: who each recipient is, and which hours and days are its own.
 
-use super::calendar::{HOURS_OF_WEEK, Weekday, check_days, check_each_once};
+use super::calendar::{HOURS_OF_WEEK, Weekday, check_each_once};
+use super::world::above_0;
 use crate::scenario::Checker;
+use crate::section::section;
 use crate::stream::ActorId;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const MAX_PERSONAS: usize = 100;
 const MAX_SLOTS: u64 = 100_000;
 
-/// A kind of recipient.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct PersonaConfig {
-    /// How many slots of the table it takes, 0 to 100,000; all personas together take 1 to 100,000.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100_000)))]
-    pub count: u32,
-    /// Hours of day in which it engages most, 0 to 23, each whole; none: all hours alike.
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 23))))]
-    pub peak_hours: Vec<u8>,
-    /// Days on which it engages most; at least one.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 7)))]
-    pub active_days: Vec<Weekday>,
-    /// P(click | delivered), averaged over send times with all other factors neutral; 0 to `open_rate`.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub click_rate: f64,
-    /// P(open | delivered), averaged over send times with all other factors neutral; above 0, at most 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub open_rate: f64,
-    /// Peak minutes of its own, in place of `minute.peak_minutes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 59))))]
-    pub peak_minutes: Option<Vec<u8>>,
+section! {
+    /// A kind of recipient.
+    pub struct PersonaConfig {
+        /// How many slots of the table it takes; all personas together take 1 to 100,000.
+        count: u32 [0 ..= 100_000],
+        /// Hours of day in which it engages most, each whole; none: all hours alike.
+        peak_hours: Vec<u8> [each 0 ..= 23],
+        /// Days on which it engages most; at least one.
+        active_days: Vec<Weekday> [len 1 ..= 7],
+        /// P(click | delivered), averaged over send times with all other factors neutral; 0 to `open_rate`.
+        click_rate: f64 [0.0 ..= 1.0],
+        /// P(open | delivered), averaged over send times with all other factors neutral, above 0.
+        open_rate: f64 [0.0 ..= 1.0],
+        /// Peak minutes of its own, in place of `minute.peak_minutes`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peak_minutes: Option<Vec<u8>> [each 0 ..= 59],
+    }
 }
 
 impl PersonaConfig {
@@ -119,26 +112,20 @@ fn interleave(counts: &[u64]) -> Box<[u8]> {
 }
 
 pub(super) fn check(config: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) {
-    let personas = config.len();
-    checker.require((1..=MAX_PERSONAS).contains(&personas), "personas", || format!("needs 1 to {MAX_PERSONAS} personas, got {personas}"));
     let slots: u64 = config.values().map(|persona| u64::from(persona.count)).sum();
     checker.require((1..=MAX_SLOTS).contains(&slots), "personas", || {
         format!("the counts must sum to a number from 1 to {MAX_SLOTS}, got {slots}")
     });
     for (name, persona) in config {
         let path = |key: &str| format!("personas.{name}.{key}");
-        check_each_once(checker, &path("peak_hours"), "hour", &persona.peak_hours, 23);
-        check_days(checker, &path("active_days"), &persona.active_days);
+        check_each_once(checker, &path("peak_hours"), &persona.peak_hours);
+        check_each_once(checker, &path("active_days"), &persona.active_days);
         if let Some(minutes) = &persona.peak_minutes {
-            check_each_once(checker, &path("peak_minutes"), "minute", minutes, 59);
+            check_each_once(checker, &path("peak_minutes"), minutes);
         }
         let (open, click) = (persona.open_rate, persona.click_rate);
-        if !(open > 0.0 && open <= 1.0) {
-            checker.problem(path("open_rate"), format!("must be above 0 and at most 1, got {open}"), "");
-            continue;
-        }
-        checker.range(path("click_rate"), click, 0.0, 1.0);
-        if click > open {
+        above_0(&path("open_rate"), open, checker);
+        if open > 0.0 && click > open {
             checker.problem(
                 path("click_rate"),
                 format!("must be at most the open rate, {open}, got {click}"),

@@ -6,9 +6,9 @@ use super::events::EventType;
 use super::world::{Span, from_minutes};
 use crate::dist::{Bernoulli, Categorical, Tabulated, UniformF64};
 use crate::scenario::Checker;
+use crate::section::section;
 use crate::stream::Words;
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The ordinal of a message: a day and the place among its scheduled sends, …
@@ -76,18 +76,16 @@ impl Policy {
     }
 }
 
-/// Mail that a hot path calls forth: at most one, beside the scheduled.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct TriggerConfig {
-    /// P(a send | a hot path).
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub probability: f64,
-    /// Minutes from the hot path to the send, uniform; at most 1,440. A send past the window is not sent.
-    pub delay_minutes: Span,
-    /// Its campaign: one of `campaigns`.
-    pub campaign: String,
+section! {
+    /// Mail that a hot path calls forth: at most one, beside the scheduled.
+    pub struct TriggerConfig {
+        /// P(a send | a hot path).
+        probability: f64 [0.0 ..= 1.0],
+        /// Minutes from the hot path to the send, uniform; at most 1,440. A send past the window is not sent.
+        delay_minutes: Span,
+        /// Its campaign: one of `campaigns`.
+        campaign: String,
+    }
 }
 
 /// Triggered mail.

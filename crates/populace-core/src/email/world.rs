@@ -3,8 +3,8 @@
 use super::calendar::MILLISECOND;
 use crate::dist::UniformF64;
 use crate::scenario::Checker;
+use crate::section::section;
 use crate::time::{Instant, MINUTE};
-use serde::{Deserialize, Serialize};
 
 /// The circumstances of a message at the moment by which its open is decided. The simulation fills them from its draws, analysis from
 /// the events; of a message that was not delivered they are those of the delivery it would have had.
@@ -22,25 +22,27 @@ pub struct Circumstances {
     pub suppressed: bool,
 }
 
-/// A uniform range [low, high).
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Span {
-    /// Lower end; at least 0.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub low: f64,
-    /// Upper end; at least `low`.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub high: f64,
+section! {
+    /// A uniform range [low, high).
+    #[derive(Copy)]
+    pub struct Span {
+        /// Lower end.
+        low: f64 [0.0 ..],
+        /// Upper end; at least `low`.
+        high: f64 [0.0 ..],
+    }
 }
 
 impl Span {
     /// The uniform distribution on it.
     pub(super) fn uniform(self, path: &str, checker: &mut Checker) -> Option<UniformF64> {
-        checker.require(self.low >= 0.0, format!("{path}.low"), || format!("must be at least 0, got {}", self.low));
         checker.take(path, UniformF64::new(self.low, self.high))
     }
+}
+
+/// Checks that a number whose range begins with 0 is not 0.
+pub(super) fn above_0(path: &str, value: f64, checker: &mut Checker) {
+    checker.require(value != 0.0, path, || "must be above 0".to_owned());
 }
 
 /// Microseconds of `minutes`, to the millisecond.

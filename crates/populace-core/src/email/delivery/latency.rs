@@ -1,13 +1,13 @@
 //! How long a message takes: a base and its factors, and their distribution in closed form.
 
-use super::super::calendar::{MILLISECOND, Weekday, check_days, check_each_once};
+use super::super::calendar::{MILLISECOND, Weekday, check_each_once};
 use super::super::world::{Span, nearest};
 use crate::dist::{LogNormal, UniformF64, UniformI64};
 use crate::math;
 use crate::scenario::Checker;
+use crate::section::{Value, join, section};
 use crate::stream::{Source, Words};
 use crate::time::{DAY, Instant, SECOND, UtcOffset};
-use serde::{Deserialize, Serialize};
 
 /// No message takes longer; what is clipped to it is counted. A lognormal of the default document reaches it with probability 1e-100.
 pub(in super::super) const MAX_LATENCY: i64 = DAY;
@@ -21,7 +21,7 @@ pub const LATENCY_PARTS: [(&str, &str); 4] = [
 ];
 
 /// How long a message takes, by the clock of `esp_timezone` at its sending; to the millisecond, at most a day.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LatencyConfig {
@@ -31,72 +31,61 @@ pub enum LatencyConfig {
     Lognormal(LognormalLatency),
 }
 
-/// Whole seconds, equally likely.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct UniformLatency {
-    /// The least, seconds, 0 to 3,600.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 3_600)))]
-    pub low_seconds: u32,
-    /// The greatest, included, seconds; `low_seconds` to 3,600.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 3_600)))]
-    pub high_seconds: u32,
+impl Value for LatencyConfig {
+    fn check(&self, path: &str, checker: &mut Checker) {
+        match self {
+            Self::Uniform(config) => config.check(&join(path, "uniform"), checker),
+            Self::Lognormal(config) => config.check(&join(path, "lognormal"), checker),
+        }
+    }
 }
 
-/// A lognormal base, times the factors that apply at the moment of sending.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LognormalLatency {
-    /// Median of the base, seconds; 0.001 to 3,600.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 3_600.0)))]
-    pub median_seconds: f64,
-    /// Standard deviation of the base's logarithm, 0 to 2.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 2.0)))]
-    pub sigma: f64,
+section! {
+    /// Whole seconds, equally likely.
+    pub struct UniformLatency {
+        /// The least, seconds.
+        low_seconds: u32 [0 ..= 3_600],
+        /// The greatest, included, seconds; `low_seconds` to 3,600.
+        high_seconds: u32 [0 ..= 3_600],
+    }
+
+    /// A lognormal base, times the factors that apply at the moment of sending.
+    pub struct LognormalLatency {
+        /// Median of the base, seconds.
+        median_seconds: f64 [0.001 ..= 3_600.0],
+        /// Standard deviation of the base's logarithm.
+        sigma: f64 [0.0 ..= 2.0],
+        /// Congestion at the top of the hour.
+        top_of_hour: Option<LatencyTopConfig>,
+        /// Congestion when batches go out.
+        batch: Option<LatencyBatchConfig>,
+        /// Ease on quiet days.
+        weekend: Option<LatencyWeekendConfig>,
+    }
+
     /// Congestion at the top of the hour.
-    pub top_of_hour: Option<LatencyTopConfig>,
+    pub struct LatencyTopConfig {
+        /// Minutes of the hour.
+        minutes: Vec<u8> [each 0 ..= 59],
+        /// The latency's factor.
+        factor: Span,
+    }
+
     /// Congestion when batches go out.
-    pub batch: Option<LatencyBatchConfig>,
+    pub struct LatencyBatchConfig {
+        /// Hours of day.
+        hours: Vec<u8> [each 0 ..= 23],
+        /// The latency's factor.
+        factor: Span,
+    }
+
     /// Ease on quiet days.
-    pub weekend: Option<LatencyWeekendConfig>,
-}
-
-/// Congestion at the top of the hour.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LatencyTopConfig {
-    /// Minutes of the hour, 0 to 59.
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 59))))]
-    pub minutes: Vec<u8>,
-    /// The latency's factor.
-    pub factor: Span,
-}
-
-/// Congestion when batches go out.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LatencyBatchConfig {
-    /// Hours of day, 0 to 23.
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 23))))]
-    pub hours: Vec<u8>,
-    /// The latency's factor.
-    pub factor: Span,
-}
-
-/// Ease on quiet days.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LatencyWeekendConfig {
-    /// Which days.
-    pub days: Vec<Weekday>,
-    /// The latency's factor, 0.01 to 100.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.01, max = 100.0)))]
-    pub factor: f64,
+    pub struct LatencyWeekendConfig {
+        /// Which days.
+        days: Vec<Weekday> [len 1 ..= 7],
+        /// The latency's factor.
+        factor: f64 [0.01 ..= 100.0],
+    }
 }
 
 /// What congestion a message meets.
@@ -146,7 +135,6 @@ impl Latency {
         match config {
             LatencyConfig::Uniform(uniform) => {
                 let (low, high) = (uniform.low_seconds, uniform.high_seconds);
-                checker.require(high <= 3_600, "latency.uniform.high_seconds", || format!("must be at most 3600, got {high}"));
                 let seconds = checker.take("latency.uniform", UniformI64::new(i64::from(low), i64::from(high) + 1))?;
                 Some(Self::Uniform(seconds, [low, high].map(f64::from)))
             }
@@ -204,22 +192,19 @@ impl Latency {
 impl Congestion {
     fn new(law: &LognormalLatency, timezone: UtcOffset, checker: &mut Checker) -> Option<Self> {
         let path = |key: &str| format!("latency.lognormal.{key}");
-        checker.range(path("median_seconds"), law.median_seconds, 0.001, 3_600.0);
-        checker.range(path("sigma"), law.sigma, 0.0, 2.0);
         let base = checker.take("latency.lognormal", LogNormal::new(law.median_seconds, law.sigma));
         let one = Span { low: 1.0, high: 1.0 };
         let (no_top, no_batch) =
             (LatencyTopConfig { minutes: Vec::new(), factor: one }, LatencyBatchConfig { hours: Vec::new(), factor: one });
         let top = law.top_of_hour.as_ref().unwrap_or(&no_top);
-        check_each_once(checker, &path("top_of_hour.minutes"), "minute", &top.minutes, 59);
+        check_each_once(checker, &path("top_of_hour.minutes"), &top.minutes);
         let top_factor = top.factor.uniform(&path("top_of_hour.factor"), checker);
         let batch = law.batch.as_ref().unwrap_or(&no_batch);
-        check_each_once(checker, &path("batch.hours"), "hour", &batch.hours, 23);
+        check_each_once(checker, &path("batch.hours"), &batch.hours);
         let batch_factor = batch.factor.uniform(&path("batch.factor"), checker);
         let mut days = [1.0; 7];
         if let Some(weekend) = &law.weekend {
-            check_days(checker, &path("weekend.days"), &weekend.days);
-            checker.range(path("weekend.factor"), weekend.factor, 0.01, 100.0);
+            check_each_once(checker, &path("weekend.days"), &weekend.days);
             for day in &weekend.days {
                 days[*day as usize] = weekend.factor;
             }

@@ -7,14 +7,12 @@ pub use latency::{
 };
 pub(super) use latency::{Latency, MAX_LATENCY};
 
-use serde::{Deserialize, Serialize};
+use crate::section::section;
 
-/// Whether a message arrives. One that does not leaves no trace but its `sent`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct DeliveryConfig {
-    /// P(delivered | sent).
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub probability: f64,
+section! {
+    /// Whether a message arrives. One that does not leaves no trace but its `sent`.
+    pub struct DeliveryConfig {
+        /// P(delivered | sent).
+        probability: f64 [0.0 ..= 1.0],
+    }
 }

@@ -3,53 +3,47 @@
 use super::super::events::{EventType, Group};
 use super::occasion::{Happening, Names, Occasion};
 use crate::scenario::Checker;
+use crate::section::{choice, section};
 use crate::time::HOUR;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Id and name of the campaign of circuit breakers.
 pub(super) const CAMPAIGN: (&str, &str) = ("circuit_breaker", "Circuit breaker");
 
-/// Events after which a user does not engage: at most one a user and day.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct BreakersConfig {
-    /// Probability of one on a user's day.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub probability: f64,
-    /// Whether sends stop too while a window is open. If not, they go on unheard, so that "do not send" can be learned.
-    pub suppress_sends: bool,
-    /// What happens.
-    pub kinds: BTreeMap<BreakerKind, BreakerConfig>,
+section! {
+    /// Events after which a user does not engage: at most one a user and day.
+    pub struct BreakersConfig {
+        /// Probability of one on a user's day.
+        probability: f64 [0.0 ..= 1.0],
+        /// Whether sends stop too while a window is open. If not, they go on unheard, so that "do not send" can be learned.
+        suppress_sends: bool,
+        /// What happens.
+        kinds: BTreeMap<BreakerKind, BreakerConfig>,
+    }
 }
 
-/// What a circuit breaker is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum BreakerKind {
-    /// A ticket at the help desk.
-    SupportTicket,
-    /// A complaint about mail.
-    Complaint,
-    /// A wish to get no more mail.
-    UnsubscribeRequest,
+choice! {
+    /// What a circuit breaker is.
+    pub enum BreakerKind {
+        /// A ticket at the help desk.
+        SupportTicket,
+        /// A complaint about mail.
+        Complaint,
+        /// A wish to get no more mail.
+        UnsubscribeRequest,
+    }
 }
 
-/// One kind of circuit breaker.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct BreakerConfig {
-    /// How often it is this kind, over the sum of the weights; at least 0.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub weight: f64,
-    /// How long the user does not engage, hours, 1 to 8,760. Where windows overlap, the later end holds.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 8_760)))]
-    pub hours: u32,
-    /// The `source` of the row.
-    pub source: String,
+section! {
+    /// One kind of circuit breaker.
+    pub struct BreakerConfig {
+        /// How often it is this kind, over the sum of the weights.
+        weight: f64 [0.0 ..],
+        /// How long the user does not engage, hours. Where windows overlap, the later end holds.
+        hours: u32 [1 ..= 8_760],
+        /// The `source` of the row.
+        source: String,
+    }
 }
 
 impl From<BreakerKind> for EventType {
@@ -73,10 +67,6 @@ pub(in super::super) struct Breaker {
 
 impl Breaker {
     pub(in super::super) fn new(config: &BreakersConfig, names: &mut Names, checker: &mut Checker) -> Option<Self> {
-        for (kind, breaker) in &config.kinds {
-            let path = format!("circuit_breakers.kinds.{}.hours", EventType::from(*kind).name());
-            checker.require((1..=8_760).contains(&breaker.hours), path, || format!("must be from 1 to 8760, got {}", breaker.hours));
-        }
         let happenings = config.kinds.iter().map(|(kind, breaker)| Happening {
             event_type: (*kind).into(),
             weight: breaker.weight,

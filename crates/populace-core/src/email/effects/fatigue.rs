@@ -2,11 +2,8 @@
 
 use super::super::world::Circumstances;
 use super::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes, Outlook, Points, Value};
-use crate::scenario::Checker;
+use crate::section::section;
 use crate::time::HOUR;
-use serde::{Deserialize, Serialize};
-
-const MAX_FACTORS: usize = 100;
 
 pub(super) const ABOUT: About = About {
     name: "fatigue",
@@ -26,17 +23,14 @@ pub(super) const ABOUT: About = About {
     }),
 };
 
-/// The open rate's factor by the number of the user's sends in the time before this one.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FatigueConfig {
-    /// How long a send counts as recent, hours, 1 to 720.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 720)))]
-    pub hours: u32,
-    /// The factor after 0, 1, 2, … recent sends, each 0 to 10; the last is for that many or more; 1 to 100.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100), inner(range(min = 0.0, max = 10.0))))]
-    pub factors: Vec<f64>,
+section! {
+    /// The open rate's factor by the number of the user's sends in the time before this one.
+    pub struct FatigueConfig {
+        /// How long a send counts as recent, hours.
+        hours: u32 [1 ..= 720],
+        /// The factor after 0, 1, 2, … recent sends; the last is for that many or more.
+        factors: Vec<f64> [len 1 ..= 100, each 0.0 ..= 10.0],
+    }
 }
 
 /// The factor of recent sends.
@@ -47,16 +41,8 @@ pub(in super::super) struct Fatigue {
 }
 
 impl Fatigue {
-    pub(super) fn new(config: &FatigueConfig, checker: &mut Checker) -> Option<Self> {
-        checker.require((1..=720).contains(&config.hours), "fatigue.hours", || format!("must be from 1 to 720, got {}", config.hours));
-        let factors = config.factors.len();
-        checker.require((1..=MAX_FACTORS).contains(&factors), "fatigue.factors", || {
-            format!("needs 1 to {MAX_FACTORS} factors, got {factors}")
-        });
-        for (index, factor) in config.factors.iter().enumerate() {
-            checker.range(format!("fatigue.factors.{index}"), *factor, 0.0, 10.0);
-        }
-        checker.is_clean().then(|| Self { hours: config.hours, factors: config.factors.clone().into() })
+    pub(super) fn new(config: &FatigueConfig) -> Self {
+        Self { hours: config.hours, factors: config.factors.clone().into() }
     }
 
     /// How long a send counts as recent, microseconds.

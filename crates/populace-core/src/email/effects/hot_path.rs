@@ -8,8 +8,8 @@ use super::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes, Outl
 use super::occasion::{Happening, Names, Occasion};
 use crate::math;
 use crate::scenario::Checker;
+use crate::section::{choice, section};
 use crate::time::MINUTE;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Id and name of the campaign of hot paths.
@@ -35,56 +35,47 @@ pub(super) const ABOUT: About = About {
     }),
 };
 
-/// Events after which a user engages more: at most one a user and day. An open m minutes after the latest, 0 ≤ m < `window_minutes`,
-/// has the factor max(`floor`, `boost` · exp(−m / `decay_minutes`)).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct HotPathsConfig {
-    /// Probability of one on a user's day.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub probability: f64,
-    /// What happens.
-    pub kinds: BTreeMap<HotPathKind, HotPathConfig>,
-    /// The factor at m = 0, 0 to 10.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 10.0)))]
-    pub boost: f64,
-    /// Minutes in which the factor falls to 1/e, 0.1 to 10,080.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.1, max = 10_080.0)))]
-    pub decay_minutes: f64,
-    /// The least factor within the window, 0 to 10. With 0 the factor becomes a penalty once it has decayed below 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 10.0)))]
-    pub floor: f64,
-    /// How long the factor holds, minutes, 0 to 1,440.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1_440.0)))]
-    pub window_minutes: f64,
-    /// Mail that a hot path calls forth.
-    pub trigger: Option<TriggerConfig>,
+section! {
+    /// Events after which a user engages more: at most one a user and day. An open m minutes after the latest, 0 ≤ m < `window_minutes`,
+    /// has the factor max(`floor`, `boost` · exp(−m / `decay_minutes`)).
+    pub struct HotPathsConfig {
+        /// Probability of one on a user's day.
+        probability: f64 [0.0 ..= 1.0],
+        /// What happens.
+        kinds: BTreeMap<HotPathKind, HotPathConfig>,
+        /// The factor at m = 0.
+        boost: f64 [0.0 ..= 10.0],
+        /// Minutes in which the factor falls to 1/e.
+        decay_minutes: f64 [0.1 ..= 10_080.0],
+        /// The least factor within the window. With 0 the factor becomes a penalty once it has decayed below 1.
+        floor: f64 [0.0 ..= 10.0],
+        /// How long the factor holds, minutes.
+        window_minutes: f64 [0.0 ..= 1_440.0],
+        /// Mail that a hot path calls forth.
+        trigger: Option<TriggerConfig>,
+    }
 }
 
-/// What a hot path is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum HotPathKind {
-    /// A visit to the shop.
-    SiteVisit,
-    /// A click in a text message.
-    SmsClick,
-    /// A look at a product.
-    ProductView,
+choice! {
+    /// What a hot path is.
+    pub enum HotPathKind {
+        /// A visit to the shop.
+        SiteVisit,
+        /// A click in a text message.
+        SmsClick,
+        /// A look at a product.
+        ProductView,
+    }
 }
 
-/// One kind of hot path.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct HotPathConfig {
-    /// How often it is this kind, over the sum of the weights; at least 0.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub weight: f64,
-    /// The `source` of the row.
-    pub source: String,
+section! {
+    /// One kind of hot path.
+    pub struct HotPathConfig {
+        /// How often it is this kind, over the sum of the weights.
+        weight: f64 [0.0 ..],
+        /// The `source` of the row.
+        source: String,
+    }
 }
 
 /// Parts of the window, which end at these shares of it. They are estimated one by one: a curve through them with a floor has a kink,
@@ -151,10 +142,6 @@ impl HotPath {
         names: &mut Names,
         checker: &mut Checker,
     ) -> Option<Self> {
-        checker.range("hot_paths.boost", config.boost, 0.0, 10.0);
-        checker.range("hot_paths.decay_minutes", config.decay_minutes, 0.1, 10_080.0);
-        checker.range("hot_paths.floor", config.floor, 0.0, 10.0);
-        checker.range("hot_paths.window_minutes", config.window_minutes, 0.0, 1_440.0);
         let metadata = names.metadata(r#"{"hot_path":true}"#);
         let happenings: Box<[Happening]> = config
             .kinds

@@ -5,7 +5,7 @@ use super::super::personas::PersonaConfig;
 use super::super::world::Circumstances;
 use super::effect::{About, Effect, Grouping, Level};
 use crate::scenario::Checker;
-use serde::{Deserialize, Serialize};
+use crate::section::section;
 use std::collections::BTreeMap;
 
 pub(super) const ABOUT: About = About {
@@ -26,23 +26,18 @@ pub(super) const ABOUT: About = About {
 const PEAK: u8 = 1;
 const SLOW: u8 = 2;
 
-/// Factors of the open rate by the minute of the hour; 1 in every other minute. A minute in both lists takes both factors.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct MinuteConfig {
-    /// Minutes in which people look, 0 to 59; a persona may have its own.
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 59))))]
-    pub peak_minutes: Vec<u8>,
-    /// Their factor, 0 to 10.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 10.0)))]
-    pub peak_factor: f64,
-    /// Minutes in which inboxes are full, 0 to 59.
-    #[cfg_attr(feature = "schema", schemars(inner(range(min = 0, max = 59))))]
-    pub slow_minutes: Vec<u8>,
-    /// Their factor, 0 to 10.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 10.0)))]
-    pub slow_factor: f64,
+section! {
+    /// Factors of the open rate by the minute of the hour; 1 in every other minute. A minute in both lists takes both factors.
+    pub struct MinuteConfig {
+        /// Minutes in which people look; a persona may have its own.
+        peak_minutes: Vec<u8> [each 0 ..= 59],
+        /// Their factor.
+        peak_factor: f64 [0.0 ..= 10.0],
+        /// Minutes in which inboxes are full.
+        slow_minutes: Vec<u8> [each 0 ..= 59],
+        /// Their factor.
+        slow_factor: f64 [0.0 ..= 10.0],
+    }
 }
 
 /// The factor by persona and minute of the hour.
@@ -54,11 +49,9 @@ pub(in super::super) struct Minute {
 }
 
 impl Minute {
-    pub(super) fn new(config: &MinuteConfig, personas: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) -> Option<Self> {
-        check_each_once(checker, "minute.peak_minutes", "minute", &config.peak_minutes, 59);
-        check_each_once(checker, "minute.slow_minutes", "minute", &config.slow_minutes, 59);
-        checker.range("minute.peak_factor", config.peak_factor, 0.0, 10.0);
-        checker.range("minute.slow_factor", config.slow_factor, 0.0, 10.0);
+    pub(super) fn new(config: &MinuteConfig, personas: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) -> Self {
+        check_each_once(checker, "minute.peak_minutes", &config.peak_minutes);
+        check_each_once(checker, "minute.slow_minutes", &config.slow_minutes);
         let states = |persona: &PersonaConfig| {
             let peaks = persona.peak_minutes.as_ref().unwrap_or(&config.peak_minutes);
             let is_in = |minutes: &[u8], minute: usize| u8::from(minutes.contains(&(minute as u8)));
@@ -70,7 +63,7 @@ impl Minute {
         };
         let minutes = states.iter().map(|states| states.each_ref().map(factor)).collect();
         let levels = [("minute.peak_factor", config.peak_factor), ("minute.slow_factor", config.slow_factor)];
-        checker.is_clean().then_some(Self { minutes, states, levels })
+        Self { minutes, states, levels }
     }
 }
 

@@ -31,14 +31,6 @@ struct Parts<'a> {
     checker: &'a mut Checker,
 }
 
-/// A part that has problems, which were reported.
-struct Unsound;
-
-/// One that a document may leave out.
-fn optional<C, E>(config: Option<&C>, new: impl FnOnce(&C) -> Option<E>) -> Result<Option<E>, Unsound> {
-    config.map(|config| new(config).ok_or(Unsound)).transpose()
-}
-
 macro_rules! effects {
     ($(#[$doc:meta] $name:ident: $type:ty = $new:expr;)*) => {
         /// The effects of a document.
@@ -57,8 +49,8 @@ macro_rules! effects {
             /// The effects of a document; `None` where it has problems.
             pub(super) fn new(config: &EmailConfig, calendar: &Calendar, names: &mut Names, checker: &mut Checker) -> Option<Self> {
                 let parts = &mut Parts { config, calendar, names, checker };
-                $(let $name = { let new: fn(&mut Parts<'_>) -> Result<$type, Unsound> = $new; new(parts) };)*
-                Some(Self { $($name: $name.ok()?),* })
+                $(let $name = { let new: fn(&mut Parts<'_>) -> Option<$type> = $new; new(parts) };)*
+                Some(Self { $($name: $name?),* })
             }
 
             /// The factors of a message.
@@ -77,14 +69,18 @@ macro_rules! effects {
 
 effects! {
     /// By the hour of the week.
-    timing: timing::Timing = |of| timing::Timing::new(&of.config.timing, &of.config.personas, of.calendar, of.checker).ok_or(Unsound);
+    timing: timing::Timing = |of| Some(timing::Timing::new(&of.config.timing, &of.config.personas, of.calendar, of.checker));
     /// By the minute of the hour.
-    minute: Option<minute::Minute> = |of| optional(of.config.minute.as_ref(), |own| minute::Minute::new(own, &of.config.personas, of.checker));
+    minute: Option<minute::Minute> =
+        |of| Some(of.config.minute.as_ref().map(|own| minute::Minute::new(own, &of.config.personas, of.checker)));
     /// By recent mail.
-    fatigue: Option<fatigue::Fatigue> = |of| optional(of.config.fatigue.as_ref(), |own| fatigue::Fatigue::new(own, of.checker));
+    fatigue: Option<fatigue::Fatigue> = |of| Some(of.config.fatigue.as_ref().map(fatigue::Fatigue::new));
     /// By the time since a hot path.
     hot_path: Option<hot_path::HotPath> =
-        |of| optional(of.config.hot_paths.as_ref(), |own| hot_path::HotPath::new(own, &of.config.campaigns, of.names, of.checker));
+        |of| match &of.config.hot_paths {
+            Some(own) => hot_path::HotPath::new(own, &of.config.campaigns, of.names, of.checker).map(Some),
+            None => Some(None),
+        };
 }
 
 /// Campaigns of rows that are no mail, id and name.

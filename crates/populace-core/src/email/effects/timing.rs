@@ -2,11 +2,11 @@
 
 use super::super::calendar::{Calendar, HOURS_OF_WEEK};
 use super::super::personas::PersonaConfig;
-use super::super::world::Circumstances;
+use super::super::world::{Circumstances, above_0};
 use super::effect::{About, Effect};
 use crate::scenario::Checker;
+use crate::section::section;
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub(super) const ABOUT: About = About {
@@ -19,24 +19,19 @@ pub(super) const ABOUT: About = About {
     evidence: None,
 };
 
-/// The timing factor of a persona: 1 + k (A / mean(A) − 1), A = hour term × day term, its mean over the law of scheduled sends exactly
-/// 1. k is the greatest value up to 1 at which open rate × timing × `minute_allowance` is at most `max_probability`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct TimingConfig {
-    /// The hour term outside peak hours (inside: 1), 0 to 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub off_peak: f64,
-    /// The day term on other than active days (on those: 1), 0 to 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub inactive_day: f64,
-    /// Room that is left for the greatest minute factor, 1 to 10.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1.0, max = 10.0)))]
-    pub minute_allowance: f64,
-    /// What open rate, timing and that allowance may reach together; above 0, at most 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
-    pub max_probability: f64,
+section! {
+    /// The timing factor of a persona: 1 + k (A / mean(A) − 1), A = hour term × day term, its mean over scheduled sends exactly 1.
+    /// k is the greatest value up to 1 at which open rate × timing × `minute_allowance` is at most `max_probability`.
+    pub struct TimingConfig {
+        /// The hour term outside peak hours (inside: 1).
+        off_peak: f64 [0.0 ..= 1.0],
+        /// The day term on other than active days (on those: 1).
+        inactive_day: f64 [0.0 ..= 1.0],
+        /// Room that is left for the greatest minute factor.
+        minute_allowance: f64 [1.0 ..= 10.0],
+        /// What open rate, timing and that allowance may reach together, above 0.
+        max_probability: f64 [0.0 ..= 1.0],
+    }
 }
 
 impl TimingConfig {
@@ -46,11 +41,7 @@ impl TimingConfig {
     }
 
     fn check(&self, personas: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) {
-        let most = self.max_probability;
-        checker.require(most > 0.0 && most <= 1.0, "timing.max_probability", || format!("must be above 0 and at most 1, got {most}"));
-        checker.range("timing.off_peak", self.off_peak, 0.0, 1.0);
-        checker.range("timing.inactive_day", self.inactive_day, 0.0, 1.0);
-        checker.range("timing.minute_allowance", self.minute_allowance, 1.0, 10.0);
+        above_0("timing.max_probability", self.max_probability, checker);
         for (name, persona) in personas {
             let open = persona.open_rate;
             if open > 0.0 && open <= 1.0 && !persona.is_flat() && self.room(open) < 0.0 {
@@ -79,9 +70,9 @@ impl Timing {
         personas: &BTreeMap<String, PersonaConfig>,
         calendar: &Calendar,
         checker: &mut Checker,
-    ) -> Option<Self> {
+    ) -> Self {
         config.check(personas, checker);
-        checker.is_clean().then(|| Self { hours: personas.values().map(|persona| hours(config, persona, calendar)).collect() })
+        Self { hours: personas.values().map(|persona| hours(config, persona, calendar)).collect() }
     }
 }
 

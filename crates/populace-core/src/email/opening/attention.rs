@@ -5,32 +5,27 @@ use super::super::calendar::{HOURS_OF_WEEK, hour_of_week};
 use super::super::personas::PersonaConfig;
 use super::delays::DelaysConfig;
 use crate::math;
-use crate::scenario::Checker;
+use crate::section::{choice, section};
 use crate::time::{HOUR, Instant, MINUTE};
-use serde::{Deserialize, Serialize};
 
-/// The distribution of the time from delivery to open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum OpenDelayLaw {
-    /// Truncated exponential × attention: opens gather in a persona's own hours.
-    Attention,
-    /// Truncated exponential alone.
-    Exponential,
+choice! {
+    /// The distribution of the time from delivery to open.
+    pub enum OpenDelayLaw {
+        /// Truncated exponential × attention: opens gather in a persona's own hours.
+        Attention,
+        /// Truncated exponential alone.
+        Exponential,
+    }
 }
 
-/// When a persona looks at its mail: 1 in peak hours of active days; the terms multiply. Personas without peak hours: 1 at any hour.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct AttentionConfig {
-    /// The term outside peak hours, above 0, at most 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 1.0)))]
-    pub off_peak: f64,
-    /// The term on other than active days, above 0, at most 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 1.0)))]
-    pub inactive_day: f64,
+section! {
+    /// When a persona looks at its mail: 1 in peak hours of active days; the terms multiply. Personas without peak hours: 1 at any hour.
+    pub struct AttentionConfig {
+        /// The term outside peak hours.
+        off_peak: f64 [0.001 ..= 1.0],
+        /// The term on other than active days.
+        inactive_day: f64 [0.001 ..= 1.0],
+    }
 }
 
 impl AttentionConfig {
@@ -40,11 +35,6 @@ impl AttentionConfig {
             OpenDelayLaw::Attention => persona.shape(self.off_peak, self.inactive_day),
             OpenDelayLaw::Exponential => [1.0; HOURS_OF_WEEK],
         }
-    }
-
-    pub(in super::super) fn check(&self, checker: &mut Checker) {
-        checker.range("attention.off_peak", self.off_peak, 0.001, 1.0);
-        checker.range("attention.inactive_day", self.inactive_day, 0.001, 1.0);
     }
 }
 

@@ -1,21 +1,19 @@
 //! The tables of a run, or of a user's own directory, as streams of batches.
 //!
 //! ```no_run
-//! use populace_analysis::source::{As, Source, Want};
+//! use populace_analysis::source::{As, Side, Source, Want};
 //!
 //! let source = Source::open("data".as_ref())?;
 //! let wants = [Want::new("recipient_id", As::Text), Want::new("timestamp", As::Instant), Want::new("event_type", As::Text)];
-//! for group in source.table("events")?.by_key(&wants, "recipient_id", Some("timestamp"))? {
-//!     let events = group?; // the events of one recipient, in order of time
-//!     println!("{}", events.num_rows());
-//! }
+//! source.actors("recipient_id", Side { table: "events", wants: &wants, time: Some("timestamp") }, |events| {
+//!     println!("{} events of one recipient, in order of time", events.num_rows());
+//!     Ok(())
+//! })?;
 //! # Ok::<(), populace_analysis::AnalysisError>(())
 //! ```
 
 mod cast;
 mod columns;
-mod groups;
-mod join;
 mod keys;
 mod pieces;
 mod reader;
@@ -23,12 +21,12 @@ mod text;
 pub(crate) mod values;
 
 pub use columns::{Columns, Texts};
-pub use groups::Groups;
-pub use join::{Joined, Side};
 pub(crate) use keys::Keys;
 pub(crate) use pieces::{Piece, Pieces};
 
 use crate::error::AnalysisError;
+use crate::pass::{self, Inputs};
+use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use populace_core::scenario::Scenario;
 use populace_io::catalogue;
@@ -105,6 +103,17 @@ impl Want {
         };
         Self { name: column.name, kind, nullable: column.nullable, optional: false }
     }
+}
+
+/// What is wanted of one of several tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// The table, such as `events`.
+    pub table: &'a str,
+    /// Its columns, the key among them.
+    pub wants: &'a [Want],
+    /// The column that orders the rows of an actor.
+    pub time: Option<&'a str>,
 }
 
 /// A directory of tables.
@@ -231,26 +240,26 @@ impl Source {
             };
             return Err(AnalysisError::input(format!("{root}: has no table {table}; {hint}")));
         }
-        Ok(TableSource { files, by_actor: self.is_by_actor() })
+        Ok(TableSource { files })
     }
 
-    /// The rows of one key at a time in several tables: the first has every key, such as a table of users, the others some of them. The
-    /// keys come in the order of a run in actor order, else in no particular order.
+    /// Takes the rows of one actor at a time, each with at least one, in order of time if the side names one (rows of equal time stay in
+    /// their order). Actors come as they do in a run in actor order, else in no particular order.
     ///
     /// # Errors
-    /// As [`TableSource::by_key`]; as the last item: a table has rows of a key that the first lacks.
+    /// The table is missing or lacks a column, a value is not what is wanted, a file is cut off; those of `take`.
     ///
     /// # Panics
-    /// There is no side, or `key` is not among the wanted columns of each.
-    pub fn join(&self, key: &str, sides: &[Side<'_>]) -> Result<Joined, AnalysisError> {
-        let tables = sides.iter().map(|side| self.table(side.table)).collect::<Result<Vec<_>, _>>()?;
-        let sizes = tables.iter().map(TableSource::size).collect::<Result<Vec<_>, _>>()?;
-        let partitions = groups::partitions(sizes.into_iter().max().expect("there is a side"));
-        let open = |(table, side): (&TableSource, &Side<'_>)| table.by_key_in(partitions, side.wants, key, side.time);
-        let mut groups = tables.iter().zip(sides).map(open);
-        let first = groups.next().expect("there is a side")?;
-        let others = groups.zip(&sides[1..]).map(|(groups, side)| Ok((side.table.to_owned(), groups?)));
-        Joined::new(first, others.collect::<Result<_, AnalysisError>>()?)
+    /// The key or the time is not among the wanted columns.
+    pub fn actors(
+        &self,
+        key: &str,
+        side: Side<'_>,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), AnalysisError> + Send,
+    ) -> Result<(), AnalysisError> {
+        let rows = |actor: &[Option<RecordBatch>]| Ok(actor[0].clone());
+        let watch = Watch::none(1);
+        pass::each(self, &Inputs::joined(key, [side]), &watch, "reading", rows, |rows| rows.as_ref().map_or(Ok(()), &mut take))
     }
 
     /// The files of a table, in order.
@@ -310,7 +319,6 @@ pub(crate) fn open_csv(path: &Path) -> Result<Option<Box<dyn std::io::Read + Sen
 #[derive(Clone, Debug)]
 pub struct TableSource {
     files: Vec<PathBuf>,
-    by_actor: bool,
 }
 
 impl TableSource {
@@ -323,7 +331,7 @@ impl TableSource {
             return Err(AnalysisError::input(format!("{}: is no file", path.display())));
         }
         reader::Encoding::of(path)?;
-        Ok(Self { files: vec![path.to_owned()], by_actor: false })
+        Ok(Self { files: vec![path.to_owned()] })
     }
 
     /// Its files, in order.
@@ -349,26 +357,6 @@ impl TableSource {
             reader::check_columns(file, wants)?;
         }
         Ok(Batches { files: self.files.clone().into_iter(), wants: wants.to_vec(), open: None })
-    }
-
-    /// The rows of one key at a time, in order of time if `time` names a column (rows of equal time stay in their order). Rows that do
-    /// not come ordered by key, as those of a run in actor order do, are first spread over temporary files by a hash of the key; the
-    /// keys then come in no particular order.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    ///
-    /// # Panics
-    /// `key` or `time` is not among `wants`.
-    pub fn by_key(&self, wants: &[Want], key: &str, time: Option<&str>) -> Result<Groups, AnalysisError> {
-        self.by_key_in(groups::partitions(self.size()?), wants, key, time)
-    }
-
-    fn by_key_in(&self, partitions: u64, wants: &[Want], key: &str, time: Option<&str>) -> Result<Groups, AnalysisError> {
-        let place = |name: &str| wants.iter().position(|want| want.name == name).expect("the key and the time are wanted");
-        let (key, time) = (place(key), time.map(place));
-        let batches = self.read(wants)?;
-        if self.by_actor { Ok(Groups::ordered(batches, key)) } else { Groups::partitioned(batches, key, time, partitions) }
     }
 
     /// Bytes that the files' rows take when they are read, very roughly.

@@ -1,9 +1,9 @@
 //! Histories against the truth that the simulation reveals.
 
-use crate::support::Run;
+use crate::support::{Run, actors};
 use arrow_array::Array;
 use populace_analysis::email::{EVENT_COLUMNS, History, Law};
-use populace_analysis::source::{As, Columns, Want};
+use populace_analysis::source::{As, Columns, Side, Want};
 use populace_core::email::{Effects, EmailModel};
 use std::collections::HashMap;
 
@@ -51,8 +51,8 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
         let model: EmailModel = run.source().model().unwrap();
         let law = Law::new(&model);
         let mut messages = 0;
-        for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-            let history = History::new(&model, &events.unwrap());
+        for events in actors(&run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
+            let history = History::new(&model, &events);
             let persona = law.persona_of(&history.recipient_id).unwrap();
             assert_eq!((history.orphans, history.repeats), (0, 0));
             for message in &history.messages {

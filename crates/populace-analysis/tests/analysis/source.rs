@@ -1,10 +1,10 @@
 //! Tables read back.
 
-use crate::support::Run;
+use crate::support::{Run, actors};
 use arrow_array::Array;
 use populace_analysis::families::report;
 use populace_analysis::report::Options;
-use populace_analysis::source::{As, Columns, Source, TableSource, Want};
+use populace_analysis::source::{As, Columns, Side, Source, TableSource, Want};
 use populace_analysis::watch::Watch;
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,8 +19,7 @@ const EVENTS: [Want; 4] = [
 /// The events of every user: time, type and minutes.
 fn by_user(source: &Source) -> BTreeMap<i64, Vec<(i64, String, Option<f64>)>> {
     let mut users = BTreeMap::new();
-    for group in source.table("events").unwrap().by_key(&EVENTS, "user_id", Some("event_time")).unwrap() {
-        let group = group.unwrap();
+    for group in actors(&source, "user_id", Side { table: "events", wants: &EVENTS, time: Some("event_time") }) {
         let minutes = group.float("watch_minutes");
         let row = |row: usize| {
             let minutes = minutes.is_valid(row).then(|| minutes.value(row));

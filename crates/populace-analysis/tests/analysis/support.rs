@@ -1,6 +1,7 @@
 //! Runs to analyse.
 
-use populace_analysis::source::Source;
+use arrow_array::RecordBatch;
+use populace_analysis::source::{Side, Source};
 use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Setting};
@@ -31,4 +32,15 @@ impl Run {
     pub(crate) fn source(&self) -> Source {
         Source::open(self.path()).expect("the run is complete")
     }
+}
+
+/// The rows of each actor.
+pub(crate) fn actors(source: &Source, key: &str, side: Side<'_>) -> Vec<RecordBatch> {
+    let mut all = Vec::new();
+    let take = |rows: &RecordBatch| {
+        all.push(rows.clone());
+        Ok(())
+    };
+    source.actors(key, side, take).expect("the table can be read");
+    all
 }

@@ -1,7 +1,7 @@
 //! Sessions against the tables of sessions and of truth.
 
-use crate::support::Run;
-use populace_analysis::source::{As, Columns, Want};
+use crate::support::{Run, actors};
+use populace_analysis::source::{As, Columns, Side, Want};
 use populace_analysis::traces::{CALL_COLUMNS, Endpoints, Law, Session};
 use populace_core::traces::TracesModel;
 use std::collections::HashMap;
@@ -21,8 +21,8 @@ fn sessions_told_from_the_calls_are_those_of_the_simulation() {
     let law = Law::new(&model);
     let mut endpoints = Endpoints::new(law.names().iter().cloned());
     let (mut sessions, mut retries, mut retried) = (0, 0, 0);
-    for calls in run.source().table("calls").unwrap().by_key(&CALL_COLUMNS, "session_id", Some("timestamp")).unwrap() {
-        let session = Session::new(&mut endpoints, &calls.unwrap());
+    for calls in actors(&run.source(), "session_id", Side { table: "calls", wants: &CALL_COLUMNS, time: Some("timestamp") }) {
+        let session = Session::new(&mut endpoints, &calls);
         sessions += 1;
         assert_eq!(session.walk().count() as i64, known[&session.id]);
         retries += session.calls.iter().filter(|call| call.is_retry).count();

@@ -14,7 +14,7 @@ const FEW: u64 = 5;
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let when = vec![week(gathered), by_hour(gathered)];
     let who = vec![funnel(gathered), days(gathered)];
-    let effects = gathered.charts.iter().map(|(_, chart, rates)| effect(gathered, chart, rates));
+    let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![
         latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),

@@ -5,11 +5,14 @@ mod draw;
 use crate::email::history::{circumstances, decided_at};
 use crate::email::{EVENT_COLUMNS, History, Law, Message};
 use crate::error::AnalysisError;
+use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
 use crate::report::figure::{Fact, Format};
 use crate::report::measure::{Rate, Sketch};
-use crate::source::Source;
+use crate::source::{Side, Source};
+use crate::stats::{Merge, merge_fields};
 use crate::watch::Watch;
+use arrow_array::RecordBatch;
 use populace_core::email::laws::{Cell, Expectation};
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
@@ -51,8 +54,9 @@ struct Gathered<'a> {
     /// How many messages each kind of congestion had, by minute and by hour.
     cells_by_minute: Vec<[u64; 8]>,
     cells_by_hour: Vec<[u64; 8]>,
-    /// Charts of effects, each with its place among them and the opens by its points.
-    charts: Vec<(usize, Chart, Vec<Rate>)>,
+    /// Charts of effects, each with its place among them, and the opens by the points of each.
+    charts: Vec<(usize, Chart)>,
+    chart_rates: Vec<Vec<Rate>>,
     /// Opens by time around the start of a circuit breaker, by its length in hours.
     breakers: BTreeMap<i64, Vec<Rate>>,
     breaker_windows: BTreeMap<i64, u64>,
@@ -62,6 +66,25 @@ struct Gathered<'a> {
     orphans: u64,
     repeats: u64,
     recipients: u64,
+}
+
+merge_fields!(Gathered<'_> {
+    funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
+    breakers, breaker_windows, calibration, breaker_events, interests, orphans, repeats, recipients,
+} same { model, config, law, names, charts });
+
+impl Observer for Gathered<'_> {
+    fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
+        if let Some(events) = &actor[0] {
+            self.recipient(&History::new(self.model, events));
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self) -> Result<(), AnalysisError> {
+        self.combine(later);
+        Ok(())
+    }
 }
 
 /// One persona's messages.
@@ -76,6 +99,8 @@ struct Funnel {
     clicks: Rate,
 }
 
+merge_fields!(Funnel { recipients, sent, delivered, opens, clicks });
+
 /// The facts and sections of mail, and what is to be said of them.
 pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let model: Option<EmailModel> = document.map(catalogue::model).transpose()?;
@@ -86,13 +111,16 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
     sections(source, None, &standard, watch)
 }
 
-fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailModel, _: &Watch<'_>) -> Result<Found, AnalysisError> {
+fn sections(
+    source: &Source,
+    model: Option<&EmailModel>,
+    fallback: &EmailModel,
+    watch: &Watch<'_>,
+) -> Result<Found, AnalysisError> {
     let law = model.map(Law::new);
     let standard = model.unwrap_or(fallback);
-    let mut gathered = Gathered::new(standard, law.as_ref());
-    for events in source.table("events")?.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp"))? {
-        gathered.add(&History::new(standard, &events?));
-    }
+    let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }]);
+    let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law.as_ref()))?;
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
     let expected = model.filter(|_| whole).map(|model| Expectation::new(model).total());
     let facts = gathered.facts(expected.as_ref());
@@ -107,12 +135,14 @@ impl<'a> Gathered<'a> {
         let personas = names.len();
         let charts = model.effects().each().into_iter().enumerate().filter_map(|(effect, of)| {
             let chart = of.chart()?;
-            let points = match &chart.points {
-                Points::Named(names) => names.len(),
-                Points::Steps { width, end, .. } => (end / width).ceil() as usize + 1,
-            };
-            Some((effect, chart, vec![Rate::default(); points]))
+            Some((effect, chart))
         });
+        let charts: Vec<(usize, Chart)> = charts.collect();
+        let points = |(_, chart): &(usize, Chart)| match &chart.points {
+            Points::Named(names) => names.len(),
+            Points::Steps { width, end, .. } => (end / width).ceil() as usize + 1,
+        };
+        let chart_rates = charts.iter().map(|chart| vec![Rate::default(); points(chart)]).collect();
         let lengths = model.occasion(Group::Breaker).into_iter().flat_map(|breakers| breakers.happenings.iter());
         let lengths = lengths.map(|kind| kind.within / HOUR);
         let bins = ((BREAKER_BEFORE + BREAKER_AFTER) / BREAKER_BIN) as usize;
@@ -130,7 +160,8 @@ impl<'a> Gathered<'a> {
             latency_by_hour: vec![Sketch::default(); 24],
             cells_by_minute: vec![[0; 8]; 60],
             cells_by_hour: vec![[0; 8]; 24],
-            charts: charts.collect(),
+            charts,
+            chart_rates,
             breakers: lengths.map(|hours| (hours, vec![Rate::default(); bins])).collect(),
             breaker_windows: BTreeMap::new(),
             calibration: vec![Rate::default(); CALIBRATION_BINS],
@@ -142,7 +173,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn add(&mut self, history: &History) {
+    fn recipient(&mut self, history: &History) {
         let unknown = self.names.len() - 1;
         let known = self.law.and_then(|law| law.persona_of(&history.recipient_id));
         let persona = known.unwrap_or(unknown);
@@ -209,7 +240,7 @@ impl<'a> Gathered<'a> {
             return;
         }
         let effects = self.model.effects().each();
-        for (effect, _, rates) in &mut self.charts {
+        for ((effect, _), rates) in self.charts.iter().zip(&mut self.chart_rates) {
             rates[effects[*effect].point(&at)].add(opened, p_open);
         }
         if let Some(probability) = p_open {
@@ -240,15 +271,10 @@ impl<'a> Gathered<'a> {
     }
 
     fn total(&self) -> Funnel {
-        let mut total = Funnel::default();
-        for funnel in &self.funnels {
-            total.recipients += funnel.recipients;
-            total.sent += funnel.sent;
-            total.delivered += funnel.delivered;
-            total.opens.merge(&funnel.opens);
-            total.clicks.merge(&funnel.clicks);
-        }
-        total
+        self.funnels.iter().fold(Funnel::default(), |mut total, funnel| {
+            total.combine(*funnel);
+            total
+        })
     }
 
     fn facts(&self, expected: Option<&populace_core::email::laws::Volumes>) -> Vec<Fact> {
@@ -289,7 +315,7 @@ impl<'a> Gathered<'a> {
             notes.push(format!("{} events were left out: of an unknown type, or of a message that was never sent.", self.orphans));
         }
         if self.repeats > 0 {
-            notes.push(format!("{} events were left out: they tell again what an event before has told.", self.repeats));
+            notes.push(format!("{} events were left out: duplicates of an earlier event.", self.repeats));
         }
         if self.days.len() > MOST_DAYS {
             notes.push(format!("The {} days are too many to be drawn one by one: events by day are left out.", self.days.len()));

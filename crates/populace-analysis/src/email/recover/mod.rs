@@ -3,11 +3,12 @@
 mod engagement;
 mod tally;
 
-use crate::email::{History, Law};
+use crate::email::Law;
 use crate::error::AnalysisError;
+use crate::pass::{self, Inputs};
 use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
-use crate::source::{As, Source, Want};
+use crate::source::{As, Side, Source, Want};
 use crate::watch::Watch;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
@@ -20,17 +21,16 @@ pub(crate) fn estimate(
     source: &Source,
     document: &Resolved,
     sheet: &mut Sheet,
-    _: &Watch<'_>,
+    watch: &Watch<'_>,
 ) -> Result<BTreeMap<String, u64>, AnalysisError> {
     let model: EmailModel = catalogue::model(document)?;
     let law = Law::new(&model);
-    let mut tally = Tally::new(&law);
-    for events in source.table("events")?.by_key(&COLUMNS, "recipient_id", Some("timestamp"))? {
-        let events = events?;
-        let history = History::new(&model, &events);
-        tally.add(&history, &events);
-    }
-    let users = users(source, &tally, sheet)?;
+    let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
+    let users = Side { table: "users", wants: &[Want::new("recipient_id", As::Text)], time: None };
+    let loose = source.has(users.table).then_some(users).into_iter().collect();
+    let inputs = Inputs { loose, ..Inputs::joined("recipient_id", [events]) };
+    let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law))?;
+    let users = users_of(source, &tally, sheet)?;
     for (count, what) in [
         (tally.orphans, "rows fit nowhere (of an unknown type, or of a message that was never sent)"),
         (tally.repeats, "rows tell a step of a message a second time; the first counts"),
@@ -66,23 +66,20 @@ pub(crate) fn estimate(
 }
 
 /// How many recipients there are.
-fn users(source: &Source, tally: &Tally<'_>, sheet: &mut Sheet) -> Result<u64, AnalysisError> {
+fn users_of(source: &Source, tally: &Tally<'_>, sheet: &mut Sheet) -> Result<u64, AnalysisError> {
     if !source.has("users") {
         sheet.notes.push("there is no table of users: those without any event do not count".into());
         return Ok(tally.recipients);
     }
-    let mut users = 0;
-    for batch in source.table("users")?.read(&[Want::new("recipient_id", As::Text)])? {
-        users += batch?.num_rows() as u64;
-    }
-    if users < tally.recipients {
+    if tally.users < tally.recipients {
         return Err(AnalysisError::input(format!(
-            "{}: the table of users has {users} rows, and events tell of {} recipients; give both of one run",
+            "{}: the table users has {} rows, and the events have {} recipients; give both of one run",
             source.root().display(),
+            tally.users,
             tally.recipients
         )));
     }
-    Ok(users)
+    Ok(tally.users)
 }
 
 /// How much mail, and what happens beside it.

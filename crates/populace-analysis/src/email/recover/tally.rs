@@ -1,9 +1,12 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
 use crate::email::{History, Law, Message};
+use crate::error::AnalysisError;
+use crate::pass::Observer;
 use crate::recover::loglinear::Count;
 use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
+use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
 use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, PersonaConfig, hour_of_week};
 use populace_core::time::{HOUR, Instant, MINUTE, SECOND, Window};
@@ -22,6 +25,9 @@ pub(super) const COLUMNS: [Want; 7] = {
         Want::optional("esp", As::Text),
     ]
 };
+
+/// The place of `events` among the tables that are read.
+const EVENTS: usize = 0;
 
 /// Messages whose opens have one probability, but for the drift of their recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +71,8 @@ pub(super) struct Tally<'a> {
     law: &'a Law<'a>,
     window: Window,
     pub(super) weeks: Vec<Vec<Hour>>,
+    /// Rows of the table of users, and recipients that have events.
+    pub(super) users: u64,
     pub(super) recipients: u64,
     pub(super) strangers: u64,
     pub(super) orphans: u64,
@@ -115,6 +123,7 @@ impl<'a> Tally<'a> {
             clicks: vec![Count::default(); weeks.len()],
             weeks,
             law,
+            users: 0,
             recipients: 0,
             strangers: 0,
             orphans: 0,
@@ -152,8 +161,7 @@ impl<'a> Tally<'a> {
         self.cells.values().map(|count| count.trials).sum()
     }
 
-    /// Adds a recipient.
-    pub(super) fn add(&mut self, history: &History, events: &RecordBatch) {
+    fn recipient(&mut self, history: &History, events: &RecordBatch) {
         self.recipients += 1;
         self.orphans += history.orphans;
         self.repeats += history.repeats;
@@ -287,6 +295,33 @@ impl<'a> Tally<'a> {
             count.trials += 1;
             count.successes += u64::from(message.opened.is_some());
         }
+    }
+}
+
+merge_fields!(Tally<'_> {
+    users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
+    scheduled_by_day, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, click_delays,
+} same { law, window, weeks, flat });
+
+impl Observer for Tally<'_> {
+    fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {
+        if table != EVENTS {
+            self.users += rows.num_rows() as u64;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
+        if let Some(events) = &actor[EVENTS] {
+            self.recipient(&History::new(self.law.model(), events), events);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self) -> Result<(), AnalysisError> {
+        self.combine(later);
+        Ok(())
     }
 }
 

@@ -1,10 +1,10 @@
 //! Opens and clicks: the ceilings are right, and what is scored is what was asked.
 
 use super::Bench;
-use crate::support::Run;
+use crate::support::{Run, actors};
 use populace_analysis::email::{EVENT_COLUMNS, History, Inference, Law};
 use populace_analysis::score::{Estimate, Options, Predictor, Scorecard, Threshold};
-use populace_analysis::source::{As, Columns, Want};
+use populace_analysis::source::{As, Columns, Side, Want};
 use populace_core::email::EmailModel;
 use populace_core::time::{HOUR, Instant, MINUTE};
 use std::fmt::Write;
@@ -143,8 +143,8 @@ fn the_posterior_of_personas_is_calibrated() {
     let personas = law.personas().len();
     let mut pairs = Vec::new();
     let (mut sure, mut users) = (0.0, 0.0);
-    for events in run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        let history = History::new(law.model(), &events.unwrap());
+    for events in actors(&run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
+        let history = History::new(law.model(), &events);
         let own = law.persona_of(&history.recipient_id).unwrap();
         // In the middle of the run, so that some messages are still open.
         let middle = law.config().window.start.plus(15).midnight().plus(13 * HOUR);
@@ -173,8 +173,8 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
     let law = Law::new(&model);
     let inference = Inference::new(&law);
     let mut messages = 0;
-    for events in bench.run.source().table("events").unwrap().by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        let history = History::new(law.model(), &events.unwrap());
+    for events in actors(&bench.run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
+        let history = History::new(law.model(), &events);
         let own = law.persona_of(&history.recipient_id).unwrap();
         let mut prior = vec![0.0; law.personas().len()];
         prior[own] = 1.0;

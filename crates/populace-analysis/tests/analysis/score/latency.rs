@@ -1,9 +1,10 @@
 //! Latencies against the law given the moment of sending.
 
 use super::Bench;
-use crate::support::Run;
+use crate::support::{Run, actors};
 use populace_analysis::email::{EVENT_COLUMNS, History};
 use populace_analysis::score::{Options, Predictor};
+use populace_analysis::source::Side;
 use populace_core::email::EmailModel;
 use populace_core::email::laws::Cell;
 use std::collections::HashMap;
@@ -27,9 +28,8 @@ fn predictions(bench: &Bench, factor: f64) -> String {
     let model: EmailModel = bench.run.source().model().unwrap();
     let mut known: HashMap<[bool; 3], Vec<f64>> = HashMap::new();
     let mut text = "message_id,seconds,q05,q50,q90,q99\n".to_owned();
-    let events = bench.run.source().table("events").unwrap();
-    for events in events.by_key(&EVENT_COLUMNS, "recipient_id", Some("timestamp")).unwrap() {
-        for message in History::new(&model, &events.unwrap()).messages.iter().filter(|message| message.delivered.is_some()) {
+    for events in actors(&bench.run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
+        for message in History::new(&model, &events).messages.iter().filter(|message| message.delivered.is_some()) {
             let cell = model.latency_cell(message.sent);
             let of_cell = known
                 .entry([cell.top, cell.batch, cell.weekend])

@@ -1,9 +1,9 @@
 //! Transition tables: verdicts by sampling theory.
 
 use super::Bench;
-use crate::support::Run;
+use crate::support::{Run, actors};
 use populace_analysis::score::{Options, Predictor, Scorecard};
-use populace_analysis::source::{As, Columns, Want};
+use populace_analysis::source::{As, Columns, Side, Want};
 use populace_analysis::traces::{CALL_COLUMNS, Endpoints, Session};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,8 +28,8 @@ fn truth(run: &Run) -> Table {
 fn counts(run: &Run) -> Table {
     let mut endpoints = Endpoints::default();
     let mut table = Table::new();
-    for calls in run.source().table("calls").unwrap().by_key(&CALL_COLUMNS, "session_id", Some("timestamp")).unwrap() {
-        let session = Session::new(&mut endpoints, &calls.unwrap());
+    for calls in actors(&run.source(), "session_id", Side { table: "calls", wants: &CALL_COLUMNS, time: Some("timestamp") }) {
+        let session = Session::new(&mut endpoints, &calls);
         let walk: Vec<usize> = session.walk().map(|call| call.endpoint).collect();
         for step in walk.windows(2) {
             let name = |place: usize| endpoints.names()[place].clone();

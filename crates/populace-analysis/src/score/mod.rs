@@ -129,6 +129,7 @@ impl Context<'_> {
     pub(crate) fn score(&self) -> Result<Scorecard, AnalysisError> {
         check_whole(self.source)?;
         let mut card = (self.task.score)(self)?;
+        card.notes.extend(card.gains.iter().filter_map(beyond));
         judge(&mut card, &self.options.thresholds)?;
         Ok(card)
     }
@@ -169,6 +170,23 @@ fn check_whole(source: &Source) -> Result<(), AnalysisError> {
     Err(AnalysisError::input(format!(
         "{root}: the run was cut off after {count} rows, in the middle of a user, whose labels would be wrong\nhint: generate it with --users instead of --count"
     )))
+}
+
+/// What a gain means that no model can have by knowledge alone: more than 3 standard errors above that of the ceiling.
+fn beyond(gain: &Gain) -> Option<String> {
+    let Gain { metric, ceiling, share } = gain;
+    let error = share.standard_error?;
+    // The ceiling itself is at 100% but for rounding.
+    (share.value > 1.0 + 1e-6 + 3.0 * error).then(|| {
+        format!(
+            "the gain in {} is {:.0}% of the ceiling's (`{}`), {:.1} standard errors above 100%: more than that data can say. Look for a \
+             leak, a column that gives the answer away; else it is luck",
+            metric.replace('_', " "),
+            100.0 * share.value,
+            ceiling.heading(),
+            (share.value - 1.0) / error
+        )
+    })
 }
 
 /// Adds the verdicts of the thresholds.

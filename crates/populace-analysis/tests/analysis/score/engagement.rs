@@ -245,6 +245,10 @@ fn the_truth_has_all_of_the_gain_and_the_base_rate_none() {
         let base = score(&|_| rate);
         assert!(share(&base, Predictor::Observable).abs() < 1e-9 && share(&base, Predictor::Latent).abs() < 1e-9);
         assert_eq!(base.metric(Predictor::Model, "auc").unwrap().value, 0.5);
+        // Who peeks at the outcome is found out; who knows as much as can be known is not.
+        let leak = score(&|row| if row.label { 0.98 } else { 0.02 });
+        assert!(leak.notes.iter().any(|note| note.contains("standard errors above 100%") && note.contains("leak")), "{:?}", leak.notes);
+        assert!(observable.notes.is_empty(), "{:?}", observable.notes);
         // A model half way between the two has more than half of the gain.
         let half = score(&|row| 0.5 * (row.observable + rate));
         let Estimate { value, standard_error } = half.gain(Predictor::Observable).unwrap().share;

@@ -5,8 +5,8 @@
 //!
 //! let source = Source::open("data".as_ref())?;
 //! let wants = [Want::new("recipient_id", As::Text), Want::new("timestamp", As::Instant), Want::new("event_type", As::Text)];
-//! source.actors("recipient_id", Side { table: "events", wants: &wants, time: Some("timestamp") }, |events| {
-//!     println!("{} events of one recipient, in order of time", events.num_rows());
+//! source.actors("recipient_id", &[Side { table: "events", wants: &wants, time: Some("timestamp") }], |recipient| {
+//!     println!("{} events of one recipient, in order of time", recipient[0].as_ref().map_or(0, |events| events.num_rows()));
 //!     Ok(())
 //! })?;
 //! # Ok::<(), populace_analysis::AnalysisError>(())
@@ -243,23 +243,23 @@ impl Source {
         Ok(TableSource { files })
     }
 
-    /// Takes the rows of one actor at a time, each with at least one, in order of time if the side names one (rows of equal time stay in
-    /// their order). Actors come as they do in a run in actor order, else in no particular order.
+    /// Takes one actor after another: its rows in each table, `None` where it has none, in order of time if the side names one (rows of
+    /// equal time stay in their order). The first table has every actor, such as a table of users. Actors come as they do in a run in
+    /// actor order, else in no particular order.
     ///
     /// # Errors
-    /// The table is missing or lacks a column, a value is not what is wanted, a file is cut off; those of `take`.
+    /// A table is missing or lacks a column, a value is not what is wanted, a file is cut off, a table has an actor that the first lacks;
+    /// those of `take`.
     ///
     /// # Panics
-    /// The key or the time is not among the wanted columns.
+    /// There is no side, or the key or a time is not among the wanted columns.
     pub fn actors(
         &self,
         key: &str,
-        side: Side<'_>,
-        mut take: impl FnMut(&RecordBatch) -> Result<(), AnalysisError> + Send,
+        sides: &[Side<'_>],
+        mut take: impl FnMut(&[Option<RecordBatch>]) -> Result<(), AnalysisError> + Send,
     ) -> Result<(), AnalysisError> {
-        let rows = |actor: &[Option<RecordBatch>]| Ok(actor[0].clone());
-        let watch = Watch::none(1);
-        pass::each(self, &Inputs::joined(key, [side]), &watch, "reading", rows, |rows| rows.as_ref().map_or(Ok(()), &mut take))
+        pass::each(self, &Inputs::joined(key, sides), &Watch::none(1), "reading", |actor| Ok(actor.to_vec()), |actor| take(&actor))
     }
 
     /// The files of a table, in order.

@@ -1,6 +1,6 @@
 //! Subscribers against the tables they come from.
 
-use crate::support::Run;
+use crate::support::{Run, joined};
 use populace_analysis::churn::SIDES;
 use populace_analysis::churn::{Engagement, User};
 use populace_core::churn::ChurnModel;
@@ -10,8 +10,7 @@ use populace_core::churn::Hazard;
 fn every_user_comes_once_with_all_events() {
     let run = Run::new("churn", 6, &[("population.users", "400"), ("window.days", "45")]);
     let (mut ids, mut events) = (Vec::new(), 0);
-    for row in run.source().join("user_id", &SIDES).unwrap() {
-        let row = row.unwrap();
+    for row in joined(&run.source(), "user_id", &SIDES) {
         let user = User::new(row[0].as_ref().unwrap(), row[1].as_ref());
         assert_eq!((user.orphans, user.events.is_sorted_by_key(|event| event.time)), (0, true));
         ids.push(user.id);

@@ -34,13 +34,18 @@ impl Run {
     }
 }
 
-/// The rows of each actor.
-pub(crate) fn actors(source: &Source, key: &str, side: Side<'_>) -> Vec<RecordBatch> {
+/// The rows of each actor in some tables.
+pub(crate) fn joined(source: &Source, key: &str, sides: &[Side<'_>]) -> Vec<Vec<Option<RecordBatch>>> {
     let mut all = Vec::new();
-    let take = |rows: &RecordBatch| {
-        all.push(rows.clone());
+    let take = |actor: &[Option<RecordBatch>]| {
+        all.push(actor.to_vec());
         Ok(())
     };
-    source.actors(key, side, take).expect("the table can be read");
+    source.actors(key, sides, take).expect("the tables can be read");
     all
+}
+
+/// The rows of each actor in a table.
+pub(crate) fn actors(source: &Source, key: &str, side: Side<'_>) -> Vec<RecordBatch> {
+    joined(source, key, &[side]).into_iter().flatten().flatten().collect()
 }

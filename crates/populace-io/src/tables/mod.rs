@@ -108,9 +108,9 @@ impl Filled<'_> {
     }
 
     /// Fills a table by the names of its columns, if it is wanted.
-    pub fn put<'n, const N: usize>(&mut self, table: usize, columns: impl FnOnce() -> [(&'n str, ArrayRef); N]) {
+    pub fn put<'n, C: AsRef<[(&'n str, ArrayRef)]>>(&mut self, table: usize, columns: impl FnOnce() -> C) {
         if self.wants(table) {
-            self.batches[table] = Some(self.tables[table].rows(&columns()));
+            self.batches[table] = Some(self.tables[table].rows(columns().as_ref()));
         }
     }
 }

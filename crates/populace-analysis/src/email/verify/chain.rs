@@ -6,7 +6,7 @@ use crate::email::{Law, Message};
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Exact, Found};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use crate::verify::uuid;
 use populace_core::email::{EmailConfig, EventType, LatencyConfig};
 use populace_core::time::{DAY, Date, Instant, MINUTE, SECOND};

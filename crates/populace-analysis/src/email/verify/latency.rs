@@ -5,7 +5,7 @@ use super::queries::Queries;
 use crate::email::Law;
 use crate::stats::{Pit, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::board::{Board, Found, z};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use populace_core::email::laws::Cell;
 use populace_core::email::{LatencyConfig, LognormalLatency, Span};
 use populace_core::time::{Instant, MINUTE, SECOND};

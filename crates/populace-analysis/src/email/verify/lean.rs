@@ -6,7 +6,7 @@ use super::Recipient;
 use crate::email::{Law, Message};
 use crate::stats::{Merge, Test, normal_two_sided};
 use crate::verify::board::{Board, Found, z};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use populace_core::email::{EFFECTS, EmailConfig, EmailModel};
 use populace_core::scenario::Scenario;
 

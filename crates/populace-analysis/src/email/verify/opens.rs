@@ -6,7 +6,7 @@ use crate::email::history::decided_at;
 use crate::email::{Law, Message};
 use crate::stats::{PoissonBinomial, merge_fields};
 use crate::verify::board::{Board, Calibration, WorstActor};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use populace_core::email::{EFFECTS, EventType, Group as EventGroup, Grouping, hour_of_week};
 use populace_core::time::{HOUR, Instant};
 use std::cmp::Ordering;

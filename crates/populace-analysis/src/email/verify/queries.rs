@@ -5,7 +5,7 @@ use crate::email::Law;
 use crate::source::Columns;
 use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use populace_core::email::laws::Expectation;
 use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{HOUR, Instant};

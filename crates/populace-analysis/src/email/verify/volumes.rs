@@ -5,7 +5,7 @@ use crate::email::Law;
 use crate::source::Columns;
 use crate::stats::{Pit, Test, dispersion, likelihood_ratio, merge_fields, poisson, poisson_probability};
 use crate::verify::board::{Board, Found, z};
-use crate::verify::report::Group;
+use crate::verify::Group;
 use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{DAY, Instant, MINUTE};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::engagement::{assert_calibrated, assert_calibrated_by_bin};
-use crate::support::Run;
+use crate::support::{Run, joined};
 use arrow_array::Array;
 use populace_analysis::churn::SIDES;
 use populace_analysis::churn::score::concordance;
@@ -75,8 +75,7 @@ fn the_posterior_of_engagement_is_calibrated() {
     for as_of in [4, 25] {
         let inference = Inference::new(config, as_of);
         let mut places = [0_u64; 20];
-        for row in run.source().join("user_id", &[users, events, truth]).unwrap() {
-            let row = row.unwrap();
+        for row in joined(&run.source(), "user_id", &[users, events, truth]) {
             let user = User::new(row[0].as_ref().unwrap(), row[1].as_ref());
             let truth = row[2].as_ref().unwrap();
             let date = truth.date("churn_date");

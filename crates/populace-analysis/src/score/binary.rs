@@ -184,7 +184,7 @@ impl Binary {
             weights[3 + index] += share;
             let attainable = dot(&self.base(), self.sums.total()) - self.sums.total()[3 + index];
             let share = Estimate::new(share, self.sums.error(&weights) / attainable);
-            Some(Gain { metric: "log_loss".to_owned(), ceiling: *ceiling, share })
+            Some(Gain { metric: "log_loss".to_owned(), ceiling: *ceiling, share, excess: self.sums.excess(2, 3 + index) })
         };
         self.ceilings.iter().enumerate().filter_map(share).collect()
     }

@@ -143,6 +143,9 @@ pub struct Gain {
     pub ceiling: Predictor,
     /// The share, with its standard error by the delta method over independent users.
     pub share: Estimate,
+    /// By how many standard errors of the difference the model is better than the ceiling; negative if it is worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<f64>,
 }
 
 /// Predictions that are next to one another.

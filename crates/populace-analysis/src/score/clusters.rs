@@ -55,6 +55,14 @@ impl<const N: usize> Clusters<N> {
         let mean = dot(weights, &self.total) / users;
         ((squares - users * mean * mean).max(0.0) * users / (users - 1.0).max(1.0)).sqrt()
     }
+
+    /// By how many standard errors of the difference one sum is less than another.
+    pub(crate) fn excess(&self, model: usize, ceiling: usize) -> Option<f64> {
+        let mut weights = [0.0; N];
+        weights[model] -= 1.0;
+        weights[ceiling] += 1.0;
+        Some(dot(&weights, &self.total) / self.error(&weights)).filter(|excess| excess.is_finite())
+    }
 }
 
 /// Adds.

@@ -172,21 +172,17 @@ fn check_whole(source: &Source) -> Result<(), AnalysisError> {
     )))
 }
 
-/// What a gain means that no model can have by knowledge alone: more than 3 standard errors above that of the ceiling.
+/// What it means that a model is better than the best that can be: by more than 3 standard errors.
 fn beyond(gain: &Gain) -> Option<String> {
-    let Gain { metric, ceiling, share } = gain;
-    let error = share.standard_error?;
-    // The ceiling itself is at 100% but for rounding.
-    (share.value > 1.0 + 1e-6 + 3.0 * error).then(|| {
-        format!(
-            "the gain in {} is {:.0}% of the ceiling's (`{}`), {:.1} standard errors above 100%: more than that data can say. Look for a \
-             leak, a column that gives the answer away; else it is luck",
-            metric.replace('_', " "),
-            100.0 * share.value,
-            ceiling.heading(),
-            (share.value - 1.0) / error
-        )
-    })
+    let Gain { metric, ceiling, share, excess } = gain;
+    let excess = excess.filter(|excess| *excess > 3.0)?;
+    Some(format!(
+        "the gain in {} is {:.0}% of the ceiling's ({}), {excess:.1} standard errors above 100%: more than the data can say. Look for a leak, \
+         a column that gives the answer away; else it is luck",
+        metric.replace('_', " "),
+        100.0 * share.value,
+        ceiling.heading(),
+    ))
 }
 
 /// Adds the verdicts of the thresholds.

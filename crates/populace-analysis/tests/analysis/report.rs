@@ -269,7 +269,7 @@ fn verdicts_come_first_and_failures_before_all() {
 /// A scorecard of a run.
 fn scorecard(seed: u64, scenario_digest: &str) -> Scorecard {
     let column = |predictor, loss| Column { predictor, metrics: [("log_loss".to_owned(), Estimate::exact(loss))].into() };
-    let gain = |ceiling, share| Gain { metric: "log_loss".into(), ceiling, share: Estimate::exact(share) };
+    let gain = |ceiling, share| Gain { metric: "log_loss".into(), ceiling, share: Estimate::exact(share), excess: None };
     Scorecard {
         format: FORMAT,
         task: "open".into(),

@@ -274,7 +274,7 @@ fn integrated_brier(card: &mut Scorecard, lives: &[Life], horizon: Horizon) {
             let mut weights = [0.0; SUMS];
             (weights[1], weights[index], weights[4]) = (-1.0, share, 1.0 - share);
             let share = Estimate::new(share, sums.error(&weights) / attainable);
-            card.gains.push(Gain { metric: "integrated_brier".into(), ceiling, share });
+            card.gains.push(Gain { metric: "integrated_brier".into(), ceiling, share, excess: sums.excess(1, index) });
         }
     }
 }

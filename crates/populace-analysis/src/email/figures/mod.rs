@@ -10,7 +10,7 @@ use crate::report::Found;
 use crate::report::figure::{Fact, Format};
 use crate::report::measure::{Rate, Sketch};
 use crate::source::{Side, Source};
-use crate::stats::{Merge, merge_fields};
+use crate::stats::{Merge, Sum, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use populace_core::email::laws::{Cell, Expectation};
@@ -45,7 +45,7 @@ struct Gathered<'a> {
     /// Opens by persona and hour of the week.
     engagement: Vec<[u64; HOURS_OF_WEEK]>,
     /// Expected opens by persona and hour of the week of delivery.
-    open_mass: Vec<[f64; HOURS_OF_WEEK]>,
+    open_mass: Vec<[Sum; HOURS_OF_WEEK]>,
     /// Opens of messages by persona, kind of day (0 of Monday to Friday) and hour of the decision.
     by_hour: Vec<[[Rate; 24]; 2]>,
     /// Latencies, seconds, by minute of the hour and by hour of sending on the provider's clock.
@@ -154,7 +154,7 @@ impl<'a> Gathered<'a> {
             funnels: vec![Funnel::default(); personas],
             days: BTreeMap::new(),
             engagement: vec![[0; HOURS_OF_WEEK]; personas],
-            open_mass: vec![[0.0; HOURS_OF_WEEK]; personas],
+            open_mass: vec![[Sum::default(); HOURS_OF_WEEK]; personas],
             by_hour: vec![[[Rate::default(); 24]; 2]; personas],
             latency_by_minute: vec![Sketch::default(); 60],
             latency_by_hour: vec![Sketch::default(); 24],
@@ -230,7 +230,7 @@ impl<'a> Gathered<'a> {
     fn opens(&mut self, persona: usize, message: &Message, p_open: Option<f64>, p_click: Option<f64>) {
         let opened = message.opened.is_some();
         if let Some(delivered) = message.delivered {
-            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60] += p_open.unwrap_or(0.0);
+            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60].add(p_open.unwrap_or(0.0));
         }
         let Some(at) = circumstances(self.config, persona, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
@@ -338,14 +338,14 @@ fn cell_of(index: usize) -> Cell {
 }
 
 /// The hours of the week in which a persona's opens are expected, given how many are expected of deliveries in each.
-fn expected_opens(law: &Law<'_>, persona: usize, mass: &[f64; HOURS_OF_WEEK]) -> Vec<f64> {
+fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) -> Vec<f64> {
     /// Places within the hour of delivery that stand for all.
     const PLACES: i64 = 4;
     // By how much the recipients' clock is ahead of UTC.
     let clock = law.config().timezone.local(MONDAY).since(MONDAY);
     let hours = (law.config().open_delays.max_minutes / 60.0).ceil() as i64 + 1;
     let mut opens = vec![0.0; HOURS_OF_WEEK];
-    for (hour, &mass) in mass.iter().enumerate() {
+    for (hour, mass) in mass.iter().copied().map(Sum::value).enumerate() {
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
             let delivered = MONDAY.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);

@@ -271,5 +271,6 @@ fn gain(sums: &Clusters<SUMS>, metric: &str, first: usize) -> Option<Gain> {
     let mut weights = [0.0; SUMS];
     (weights[first], weights[first + 1], weights[first + 2]) = (-1.0, share, 1.0 - share);
     debug_assert!(dot(&weights, total).abs() <= 1e-6 * attainable.abs().max(1.0), "the share is where the sum is 0");
-    Some(Gain { metric: metric.to_owned(), ceiling: Predictor::Observable, share: Estimate::new(share, sums.error(&weights) / attainable) })
+    let share = Estimate::new(share, sums.error(&weights) / attainable);
+    Some(Gain { metric: metric.to_owned(), ceiling: Predictor::Observable, share, excess: sums.excess(first, first + 1) })
 }

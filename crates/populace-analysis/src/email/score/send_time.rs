@@ -157,7 +157,7 @@ fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
     }
     for (ceiling, value) in [(Predictor::Observable, all.observable), (Predictor::Latent, all.oracle)] {
         let share = all.gain(value).map(Estimate::exact);
-        card.gains.extend(share.map(|share| Gain { metric: VALUE.to_owned(), ceiling, share }));
+        card.gains.extend(share.map(|share| Gain { metric: VALUE.to_owned(), ceiling, share, excess: None }));
     }
     for (persona, worth) in law.personas().iter().zip(worths).filter(|(_, worth)| worth.n > 0.0) {
         let n = worth.n;

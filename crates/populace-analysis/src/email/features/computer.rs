@@ -5,27 +5,27 @@ use populace_core::time::{DAY, HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
 use serde::Serialize;
 
 /// Days over which events are counted.
-pub const COUNT_DAYS: [i64; 3] = [1, 7, 30];
+pub(super) const COUNT_DAYS: [i64; 3] = [1, 7, 30];
 /// The best windows that are told.
-pub const WINDOWS: usize = 3;
+pub(super) const WINDOWS: usize = 3;
 /// Standard deviations of the smoothing kernel: beyond, it is below 10⁻¹⁴ of its peak.
 const KERNEL_SIGMAS: f64 = 8.0;
 
 /// The numbers that features are computed with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rules {
+pub(super) struct Rules {
     /// Hours after which a click weighs half.
-    pub half_life_hours: f64,
+    pub(super) half_life_hours: f64,
     /// Standard deviation of the smoothing, minutes.
-    pub sigma_minutes: f64,
+    pub(super) sigma_minutes: f64,
     /// Weight of the uniform curve, in clicks of this moment: what is known of a recipient of whom nothing is known.
-    pub prior_clicks: f64,
+    pub(super) prior_clicks: f64,
     /// Length of a window, minutes.
-    pub window_minutes: usize,
+    pub(super) window_minutes: usize,
     /// Hours without engagement after a support ticket, a complaint and a request to unsubscribe.
-    pub breaker_hours: [i64; 3],
+    pub(super) breaker_hours: [i64; 3],
     /// How a hot path raises the open rate.
-    pub interest: Interest,
+    pub(super) interest: Interest,
 }
 
 impl Default for Rules {
@@ -43,7 +43,7 @@ impl Default for Rules {
 
 impl Rules {
     /// The defaults with the circuit breakers and hot paths of a scenario.
-    pub fn of(model: &EmailModel) -> Self {
+    pub(super) fn of(model: &EmailModel) -> Self {
         let mut rules = Self { interest: model.effects().interest().copied().unwrap_or_default(), ..Self::default() };
         for kind in model.occasion(Group::Breaker).into_iter().flat_map(|breakers| breakers.happenings.iter()) {
             rules.breaker_hours[kind.event_type as usize - EventType::SupportTicket as usize] = kind.within / HOUR;
@@ -54,58 +54,58 @@ impl Rules {
 
 /// What happened to a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
+pub(super) struct Event {
     /// When.
-    pub time: Instant,
+    pub(super) time: Instant,
     /// What.
-    pub kind: EventType,
+    pub(super) kind: EventType,
 }
 
 /// A stretch of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Window {
+pub(super) struct Window {
     /// The minute of the week that it begins at, Monday 00:00 UTC being 0; it may pass the week's end.
-    pub start: usize,
+    pub(super) start: usize,
     /// The curve's mass within it.
-    pub probability: f64,
+    pub(super) probability: f64,
 }
 
 /// The features of one recipient at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Features {
+pub(super) struct Features {
     /// The probability that the next click falls into each minute of the week, Monday 00:00 UTC first; sums to 1.
-    pub curve: Vec<f64>,
+    pub(super) curve: Vec<f64>,
     /// 1 − H / ln 10,080, H being the curve's entropy: 0 for a flat curve, 1 for a single minute.
-    pub confidence: f64,
+    pub(super) confidence: f64,
     /// What the clicks weigh, in clicks of this moment.
-    pub click_weight: f64,
+    pub(super) click_weight: f64,
     /// The best windows that do not overlap, best first; none without clicks.
-    pub windows: Vec<Window>,
+    pub(super) windows: Vec<Window>,
     /// The latest click, as the next in microseconds since 1970 UTC.
-    pub last_click: Option<i64>,
+    pub(super) last_click: Option<i64>,
     /// The latest open.
-    pub last_open: Option<i64>,
+    pub(super) last_open: Option<i64>,
     /// The latest delivery.
-    pub last_delivered: Option<i64>,
+    pub(super) last_delivered: Option<i64>,
     /// Clicks over the last [`COUNT_DAYS`].
-    pub clicks: [u32; 3],
+    pub(super) clicks: [u32; 3],
     /// Opens over the last [`COUNT_DAYS`].
-    pub opens: [u32; 3],
+    pub(super) opens: [u32; 3],
     /// Deliveries over the last [`COUNT_DAYS`].
-    pub delivered: [u32; 3],
+    pub(super) delivered: [u32; 3],
     /// The end of the circuit breaker that is active, if one is: the latest where several are.
-    pub suppressed_until: Option<i64>,
+    pub(super) suppressed_until: Option<i64>,
     /// The latest hot path.
-    pub last_interest: Option<i64>,
+    pub(super) last_interest: Option<i64>,
     /// Whether that is still active.
-    pub interested: bool,
+    pub(super) interested: bool,
     /// The factor that it puts on the next open: 1 if it is not active.
-    pub interest_factor: f64,
+    pub(super) interest_factor: f64,
 }
 
 /// Computes features.
 #[derive(Clone, Debug)]
-pub struct Computer {
+pub(super) struct Computer {
     rules: Rules,
     /// The smoothing kernel by distance, its sum over the whole circle being 1.
     kernel: Vec<f64>,
@@ -113,7 +113,7 @@ pub struct Computer {
 
 impl Computer {
     /// With these rules.
-    pub fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         let reach = ((KERNEL_SIGMAS * rules.sigma_minutes).ceil() as usize).min(MINUTES_PER_WEEK / 2 - 1);
         let bell = |distance: usize| (-0.5 * (distance as f64 / rules.sigma_minutes.max(f64::MIN_POSITIVE)).powi(2)).exp();
         let mut kernel: Vec<f64> = (0..=reach).map(bell).collect();
@@ -125,7 +125,7 @@ impl Computer {
     }
 
     /// The features of the recipient to whom `events` happened, in any order, as they stand at `now`. Events after `now` do not count.
-    pub fn compute(&self, events: &[Event], now: Instant) -> Features {
+    pub(super) fn compute(&self, events: &[Event], now: Instant) -> Features {
         let mut features = Features {
             curve: Vec::new(),
             confidence: 0.0,
@@ -234,7 +234,7 @@ fn circular_distance(a: usize, b: usize, slots: usize) -> usize {
 }
 
 /// 1 − H / ln n, H being the entropy of a curve of n values.
-pub fn confidence(curve: &[f64]) -> f64 {
+pub(super) fn confidence(curve: &[f64]) -> f64 {
     let entropy: f64 = curve.iter().filter(|value| **value > 0.0).map(|value| -value * value.ln()).sum();
     (1.0 - entropy / (curve.len() as f64).ln()).clamp(0.0, 1.0)
 }

@@ -76,7 +76,8 @@ fn hold(document: &Value, seed: u64) {
 fn factors_are_their_closed_forms() {
     hold(&email(), 1);
     hold(&email_v1(), 2);
-    let changes: [&[(&str, Value)]; 6] = [
+    let changes: [&[(&str, Value)]; 7] = [
+        &[("/personas/commuter/open_rate", json!(0.1)), ("/personas/commuter/click_rate", json!(0.05))],
         &[("/sends/first_hour", json!(0)), ("/sends/last_hour", json!(23))],
         &[("/sends/first_hour", json!(9)), ("/sends/last_hour", json!(9)), ("/sends/night_weight", json!(0.4))],
         &[("/timing/off_peak", json!(0)), ("/timing/inactive_day", json!(1)), ("/timing/minute_allowance", json!(1.45))],

@@ -352,7 +352,6 @@ impl Builder {
         }
         kind
     }
-
 }
 
 fn plain(text: Cow<'_, str>) -> Kind {

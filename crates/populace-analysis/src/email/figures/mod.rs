@@ -111,12 +111,7 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
     sections(source, None, &standard, watch)
 }
 
-fn sections(
-    source: &Source,
-    model: Option<&EmailModel>,
-    fallback: &EmailModel,
-    watch: &Watch<'_>,
-) -> Result<Found, AnalysisError> {
+fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let law = model.map(Law::new);
     let standard = model.unwrap_or(fallback);
     let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }]);

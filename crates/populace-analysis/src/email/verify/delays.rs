@@ -6,8 +6,8 @@ use crate::email::Law;
 use crate::email::delay::Delay;
 use crate::email::history::History;
 use crate::stats::{Pit, merge_fields};
-use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::Group;
+use crate::verify::board::{Board, Calibration, Found};
 use populace_core::email::hour_of_week;
 use populace_core::time::{HOUR, Instant, MINUTE};
 

@@ -5,8 +5,8 @@
 use super::Recipient;
 use crate::email::{Law, Message};
 use crate::stats::{Merge, Test, normal_two_sided};
-use crate::verify::board::{Board, Found, z};
 use crate::verify::Group;
+use crate::verify::board::{Board, Found, z};
 use populace_core::email::{EFFECTS, EmailConfig, EmailModel};
 use populace_core::scenario::Scenario;
 

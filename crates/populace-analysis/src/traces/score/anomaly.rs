@@ -215,7 +215,8 @@ impl Rows {
         if found[1] > rate {
             let error = deviation(again.iter().map(|draw| share(*draw)));
             let share = Estimate::new(share(found), error);
-            let excess = Some((found[0] - found[1]) / deviation(again.iter().map(|draw| draw[0] - draw[1]))).filter(|excess| excess.is_finite());
+            let excess =
+                Some((found[0] - found[1]) / deviation(again.iter().map(|draw| draw[0] - draw[1]))).filter(|excess| excess.is_finite());
             card.gains.push(Gain { metric: "average_precision".into(), ceiling: Predictor::Observable, share, excess });
         }
         card.notes.push(

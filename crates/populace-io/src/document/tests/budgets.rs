@@ -21,7 +21,12 @@ fn text_has_a_longest_length() {
     assert!(read(&filled(MAX_TEXT_BYTES)).is_ok());
     refused(&filled(MAX_TEXT_BYTES + 1), "longer than the limit of 1048576 bytes");
     let endless = vec![b'x'; MAX_TEXT_BYTES + 1];
-    assert!(parse_bytes(&Origin::document("t"), &endless, &mut Diagnostics::default()).unwrap_err().to_string().contains("longer than the limit"));
+    assert!(
+        parse_bytes(&Origin::document("t"), &endless, &mut Diagnostics::default())
+            .unwrap_err()
+            .to_string()
+            .contains("longer than the limit")
+    );
 }
 
 #[test]

@@ -5,8 +5,9 @@ use crate::event::{Cell, Event};
 use crate::table::{EventTable, Inserted};
 use crate::time::MILLISECOND;
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringBuilder, TimestampMicrosecondBuilder,
+    FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
 };
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
 use data_encoding::HEXLOWER;
 use populace_core::email::Uuid;
@@ -14,6 +15,7 @@ use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{EMAIL_ERASURES, EMAIL_ERASURES_SQL, EMAIL_EVENTS, EMAIL_EVENTS_SQL, Server, columns_of, quoted};
 use populace_io::table::{Column, Kind};
 use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::text::append_uuid;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -131,8 +133,8 @@ impl ClickHouseTable {
 
     /// Until when events of some persons were erased, by their ids: of those alone of whom any were. Microseconds.
     fn erased_of<'e>(&self, events: &[&'e Event<'_>]) -> Result<HashMap<&'e str, i64>, FlowError> {
-        let persons: HashMap<String, &str> =
-            events.iter().map(|event| (masked(&event.universal_id), event.universal_id.as_ref())).collect();
+        let persons: HashSet<&str> = events.iter().map(|event| event.universal_id.as_ref()).collect();
+        let persons: HashMap<String, &str> = persons.into_iter().map(|person| (masked(person), person)).collect();
         let listed: Vec<&str> = persons.keys().map(String::as_str).collect();
         let answer = self.server.run(&format!(
             "SELECT person, toUnixTimestamp64Micro(max(until)) FROM {EMAIL_ERASURES} \
@@ -166,8 +168,14 @@ fn masked(universal_id: &str) -> String {
 /// The condition that an id is among others, in the projection's terms. They are a subquery of one long text, which the server reads
 /// several times faster than a list of so many values.
 fn among<'i>(ids: impl Iterator<Item = &'i Uuid>) -> String {
-    let ids: Vec<String> = ids.map(Uuid::to_string).collect();
-    format!("{ORDER} IN (SELECT toUInt128(toUUID(arrayJoin(splitByChar(',', '{}')))))", ids.join(","))
+    let mut text = Vec::new();
+    for id in ids {
+        append_uuid(&id.to_u128().to_be_bytes(), &mut text);
+        text.push(b',');
+    }
+    text.pop();
+    let ids = String::from_utf8(text).expect("digits");
+    format!("{ORDER} IN (SELECT toUInt128(toUUID(arrayJoin(splitByChar(',', '{ids}')))))")
 }
 
 impl EventTable for ClickHouseTable {
@@ -191,11 +199,13 @@ impl EventTable for ClickHouseTable {
             // A topic that was made anew has the same tokens for other events.
             let ids = new.iter().fold(Sha256::new(), |ids, event| ids.chain_update(event.event_id.to_u128().to_be_bytes()));
             self.server.insert(EMAIL_EVENTS, &format!("{token}/{}", HEXLOWER.encode(&ids.finalize())), &[rows(&new)?])?;
-            let own: HashMap<Uuid, &Event<'_>> = new.iter().map(|event| (event.event_id, *event)).collect();
-            let twice = if self.was_alone(before, new.len())? { HashSet::new() } else { self.find(own.keys())?.1 };
-            stored -= self.settle(&twice, |id, person, at| {
-                own.get(&id).is_some_and(|event| event.universal_id == person && event.timestamp.0.div_euclid(MILLISECOND) == at)
-            })?;
+            if !self.was_alone(before, new.len())? {
+                let own: HashMap<Uuid, &Event<'_>> = new.iter().map(|event| (event.event_id, *event)).collect();
+                let twice = self.find(own.keys())?.1;
+                stored -= self.settle(&twice, |id, person, at| {
+                    own.get(&id).is_some_and(|event| event.universal_id == person && event.timestamp.0.div_euclid(MILLISECOND) == at)
+                })?;
+            }
         }
         Ok(Inserted { stored, known: events.len() as u64 - stored - erased, erased })
     }
@@ -229,7 +239,8 @@ impl EventTable for ClickHouseTable {
 
 /// A column on its way.
 enum Builder {
-    Text(StringBuilder),
+    /// Each value once: most come again and again.
+    Text(StringDictionaryBuilder<Int32Type>),
     Id(FixedSizeBinaryBuilder),
     Moment(TimestampMicrosecondBuilder),
     Short(Int16Builder),
@@ -245,7 +256,7 @@ impl Builder {
             Kind::Int16 => Self::Short(Int16Builder::with_capacity(rows)),
             Kind::Int32 => Self::Whole(Int32Builder::with_capacity(rows)),
             Kind::Fixed(_) => Self::Real(Float64Builder::with_capacity(rows)),
-            _ => Self::Text(StringBuilder::with_capacity(rows, 32 * rows)),
+            _ => Self::Text(StringDictionaryBuilder::new()),
         }
     }
 
@@ -253,6 +264,7 @@ impl Builder {
         match (self, cell) {
             (Self::Text(builder), Cell::Null) => builder.append_null(),
             (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
+            (Self::Text(builder), Cell::Object(map)) if map.is_empty() => builder.append_value("{}"),
             (Self::Text(builder), Cell::Object(map)) => builder.append_value(object(map)),
             (Self::Id(builder), Cell::Null) => builder.append_null(),
             (Self::Id(builder), Cell::Id(id)) => builder.append_value(id.to_u128().to_be_bytes()).map_err(broken)?,

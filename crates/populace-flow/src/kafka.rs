@@ -7,27 +7,27 @@ mod pulse;
 pub use consumer::KafkaConsumer;
 
 use crate::error::FlowError;
-use crate::log::{DEAD_LETTER_TOPIC, GROUP, Position, Producer, Record, TOPIC};
+use crate::log::{DEAD_LETTER_TOPIC, GROUP, Producer, Record, TOPIC};
 use crate::table::{DeadLetter, DeadLetters};
 use populace_io::sinks::Target;
 use populace_io::sinks::kafka::{CONNECTION, LastError, client_config, ensure_topic, producer_config};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
 
-/// What a record's acknowledgement is told to.
-struct Ticket {
-    index: usize,
-    acknowledged: Sender<(usize, Result<Position, KafkaError>)>,
+/// Records that were sent together: how many are not acknowledged yet, and the first failure. Whoever waits is woken once.
+struct Publication {
+    open: Mutex<(usize, Option<KafkaError>)>,
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -42,15 +42,17 @@ impl ClientContext for Acknowledgements {
 }
 
 impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = Box<Ticket>;
+    type DeliveryOpaque = Arc<Publication>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let position = match result {
-            Ok(message) => Ok(Position { partition: message.partition(), offset: message.offset() }),
-            Err((error, _)) => Err(error.clone()),
-        };
-        // Whoever asked may have given up.
-        drop(ticket.acknowledged.send((ticket.index, position)));
+    fn delivery(&self, result: &DeliveryResult<'_>, publication: Arc<Publication>) {
+        let mut open = publication.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.0 -= 1;
+        if let Err((error, _)) = result {
+            open.1.get_or_insert_with(|| error.clone());
+        }
+        if open.0 == 0 || open.1.is_some() {
+            publication.ended.notify_one();
+        }
     }
 }
 
@@ -91,15 +93,10 @@ impl KafkaLog {
     }
 
     /// Publishes records with headers and waits for all of them.
-    fn publish_all<'r>(
-        &self,
-        records: impl ExactSizeIterator<Item = (&'r [u8], &'r [u8], Option<OwnedHeaders>)>,
-    ) -> Result<Vec<Position>, FlowError> {
-        let count = records.len();
-        let (acknowledged, answers) = channel();
-        for (index, (key, value, headers)) in records.enumerate() {
-            let ticket = Box::new(Ticket { index, acknowledged: acknowledged.clone() });
-            let mut record = BaseRecord::with_opaque_to(&self.topic, ticket).key(key).payload(value);
+    fn publish_all<'r>(&self, records: impl ExactSizeIterator<Item = (&'r [u8], &'r [u8], Option<OwnedHeaders>)>) -> Result<(), FlowError> {
+        let publication = Arc::new(Publication { open: Mutex::new((records.len(), None)), ended: Condvar::new() });
+        for (key, value, headers) in records {
+            let mut record = BaseRecord::with_opaque_to(&self.topic, Arc::clone(&publication)).key(key).payload(value);
             if let Some(headers) = headers {
                 record = record.headers(headers);
             }
@@ -114,14 +111,14 @@ impl KafkaLog {
                 record = back;
             }
         }
-        let mut positions = vec![Position { partition: 0, offset: 0 }; count];
-        let until = Instant::now() + self.timeout + ASK;
-        for _ in 0..count {
-            let answer = answers.recv_timeout(until.saturating_duration_since(Instant::now()));
-            let (index, position) = answer.map_err(|_| FlowError::Unavailable(format!("{}: records were not acknowledged", self.shown)))?;
-            positions[index] = position.map_err(|error| self.explain(&error))?;
+        let open = publication.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |open: &mut (usize, Option<KafkaError>)| open.0 > 0 && open.1.is_none();
+        let waited = publication.ended.wait_timeout_while(open, self.timeout + ASK, waits);
+        match &*waited.unwrap_or_else(PoisonError::into_inner).0 {
+            (_, Some(error)) => Err(self.explain(error)),
+            (0, None) => Ok(()),
+            _ => Err(FlowError::Unavailable(format!("{}: records were not acknowledged", self.shown))),
         }
-        Ok(positions)
     }
 }
 
@@ -148,7 +145,7 @@ fn group_and_letters(target: &Target) -> Result<[&str; 2], FlowError> {
 }
 
 impl Producer for KafkaLog {
-    fn publish(&self, records: &[Record]) -> Result<Vec<Position>, FlowError> {
+    fn publish(&self, records: &[Record]) -> Result<(), FlowError> {
         self.publish_all(records.iter().map(|record| (record.key.as_slice(), record.value.as_slice(), None)))
     }
 
@@ -187,7 +184,8 @@ impl DeadLetters for KafkaDeadLetters {
             let headers = headers.insert(Header { key: "key", value: letter.key.as_deref() });
             (key.as_bytes(), letter.value.as_slice(), Some(headers))
         });
-        Ok(self.0.publish_all(records)?.len() as u64)
+        self.0.publish_all(records)?;
+        Ok(letters.len() as u64)
     }
 
     fn count(&self) -> Result<u64, FlowError> {

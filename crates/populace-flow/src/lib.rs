@@ -24,6 +24,7 @@ mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod log;
+mod memo;
 pub mod service;
 pub mod table;
 pub mod time;

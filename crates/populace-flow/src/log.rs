@@ -61,12 +61,11 @@ pub struct Committed {
 
 /// Puts records into a topic.
 pub trait Producer: Send + Sync {
-    /// Publishes records and returns, in their order, where they are, after all of them are safe: acknowledged by every replica that is in
-    /// step, or on disk.
+    /// Publishes records and returns after all of them are safe: acknowledged by every replica that is in step, or on disk.
     ///
     /// # Errors
     /// Not all of them are known to be safe: some may be in the log, and publishing them again may put them there twice.
-    fn publish(&self, records: &[Record]) -> Result<Vec<Position>, FlowError>;
+    fn publish(&self, records: &[Record]) -> Result<(), FlowError>;
 
     /// Whether a record would be taken now.
     ///

@@ -136,7 +136,7 @@ impl Embedded {
     /// # Errors
     /// The log cannot be written.
     pub fn publish_raw(&self, key: &[u8], value: &[u8]) -> Result<(), FlowError> {
-        self.log.publish(&[Record { key: key.to_vec(), value: value.to_vec() }]).map(drop)
+        self.log.publish(&[Record { key: key.to_vec(), value: value.to_vec() }])
     }
 }
 

@@ -42,11 +42,16 @@ impl FromStr for Uuid {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-        let shaped = text.len() == 36
-            && text.bytes().enumerate().all(|(index, byte)| if HYPHENS.contains(&index) { byte == b'-' } else { byte.is_ascii_hexdigit() });
-        let bits = shaped
-            .then(|| text.bytes().filter_map(|byte| char::from(byte).to_digit(16)).fold(0, |bits, digit| bits << 4 | u128::from(digit)));
+        // Where its groups of digits begin and end; a hyphen is before each but the first.
+        const GROUPS: [(usize, usize); 5] = [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)];
+        let digits =
+            |group: &[u8]| group.iter().try_fold(0, |bits: u64, byte| Some(bits << 4 | u64::from(char::from(*byte).to_digit(16)?)));
+        let bits = <&[u8; 36]>::try_from(text.as_bytes()).ok().and_then(|text| {
+            GROUPS.iter().try_fold(0, |bits, (from, to)| {
+                let group = digits(&text[*from..*to]).filter(|_| *from == 0 || text[from - 1] == b'-')?;
+                Some(bits << (4 * (to - from)) | u128::from(group))
+            })
+        });
         bits.and_then(Self::from_u128).ok_or_else(|| "must be a UUID such as 018cc251-f400-7cde-8f00-0123456789ab".to_owned())
     }
 }

@@ -372,7 +372,8 @@ pub(super) fn packed(text: &str) -> impl Iterator<Item = String> {
     .filter(|(part, _)| part.len() >= SHORTEST)
     .filter_map(|(part, encoding)| {
         // The first bytes say of almost every word that it is none.
-        let start = encoding.decode(&part[..4]).ok()?;
+        let mut start = [b' '; 3];
+        encoding.decode_mut(&part[..4], &mut start[..encoding.decode_len(4).ok()?]).ok()?;
         if !start.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 32..=126 | 128..)) {
             return None;
         }

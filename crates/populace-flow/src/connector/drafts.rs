@@ -3,7 +3,6 @@
 use super::{ItemProblem, Moment, Rejection, fingerprint};
 use crate::event::{Event, Fields, Given, Problem, column};
 use crate::identity::{Claim, ClaimError, Identifier, KeyRing, Token};
-use crate::time;
 use populace_core::email::Uuid;
 use populace_core::time::Instant;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -180,12 +179,13 @@ struct Wrong {
 pub(super) struct Claims<'r> {
     ring: &'r KeyRing,
     numbers: HashMap<Vec<Identifier>, usize>,
+    of_ids: HashMap<String, usize>,
     made: Vec<Claim>,
 }
 
 impl<'r> Claims<'r> {
     pub(super) fn new(ring: &'r KeyRing) -> Self {
-        Self { ring, numbers: HashMap::new(), made: Vec::new() }
+        Self { ring, numbers: HashMap::new(), of_ids: HashMap::new(), made: Vec::new() }
     }
 
     /// All of them, by number.
@@ -211,6 +211,16 @@ impl<'r> Claims<'r> {
         self.numbers.insert(identifiers, self.made.len());
         self.made.push(Claim { tokens });
         Ok(self.made.len() - 1)
+    }
+
+    /// The number of the claim of who is known by an id alone.
+    fn number_of_id(&mut self, id: &str) -> Result<usize, Wrong> {
+        if let Some(number) = self.of_ids.get(id) {
+            return Ok(*number);
+        }
+        let number = self.number(vec![Identifier::Universal(id.to_owned())])?;
+        self.of_ids.insert(id.to_owned(), number);
+        Ok(number)
     }
 }
 
@@ -252,12 +262,12 @@ impl<'a> Draft<'a> {
         }
         if *fields.get(ingested_at) != Given::Missing {
             problems.push(Problem::new("ingested_at", "is given by the connector: leave it out"));
+            fields.set(ingested_at, Given::Missing);
         }
-        fields.set_text(ingested_at, Some(time::text(moment.at)));
         match Event::from_fields(fields) {
             Ok(event) if problems.is_empty() => {
-                let of_id = |event: &Event<'_>| vec![Identifier::Universal(event.universal_id.to_string())];
-                let number = claim.map_or_else(|| claims.number(of_id(&event)), Ok);
+                let event = Event { ingested_at: Some(moment.at), ..event };
+                let number = claim.map_or_else(|| claims.number_of_id(&event.universal_id), Ok);
                 let problem = |(_, error): (usize, ClaimError)| Problem::new("universal_id", error.to_string());
                 Ok((event, number.map_err(|wrong| wrong.errors.into_iter().map(problem).collect::<Vec<_>>())?))
             }

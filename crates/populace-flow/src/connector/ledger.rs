@@ -7,7 +7,7 @@ use crate::identity::KeyRing;
 use crate::time;
 use data_encoding::HEXLOWER;
 use populace_core::time::{DAY, Instant};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -17,8 +17,11 @@ const SCHEMA_VERSION: u32 = 1;
 const HASHED: &str = "hashed";
 /// How long ids and keys are kept: providers send again for three days at most. The table knows ids for ever.
 const KEPT: i64 = 7 * DAY;
-/// Every so many publications, what is older is removed.
+/// Every so many publications, keys that are older are removed.
 const SWEEP: u64 = 1_024;
+/// With every publication, so many ids and twice as many as it added are looked at, one after another and all again and again, and those
+/// that are older are removed: an index by time would cost as much as the ids themselves.
+const LOOKED_AT: usize = 64;
 
 const SCHEMA: &str = "
     CREATE TABLE requests (
@@ -26,7 +29,6 @@ const SCHEMA: &str = "
         PRIMARY KEY (client, key)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE events (event_id BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE INDEX events_by_time ON events (at);
 ";
 
 /// The ledger of a connector: one process at a time.
@@ -37,6 +39,8 @@ pub struct Ledger {
     keys: Held<[u8; 32]>,
     events: Held<u128>,
     finished: std::sync::atomic::AtomicU64,
+    /// The id that was looked at last for its age.
+    swept: Mutex<Vec<u8>>,
 }
 
 /// What is known of a request that begins.
@@ -57,7 +61,10 @@ impl Ledger {
     /// The file cannot be opened or is of another version.
     pub fn open(directory: &Path, ring: &KeyRing) -> Result<Self, FlowError> {
         let store = Store::open(&directory.join("connector.sqlite"), SCHEMA, SCHEMA_VERSION)?;
-        let ledger = Self { store, ring: ring.clone(), keys: Held::default(), events: Held::default(), finished: 0.into() };
+        let (keys, events) = (Held::default(), Held::default());
+        let ledger = Self { store, ring: ring.clone(), keys, events, finished: 0.into(), swept: Mutex::default() };
+        // Earlier versions had it.
+        ledger.store.write(|file| file.execute_batch("DROP INDEX IF EXISTS events_by_time"))?;
         ledger.hash_old_keys()?;
         Ok(ledger)
     }
@@ -151,12 +158,24 @@ impl Ledger {
                 let values = params![receipt, HASHED, self.hashed(client, key)];
                 file.execute("UPDATE requests SET receipt = ? WHERE client = ? AND key = ?", values)?;
             }
+            self.sweep(file, LOOKED_AT + 2 * ids.len(), expired)?;
             if sweep {
-                file.execute("DELETE FROM events WHERE at < ?", [expired])?;
                 file.execute("DELETE FROM requests WHERE at < ?", [expired])?;
             }
             Ok(())
         })
+    }
+
+    /// Looks at the next ids, `count` of them, and removes those that are older than `expired`.
+    fn sweep(&self, file: &Transaction<'_>, count: usize, expired: i64) -> rusqlite::Result<()> {
+        let mut last = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = file.prepare("SELECT event_id FROM events WHERE event_id > ? ORDER BY event_id LIMIT 1 OFFSET ?")?;
+        let next: Option<Vec<u8>> = next.query_row(params![*last, count as i64 - 1], |row| row.get(0)).optional()?;
+        let until = next.as_deref().unwrap_or(&[u8::MAX; 17]);
+        file.prepare("DELETE FROM events WHERE event_id > ? AND event_id <= ? AND at < ?")?.execute(params![*last, until, expired])?;
+        // After the last id, from the first on.
+        *last = next.unwrap_or_default();
+        Ok(())
     }
 }
 
@@ -205,5 +224,23 @@ impl<K: std::hash::Hash + Eq> Drop for Holding<'_, K> {
         }
         drop(held);
         self.of.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_are_old_are_removed_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(directory.path(), &KeyRing::synthetic()).unwrap();
+        let now = time::now();
+        let all: Vec<u128> = (1..=3_000_u128).map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)).collect();
+        let (old, new) = all.split_at(1_500);
+        for (id, at) in old.iter().map(|id| (id, now.plus(-KEPT - DAY))).chain(new.iter().map(|id| (id, now))) {
+            ledger.finish(&[*id], at, None, &Receipt::default()).unwrap();
+        }
+        assert_eq!(ledger.known(&all).unwrap(), new.iter().copied().collect());
     }
 }

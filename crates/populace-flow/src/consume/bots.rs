@@ -2,6 +2,7 @@
 //! dropped: `metadata.suspected_bot` lists why.
 
 use crate::event::Event;
+use crate::memo::Memo;
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Instant, SECOND};
 use serde_json::Value;
@@ -43,6 +44,7 @@ const RANGES: [([u8; 4], u32); 4] = [([64, 235, 144, 0], 20), ([209, 222, 80, 0]
 pub struct Suspicions {
     delivered: HashMap<Uuid, Instant>,
     order: VecDeque<Uuid>,
+    agents: Memo,
 }
 
 impl Suspicions {
@@ -56,7 +58,7 @@ impl Suspicions {
                 _ => {}
             }
         }
-        suspicions(event, delivered)
+        found(event, delivered, &mut self.agents)
     }
 
     fn remember(&mut self, message: Uuid, at: Instant) {
@@ -73,6 +75,10 @@ impl Suspicions {
 
 /// Why an event may be no human's, given when its message was delivered, if that is known.
 pub fn suspicions(event: &Event<'_>, delivered: Option<Instant>) -> Vec<&'static str> {
+    found(event, delivered, &mut Memo::default())
+}
+
+fn found(event: &Event<'_>, delivered: Option<Instant>, agents: &mut Memo) -> Vec<&'static str> {
     let mut found = Vec::new();
     if !matches!(event.event_type, EventType::Opened | EventType::Clicked) {
         return found;
@@ -80,8 +86,11 @@ pub fn suspicions(event: &Event<'_>, delivered: Option<Instant>) -> Vec<&'static
     if delivered.is_some_and(|delivered| event.timestamp.0 - delivered.0 < TOO_FAST) {
         found.push("opened_within_2_seconds");
     }
-    let agent = event.user_agent.as_deref().unwrap_or_default().to_lowercase();
-    if AGENTS.iter().any(|known| agent.contains(known)) {
+    let is_human = |agent: &str| {
+        let agent = agent.to_lowercase();
+        !AGENTS.iter().any(|known| agent.contains(known))
+    };
+    if event.user_agent.as_deref().is_some_and(|agent| !agents.passes(agent, is_human)) {
         found.push("scanner_agent");
     }
     if event.ip_address.as_deref().and_then(|text| text.parse().ok()).is_some_and(|address| in_ranges(&address)) {

@@ -152,9 +152,9 @@ impl EmbeddedLog {
 }
 
 impl Producer for EmbeddedLog {
-    fn publish(&self, records: &[Record]) -> Result<Vec<Position>, FlowError> {
+    fn publish(&self, records: &[Record]) -> Result<(), FlowError> {
         let at = time::now().0;
-        let positions = self.shared.writer.write(|file| {
+        self.shared.writer.write(|file| {
             let mut next = vec![0; self.shared.partitions as usize];
             let mut rows = file.prepare("SELECT partition, next FROM partitions")?;
             for row in rows.query_map([], |row| Ok((row.get::<_, i32>(0)?, row.get::<_, i64>(1)?)))? {
@@ -162,21 +162,18 @@ impl Producer for EmbeddedLog {
                 next[partition as usize] = offset;
             }
             let mut insert = file.prepare("INSERT INTO records VALUES (?, ?, ?, ?)")?;
-            let put = |record: &Record| {
+            for record in records {
                 let partition = self.partition(&record.key);
                 let offset = next[partition as usize];
                 next[partition as usize] += 1;
                 insert.execute(params![i64::from(partition) * OFFSETS + offset, record.key, record.value, at])?;
-                Ok(Position { partition, offset })
-            };
-            let positions = records.iter().map(put).collect::<rusqlite::Result<Vec<_>>>()?;
+            }
             let mut update = file.prepare("UPDATE partitions SET next = ? WHERE partition = ?")?;
-            next.iter().enumerate().try_for_each(|(partition, next)| update.execute(params![next, partition as i64]).map(drop))?;
-            Ok(positions)
+            next.iter().enumerate().try_for_each(|(partition, next)| update.execute(params![next, partition as i64]).map(drop))
         })?;
         *self.shared.published.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.shared.changed.notify_all();
-        Ok(positions)
+        Ok(())
     }
 
     fn ready(&self) -> Result<(), FlowError> {

@@ -32,8 +32,7 @@ fn records_of_a_key_keep_their_order_and_each_is_read_once() {
     assert_eq!(consumer.poll(10, NOT_LONG).unwrap(), []);
     for round in 0..20 {
         let records: Vec<Record> = (0..30).map(|key| record(&format!("k{key}"), &round.to_string())).collect();
-        let positions = log.publish(&records).unwrap();
-        assert_eq!(positions.len(), 30);
+        log.publish(&records).unwrap();
     }
     let mut seen: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut partitions: BTreeMap<Vec<u8>, i32> = BTreeMap::new();
@@ -115,7 +114,8 @@ fn erased_records_keep_their_place_and_trimmed_ones_are_those_that_all_have_read
     std::thread::sleep(Duration::from_millis(2));
     assert_eq!(log.trim(Duration::from_hours(1)).unwrap(), 0);
     assert_eq!(log.trim(Duration::ZERO).unwrap(), 2);
-    assert_eq!(log.publish(&[record("a", "4")]).unwrap(), [Position { partition: 0, offset: 3 }]);
+    log.publish(&[record("a", "4")]).unwrap();
+    assert_eq!(consumer.poll(9, NOT_LONG).unwrap()[0].position, Position { partition: 0, offset: 3 });
 }
 
 #[test]

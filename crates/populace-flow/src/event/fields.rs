@@ -2,6 +2,7 @@
 
 use super::{COLUMNS, Problem, column};
 use crate::address::holds_address;
+use crate::memo::Memo;
 use crate::time::{self, MILLISECOND};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{DAY, Instant};
@@ -9,6 +10,7 @@ use populace_io::terminal::printable;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -138,7 +140,8 @@ impl<'de> Deserialize<'de> for Given<'de> {
 /// A JSON object that may be an event, by column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fields<'a> {
-    values: [Given<'a>; COLUMNS.len()],
+    /// In a place of their own: they are handed on several times.
+    values: Box<[Given<'a>; COLUMNS.len()]>,
     /// What is no column.
     others: Vec<(Cow<'a, str>, Given<'a>)>,
 }
@@ -180,7 +183,7 @@ impl<'a> Fields<'a> {
     /// Without what it borrows.
     pub(crate) fn into_owned(self) -> Fields<'static> {
         let others = self.others.into_iter().map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()));
-        Fields { others: others.collect(), values: self.values.map(Given::into_owned) }
+        Fields { others: others.collect(), values: Box::new(self.values.map(Given::into_owned)) }
     }
 
     /// Puts a value where its name says, in the place of one that was there. Whether there was none. `likely` is the column after the last.
@@ -328,6 +331,16 @@ impl<'a> Checks<'a> {
         found.map(of)
     }
 
+    /// If something is wrong with text: what, by a test that holds of any of it.
+    fn check_text(&mut self, column: usize, is_wrong: bool, any: impl Fn(&dyn Fn(&str) -> bool) -> bool) {
+        if is_wrong && any(&holds_address) {
+            self.fail(column, "must not hold an address");
+        }
+        if is_wrong && any(&holds_controls) {
+            self.fail(column, CONTROLS);
+        }
+    }
+
     fn free(&mut self, column: usize, required: bool) -> Option<Cow<'a, str>> {
         let text = self.string(column, required)?;
         if text.is_empty() {
@@ -336,12 +349,7 @@ impl<'a> Checks<'a> {
         if let Some(longest) = COLUMNS[column].longest.filter(|longest| text.len() > *longest && text.chars().count() > *longest) {
             self.fail(column, format!("must have at most {longest} characters"));
         }
-        if holds_address(&text) {
-            self.fail(column, "must not hold an address");
-        }
-        if holds_controls(&text) {
-            self.fail(column, CONTROLS);
-        }
+        self.check_text(column, !is_clean(&text), |test| test(&text));
         Some(text)
     }
 
@@ -434,12 +442,7 @@ impl<'a> Checks<'a> {
                 if !map.is_empty() && serde_json::to_vec(&map).map_or(true, |text| text.len() > most) {
                     self.fail(column, format!("must have at most {most} bytes"));
                 }
-                if any_text(&map, &holds_address) {
-                    self.fail(column, "must not hold an address");
-                }
-                if any_text(&map, &holds_controls) {
-                    self.fail(column, CONTROLS);
-                }
+                self.check_text(column, any_text(&map, &|text: &str| !is_clean(text)), |test| any_text(&map, test));
                 *map
             }
             Some(_) => {
@@ -460,6 +463,12 @@ impl<'a> Checks<'a> {
     }
 }
 
+/// Whether text holds neither an address nor what could do something to a terminal.
+fn is_clean(text: &str) -> bool {
+    thread_local!(static CLEAN: RefCell<Memo> = RefCell::default());
+    CLEAN.with_borrow_mut(|clean| clean.passes(text, |text| !holds_address(text) && !holds_controls(text)))
+}
+
 /// Whether text could do something to a terminal that prints it.
 pub(crate) fn holds_controls(text: &str) -> bool {
     text.chars().any(char::is_control)
@@ -472,8 +481,8 @@ pub(crate) fn is_universal_id(text: &str) -> bool {
 }
 
 /// Whether a test holds of any text or key within an object.
-pub(crate) fn any_text(map: &Map<String, Value>, test: &impl Fn(&str) -> bool) -> bool {
-    fn within(value: &Value, test: &impl Fn(&str) -> bool) -> bool {
+pub(crate) fn any_text(map: &Map<String, Value>, test: &dyn Fn(&str) -> bool) -> bool {
+    fn within(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
         match value {
             Value::String(text) => test(text),
             Value::Array(list) => list.iter().any(|value| within(value, test)),

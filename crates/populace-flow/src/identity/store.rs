@@ -6,7 +6,9 @@ use crate::embedded::Store;
 use crate::error::FlowError;
 use crate::time;
 use populace_core::time::Instant;
-use rusqlite::{OptionalExtension, Result, Transaction, params};
+use rusqlite::{OptionalExtension, Result, Statement, Transaction, params};
+use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -70,15 +72,30 @@ impl IdentityDatabase {
 struct Writer<'a> {
     file: &'a Transaction<'a>,
     at: String,
+    /// What is asked for every claim.
+    prepared: RefCell<HashMap<&'static str, Statement<'a>>>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(file: &'a Transaction<'a>, at: String) -> Self {
+        Self { file, at, prepared: RefCell::default() }
+    }
+
+    /// Runs a statement that is prepared once.
+    fn with<V>(&self, query: &'static str, act: impl FnOnce(&mut Statement<'a>) -> Result<V>) -> Result<V> {
+        let mut prepared = self.prepared.borrow_mut();
+        act(match prepared.entry(query) {
+            Entry::Occupied(statement) => statement.into_mut(),
+            Entry::Vacant(none) => none.insert(self.file.prepare(query)?),
+        })
+    }
+
     /// The member of an identifier, made if it is not known, and whether it is new.
     fn member(&self, token: &Token) -> Result<(String, bool)> {
-        let mut find = self.file.prepare("SELECT base_id FROM identifiers WHERE hash = ?")?;
         let mut known: Option<String> = None;
         for keyed in &token.hashes {
-            known = find.query_row([&keyed.hash], |row| row.get(0)).optional()?;
+            let find = "SELECT base_id FROM identifiers WHERE hash = ?";
+            known = self.with(find, |find| find.query_row([&keyed.hash], |row| row.get(0)).optional())?;
             if known.is_some() {
                 break;
             }
@@ -86,14 +103,14 @@ impl Writer<'_> {
         let base_id = known.unwrap_or_else(|| token.base_id.clone());
         let kind = token.kind;
         let values = params![base_id, kind.rank(), kind.name(), self.at];
-        let new = self.file.prepare("INSERT OR IGNORE INTO members VALUES (?1, ?2, ?3, ?1, ?4)")?.execute(values)? == 1;
+        let new = self.with("INSERT OR IGNORE INTO members VALUES (?1, ?2, ?3, ?1, ?4)", |insert| insert.execute(values))? == 1;
         if let Some(current) = token.hashes.first() {
             let values = params![current.hash, base_id, kind.name(), current.key_id, self.at];
-            self.file.prepare("INSERT OR IGNORE INTO identifiers VALUES (?, ?, ?, ?, ?)")?.execute(values)?;
+            self.with("INSERT OR IGNORE INTO identifiers VALUES (?, ?, ?, ?, ?)", |insert| insert.execute(values))?;
             // What was known as an id alone is now known for what it is.
             let query = "UPDATE members SET rank = ?, kind = ? WHERE base_id = ? AND kind = ?";
             let told = params![kind.rank(), kind.name(), base_id, Kind::Universal.name()];
-            if self.file.prepare(query)?.execute(told)? == 1 {
+            if self.with(query, |update| update.execute(told))? == 1 {
                 self.settle(&[self.person_of(&base_id)?])?;
             }
         }
@@ -101,14 +118,14 @@ impl Writer<'_> {
     }
 
     fn person_of(&self, base_id: &str) -> Result<String> {
-        self.file.prepare("SELECT universal_id FROM members WHERE base_id = ?")?.query_row([base_id], |row| row.get(0))
+        self.with("SELECT universal_id FROM members WHERE base_id = ?", |find| find.query_row([base_id], |row| row.get(0)))
     }
 
     /// Records a link; whether it is new, or weighs more than before.
     fn link(&self, ids: [&str; 2], kind: &str, weight: f64, source: &str) -> Result<bool> {
         let [one, other] = if ids[0] < ids[1] { ids } else { [ids[1], ids[0]] };
         let query = "INSERT INTO links VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET weight = ?4 WHERE weight < ?4";
-        Ok(self.file.prepare(query)?.execute(params![one, other, kind, weight, source, self.at])? == 1)
+        Ok(self.with(query, |insert| insert.execute(params![one, other, kind, weight, source, self.at]))? == 1)
     }
 
     /// Makes the persons of two members one. Whether they were two.
@@ -138,7 +155,7 @@ impl Writer<'_> {
     fn record(&self, purpose: &str, outcome: &str, ids: Option<[&str; 2]>) -> Result<()> {
         let query = "INSERT INTO audit (at, purpose, outcome, base_id, universal_id) VALUES (?, ?, ?, ?, ?)";
         let [base_id, universal_id] = ids.map_or([None; 2], |ids| ids.map(Some));
-        self.file.prepare(query)?.execute(params![self.at, purpose, outcome, base_id, universal_id]).map(drop)
+        self.with(query, |insert| insert.execute(params![self.at, purpose, outcome, base_id, universal_id]).map(drop))
     }
 
     fn resolve(&self, claim: &Claim, purpose: &str) -> Result<Resolved> {
@@ -165,7 +182,7 @@ impl Writer<'_> {
 
     /// The person whom an id names, or has named.
     fn find(&self, id: &str) -> Result<Option<String>> {
-        self.file.prepare("SELECT universal_id FROM members WHERE base_id = ?")?.query_row([id], |row| row.get(0)).optional()
+        self.with("SELECT universal_id FROM members WHERE base_id = ?", |find| find.query_row([id], |row| row.get(0)).optional())
     }
 
     fn texts(&self, query: &str, id: &str) -> Result<Vec<String>> {
@@ -214,7 +231,7 @@ impl Writer<'_> {
 
 impl IdentityDatabase {
     fn write<V>(&self, at: Instant, act: impl FnOnce(&Writer<'_>) -> Result<V>) -> std::result::Result<V, FlowError> {
-        self.store.write(|file| act(&Writer { file, at: time::text(at) }))
+        self.store.write(|file| act(&Writer::new(file, time::text(at))))
     }
 }
 
@@ -251,7 +268,7 @@ impl IdentityStore for IdentityDatabase {
 
     fn current(&self, ids: &[&str]) -> std::result::Result<HashMap<String, String>, FlowError> {
         self.store.read(|file| {
-            let reader = Writer { file, at: String::new() };
+            let reader = Writer::new(file, String::new());
             let mut found = HashMap::new();
             for id in ids {
                 if let Some(person) = reader.find(id)? {
@@ -263,7 +280,7 @@ impl IdentityStore for IdentityDatabase {
     }
 
     fn person(&self, id: &str) -> std::result::Result<Option<Person>, FlowError> {
-        self.store.read(|file| Writer { file, at: String::new() }.person(id))
+        self.store.read(|file| Writer::new(file, String::new()).person(id))
     }
 
     fn erase(&self, id: &str, at: Instant) -> std::result::Result<Vec<String>, FlowError> {

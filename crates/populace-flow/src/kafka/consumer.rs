@@ -12,7 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
@@ -68,6 +68,10 @@ impl ConsumerContext for Member {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
         self.ended().clear();
     }
+}
+
+fn position_of(message: &BorrowedMessage<'_>) -> Position {
+    Position { partition: message.partition(), offset: message.offset() }
 }
 
 /// A member of a group that reads a topic.
@@ -185,6 +189,12 @@ impl KafkaConsumer {
         }
     }
 
+    /// A record came.
+    fn is_read(&mut self, at: Position) {
+        self.consumer.context().ended().remove(&at.partition);
+        self.health.is_read(at.partition, at.offset + 1);
+    }
+
     /// A list with one partition, at an offset.
     fn at(&self, partition: i32, offset: Offset) -> Result<TopicPartitionList, FlowError> {
         let mut list = TopicPartitionList::with_capacity(1);
@@ -219,13 +229,19 @@ impl Consumer for KafkaConsumer {
         self.health.polls(Instant::now());
         self.resume();
         let (mut messages, mut wait, consumer) = (Vec::new(), wait, Arc::clone(&self.consumer));
+        let mut latest: Option<Position> = None;
         while messages.len() < most {
-            let Some(polled) = consumer.poll(wait) else { break };
+            let polled = consumer.poll(wait);
+            let position = polled.as_ref().and_then(|polled| polled.as_ref().ok()).map(position_of);
+            // Records of a partition come one after another: how far it was read is noted once for all of them.
+            if let Some(read) = latest.filter(|read| position.is_none_or(|next| next.partition != read.partition)) {
+                self.is_read(read);
+            }
+            latest = position;
+            let Some(polled) = polled else { break };
             match polled {
                 Ok(message) => {
-                    let position = Position { partition: message.partition(), offset: message.offset() };
-                    self.consumer.context().ended().remove(&position.partition);
-                    self.health.is_read(position.partition, position.offset + 1);
+                    let position = position_of(&message);
                     let (key, value) = (message.key().map(<[u8]>::to_vec), message.payload().map(<[u8]>::to_vec));
                     messages.push(Message { position, key, value });
                 }
@@ -244,6 +260,9 @@ impl Consumer for KafkaConsumer {
                 },
             }
             wait = Duration::ZERO;
+        }
+        if let Some(read) = latest {
+            self.is_read(read);
         }
         if !messages.is_empty() {
             self.troubled = false;

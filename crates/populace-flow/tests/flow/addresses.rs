@@ -269,7 +269,7 @@ fn no_address_is_stored_published_or_answered_under_any_disguise() {
             Record { key: if number % 3 == 0 { text.clone().into_bytes() } else { b"key".to_vec() }, value }
         })
         .collect();
-    records.chunks(TOGETHER).for_each(|some| drop(flow.embedded.log.publish(some).unwrap()));
+    records.chunks(TOGETHER).for_each(|some| flow.embedded.log.publish(some).unwrap());
     let background = Background::start(&flow.embedded);
     let until = Instant::now() + Duration::from_mins(5);
     while DeadLetters::count(flow.embedded.table.as_ref()).unwrap() < records.len() as u64 {

@@ -116,12 +116,12 @@ impl Sink for ConnectorSink {
     fn write(&mut self, _: usize, batch: &RecordBatch) -> Result<(), SinkError> {
         let mut lines = Vec::new();
         TextFormat::Jsonl.append(&self.table, batch, &mut lines);
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in std::str::from_utf8(&lines).expect("JSON is UTF-8").lines() {
             if self.events == EVENTS || self.body.len() + line.len() > BYTES {
                 self.send()?;
             }
             self.body.push(if self.events == 0 { b'[' } else { b',' });
-            self.body.extend_from_slice(line);
+            self.body.extend_from_slice(line.as_bytes());
             self.events += 1;
         }
         Ok(())

@@ -18,7 +18,6 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,10 +26,9 @@ fn default_topic(family: &str) -> String {
     format!("{family}-events")
 }
 
-/// Counts what the broker has acknowledged, and keeps the first failure.
+/// Keeps the first failure.
 #[derive(Default)]
 struct Deliveries {
-    acknowledged: AtomicU64,
     failed: Mutex<Option<KafkaError>>,
     last: LastError,
 }
@@ -47,13 +45,8 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-            }
-            Err((error, _)) => {
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
-            }
+        if let Err((error, _)) = result {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
         }
     }
 }
@@ -84,6 +77,8 @@ impl KafkaSink {
         }
         let mut config = client_config(target)?;
         producer_config(&mut config, compression, context.timeout);
+        // That nothing is under way any more says that all the others were acknowledged.
+        config.set("delivery.report.only.error", "true");
         let deliveries = Deliveries::default();
         let last = deliveries.last.clone();
         let producer: BaseProducer<Deliveries> =
@@ -154,8 +149,9 @@ impl Sink for KafkaSink {
             }
         } else {
             TextFormat::Jsonl.append(&self.table, batch, &mut bytes);
-            for (line, key) in bytes.split(|byte| *byte == b'\n').zip(keys) {
-                self.send(key.as_bytes(), line)?;
+            let lines = std::str::from_utf8(&bytes).expect("JSON is UTF-8").lines();
+            for (line, key) in lines.zip(keys) {
+                self.send(key.as_bytes(), line.as_bytes())?;
             }
         }
         self.lines = bytes;

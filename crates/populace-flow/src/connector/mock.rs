@@ -105,8 +105,8 @@ impl Mock {
         let batch = take_record_batch(batch, &last).expect("rows of the batch");
         let mut lines = Vec::new();
         TextFormat::Jsonl.append(&generator.tables()[main], &batch, &mut lines);
-        let row = |line| serde_json::from_slice::<Fields<'_>>(line).expect("what was written as JSON").into_owned();
-        Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(row).collect())
+        let row = |line| serde_json::from_str::<Fields<'_>>(line).expect("what was written as JSON").into_owned();
+        Ok(std::str::from_utf8(&lines).expect("JSON is UTF-8").lines().map(row).collect())
     }
 
     /// The last `count` events (1 to [`MAX_COUNT`]) of the scenario's users before now, in the order of time.

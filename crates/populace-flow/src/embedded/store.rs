@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// The most that is kept of a file in memory, KiB: ids come in no order, so a request meets most pages of their index.
+const CACHE_KIB: i32 = 8 << 10;
+
 /// What a trial of the disk writes, bytes.
 const TRIAL: u32 = 16_384;
 
@@ -68,6 +71,7 @@ impl Store {
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "secure_delete", true)?;
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             Ok(())
         })?;
         let found: u32 = store.write(|transaction| {

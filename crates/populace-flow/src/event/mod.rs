@@ -501,6 +501,23 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_read_in_its_one_form_with_letters_of_either_case() {
+        let id = "018cc251-f400-7cde-8f00-0123456789ab";
+        assert_eq!(id.parse::<Uuid>().unwrap().to_u128(), 0x018c_c251_f400_7cde_8f00_0123_4567_89ab);
+        for (at, is) in id.char_indices() {
+            for other in "09afAF-+ gG/:@`\u{7f}".chars() {
+                let text = format!("{}{other}{}", &id[..at], &id[at + 1..]);
+                let sound = if is == '-' { other == '-' } else { other.is_ascii_hexdigit() };
+                let parsed = text.parse::<Uuid>().ok().map(|id| id.to_string());
+                assert_eq!(parsed, sound.then(|| text.to_ascii_lowercase()), "{text}");
+            }
+        }
+        for text in ["", "0", &id[1..], &format!("{id}0"), &id.replace('-', ""), &"é".repeat(18), "00000000-0000-0000-0000-000000000000"] {
+            assert!(text.parse::<Uuid>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_address_is_refused_wherever_it_stands_and_never_repeated() {
         let places = [
             json!({ "recipient_id": "ada@lovelace.org" }),

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How much more memory a program may take of ten times as many events, KiB. What may grow is bounded: the consumer's queue of fetched
-/// messages (32 MiB) and the deliveries that it remembers (100,000: 10 MiB), the pages that the connector's stores keep (2 MiB each), the
+/// messages (32 MiB) and the deliveries that it remembers (100,000: 10 MiB), the pages that the connector's stores keep (8 MiB each), the
 /// batches that wait in the generator (four), and what an allocator keeps of the largest batch. Ten times a data set is 440 MB of JSON
 /// more.
 const GROWTH: u64 = 64 << 10;

@@ -26,6 +26,7 @@ pub use groups::Groups;
 pub use join::{Joined, Side};
 pub(crate) use keys::Keys;
 pub(crate) use pieces::{Piece, Pieces};
+pub(crate) use reader::no_columns;
 
 use crate::error::AnalysisError;
 use arrow_array::RecordBatch;

@@ -183,5 +183,5 @@ pub fn effects(name: &str) -> &'static [Effect] {
 /// There is no such effect, its size is 0 or makes no sense, or the pilot does not tell it; a pilot cannot be written to the temporary
 /// directory.
 pub fn plan(document: &Resolved, study: &Study<'_>, watch: &Watch<'_>) -> Result<Plan, AnalysisError> {
-    plan::plan(document, study, effects(&document.family), |source, document, level| recover(source, document, level, watch))
+    plan::plan(document, study, effects(&document.family), watch.stop, |source, document, level| recover(source, document, level, watch))
 }

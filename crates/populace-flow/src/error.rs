@@ -2,7 +2,7 @@
 
 use populace_io::sinks::SinkError;
 use rusqlite::ErrorCode;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Why a service could not do what it was asked to.
@@ -52,7 +52,9 @@ impl FlowError {
                     Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::SystemIoFailure)
                 )
             }
-            Self::Refused(_) | Self::Superseded(_) | Self::Io { .. } => false,
+            // What makes room for a store makes room for a file.
+            Self::Io { source, .. } => matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge),
+            Self::Refused(_) | Self::Superseded(_) => false,
         }
     }
 }

@@ -19,10 +19,13 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::Result as ParquetResult;
 use parquet::file::properties::WriterProperties;
-use populace_analysis::families;
 use populace_analysis::features::{Options, Watch};
+use populace_analysis::{AnalysisError, families};
 use populace_core::time::Instant;
+use populace_io::error::RunError;
+use populace_io::untrusted::{Checked, guarded, unreadable};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fs::File;
@@ -177,7 +180,10 @@ impl Features for Kept {
             }
         };
         let options = Options { overwrite: true, now: as_of, ..Options::new(data, &self.output) };
-        let report = families::compute_features(&options, &Watch::none(1)).map_err(refused)?;
+        let report = families::compute_features(&options, &Watch::none(1)).map_err(|error| match error {
+            AnalysisError::Io { path, source } | AnalysisError::Run(RunError::Io { path, source }) => FlowError::io(path, source),
+            error => refused(error),
+        })?;
         serde_json::to_value(report).map(Some).map_err(refused)
     }
 
@@ -192,7 +198,8 @@ impl Features for Kept {
         };
         let partial = self.output.join(format!("{FILE}.partial"));
         let failed = |error| FlowError::io(&partial, error);
-        let erased = without(file, File::create(&partial).map_err(failed)?, universal_ids)?;
+        let to = File::create(&partial).map_err(failed)?;
+        let erased = without((&path, file), (&partial, to), universal_ids).inspect_err(|_| drop(std::fs::remove_file(&partial)))?;
         if erased == 0 {
             std::fs::remove_file(&partial).map_err(failed)?;
         } else {
@@ -206,28 +213,39 @@ impl Features for Kept {
         let Some(file) = self.open_file()? else { return Ok(None) };
         // The file is replaced as a whole: both readers have the one that was there.
         let again = file.try_clone().map_err(|error| FlowError::io(&path, error))?;
-        let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
-        let batch = reader.with_offset(row).with_limit(1).build().map_err(refused)?.next().transpose().map_err(refused)?;
+        let batch = reading(&path, || {
+            let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
+            let reader = ParquetRecordBatchReaderBuilder::try_new(Checked::new(file))?;
+            Ok(reader.with_offset(row).with_limit(1).build()?.next().transpose()?)
+        })?;
         batch.filter(|batch| batch.num_rows() > 0).map(|batch| first_row(&batch)).transpose()
     }
 }
 
+/// Reads the file of features at `path`, which the disk may have damaged.
+fn reading<V>(path: &Path, act: impl FnOnce() -> ParquetResult<V>) -> Result<V, FlowError> {
+    let read = guarded(path, act).and_then(|read| read.map_err(|error| unreadable(path, error)));
+    read.map_err(|error| refused(format!("{error} Compute it anew: POST /compute-features")))
+}
+
 /// Writes the rows of a file that are of other people, and counts those that are not.
-fn without(from: File, to: File, universal_ids: &[String]) -> Result<u64, FlowError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(from).map_err(refused)?;
+fn without(from: (&Path, File), to: (&Path, File), universal_ids: &[String]) -> Result<u64, FlowError> {
+    let (schema, mut reader) = reading(from.0, || {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Checked::new(from.1))?;
+        Ok((Arc::clone(reader.schema()), reader.build()?))
+    })?;
+    let failed = |error| refused(format!("{}: {error}", to.0.display()));
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).set_dictionary_enabled(false);
-    let mut writer = ArrowWriter::try_new(to, Arc::clone(reader.schema()), Some(properties.build())).map_err(refused)?;
+    let mut writer = ArrowWriter::try_new(to.1, schema, Some(properties.build())).map_err(failed)?;
     let mut erased = 0;
-    for batch in reader.build().map_err(refused)? {
-        let batch = batch.map_err(refused)?;
-        let ids = batch.column_by_name("universal_id").map(AsArray::as_string::<i32>);
+    while let Some(batch) = reading(from.0, || Ok(reader.next().transpose()?))? {
+        let ids = batch.column_by_name("universal_id").and_then(AsArray::as_string_opt::<i32>);
         let theirs = |row: usize| ids.is_some_and(|ids| ids.is_valid(row) && universal_ids.iter().any(|id| id == ids.value(row)));
         let keep: BooleanArray = (0..batch.num_rows()).map(|row| Some(!theirs(row))).collect();
         erased += keep.false_count() as u64;
-        writer.write(&filter_record_batch(&batch, &keep).map_err(refused)?).map_err(refused)?;
+        writer.write(&filter_record_batch(&batch, &keep).map_err(refused)?).map_err(failed)?;
     }
-    writer.close().map_err(refused)?;
+    writer.close().map_err(failed)?;
     Ok(erased)
 }
 
@@ -261,12 +279,12 @@ fn cell(column: &dyn Array, row: usize) -> Result<Value, FlowError> {
 }
 
 /// The number of the row of a person.
-fn row_of(file: File, universal_id: &str) -> Result<Option<usize>, FlowError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
+fn row_of(file: File, universal_id: &str) -> ParquetResult<Option<usize>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Checked::new(file))?;
     let only = ProjectionMask::columns(reader.parquet_schema(), ["universal_id"]);
     let mut before = 0;
-    for batch in reader.with_projection(only).build().map_err(refused)? {
-        let batch = batch.map_err(refused)?;
+    for batch in reader.with_projection(only).build()? {
+        let batch = batch?;
         let ids = batch.column(0).as_string::<i32>();
         if let Some(row) = ids.iter().position(|id| id == Some(universal_id)) {
             return Ok(Some(before + row));

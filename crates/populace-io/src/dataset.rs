@@ -277,16 +277,16 @@ fn lock(part: u64) -> String {
     format!("{STATE}/part-{part:05}.lock")
 }
 
-/// Generates a run of all tables into an empty directory, with one thread, in the family's default format.
+/// Generates a run of all tables into an empty directory, with one thread, in the family's default format, unless `stop` is set.
 ///
 /// # Errors
-/// The directory holds something, or cannot be written.
-pub fn generate(root: &Path, resolved: &Resolved, generator: &dyn Generator, seed: u64) -> Result<Manifest, RunError> {
+/// The directory holds something, or cannot be written; it was stopped.
+pub fn generate(root: &Path, resolved: &Resolved, generator: &dyn Generator, seed: u64, stop: &AtomicBool) -> Result<Manifest, RunError> {
     let start = Instant::now();
-    let (place, stop) = (Directory::new(root), AtomicBool::new(false));
+    let place = Directory::new(root);
     let tables = TableSet::of(generator.tables(), |_| true);
     let actors = 0..generator.population().actors;
-    let job = Job { generator, seed, threads: 1, tables, actors, trim: 0, order: Order::Actor, stop: &stop };
+    let job = Job { generator, seed, threads: 1, tables, actors, trim: 0, order: Order::Actor, stop };
     let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
     let options = FileOptions::new(generator.default_format());
     let dataset = Dataset::new(&place, &job, document, options, 1, None);

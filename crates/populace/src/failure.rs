@@ -41,6 +41,7 @@ impl Failure {
                 note!("failed: {message}");
                 1
             }
+            Self::Input(message) if crate::commands::is_stopped() => Self::Interrupted(message).report(),
             Self::Input(message) => {
                 note!("error: {message}");
                 2

@@ -15,7 +15,8 @@ macro_rules! note {
 /// The beginning of a line on standard error.
 macro_rules! note_part {
     ($($part:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($part)*));
+        let mut out = populace_io::terminal::Printable(std::io::stderr());
+        let _ = std::io::Write::write_fmt(&mut out, format_args!($($part)*));
     }};
 }
 
@@ -32,16 +33,24 @@ pub use shortcuts::{ComponentArg, Shortcuts};
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
+use populace_io::terminal::printable;
 use std::ffi::OsString;
 use std::io;
 
 /// Runs the program: `arguments` are its name and what follows it. Gives the exit code.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody may be listening, which is no reason to fail.
-            let _ = error.print();
+            let acts = |argument: &OsString| printable(&argument.to_string_lossy()) != argument.to_string_lossy();
+            if arguments.iter().any(acts) {
+                // Without colours, which are escapes too.
+                note!("{}", error.render().to_string().trim_end());
+            } else {
+                // Nobody may be listening, which is no reason to fail.
+                let _ = error.print();
+            }
             return error.exit_code() as u8;
         }
     };

@@ -17,6 +17,7 @@ use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Resolved, Setting};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicBool;
 
 /// The pilots' seed.
 pub const PILOT_SEED: u64 = 1;
@@ -141,6 +142,7 @@ pub(crate) fn plan(
     document: &Resolved,
     study: &Study<'_>,
     effects: &[Effect],
+    stop: &AtomicBool,
     recover: impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
 ) -> Result<Plan, AnalysisError> {
     within("--power", study.power)?;
@@ -149,7 +151,7 @@ pub(crate) fn plan(
     let (users_of_document, days) = (number("/population/users"), number("/window/days") as u32);
     let users = study.pilot_users.map_or_else(|| pilot_users(document), Ok)?;
     let other = if days >= 14 { days / 2 } else { days * 2 };
-    let simulate = |document: &Resolved, days: u32| pilot(document, users, days, study, &recover);
+    let simulate = |document: &Resolved, days: u32| pilot(document, users, days, (study, stop), &recover);
     let first = simulate(document, days)?;
     let mut chosen = effects::select(&document.family, effects, study.detect, &first.estimates)?;
     // Where the document can have the value that is to be found, the pilots do: errors depend on it.
@@ -209,7 +211,7 @@ fn pilot(
     document: &Resolved,
     users: u64,
     days: u32,
-    study: &Study<'_>,
+    (study, stop): (&Study<'_>, &AtomicBool),
     recover: &impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
 ) -> Result<Recovery, AnalysisError> {
     let (yaml, users, days) = (document.to_yaml(None), users.to_string(), days.to_string());
@@ -221,7 +223,7 @@ fn pilot(
     let resized = catalogue::resolve(&Request { settings: &settings, ..Request::new(source) })?;
     let generator = catalogue::generator(&resized)?;
     let directory = tempfile::tempdir().map_err(|error| AnalysisError::io(std::env::temp_dir(), error))?;
-    dataset::generate(directory.path(), &resized, generator.as_ref(), PILOT_SEED)?;
+    dataset::generate(directory.path(), &resized, generator.as_ref(), PILOT_SEED, stop)?;
     recover(&Source::open(directory.path())?, &resized, 1.0 - study.alpha)
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod values;
 pub use columns::{Columns, Texts};
 pub(crate) use keys::Keys;
 pub(crate) use pieces::{Piece, Pieces};
+pub(crate) use reader::no_columns;
 
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};

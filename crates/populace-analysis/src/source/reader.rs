@@ -6,6 +6,7 @@ use crate::error::AnalysisError;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
 use parquet::arrow::ProjectionMask;
+use populace_io::terminal::printable;
 use populace_io::untrusted::{self, unreadable};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -146,11 +147,16 @@ pub(super) fn check_columns(path: &Path, wants: &[Want]) -> Result<(), AnalysisE
     if missing.is_empty() {
         return Ok(());
     }
-    let plural = if missing.len() == 1 { "column" } else { "columns" };
     let alike = |missing: &&str| names.iter().find(|name| strsim::damerau_levenshtein(&name.to_lowercase(), missing) <= 2);
-    let hint = missing.iter().find_map(alike).map_or_else(String::new, |near| format!("\nhint: rename `{near}`"));
-    let (path, missing, names) = (path.display(), missing.join(", "), names.join(", "));
-    Err(AnalysisError::input(format!("{path}: has no {plural} {missing}; it has {names}{hint}")))
+    Err(no_columns(path, &missing, &names, missing.iter().find_map(alike)))
+}
+
+/// The error of a file that lacks columns, though it may have one of another name.
+pub(crate) fn no_columns(path: &Path, missing: &[&str], names: &[String], near: Option<&String>) -> AnalysisError {
+    let in_line = |text: &str| printable(text).replace('\n', "\\n").replace('\t', "\\t");
+    let plural = if missing.len() == 1 { "column" } else { "columns" };
+    let hint = near.map_or_else(String::new, |near| format!("\nhint: rename `{}`", in_line(near)));
+    AnalysisError::input(format!("{}: has no {plural} {}; it has {}{hint}", path.display(), missing.join(", "), in_line(&names.join(", "))))
 }
 
 pub(super) fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {

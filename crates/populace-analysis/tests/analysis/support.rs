@@ -6,6 +6,7 @@ use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Setting};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
 /// A run in a directory that goes when this goes.
@@ -21,7 +22,7 @@ impl Run {
         let resolved = catalogue::resolve(&request).expect("the document is sound");
         let generator = catalogue::generator(&resolved).expect("the document is sound");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        dataset::generate(directory.path(), &resolved, generator.as_ref(), seed).expect("the run can be written");
+        dataset::generate(directory.path(), &resolved, generator.as_ref(), seed, &AtomicBool::new(false)).expect("the run can be written");
         Self { directory }
     }
 

@@ -410,7 +410,12 @@ impl<'a> Checks<'a> {
 
     pub(super) fn integer(&mut self, column: usize, most: i32) -> Option<i32> {
         let value = self.take(column, false)?;
-        let number = if let Given::Whole(number) = value { i32::try_from(number).ok() } else { None };
+        let number = match value {
+            Given::Whole(number) => i32::try_from(number).ok(),
+            // 312.0 is a whole number, too.
+            Given::Real(number) if number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX) => Some(number as i32),
+            _ => None,
+        };
         let number = number.filter(|number| (0..=most).contains(number));
         if number.is_none() {
             self.fail(column, format!("must be a whole number from 0 to {most}"));

@@ -20,7 +20,13 @@ fn source(app: &App) -> Result<&FeatureSource, Rejection> {
 #[utoipa::path(
     post,
     path = "/compute-features",
-    params(("as_of" = Option<String>, Query, format = DateTime, description = "The moment that features are computed as of; later events do not count")),
+    params((
+        "as_of" = Option<String>,
+        Query,
+        format = DateTime,
+        pattern = r"^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,3})?Z$",
+        description = "The moment that features are computed as of; later events do not count",
+    )),
     responses(
         (status = 200, description = "What was computed", body = Value),
         (status = 404, description = "There are no events yet", body = Problem, content_type = "application/problem+json"),

@@ -103,7 +103,7 @@ impl WatchedAt {
         access.check(address.ip())?;
         let watched = Watched { latest: Arc::default(), next };
         let latest = Arc::clone(&watched.latest);
-        let routes = Router::new().route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }));
+        let routes = Router::new().route("/health", get(health));
         let routes = routes.route("/ready", get(ready)).route("/metrics", get(figures));
         let routes = routes
             .fallback(|| async { problem(StatusCode::NOT_FOUND, "Not found", "there are /health, /ready and /metrics") })
@@ -126,6 +126,16 @@ fn text(status: StatusCode, body: String) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
+}
+
+/// That it answers, and how many partitions it has: a member of a group that has none is in reserve.
+async fn health(State(shared): State<Shared>) -> Response {
+    let state = match shared.1.partitions().len() {
+        0 => "ok, without a partition: other members of the group have them all, or it has just begun\n".to_owned(),
+        1 => "ok, with 1 partition\n".to_owned(),
+        more => format!("ok, with {more} partitions\n"),
+    };
+    text(StatusCode::OK, state)
 }
 
 /// Whether neither log nor table is away and every partition goes on.
@@ -151,6 +161,7 @@ async fn figures(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         ("consumed_batches_total", "Batches", batches),
         ("retries_total", "Times that the log or the table was away", latest.tries),
         ("partition_failures_total", "Times that a partition did not go on", latest.failures),
+        ("partitions_assigned", "Partitions of this member of the group; 0: others have them all", shared.1.partitions().len() as u64),
         ("partitions_stuck", "Partitions that do not go on now: /ready says why", latest.stuck.len() as u64),
         ("ready", "1 unless the log or the table is away or a partition does not go on", u64::from(latest.hindrance().is_none())),
     ];
@@ -182,7 +193,8 @@ mod tests {
         let (at, mut watched) = WatchedAt::start(access, "127.0.0.1:0".parse().unwrap(), progress.clone(), Silent).unwrap();
         let bearer = format!("Bearer {TOKEN}");
         let get = |path: &str, head: &[(&str, &str)]| send(at.address, "GET", path, head, b"").unwrap();
-        assert_eq!(get("/health", &[]).status, 200);
+        let health = get("/health", &[]);
+        assert!(health.status == 200 && health.body.starts_with("ok, without a partition: "), "{health:?}");
         assert_eq!(get("/ready", &[]).status, 200);
         assert_eq!(get("/", &[]).status, 404);
 
@@ -201,6 +213,7 @@ mod tests {
             "populace_log_lag 0",
             "populace_gauges_failed 0",
             "populace_retries_total 1",
+            "populace_partitions_assigned 0",
             "populace_ready 0",
         ] {
             assert!(page.lines().any(|told| told == line), "{line}: {page}");
@@ -210,12 +223,19 @@ mod tests {
 
         // Of a partition whose end nobody says, nothing is said.
         progress.is_at(3, 7);
+        assert_eq!(get("/health", &[]).body, "ok, with 1 partition\n");
         let cause = "Decompression (codec 0x7) of message at 7 failed";
         watched.stuck("email-events", &BTreeMap::from([(3, cause.to_owned())]));
         let stuck = get("/ready", &[]);
         assert!(stuck.status == 503 && stuck.body.contains(&format!("email-events, partition 3: {cause}")), "{stuck:?}");
         let page = get("/metrics", &[("Authorization", &bearer)]).body;
-        for line in ["populace_partitions_stuck 1", "populace_partition_failures_total 1", "populace_gauges_failed 1", "populace_ready 0"] {
+        for line in [
+            "populace_partitions_stuck 1",
+            "populace_partition_failures_total 1",
+            "populace_partitions_assigned 1",
+            "populace_gauges_failed 1",
+            "populace_ready 0",
+        ] {
             assert!(page.lines().any(|told| told == line), "{line}: {page}");
         }
         assert!(!page.contains("log_lag"), "{page}");

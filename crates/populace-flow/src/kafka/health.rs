@@ -9,6 +9,8 @@ const QUIET: Duration = Duration::from_secs(20);
 const UNWATCHED: Duration = Duration::from_secs(2);
 /// When a partition that could not be read is read again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long a suspected partition is read alone, if neither an error nor a record comes of it.
+const TRIAL: Duration = Duration::from_secs(2);
 /// For how long, and how many, offsets that could not be read are remembered.
 const REMEMBERED: (Duration, usize) = (Duration::from_mins(1), 1_000);
 /// What helps if it lasts.
@@ -22,8 +24,20 @@ struct Part {
     /// Since when something should have come.
     quiet: Instant,
     cause: Option<String>,
+    /// The offset that could not be read.
+    unreadable: Option<i64>,
     /// It is paused until then.
     paused: Option<Instant>,
+    /// The offset of an error that may be about it: which partition it is shows when each is read alone.
+    suspected: Option<i64>,
+    /// The offset that it was last suspected of, and read past.
+    cleared: Option<i64>,
+}
+
+impl Part {
+    fn new() -> Self {
+        Self { next: None, quiet: Instant::now(), cause: None, unreadable: None, paused: None, suspected: None, cleared: None }
+    }
 }
 
 /// All partitions of a member.
@@ -47,7 +61,7 @@ impl Health {
     pub(super) fn assigned(&mut self, partitions: &[i32]) {
         self.parts.retain(|partition, _| partitions.contains(partition));
         for partition in partitions {
-            self.parts.entry(*partition).or_insert_with(|| Part { next: None, quiet: Instant::now(), cause: None, paused: None });
+            self.parts.entry(*partition).or_insert_with(Part::new);
         }
     }
 
@@ -70,24 +84,49 @@ impl Health {
         self.goes_on(partition, next);
         if let Some(part) = self.parts.get_mut(&partition) {
             part.cause = None;
+            if part.paused.is_some() {
+                // It was fetched before.
+                return;
+            }
+            let suspected = part.suspected.take();
+            if let Some(offset) = suspected.or(part.unreadable.take()).filter(|offset| next > *offset) {
+                part.cleared = Some(offset);
+            }
+            if suspected.is_some()
+                && let Some(next) = self.parts.values_mut().find(|part| part.suspected.is_some() && part.paused.is_some())
+            {
+                next.paused = Some(Instant::now());
+            }
         }
     }
 
-    /// The broker's answer for a partition could not be read or was an error. Returns the partitions that this may be about.
+    /// The broker's answer for a partition could not be read or was an error. Returns the partitions that are to be paused: those that this
+    /// may be about. An error names no partition, but an offset; so of several each is read alone until one of them fails again.
     pub(super) fn failed(&mut self, offset: Option<i64>, reason: &str) -> Vec<i32> {
         let reason = reason.trim_end_matches(['.', ' ']);
-        let (about, cause) = match offset {
-            None => (self.parts.keys().copied().collect(), reason.to_owned()),
-            Some(offset) => {
-                self.unreadable.push_back((Instant::now(), offset));
-                if self.unreadable.len() > REMEMBERED.1 {
-                    self.unreadable.pop_front();
-                }
-                (self.nearest(offset), format!("{reason}; {SKIP}"))
-            }
+        let Some(offset) = offset else {
+            let all: Vec<i32> = self.parts.keys().copied().collect();
+            self.pause(&all, reason);
+            return all;
         };
-        self.pause(&about, &cause);
-        about
+        let now = Instant::now();
+        self.unreadable.push_back((now, offset));
+        if self.unreadable.len() > REMEMBERED.1 {
+            self.unreadable.pop_front();
+        }
+        let suspects = self.suspects(offset);
+        if let [partition] = suspects[..] {
+            self.pause(&suspects, &format!("{reason}; {SKIP}"));
+            self.parts.entry(partition).and_modify(|part| (part.unreadable, part.suspected) = (Some(offset), None));
+            for part in self.parts.values_mut().filter(|part| part.suspected.is_some()) {
+                (part.paused, part.suspected) = (part.paused.and(Some(now)), None);
+            }
+        }
+        for (turn, partition) in suspects.iter().enumerate().filter(|_| suspects.len() > 1) {
+            let trial = now + TRIAL * turn as u32;
+            self.parts.entry(*partition).and_modify(|part| (part.paused, part.suspected) = (Some(trial), Some(offset)));
+        }
+        suspects
     }
 
     /// A partition cannot be read on in.
@@ -95,11 +134,21 @@ impl Health {
         self.pause(&[partition], cause);
     }
 
-    /// The partitions that are at an offset, or are the fewest records beyond it: a batch begins before them.
-    fn nearest(&self, offset: i64) -> Vec<i32> {
-        let beyond = |part: &Part| part.next.filter(|_| part.paused.is_none()).map(|next| next - offset).filter(|beyond| *beyond >= 0);
-        let least = self.parts.values().filter_map(beyond).min();
-        self.parts.iter().filter(|(_, part)| least.is_some() && beyond(part) == least).map(|(partition, _)| *partition).collect()
+    /// The partitions that are read and may have an unreadable offset: the one of which it is known; or else all that are at it or beyond it,
+    /// as a batch begins before them, the nearest first.
+    fn suspects(&self, offset: i64) -> Vec<i32> {
+        let mut read = self.parts.iter().filter(|(_, part)| part.paused.is_none());
+        if let Some((partition, _)) = read.clone().find(|(_, part)| part.unreadable == Some(offset)) {
+            return vec![*partition];
+        }
+        let beyond = |(partition, part): (&i32, &Part)| Some((part.next? - offset, *partition)).filter(|(beyond, _)| *beyond >= 0);
+        let (mut cleared, mut suspects): (Vec<_>, Vec<_>) = read.by_ref().partition(|(_, part)| part.cleared == Some(offset));
+        if suspects.iter().all(|suspect| beyond(*suspect).is_none()) {
+            suspects.append(&mut cleared);
+        }
+        let mut suspects: Vec<(i64, i32)> = suspects.into_iter().filter_map(beyond).collect();
+        suspects.sort_unstable();
+        suspects.into_iter().map(|(_, partition)| partition).collect()
     }
 
     /// Whether something between two offsets could not be read lately, so that it is not known to be gone.
@@ -186,6 +235,7 @@ mod tests {
     fn age(health: &mut Health, by: Duration) {
         for part in health.parts.values_mut() {
             part.quiet = part.quiet.checked_sub(by).unwrap();
+            part.paused = part.paused.map(|until| until.checked_sub(by).unwrap());
         }
     }
 
@@ -193,16 +243,41 @@ mod tests {
     fn an_error_is_that_of_the_partition_whose_offset_it_names() {
         let mut health = health(&[(0, 12), (1, 40), (2, 41)]);
         let reason = "Decompression (codec 0x7) of message at 40 of 300 bytes failed: Local: Not implemented";
+        let resumed = |health: &mut Health| health.again().into_iter().map(|(partition, _)| partition).collect::<Vec<_>>();
+        // It may be of the one at 41, whose batch may begin before: the nearest is read first, alone, and fails again.
+        assert_eq!(health.failed(offset_in(reason), reason), [1, 2]);
+        assert!(health.stuck(|_| None, None).is_empty(), "it is not known yet which");
+        assert_eq!(resumed(&mut health), [1]);
         assert_eq!(health.failed(offset_in(reason), reason), [1]);
+        assert_eq!(resumed(&mut health), [2], "it goes on at once");
         let stuck = health.stuck(|_| None, None);
         assert!(stuck.len() == 1 && stuck[&1].starts_with(reason) && stuck[&1].contains("--reset-offsets"), "{stuck:?}");
         // Records beyond it do not mean that it is gone.
         assert!(health.is_unreadable(1, 38, 41) && !health.is_unreadable(1, 41, 50));
+        // It is read again, and the same error is its own.
+        age(&mut health, AGAIN);
+        assert_eq!(resumed(&mut health), [1]);
+        assert_eq!(health.failed(offset_in(reason), reason), [1]);
+        age(&mut health, AGAIN);
+        assert_eq!(resumed(&mut health), [1]);
         health.is_read(1, 41);
-        assert!(health.stuck(|_| None, None).is_empty());
-        // A partition that was begun amid a batch.
-        assert_eq!(health.failed(Some(38), "MessageSet at offset 38 (90 bytes) failed CRC32C check"), [2]);
+        // A partition that was begun amid a batch: the first that is tried is not the one.
+        let reason = "MessageSet at offset 38 (90 bytes) failed CRC32C check";
+        assert_eq!(health.failed(Some(38), reason), [1, 2]);
+        assert_eq!(resumed(&mut health), [1]);
+        health.is_read(1, 43);
+        assert_eq!(resumed(&mut health), [2], "as soon as the first is cleared");
+        assert_eq!(health.failed(Some(38), reason), [2]);
+        assert!(health.stuck(|_| None, None).into_keys().eq([2]));
+        // One of which nothing comes does not keep the others waiting.
+        let mut health = self::health(&[(0, 7), (1, 7)]);
+        assert_eq!(health.failed(Some(7), reason), [0, 1]);
+        assert_eq!(resumed(&mut health), [0]);
+        assert!(health.again().is_empty());
+        age(&mut health, TRIAL);
+        assert_eq!(resumed(&mut health), [1]);
         // What names no offset is about all.
+        let mut health = self::health(&[(0, 12), (1, 40), (2, 41)]);
         assert_eq!(health.failed(None, "Fetch from broker 1 failed: Broker: Topic authorization failed"), [0, 1, 2]);
         assert!(health.again().is_empty());
     }

@@ -232,7 +232,9 @@ fn no_address_is_stored_published_or_answered_under_any_disguise() {
             let mails = post(flow.connector, "/api/webhooks/sendgrid", &json!(items(sendgrid, 8)).to_string()).unwrap();
             let profiles = post(flow.connector, "/api/webhooks/klaviyo", &json!({ "data": items(klaviyo, 5) }).to_string()).unwrap();
             assert_eq!((mails.status, profiles.status), (202, 202), "{} {}", mails.body, profiles.body);
-            accepted += 2 * texts.len() as u64;
+            // A disguise that is a provider's id is the same event in every turn.
+            let new = |answer: &Answer| answer.json()["published"].as_u64().unwrap();
+            accepted += new(&mails) + new(&profiles);
             for answer in [events, mails, profiles] {
                 forbidden.check("answer", answer.body.as_bytes());
             }

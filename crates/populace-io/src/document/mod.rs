@@ -206,7 +206,8 @@ impl Library {
         let Merging { envelope, root, mut problems, .. } = merging;
         let (checked, mut wrong) = check::check(&root, &schema, &envelope::KEYS);
         // A value that is no sound YAML is reported once, not again for what was made of it.
-        let unsound: Vec<Position> = problems.problems.iter().filter_map(|problem| problem.position.clone()).collect();
+        let unsound: Vec<Position> =
+            problems.problems.iter().filter(|problem| problem.path.is_empty()).filter_map(|problem| problem.position.clone()).collect();
         let is_known = |at: &Position| unsound.iter().any(|known| known.origin == at.origin && known.line == at.line);
         wrong.problems.retain(|problem| !problem.position.as_ref().is_some_and(is_known));
         // Where something is wrong, the document as it stands, for further checks.

@@ -64,6 +64,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
 
     if !arguments.to.is_empty() {
         let timeout = Duration::from_secs(arguments.timeout);
+        let _in_time = progress::end_in_time(&stop, sinks::sends_again(seed));
         let fed = sinks::open(&arguments.to, generator, timeout).and_then(|open| sinks::generate(&job, open, &bar));
         bar.finish();
         let fed = fed?;

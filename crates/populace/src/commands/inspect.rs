@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
         return Err(Failure::input(format!("{}: no {MANIFEST} here; {why}", root.display())));
     };
     check_files(&Directory::new(root), &manifest)?;
-    let mut out = show::stdout();
+    let (mut out, mut unreadable) = (show::stdout(), Vec::new());
     let mut print = || -> io::Result<()> {
         if arguments.json {
             let mut report = serde_json::to_value(&manifest)?;
@@ -44,11 +44,12 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
             if let Some(file) = table.files.first() {
                 match populace_io::text::first_rows(&root.join(&file.path), arguments.rows) {
                     Ok(lines) => lines.iter().try_for_each(|line| writeln!(out, "  {line}"))?,
-                    Err(error) => writeln!(out, "  cannot be read: {error}")?,
+                    Err(error) => unreadable.push(error.to_string()),
                 }
             }
         }
         Ok(())
     };
-    print().map_err(|error| Failure::output(&error))
+    print().map_err(|error| Failure::output(&error))?;
+    if unreadable.is_empty() { Ok(()) } else { Err(Failure::input(unreadable.join("\n"))) }
 }

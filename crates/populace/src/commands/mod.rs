@@ -40,7 +40,7 @@ pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 mod progress;
-pub(crate) use progress::exit_code;
+pub(crate) use progress::{exit_code, is_stopped};
 pub(crate) mod recover;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -8,7 +8,9 @@ use populace_analysis::watch::{Progress, Watch};
 use populace_io::error::RunError;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static TERMINATED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -16,6 +18,11 @@ static TERMINATED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 /// The exit code of a command that a signal has ended: 143 for SIGTERM, 130 for Ctrl-C.
 pub(crate) fn exit_code() -> u8 {
     if TERMINATED.get().is_some_and(|terminated| terminated.load(Ordering::Relaxed)) { 143 } else { 130 }
+}
+
+/// Whether a signal has come: an error after it is no error of what was asked for.
+pub(crate) fn is_stopped() -> bool {
+    STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
 }
 
 /// A flag that the first Ctrl-C or SIGTERM raises; the second ends the program at once. A process that runs several commands, as Python
@@ -36,6 +43,23 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     handler.map_err(|error| Failure::input(format!("installing the Ctrl-C handler: {error}")))?;
     hear_termination(&stop).map_err(|error| Failure::input(format!("installing the SIGTERM handler: {error}")))?;
     Ok(stop)
+}
+
+/// How long a server that does not answer may hold up a command after a signal: container engines kill after ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Ends the process if it still waits for a server when the grace after a signal is over, unless what this returns was dropped before.
+pub(super) fn end_in_time(stop: &Arc<AtomicBool>, left: impl Into<String>) -> Sender<()> {
+    let ((guard, ended), stop, left) = (channel(), Arc::clone(stop), left.into());
+    std::thread::spawn(move || {
+        let lasts = |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+        while lasts(Duration::from_millis(50)) {
+            if stop.load(Ordering::Relaxed) && lasts(GRACE) {
+                std::process::exit(Failure::Interrupted(left).report().into());
+            }
+        }
+    });
+    guard
 }
 
 /// How a command ends that goes on until a signal comes: well, unless one has.

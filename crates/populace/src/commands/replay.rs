@@ -3,10 +3,11 @@
 use super::scenario::{self, Loaded};
 use crate::args::ReplayArgs;
 use crate::failure::Failure;
+use crate::show;
 use populace_core::plan::Shard;
 use populace_io::generator::TableSet;
 use populace_io::text::TextFormat;
-use std::io::{self, Write};
+use std::io::Write;
 
 pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
     let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
@@ -20,7 +21,7 @@ pub(crate) fn run(arguments: &ReplayArgs) -> Result<(), Failure> {
     let tables = TableSet::of(generator.tables(), |table| !(table.truth && arguments.no_truth));
     let shard = Shard { index: 0, actors: arguments.actor..arguments.actor + 1 };
     let (batches, _) = generator.simulate(seed, &shard, tables).finish(0);
-    let mut out = io::stdout().lock();
+    let mut out = show::stdout();
     for (index, (table, batch)) in generator.tables().iter().zip(batches).enumerate() {
         let Some(mut batch) = batch else { continue };
         let mut table = table.clone();

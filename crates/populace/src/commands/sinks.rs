@@ -36,9 +36,14 @@ pub(super) fn generate(job: &Job<'_>, open: Vec<Box<dyn Sink>>, progress: &dyn P
     sinks::feed(job, open, progress).map_err(|error| again(error, job.seed))
 }
 
+/// What makes a run whole that stopped.
+pub(super) fn sends_again(seed: u64) -> String {
+    format!("the same command with --seed {seed} sends the same rows again; those that have arrived are known by their ids")
+}
+
 /// What to do about a run that stopped.
 pub(super) fn again(error: RunError, seed: u64) -> Failure {
-    let hint = format!("the same command with --seed {seed} sends the same rows again; those that have arrived are known by their ids");
+    let hint = sends_again(seed);
     match error {
         RunError::Interrupted => Failure::Interrupted(hint),
         RunError::Sink(error @ SinkError::Unavailable(_)) => Failure::input(format!("{error}\nhint: {hint}")),

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
             Some(seed) => seed,
             None => *seed.insert(drawn(arguments.quiet)?),
         };
+        let _in_time = progress::end_in_time(&stop, sinks::sends_again(seed));
         let open = sinks::open(&arguments.to, generator, Duration::from_secs(arguments.timeout))?;
         let tables = TableSet::EMPTY.with(generator.main_table());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,6 +1,7 @@
 //! The services and the whole flow in one process.
 
 use super::support::{Scratch, command, populace, succeed, text};
+use populace_flow::Event;
 use populace_flow::client::{Answer, post, send};
 use populace_flow::service::Embedded;
 use populace_flow::table::{DeadLetters, EventTable};
@@ -8,7 +9,7 @@ use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,11 @@ impl Server {
     fn start(data: &Path, more: &[&str]) -> Self {
         let arguments =
             ["serve", "--embedded", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0"];
-        let mut child = command(&[&arguments, more].concat()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(command(&[&arguments, more].concat()))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut address = |name: &str| -> SocketAddr {
             let line = lines.find(|line| line.as_ref().unwrap().starts_with(name)).unwrap().unwrap();
@@ -37,6 +42,26 @@ impl Server {
 
     fn post(&self, path: &str, body: &str) -> Answer {
         post(self.connector, path, body).unwrap()
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        send(self.connector, "GET", path, &[], b"").unwrap()
+    }
+
+    /// A figure of `/metrics`.
+    fn figure(&self, name: &str) -> usize {
+        let page = self.get("/metrics").body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)).unwrap();
+        line.parse().unwrap()
+    }
+
+    /// Waits until the table has so many events.
+    fn has_stored(&self, events: usize) {
+        let until = Instant::now() + Duration::from_mins(1);
+        while self.figure("populace_table_events") < events {
+            assert!(Instant::now() < until, "{} of {events}", self.figure("populace_table_events"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -239,19 +264,10 @@ fn what_generate_sends_is_stored_once_and_its_features_are_those_of_its_files() 
     let files = scratch.path("files");
     succeed(&[&run[..], &["--format", "jsonl", "-o", files.to_str().unwrap()]].concat());
     let rows = std::fs::read_to_string(files.join("events.jsonl")).unwrap().lines().count();
-    let figure = |name: &str| {
-        let page = send(server.connector, "GET", "/metrics", &[], b"").unwrap().body;
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)).unwrap();
-        line.parse::<usize>().unwrap()
-    };
-    let until = Instant::now() + Duration::from_mins(1);
-    while figure("populace_table_events") < rows {
-        assert!(Instant::now() < until);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.has_stored(rows);
     // The second time, each request is known by its key.
-    assert_eq!(figure("populace_events_published_total"), rows);
-    assert!(figure("populace_requests_replayed_total") > 0);
+    assert_eq!(server.figure("populace_events_published_total"), rows);
+    assert!(server.figure("populace_requests_replayed_total") > 0);
 
     let over_files = Server::start(&scratch.path("other"), &["--features-from", files.to_str().unwrap()]);
     for at in [server.features, over_files.features] {
@@ -265,4 +281,118 @@ fn what_generate_sends_is_stored_once_and_its_features_are_those_of_its_files() 
     succeed(&["features", files.to_str().unwrap(), "-o", by_command.to_str().unwrap()]);
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     assert!(read(by_command.join("features.parquet")) == read(scratch.path("other").join("features/features.parquet")));
+
+    // As of a moment amid the data, later events do not count.
+    let as_of = "/compute-features?as_of=2025-10-10T00:00:00Z";
+    let reports = [server.features, over_files.features].map(|at| post(at, as_of, "").unwrap().json());
+    for report in &reports {
+        assert_eq!((&report["computed_at"], &report["later"]), (&json!("2025-10-10T00:00:00Z"), &reports[0]["later"]), "{report}");
+        let later = report["later"].as_u64().unwrap() as usize;
+        assert!(0 < later && later < rows, "{report}");
+    }
+    assert_eq!(of(server.features), of(over_files.features));
+    let then = ["features", files.to_str().unwrap(), "-o", by_command.to_str().unwrap(), "--overwrite", "--as-of", "2025-10-10"];
+    succeed(&then);
+    assert!(read(by_command.join("features.parquet")) == read(scratch.path("other").join("features/features.parquet")));
+    for wrong in ["soon", "2025-13-01", "", "2025-10-10T00:00:00Z&as_of=2025-10-11T00:00:00Z"] {
+        let answer = post(server.features, &format!("/compute-features?as_of={wrong}"), "").unwrap();
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.body);
+    }
+}
+
+#[test]
+fn no_text_that_the_program_makes_is_taken_for_an_address() {
+    let scratch = Scratch::new("flow-taken");
+    let (mut tried, mut texts) = (0, std::collections::BTreeSet::new());
+    for scenario in ["email", "email-v1"] {
+        let files = scratch.path(scenario);
+        succeed(&[
+            "generate",
+            scenario,
+            "-n",
+            "400",
+            "-d",
+            "20",
+            "-s",
+            "4",
+            "-q",
+            "-f",
+            "jsonl",
+            "--table",
+            "events",
+            "-o",
+            files.to_str().unwrap(),
+        ]);
+        for line in std::fs::read_to_string(files.join("events.jsonl")).unwrap().lines() {
+            let event = Event::from_slice(line.as_bytes()).unwrap_or_else(|problems| panic!("{line}: {problems:?}"));
+            texts.extend([event.click_url, event.subject, event.user_agent].into_iter().flatten().map(std::borrow::Cow::into_owned));
+            texts.extend([event.campaign_name, event.campaign_id, event.source].map(std::borrow::Cow::into_owned));
+            tried += 1;
+        }
+    }
+    println!("{tried} events with {} different texts, none refused", texts.len());
+    assert!(texts.len() > 20, "{texts:?}");
+}
+
+/// No file of a process may grow, as on a full disk; and then any may again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported_by_every_write_and_what_was_acknowledged_is_stored_afterwards() {
+    let scratch = Scratch::new("flow-full");
+    let data = scratch.path("data");
+    let listen = ["--listen", "127.0.0.1:0", "--features-listen", "127.0.0.1:0", "--rate", "100000"];
+    let serve = command(&[&["serve", "--embedded", "--data", data.to_str().unwrap()], &listen[..]].concat());
+    // A write beyond the limit is an error, as it is beyond the end of a disk, and no signal.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
+    let mut server = Server::spawn(shell);
+    let limit = |bytes: &str| {
+        let process = server.child.id().to_string();
+        let limited = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}:")]).status();
+        assert!(limited.expect("prlimit of util-linux").success());
+    };
+    let rounds = std::env::var("POPULACE_ATTACK_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let events = |from: usize| format!("[{},{}]", visit(from), visit(from + 1));
+    let (mut sent, mut refused) = (0, 0);
+    for round in 0..rounds {
+        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 202);
+        sent += 2;
+        server.has_stored(sent);
+        // Nothing of a file may be written, or its first bytes.
+        limit(&(round % 5 * 3_000).to_string());
+        let ready = server.get("/ready");
+        assert!(ready.status == 503 && ready.body.contains("sqlite: "), "{}", ready.body);
+        let person = json!({ "identifiers": [{ "email": format!("user{round}@example.com") }, { "email": format!("user{}@example.com", round + 9) }] });
+        let webhook = json!([{ "email": "user3@example.com", "timestamp": 1_769_850_900, "event": "open", "sg_event_id": format!("w{round}"), "sg_message_id": "m" }]);
+        let writes = [
+            ("/api/mock/events/synthetic", events(sent)),
+            ("/api/mock/events/generate?count=10&seed=1", String::new()),
+            ("/api/mock/events/pattern?userId=synth_user_01000&seed=1", String::new()),
+            ("/api/webhooks/sendgrid", webhook.to_string()),
+            ("/api/identity/resolve", person.to_string()),
+        ];
+        for (path, body) in writes {
+            let answer = server.post(path, &body);
+            assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")), "{path}: {}", answer.body);
+            refused += 1;
+        }
+        let computed = post(server.features, "/compute-features", "").unwrap();
+        assert_eq!(computed.status, 503, "{}", computed.body);
+        assert_eq!(server.get("/health").status, 200);
+        assert_eq!(server.get("/metrics").status, 200);
+        limit("unlimited");
+        let until = Instant::now() + Duration::from_mins(1);
+        while server.get("/ready").status != 200 {
+            assert!(Instant::now() < until, "{}", server.get("/ready").body);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // What was refused is sent again.
+        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 202);
+        sent += 2;
+        server.has_stored(sent);
+        assert_eq!(post(server.features, "/compute-features", "").unwrap().status, 200);
+    }
+    assert_eq!((server.figure("populace_table_events"), server.figure("populace_dead_letters")), (sent, 0));
+    assert!(server.child.try_wait().unwrap().is_none());
+    println!("{rounds} times without room, {refused} writes refused, {sent} events stored");
 }

@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod corrupt;
 mod documents;
 mod features;
 #[cfg(feature = "flow")]
@@ -17,6 +18,9 @@ mod recover;
 mod report;
 mod runs;
 mod score;
+#[cfg(target_os = "linux")]
+mod signals;
 mod sinks;
 mod support;
+mod terminal;
 mod verify;

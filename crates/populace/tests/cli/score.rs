@@ -1,6 +1,6 @@
 //! `populace score`.
 
-use super::support::{Scratch, generate, populace, succeed, text};
+use super::support::{self, Scratch, generate, populace, succeed, text};
 use serde_json::Value;
 use std::fs;
 
@@ -9,14 +9,7 @@ fn opens_are_scored_and_thresholds_decide_the_exit_code() {
     let scratch = Scratch::new("score-open");
     let (data, predictions, card) = (scratch.path("data"), scratch.path("predictions.csv"), scratch.path("card.json"));
     generate("email", &data, &["-n", "40", "-d", "30", "-s", "7", "-f", "csv"]);
-    let events = fs::read_to_string(data.join("events.csv")).unwrap();
-    let mut rows = "message_id,score\n".to_owned();
-    for line in events.lines() {
-        let cells: Vec<&str> = line.split(',').collect();
-        if cells[1] == "delivered" {
-            rows.extend([cells[9], ",0.3\n"]);
-        }
-    }
+    let rows = support::predictions(&data.join("events.csv"));
     fs::write(&predictions, &rows).unwrap();
     let [data, predictions, card] = [&data, &predictions, &card].map(|path| path.to_str().unwrap());
 

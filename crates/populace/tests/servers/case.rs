@@ -258,7 +258,7 @@ pub fn kill_in_rounds(rounds: u32, mut start: impl FnMut() -> Program, mut momen
 pub struct Connector {
     log: String,
     data: PathBuf,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Connector {
@@ -273,8 +273,13 @@ impl Connector {
 
     /// Starts it, and waits until it answers.
     pub fn start(&self) -> Program {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&self, more: &[&str]) -> Program {
         let address = self.address.to_string();
-        let program = Program::start(&["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()]);
+        let arguments = ["serve", "--log", &self.log, "--listen", &address, "--data", self.data.to_str().unwrap()];
+        let program = Program::start(&[&arguments, more].concat());
         wait_for("the connector answers", || answers(self.address, "/health"));
         program
     }

@@ -1,10 +1,12 @@
 //! One `event_id` is one row, whatever else of it differs, wherever in the log it is and whoever stores it when.
 
-use crate::case::{Case, rounds};
+use crate::case::{Case, Connector, Program, rounds};
 use crate::support::{Server, scratch, shared, succeed};
+use populace_flow::client::post;
+use populace_flow::identity::{Identifier, KeyRing};
 use populace_io::sinks::kafka::rdkafka::config::ClientConfig;
 use populace_io::sinks::kafka::rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -89,6 +91,65 @@ fn one_event_id_is_one_row_for_ever() {
     eprintln!("{told} tellings of {} ids in {rounds} rounds: one row each", told / 4);
     let ids = originals.len().div_ceil(4) * rounds as usize;
     assert!((ids.saturating_sub(2 * rounds as usize)..=ids + 1).contains(&(case.rows() as usize)), "{} rows of about {ids}", case.rows());
+}
+
+#[test]
+fn an_event_that_two_connectors_publish_with_a_link_in_between_is_one_row() {
+    let (rounds, _) = rounds(1);
+    let (kafka, clickhouse) = shared();
+    let mut published = 0;
+    // Each with identities of its own, and both with the same.
+    for name in ["linked_apart", "linked_together"] {
+        let case = Case::new((kafka, clickhouse), name, 4, "email --seed 21 -d 2 -n 2");
+        let people = format!("{}/{name}_people", clickhouse.url);
+        let more: &[&str] = if name == "linked_together" { &["--rate", "10000", "--identities", &people] } else { &["--rate", "10000"] };
+        let connectors = [format!("{name}-one"), format!("{name}-other")].map(|place| Connector::new(&place, &case.topic));
+        let _running = connectors.each_ref().map(|connector| connector.start_with(more));
+        let ask = |connector: usize, path: &str, body: &Value| {
+            let answer = post(connectors[connector].address, path, &body.to_string()).unwrap();
+            assert!([200, 202].contains(&answer.status), "{answer:?}");
+            answer.json()
+        };
+        let address = |number: u32| format!("user{number}@example.com");
+        let base_id = |number: u32| KeyRing::synthetic().token(&Identifier::Email(address(number))).unwrap().base_id;
+        let mut ids = 0;
+        for round in 0..rounds {
+            let users = round * 100..round * 100 + 100;
+            ids += users.len() as u64;
+            let events: Vec<Value> = users
+                .clone()
+                .map(|number| {
+                    json!({
+                        "event_id": format!("018cc251-f400-7cde-8f00-{number:012x}"), "event_type": "site_visit", "esp": "internal",
+                        "timestamp": "2026-01-31T09:15:00.123Z", "recipient_email": address(number), "campaign_id": "hot_path",
+                        "campaign_name": "Hot path", "source": "website",
+                    })
+                })
+                .collect();
+            let events = json!(events);
+            let first = round as usize % 2;
+            let publish = |connector: usize| assert_eq!(ask(connector, "/api/mock/events/synthetic", &events)["published"], users.len());
+            publish(first);
+            // A link to somebody whose id is less gives the person another id.
+            for number in users.clone() {
+                let least = (1_000_000..).find(|partner| base_id(*partner) < base_id(number)).unwrap();
+                let link = json!({ "identifiers": [{ "email": address(number) }, { "email": address(least) }] });
+                let linked = ask(1 - first, "/api/identity/resolve", &link);
+                assert!(linked["universal_id"].as_str().unwrap() < base_id(number).as_str(), "{linked}");
+            }
+            publish(1 - first);
+            published += 2 * users.len();
+            // Two at once, which have the copies in partitions of their own.
+            let consumers = [case.consumer(&["-q", "--batch-events", "30"]), case.consumer(&["-q", "--batch-events", "30"])];
+            succeed(&["consume", "--from", &case.source_of(&format!("other-{name}-{round}")), "--to", &case.to, "--once", "-q"]);
+            consumers.into_iter().for_each(Program::interrupt);
+            succeed(&["consume", "--from", &case.source_of(&format!("g-{name}")), "--to", &case.to, "--once", "-q"]);
+            assert_eq!(case.messages(), 2 * ids as i64);
+            let known = clickhouse.number(&format!("SELECT uniqExact(event_id) FROM {name}.email_events"));
+            assert_eq!((case.rows(), known), (ids, ids), "rows, without FINAL, and ids after round {round}");
+        }
+    }
+    eprintln!("{published} events published, each by two connectors with a link in between: one row each");
 }
 
 /// The event under an id of its round.

@@ -80,9 +80,7 @@ impl RawTable {
             }
             if place.is_none() && column.required {
                 let near = names.iter().zip(&folded).find(|(_, name)| strsim::damerau_levenshtein(name, column.name) <= 2);
-                let hint = near.map_or_else(String::new, |(name, _)| format!("\nhint: rename `{name}`"));
-                let (file, name, names) = (file.display(), column.name, names.join(", "));
-                return Err(AnalysisError::input(format!("{file}: has no column {name}; it has {names}{hint}")));
+                return Err(source::no_columns(file, &[column.name], names, near.map(|(name, _)| name)));
             }
             places.push(place);
         }

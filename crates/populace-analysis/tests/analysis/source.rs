@@ -19,7 +19,7 @@ const EVENTS: [Want; 4] = [
 /// The events of every user: time, type and minutes.
 fn by_user(source: &Source) -> BTreeMap<i64, Vec<(i64, String, Option<f64>)>> {
     let mut users = BTreeMap::new();
-    for group in actors(&source, "user_id", Side { table: "events", wants: &EVENTS, time: Some("event_time") }) {
+    for group in actors(source, "user_id", Side { table: "events", wants: &EVENTS, time: Some("event_time") }) {
         let minutes = group.float("watch_minutes");
         let row = |row: usize| {
             let minutes = minutes.is_valid(row).then(|| minutes.value(row));

@@ -56,7 +56,7 @@ fn an_edited_scenario_is_found_in_every_command() {
         let path = data.join("scenario.yaml");
         let document = fs::read_to_string(&path).unwrap();
         let line = document.lines().find(|line| line.trim_start().starts_with(key)).unwrap_or_else(|| panic!("{key} in {document}"));
-        fs::write(&path, document.replacen(line, &format!("{} 0.123", &line[..line.find(':').unwrap() + 1]), 1)).unwrap();
+        fs::write(&path, document.replacen(line, &format!("{} 0.123", &line[..=line.find(':').unwrap()]), 1)).unwrap();
         let predictions = scratch.path("predictions.csv");
         fs::write(&predictions, "message_id,score\n").unwrap();
         let scored = [&["score"], score, &[directory, predictions.to_str().unwrap()]].concat();

@@ -92,7 +92,9 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
     let trigger = config.trigger().zip(interest.map(|interest| format!("{}.trigger.probability", interest.section)));
     if trigger.is_some() && !tally.has_metadata {
         sheet.skip("sends.per_day", "without the column metadata, scheduled sends cannot be told from triggered ones");
-        trigger.iter().for_each(|(_, path)| sheet.skip(path, "without the column metadata, triggered sends cannot be told"));
+        if let Some((_, path)) = &trigger {
+            sheet.skip(path, "without the column metadata, triggered sends cannot be told");
+        }
     } else {
         sheet.rate(per_day, tally.scheduled, user_days as f64 - tally.silenced_days);
         if let Some((trigger, path)) = trigger {

@@ -12,13 +12,19 @@ fn start(scenario: &str, directory: &Path, more: &[&str]) -> Child {
     command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// Whether an unfinished file holds bytes. Files come and go meanwhile.
+fn holds_data(directory: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(directory) else { return false };
+    entries.flatten().map(|entry| entry.path()).any(|path| {
+        let is_unfinished = path.extension().is_some_and(|ending| ending == "partial");
+        path.is_dir() && holds_data(&path) || is_unfinished && fs::metadata(&path).is_ok_and(|file| file.len() > 0)
+    })
+}
+
 /// Waits until the run has written something, and for a moment more.
 fn wait_for_data(directory: &Path, child: &mut Child, moment: Duration) {
     let until = Instant::now() + Duration::from_mins(1);
-    let begun = |directory: &Path| {
-        directory.join(".populace").is_dir() && files(directory).iter().any(|(name, bytes)| name.ends_with(".partial") && !bytes.is_empty())
-    };
-    while !begun(directory) {
+    while !(directory.join(".populace").is_dir() && holds_data(directory)) {
         assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "the run is killed while it runs");
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -30,7 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 VERSION = "4.4.0"
-# What the URL says that is no setting.
+# What the URL says that is not a setting.
 OWN = {"query", "database", "user", "password", "default_format", "session_id", "query_id", "compress", "decompress"}
 INSERT = re.compile(r"\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE | re.DOTALL)
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
@@ -57,7 +57,7 @@ def quoted(text):
 
 
 class Failed(Exception):
-    """An answer that is no success: HTTP status, ClickHouse's code, text."""
+    """An answer that is not a success: HTTP status, ClickHouse's code, text."""
 
     def __init__(self, status, code, text):
         super().__init__(text)

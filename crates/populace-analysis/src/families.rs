@@ -91,7 +91,7 @@ pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) ->
             Err(error) if error.is_interrupted() => return Err(error),
             // The figures can be drawn of what cannot be verified, such as a run that was cut.
             Err(error) => {
-                notes.push(format!("The data was not held against its laws: {error}."));
+                notes.push(format!("The data was not verified: {error}."));
                 None
             }
         },

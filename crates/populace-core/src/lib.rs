@@ -2,7 +2,7 @@
 //!
 //! One direction: a scenario document becomes a [`Config`](scenario::Scenario::Config), the checked configuration becomes a model
 //! ([`Scenario`](scenario::Scenario)), and the model simulates one actor at a time into an [`Observer`](scenario::Observer). There
-//! is no output, no clock and no shared state here: the bytes of every data set depend on this crate alone.
+//! is not an output, no clock and no shared state here: the bytes of every data set depend on this crate alone.
 
 pub mod churn;
 pub mod dist;

@@ -142,7 +142,7 @@ impl Chain {
             } else if !exit && transitions.is_empty() {
                 found.problem(
                     here,
-                    "dead end: it has no transitions and is no exit point",
+                    "dead end: it has no transitions and is not an exit point",
                     "add transitions, or list it under exit_points",
                 );
             }

@@ -86,7 +86,7 @@ impl ClickHouseTable {
 
     fn number(&self, sql: &str) -> Result<u64, FlowError> {
         let answer = self.server.run(sql)?;
-        answer.trim().parse().map_err(|_| FlowError::Refused(format!("{}: the answer to `{sql}` is no number", self.server.shown())))
+        answer.trim().parse().map_err(|_| FlowError::Refused(format!("{}: the answer to `{sql}` is not a number", self.server.shown())))
     }
 
     /// Which ids are in the table, and those of them that are there more than once.
@@ -145,7 +145,7 @@ impl ClickHouseTable {
              WHERE person IN (SELECT arrayJoin(splitByChar(',', '{}'))) GROUP BY person",
             listed.join(",")
         ))?;
-        let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is no erasure", self.server.shown()));
+        let wrong = |line: &str| FlowError::Refused(format!("{}: `{line}` is not an erasure", self.server.shown()));
         let until = |line: &str| {
             let (person, until) = line.split_once('\t')?;
             Some((*persons.get(person)?, until.parse().ok()?))
@@ -154,7 +154,7 @@ impl ClickHouseTable {
     }
 
     fn no_row(&self, line: &str) -> FlowError {
-        FlowError::Refused(format!("{}: `{line}` is no answer about rows of {EMAIL_EVENTS}", self.server.shown()))
+        FlowError::Refused(format!("{}: `{line}` is not an answer about rows of {EMAIL_EVENTS}", self.server.shown()))
     }
 }
 

@@ -54,7 +54,7 @@ pub trait EventPages: Send + Sync {
     /// At most `most` events in the order of person, time and id, from the one after `after` on, and what the page ended with.
     ///
     /// # Errors
-    /// The table is not to be read, or holds a row that is no event.
+    /// The table is not to be read, or holds a row that is not an event.
     fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError>;
 
     /// The `recipient_id` of the first event under an id.
@@ -90,7 +90,7 @@ pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError
     if let Source::Directory(path) = &source
         && !path.is_dir()
     {
-        return Err(FlowError::Refused(format!("{}: is no directory of events", path.display())));
+        return Err(FlowError::Refused(format!("{}: is not a directory of events", path.display())));
     }
     let output = directory.join("features");
     crate::embedded::private_directory(&output)?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The topic of the events of `email`.
 pub const TOPIC: &str = "email-events";
-/// The topic of what is no event.
+/// The topic of what is not an event.
 pub const DEAD_LETTER_TOPIC: &str = "email-events-dlq";
 /// The group of consumers that fills the table.
 pub const GROUP: &str = "sendflowr-consumer";

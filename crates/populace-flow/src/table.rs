@@ -52,7 +52,7 @@ pub trait EventTable: Send + Sync {
     fn ready(&self) -> Result<(), FlowError>;
 }
 
-/// A message that is no event.
+/// A message that is not an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Its topic.

@@ -58,7 +58,7 @@ pub fn model<S: Scenario<Config: DeserializeOwned>>(resolved: &Resolved) -> Resu
 /// The component that a document is by itself, with its family; none for a scenario.
 ///
 /// # Errors
-/// It cannot be read, or is no YAML.
+/// It cannot be read, or is not YAML.
 pub fn component(source: Source<'_>) -> Result<Option<(&'static Family, Component)>, Diagnostics> {
     let keys = LIBRARY.keys(source)?;
     let has = |key: &str| keys.iter().any(|known| known == key);

@@ -325,7 +325,7 @@ pub fn check_files(place: &dyn Place, manifest: &Manifest) -> Result<(), RunErro
 /// The manifest of a complete run in a directory; `None` if it holds none.
 ///
 /// # Errors
-/// It cannot be read, or is no manifest of this version.
+/// It cannot be read, or is not a manifest of this version.
 pub fn read_manifest(root: &Path) -> Result<Option<Manifest>, RunError> {
     read_json(&Directory::new(root), MANIFEST)
 }

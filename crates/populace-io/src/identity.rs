@@ -118,7 +118,7 @@ impl Identities {
     /// The identity of an address.
     ///
     /// # Errors
-    /// It is no address, or one that a plain hash would not hide.
+    /// It is not an address, or one that a plain hash would not hide.
     pub fn identify(&self, address: &str) -> Result<Identity, IdentityError> {
         let address = normalise(address);
         let domain = domain(&address).ok_or(IdentityError::NoAddress)?;

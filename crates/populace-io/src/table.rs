@@ -392,7 +392,7 @@ numbers!(floats, floats_or_null, f64, Float64Array, "Doubles.");
 /// The dictionary of a column and its codes.
 ///
 /// # Panics
-/// The column is no dictionary.
+/// The column is not a dictionary.
 pub fn as_codes(column: &dyn Array) -> (&[i32], &StringArray) {
     let array = column.as_any().downcast_ref::<DictionaryArray<Int32Type>>().expect("a text column is a dictionary");
     (array.keys().values(), array.values().as_any().downcast_ref().expect("a dictionary of text"))

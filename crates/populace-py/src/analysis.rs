@@ -200,7 +200,7 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
     wanted.format = table_format(options, Format::Parquet)?;
     let now: Option<String> = option(options, "as_of")?;
     if let Some(text) = now {
-        let unread = || errors::input(format!("--as-of {text}: is no moment such as 2026-01-10T00:00:00Z"));
+        let unread = || errors::input(format!("--as-of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
         wanted.now = Some(features::moment(&text).ok_or_else(unread)?);
     }
     wanted.ngrams = option(options, "ngrams")?.unwrap_or(wanted.ngrams);

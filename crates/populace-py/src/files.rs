@@ -52,7 +52,7 @@ pub(crate) fn coded(table: &Table, plain: &RecordBatch) -> Result<RecordBatch, A
     let columns = plain.columns().iter().zip(schema.fields()).map(|(column, field)| match field.data_type() {
         DataType::Dictionary(..) => {
             let texts = column.as_any().downcast_ref::<arrow_array::StringArray>();
-            let texts = texts.ok_or_else(|| ArrowError::CastError(format!("{} is no text", field.name())))?;
+            let texts = texts.ok_or_else(|| ArrowError::CastError(format!("{} is not text", field.name())))?;
             Ok::<ArrayRef, ArrowError>(Arc::new(texts.iter().collect::<DictionaryArray<Int32Type>>()))
         }
         _ => Ok(column.clone()),

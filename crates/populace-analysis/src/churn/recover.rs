@@ -240,7 +240,7 @@ fn line(sheet: &mut Sheet, config: &ChurnConfig, path: &str, linear: &Linear, tr
     } else {
         let variance = law.mean(|e| (e - mean).powi(2));
         let found = linear.blind.line(mean, variance);
-        (found, "moments of users' shares, engagement unseen, its law as the document's", linear.blind.users())
+        (found, "moments of users' shares, engagement unobserved, its distribution as in the document", linear.blind.users())
     };
     let Some(found) = found else { return sheet.skip(path, "the data does not identify it at this size") };
     let base = Parameter::level(format!("{path}.base"), "probability", truth.0, method);

@@ -132,7 +132,7 @@ impl Delay<'_> {
     }
 
     /// P(it ended by `time` at a moment that no breaker of the history silences).
-    pub fn heard(&self, kind: usize, time: Instant, history: &History) -> f64 {
+    pub fn unsuppressed(&self, kind: usize, time: Instant, history: &History) -> f64 {
         self.cdf(kind, time) - self.silenced(kind, time, history)
     }
 
@@ -143,7 +143,7 @@ impl Delay<'_> {
     }
 
     /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient.
-    pub fn heard_in_expectation(&self, foresight: &Foresight<'_>) -> Vec<f64> {
+    pub fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
         let pieces = self.ends.len();
         // The chance at the mean moment of a piece is the mean of the chance over the piece, because it falls linearly within an hour.
         let (mut start, mut left) = (self.begin, 1.0);
@@ -155,7 +155,7 @@ impl Delay<'_> {
                 _ => (start, left),
             };
             let share = if left > after { (from_left - after) / (left - after) } else { 0.0 };
-            let chance = if share > 0.0 { share * foresight.heard_at(self.mean_moment(from, end)) } else { 0.0 };
+            let chance = if share > 0.0 { share * foresight.unsuppressed_at(self.mean_moment(from, end)) } else { 0.0 };
             chances.push(chance);
             (start, left) = (end, after);
         }
@@ -163,12 +163,12 @@ impl Delay<'_> {
         let of_kind = |kind: usize| {
             let masses = &self.masses[kind * pieces..(kind + 1) * pieces];
             let mut before = 0.0;
-            let mut heard = 0.0;
+            let mut unsuppressed = 0.0;
             for (mass, chance) in masses.iter().zip(&chances) {
-                heard += (mass - before) * chance;
+                unsuppressed += (mass - before) * chance;
                 before = *mass;
             }
-            heard / before
+            unsuppressed / before
         };
         (0..kinds).map(of_kind).collect()
     }
@@ -246,10 +246,10 @@ impl<'a> Foresight<'a> {
     }
 
     /// P(no breaker that begins after now is active at `later`).
-    fn heard_at(&self, later: Instant) -> f64 {
+    fn unsuppressed_at(&self, later: Instant) -> f64 {
         let Some(law) = self.law else { return 1.0 };
         let mut midnight = self.now.date().midnight();
-        let mut heard = 1.0;
+        let mut unsuppressed = 1.0;
         while midnight <= later {
             let is_today = midnight <= self.now;
             let outside = !law.window.contains(midnight) || (is_today && self.today_is_over);
@@ -264,10 +264,10 @@ impl<'a> Foresight<'a> {
                     })
                     .sum();
                 let gone = if is_today { law.share_before(self.now.since(midnight)) } else { 0.0 };
-                heard *= 1.0 - law.probability * active / (1.0 - law.probability * gone);
+                unsuppressed *= 1.0 - law.probability * active / (1.0 - law.probability * gone);
             }
             midnight = midnight.plus(DAY);
         }
-        heard
+        unsuppressed
     }
 }

@@ -23,13 +23,13 @@ impl<'a> Inference<'a> {
     }
 
     /// For each persona, P(an open that is decided for leaves an `opened` row | what is known at delivery).
-    pub fn open_heard(&self, history: &History, delivered: Instant) -> Vec<f64> {
-        self.law.open_delay(delivered).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, delivered))
+    pub fn open_unsuppressed(&self, history: &History, delivered: Instant) -> Vec<f64> {
+        self.law.open_delay(delivered).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, delivered))
     }
 
     /// P(a click that is decided for leaves a `clicked` row | what is known at the open).
-    pub fn click_heard(&self, history: &History, opened: Instant) -> f64 {
-        self.law.click_delay(opened).heard_in_expectation(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
+    pub fn click_unsuppressed(&self, history: &History, opened: Instant) -> f64 {
+        self.law.click_delay(opened).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
     }
 
     /// A filter over a recipient's history, from the document's shares of personas.
@@ -110,8 +110,8 @@ impl Filter<'_> {
         let law = self.inference.law;
         let personas = 0..self.settled.len();
         let Some(opened) = open.message.opened.filter(|opened| *opened < now) else {
-            let unheard = |persona: usize| (-open.p[persona] * open.delay.heard(persona, now, self.history)).ln_1p();
-            return (personas.map(unheard).collect(), now > open.delay.end() || open.message.suppressed);
+            let not_opened = |persona: usize| (-open.p[persona] * open.delay.unsuppressed(persona, now, self.history)).ln_1p();
+            return (personas.map(not_opened).collect(), now > open.delay.end() || open.message.suppressed);
         };
         let mut evidence: Vec<f64> = personas.clone().map(|persona| (open.p[persona] * open.delay.around(persona, opened)).ln()).collect();
         if open.message.clicked.is_some_and(|clicked| clicked < now) {
@@ -121,9 +121,9 @@ impl Filter<'_> {
             return (evidence, true);
         }
         let click = law.click_delay(opened);
-        let heard = click.heard(0, now, self.history);
+        let unsuppressed = click.unsuppressed(0, now, self.history);
         for persona in personas {
-            evidence[persona] += (-law.p_click(persona) * heard).ln_1p();
+            evidence[persona] += (-law.p_click(persona) * unsuppressed).ln_1p();
         }
         (evidence, now > click.end())
     }

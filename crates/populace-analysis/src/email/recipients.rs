@@ -45,7 +45,7 @@ impl Recipient {
     fn new(law: &Law<'_>, rows: &[Option<RecordBatch>]) -> Result<Option<Self>, AnalysisError> {
         let Some(users) = &rows[0] else { return Ok(None) };
         let id = users.text("recipient_id").value(0).to_owned();
-        let persona = law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is no recipient of the scenario")))?;
+        let persona = law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is not a recipient of the scenario")))?;
         let history = match &rows[1] {
             Some(events) => History::new(law.model(), events),
             None => History { recipient_id: id.clone(), ..History::default() },
@@ -53,7 +53,7 @@ impl Recipient {
         if history.orphans + history.repeats > 0 {
             let (orphans, repeats) = (history.orphans, history.repeats);
             return Err(AnalysisError::input(format!(
-                "events: recipient {id} has {orphans} rows that fit nowhere and {repeats} that tell again what was told\nhint: score the run as it was generated"
+                "events: recipient {id} has {orphans} rows that belong to no message and {repeats} that repeat an earlier step\nhint: score the run as it was generated"
             )));
         }
         Ok(Some(Self { persona, history, more: rows.get(2).cloned().flatten() }))

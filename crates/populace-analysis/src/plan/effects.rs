@@ -45,7 +45,7 @@ pub(super) fn select<'e>(
         return Ok(found);
     }
     if effect.is_some() {
-        return Err(AnalysisError::input(format!("--detect {name}: this document has no such effect, or the pilot does not tell it")));
+        return Err(AnalysisError::input(format!("--detect {name}: this document has no such effect, or the pilot cannot estimate it")));
     }
     let names = effects.iter().map(|effect| effect.name).chain(estimates.iter().map(|estimate| estimate.parameter.as_str()));
     let mut near: Vec<(f64, &str)> = names.map(|known| (strsim::jaro_winkler(known, name), known)).collect();

@@ -1,5 +1,5 @@
 //! How large a study must be: a pilot is simulated, the reference estimators give their errors, and from these follows the number of users
-//! with which an effect is told from none.
+//! with which an effect is detected.
 //!
 //! An estimate θ of an effect, on the scale on which it is normal, has a standard error σ/√n with n users. The test at level α finds an effect
 //! of size δ with probability 1 − β if n ≥ (z₁₋α/₂ + z₁₋β)² σ² / δ². σ comes from the pilot; how it depends on the days from a second pilot.
@@ -227,7 +227,7 @@ fn pilot(
     recover(&Source::open(directory.path())?, &resized, 1.0 - study.alpha)
 }
 
-/// The document with another value of a parameter; `None` where the parameter is no number of the document, or the document would not be
+/// The document with another value of a parameter; `None` where the parameter is not a number of the document, or the document would not be
 /// sound.
 fn with_value(document: &Resolved, parameter: &str, value: f64) -> Option<Resolved> {
     let place = parameter.split('.').try_fold(&document.config, |place, key| place.get(key))?;
@@ -256,7 +256,7 @@ fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, Ana
     };
     let is_sound = estimate.basis.scale == Scale::Linear || value > 0.0;
     if !is_sound || !value.is_finite() {
-        return Err(AnalysisError::input(format!("{path}: must be above 0 to be told, got {value}; give another --at or --size")));
+        return Err(AnalysisError::input(format!("{path}: must be above 0 to be detectable, got {value}; give another --at or --size")));
     }
     if is_share && !(0.0..=1.0).contains(&value) {
         return Err(AnalysisError::input(format!("{path}: is a {} from 0 to 1, got {value}; give another --at or --size", estimate.unit)));

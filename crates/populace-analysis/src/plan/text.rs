@@ -9,7 +9,7 @@ impl fmt::Display for Plan {
         let Self { scenario, detect, power, alpha, days, users, users_of_document, .. } = self;
         writeln!(formatter, "{scenario}: {users} users for {days} days detect {detect} with power {power}, at alpha {alpha} two-sided\n")?;
         let other_days = || self.effects.first().into_iter().flat_map(|needed| &needed.users_by_days).map(|(days, _)| days);
-        let mut header = ["parameter", "to tell", "from", "users"].map(str::to_owned).to_vec();
+        let mut header = ["parameter", "alternative", "null", "users"].map(str::to_owned).to_vec();
         header.extend(other_days().filter(|other| **other != *days).map(|days| format!("in {days} days")));
         header.extend([format!("power with {users_of_document}"), format!("nearest with {users_of_document}")]);
         let mut rows = vec![header];
@@ -21,7 +21,7 @@ impl fmt::Display for Plan {
         }
         writeln!(formatter, "{}", aligned(&rows))?;
         let [first, second] = self.pilot.days;
-        let set = self.pilot.set.as_ref().map_or_else(String::new, |path| format!(", with {path} set to the value to be told"));
+        let set = self.pilot.set.as_ref().map_or_else(String::new, |path| format!(", with {path} set to the alternative"));
         write!(formatter, "From pilots of {} users for {first} and for {second} days, seed {}{set}", self.pilot.users, self.pilot.seed)
     }
 }

@@ -72,7 +72,7 @@ impl fmt::Display for Recovery {
         let all = self.estimates.len();
         write!(
             formatter,
-            "{covered} of {all} intervals at {} hold the truth; {detectable} of {all} effects can be told from none at this size",
+            "{covered} of {all} intervals at {} contain the truth; {detectable} of {all} effects are detectable at this size",
             self.level
         )
     }

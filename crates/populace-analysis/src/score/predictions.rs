@@ -118,7 +118,7 @@ impl<K: Key, V> Predictions<K, V> {
         if !repeated.is_empty() {
             let what = listed(repeated.iter().take(NAMED), repeated.len());
             return Err(AnalysisError::input(format!(
-                "{shown}: {column} stands more than once: {what}\nhint: keep one row for each {column}"
+                "{shown}: {column} appears more than once: {what}\nhint: keep one row for each {column}"
             )));
         }
         Ok(Self { path: path.to_owned(), column, rows })
@@ -145,7 +145,7 @@ impl<K: Key, V> Predictions<K, V> {
     }
 
     /// Marks a place as one that there is a truth about.
-    pub(crate) fn see(&self, place: usize) {
+    pub(crate) fn mark(&self, place: usize) {
         self.rows[place].seen.store(true, Ordering::Relaxed);
     }
 

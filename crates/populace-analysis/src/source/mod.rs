@@ -128,10 +128,10 @@ impl Source {
     /// Opens the directory of a run, or one of a user's own files.
     ///
     /// # Errors
-    /// It is no directory, holds an unfinished run, or its files are not those that its manifest names.
+    /// It is not a directory, holds an unfinished run, or its files are not those that its manifest names.
     pub fn open(root: &Path) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
-            return Err(AnalysisError::input(format!("{}: is no directory; give the directory of a run", root.display())));
+            return Err(AnalysisError::input(format!("{}: is not a directory; give the directory of a run", root.display())));
         }
         let manifest = read_manifest(root)?;
         match &manifest {
@@ -148,10 +148,10 @@ impl Source {
     /// Opens a directory for its files as they are, whatever a manifest beside them says.
     ///
     /// # Errors
-    /// It is no directory.
+    /// It is not a directory.
     pub fn open_as_found(root: &Path) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
-            return Err(AnalysisError::input(format!("{}: is no directory", root.display())));
+            return Err(AnalysisError::input(format!("{}: is not a directory", root.display())));
         }
         Ok(Self { root: root.to_owned(), manifest: None })
     }
@@ -329,7 +329,7 @@ impl TableSource {
     /// There is no such file, or its ending is none of [`ENDINGS`].
     pub fn file(path: &Path) -> Result<Self, AnalysisError> {
         if !path.is_file() {
-            return Err(AnalysisError::input(format!("{}: is no file", path.display())));
+            return Err(AnalysisError::input(format!("{}: is not a file", path.display())));
         }
         reader::Encoding::of(path)?;
         Ok(Self { files: vec![path.to_owned()] })
@@ -351,7 +351,7 @@ impl TableSource {
     /// The rows, file after file: batches of the wanted columns, in the order wanted.
     ///
     /// # Errors
-    /// A file is no table or lacks a column; as an item: a value is not what is wanted, a file is cut off.
+    /// A file is not a table or lacks a column; as an item: a value is not what is wanted, a file is cut off.
     pub fn read(&self, wants: &[Want]) -> Result<Batches, AnalysisError> {
         // Columns that are missing in a later file are found before the first is read.
         for file in &self.files {

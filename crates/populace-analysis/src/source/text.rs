@@ -141,7 +141,7 @@ struct Items<R> {
 }
 
 impl<R: BufRead> Items<R> {
-    /// The next byte that is no blank.
+    /// The next byte that is not a blank.
     fn next_byte(&mut self) -> io::Result<Option<u8>> {
         loop {
             let Some(byte) = self.bytes.fill_buf()?.first().copied() else { return Ok(None) };
@@ -154,7 +154,7 @@ impl<R: BufRead> Items<R> {
 
     /// Takes one item and what follows it.
     fn next_item(&mut self) -> io::Result<()> {
-        let wrong = |told: &str| io::Error::new(io::ErrorKind::InvalidData, format!("is no list of JSON objects: {told}"));
+        let wrong = |told: &str| io::Error::new(io::ErrorKind::InvalidData, format!("is not a list of JSON objects: {told}"));
         self.item.clear();
         self.given = 0;
         if !self.begun && self.next_byte()? != Some(b'[') {

@@ -112,14 +112,15 @@ impl Faults {
         let share = |path: &str, truth| Parameter::level(path, "share", truth, method);
         let rate = share("cascade_failure_rate", config.cascade_failure_rate);
         if config.statuses.contains_key("503") || config.statuses.contains_key("504") {
-            return sheet.skip("cascade_failure_rate", "503 and 504 are ordinary statuses of this document, so they tell no cascade");
+            return sheet
+                .skip("cascade_failure_rate", "503 and 504 are ordinary statuses of this document, so they do not identify a cascade");
         }
         if self.marked == 0 || config.cascade_failure_rate == 0.0 {
             return sheet.share(rate, self.marked, self.sessions());
         }
         let shares = self.shares();
         let Some(covariance) = self.information(shares).inverse() else {
-            return sheet.skip("cascade_failure_rate", "too few faults to tell the sessions that were hit");
+            return sheet.skip("cascade_failure_rate", "too few faults to identify the sessions that were hit");
         };
         let relative = |place: usize, share: f64| covariance.at(place, place).sqrt() / share;
         sheet.normal(rate, Scale::Log, shares[0], relative(0, shares[0]), self.sessions());

@@ -66,7 +66,7 @@ struct Counts {
 /// Computes them.
 pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<Report, AnalysisError> {
     if options.now.is_some() {
-        return Err(AnalysisError::input("--as-of: features of callers are of all their calls; leave it out"));
+        return Err(AnalysisError::input("--as-of: does not apply: features of callers use all their calls"));
     }
     if let Some(n) = options.ngrams.iter().find(|n| **n < 2) {
         return Err(AnalysisError::input(format!("n-grams: n must be at least 2, got {n}")));

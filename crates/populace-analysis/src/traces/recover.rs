@@ -289,7 +289,7 @@ fn times(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
 fn delays(config: &populace_core::traces::TracesConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
     let law = &config.delays;
     if law.usual_seconds[1] > law.thinking_seconds[0] {
-        return sheet.skip("delays", "the usual delays and those for thinking overlap, so they cannot be told apart one by one");
+        return sheet.skip("delays", "the usual delays and those for thinking overlap, so they cannot be separated one by one");
     }
     if tally.covered_delays > 0 {
         let calls = tally.covered_delays;
@@ -300,7 +300,7 @@ fn delays(config: &populace_core::traces::TracesConfig, tally: &Tally<'_>, sheet
     sheet.share(parameter, thinking.n, usual.n + thinking.n);
     for (path, [low, high], sample) in [("usual_seconds", law.usual_seconds, usual), ("thinking_seconds", law.thinking_seconds, thinking)] {
         if high > low {
-            let method = "mean of the delays of that kind";
+            let method = "mean of the delays of that type";
             let parameter = Parameter::level(format!("delays.{path} (mean)"), "seconds", f64::midpoint(low, high), method);
             sheet.mean(parameter, sample);
         }

@@ -92,7 +92,7 @@ impl Board {
         let tests = checks.iter().filter(|check| check.p_value.is_some()).count() as u64;
         let threshold = alpha / tests.max(1) as f64;
         for check in &mut checks {
-            // A p-value that is no number is a bug that must not pass.
+            // A p-value that is not a number is a bug that must not pass.
             if check.p_value.is_some_and(|p| p.is_nan() || p < threshold) {
                 check.verdict = Verdict::Fail;
             }
@@ -137,7 +137,7 @@ impl Found {
         Self {
             n: sample.n(),
             observed: format!("distance {:.5} over {}", test.statistic, sample.n()),
-            expected: "uniform places".into(),
+            expected: "uniform positions".into(),
             test,
         }
     }

@@ -70,8 +70,8 @@ impl<'a> Expected<'a> {
     }
 }
 
-const ORDER: &str = "rows stand in the order that the manifest tells";
-const VALUES: &str = "values are those whose digests the manifest tells";
+const ORDER: &str = "rows are in the order of the manifest";
+const VALUES: &str = "values have the digests of the manifest";
 
 /// What the tables are.
 pub(crate) struct Files<'a> {

@@ -35,7 +35,9 @@ pub(crate) fn check_run(source: &Source, document: &Resolved) -> Result<(), Anal
     let Some(identity) = source.manifest().map(|manifest| &manifest.identity) else { return Ok(()) };
     let root = source.root().display();
     if let Some(count) = identity.count {
-        return Err(AnalysisError::input(format!("{root}: was cut at {count} rows; its volumes are no law's. Generate without --count")));
+        return Err(AnalysisError::input(format!(
+            "{root}: was cut at {count} rows; its volumes follow no distribution. Generate without --count"
+        )));
     }
     if identity.family != document.family {
         let (family, other) = (&identity.family, &document.family);

@@ -117,7 +117,7 @@ fn what_cannot_be_planned_is_told() {
         ),
         (message(&traces, "transition /api/login→/api/nowhere", Target::Document, 0.9), vec!["no such effect of traces"]),
         (message(&email, "fatigue.factors.1", Target::Value(0.999_999_9), 0.9), vec!["would take", "users\nhint: ask for a larger effect"]),
-        (message(&email, "fatigue.factors.1", Target::Value(-0.5), 0.9), vec!["must be above 0 to be told, got -0.5"]),
+        (message(&email, "fatigue.factors.1", Target::Value(-0.5), 0.9), vec!["must be above 0 to be detectable, got -0.5"]),
         (message(&email, "fatigue", Target::Document, 90.0), vec!["--power: must be above 0 and below 1, got 90"]),
     ] {
         for part in parts {

@@ -150,7 +150,7 @@ fn survival_follows_its_law() {
             let series = chart["series"].as_array().expect("series").iter().find(|one| one["name"] == name);
             series.unwrap_or_else(|| panic!("there is a series {name}"))
         };
-        let (seen, truth) = (of("churn dates of the truth"), of("true law"));
+        let (seen, truth) = (of("churn dates of the truth"), of("true distribution"));
         let n = numbers(&seen["n"])[0].expect("a count");
         // Dvoretzky, Kiefer and Wolfowitz, with the constant of Massart (1990). Users differ in their probability, which narrows the law.
         let bound = (math::ln(2.0 / CHANCE) / (2.0 * n)).sqrt();
@@ -320,7 +320,7 @@ fn scores_stand_beside_their_ceilings() {
     let error = families::report(run.path(), &Options { scores: vec![path.clone()], ..figures_alone() }, &Watch::none(2))
         .expect_err("no card")
         .to_string();
-    assert!(error.contains("card.json: is no scorecard"), "{error}");
+    assert!(error.contains("card.json: is not a scorecard"), "{error}");
 }
 
 #[test]

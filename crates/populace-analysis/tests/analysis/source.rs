@@ -132,7 +132,7 @@ fn a_list_of_json_objects_is_a_table() {
     assert_eq!(batch.float("probability").values().as_ref(), [1.0, 0.25]);
     fs::write(&path, "{\"from\": 1").unwrap();
     let error = TableSource::file(&path).unwrap().read(&wants).err().unwrap().to_string();
-    assert!(error.contains("learned.json: is no list of JSON objects"), "{error}");
+    assert!(error.contains("learned.json: is not a list of JSON objects"), "{error}");
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         self.internal(path.time, &path.happening, campaign, Uuid::v7(path.time, words.word::<2>(), words.word::<3>()), client);
     }
 
-    /// A row that is no mail.
+    /// A non-mail row.
     fn internal(&mut self, time: Instant, happening: &Happening, campaign: u8, event_id: Uuid, client: Option<Client>) {
         self.scratch.pending.push(Event {
             event_id,

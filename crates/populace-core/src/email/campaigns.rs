@@ -113,7 +113,7 @@ fn check(config: &BTreeMap<String, CampaignConfig>, internal: &[(&str, &str)], c
     for (id, campaign) in config {
         let path = |key: &str| format!("campaigns.{id}.{key}");
         if internal.iter().any(|(internal, _)| internal == id) {
-            checker.problem(format!("campaigns.{id}"), "is the campaign of rows that are no mail", "choose another id");
+            checker.problem(format!("campaigns.{id}"), "is the campaign of non-mail rows", "choose another id");
         }
         above_0(&path("mean_size_kb"), campaign.mean_size_kb, checker);
         checker.require(campaign.click_path.starts_with('/'), path("click_path"), || {

@@ -118,7 +118,11 @@ impl Triggered {
         let campaign = campaigns.keys().position(|id| *id == config.campaign);
         if campaign.is_none() {
             let known: Vec<&str> = campaigns.keys().map(String::as_str).collect();
-            checker.problem(path("campaign"), format!("`{}` is no campaign", config.campaign), format!("choose from {}", known.join(", ")));
+            checker.problem(
+                path("campaign"),
+                format!("`{}` is not a campaign", config.campaign),
+                format!("choose from {}", known.join(", ")),
+            );
         }
         let mut of_type = [0; EventType::NAMES.len()];
         metadata.for_each(|(kind, metadata)| of_type[kind as usize] = metadata);

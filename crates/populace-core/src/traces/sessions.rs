@@ -7,7 +7,7 @@ use crate::math::normal_cdf;
 /// The greatest location and scale that are tried.
 const LIMIT: f64 = 50_000.0;
 
-/// P(count = k) for k from 0, until what is left cannot be told from 0.
+/// P(count = k) for k from 0, until what is left cannot be distinguished from 0.
 fn probabilities(location: f64, scale: f64) -> Vec<f64> {
     let last = (location + 9.0 * scale).max(1.0).ceil() as usize + 1;
     let up_to = |k: usize| normal_cdf((k as f64 + 0.5 - location) / scale);

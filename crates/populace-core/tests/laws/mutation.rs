@@ -54,7 +54,7 @@ pub fn rounded(number: f64) -> Value {
 /// How the constants of a document are moved, and what must notice.
 pub struct Mutation<'m, S> {
     pub document: &'m Value,
-    /// What those constants are moved to, for which a fifth more or less is no sound document or is no change.
+    /// What those constants are moved to, for which a fifth more or less is not a sound document or is not a change.
     pub exceptions: &'m [(&'m str, &'m [&'m str])],
     /// What any other constant is moved to.
     pub moves: fn(&str, &Value) -> Vec<Value>,

@@ -32,7 +32,7 @@ pub fn with(document: &Value, pointer: &str, value: impl Into<Value>) -> Value {
 
 /// A copy of `document` with the number at a JSON pointer multiplied.
 pub fn scaled(document: &Value, pointer: &str, factor: f64) -> Value {
-    let number = document.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer} is no number of the document"));
+    let number = document.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer} is not a number of the document"));
     with(document, pointer, number * factor)
 }
 

@@ -116,7 +116,7 @@ fn overlong(bytes: Vec<u8>) -> String {
             short.push(byte);
             at += length;
         }
-        // What is no text may become text when the rest is decoded.
+        // What is not text may become text when the rest is decoded.
         let chunks = short.utf8_chunks();
         chunks.fold(String::new(), |made, chunk| {
             let made = made + chunk.valid();
@@ -157,7 +157,7 @@ fn entity(text: &str) -> Option<(Option<char>, usize)> {
     if let Some((name, character)) =
         ENTITIES.iter().find(|(known, _)| if ended { *known == name } else { name.starts_with(known) && known.len() > 2 })
     {
-        // Without its end, a name may run into what follows; a parameter of a query is no entity.
+        // Without its end, a name may run into what follows; a parameter of a query is not an entity.
         return (ended || matches!(*name, "commat" | "period" | "amp" | "percnt")).then_some((Some(*character), name.len()));
     }
     if !ended || length < 2 {

@@ -28,7 +28,7 @@ pub struct Draft<'a> {
     pub identifiers: Vec<Named>,
 }
 
-/// An item of a webhook that is no event of ours.
+/// An item of a webhook that is not an event of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Ignored {
     /// Number of the item, from 0.
@@ -256,12 +256,12 @@ impl<'a> Draft<'a> {
             missing(const { column("recipient_email_hash") }, &|| first.hash.clone());
             missing(const { column("recipient_id") }, &|| first.base_id.clone());
             if fields.text(universal_id) != Some(&first.base_id) {
-                let reason = "is made of recipient_email, phone or provider_id where one is given: leave it out";
+                let reason = "is derived from recipient_email, phone or provider_id where one is given: remove it";
                 problems.push(Problem::new("universal_id", reason));
             }
         }
         if *fields.get(ingested_at) != Given::Missing {
-            problems.push(Problem::new("ingested_at", "is given by the connector: leave it out"));
+            problems.push(Problem::new("ingested_at", "is set by the connector: remove it"));
             fields.set(ingested_at, Given::Missing);
         }
         match Event::from_fields(fields) {

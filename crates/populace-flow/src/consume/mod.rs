@@ -1,4 +1,4 @@
-//! The consumer: from the log into the table, each event once; what is no event goes to the dead letters. How that holds whatever is
+//! The consumer: from the log into the table, each event once; what is not an event goes to the dead letters. How that holds whatever is
 //! killed when is said in [`log`](crate::log).
 
 mod bots;
@@ -194,7 +194,7 @@ impl<'a> Consume<'a> {
             let stopping = self.stop.load(Ordering::Relaxed);
             if !stopping {
                 let (most, wait) = (self.limits.messages, GLANCE.min(self.limits.wait));
-                let messages = self.patiently(witness, |this| this.consumer.poll(most, wait))?;
+                let messages = self.retry(witness, |this| this.consumer.poll(most, wait))?;
                 self.follow_assignment(witness)?;
                 self.take_all(messages, witness)?;
                 self.watch(witness);
@@ -217,8 +217,8 @@ impl<'a> Consume<'a> {
     }
 
     fn set_goal(&mut self, witness: &mut dyn Witness) -> Result<Goal, FlowError> {
-        let partitions = self.patiently(witness, |this| this.consumer.partitions())?;
-        let end = |partition| Ok((partition, self.patiently(witness, |this| this.consumer.end(partition))?));
+        let partitions = self.retry(witness, |this| this.consumer.partitions())?;
+        let end = |partition| Ok((partition, self.retry(witness, |this| this.consumer.end(partition))?));
         Ok(Goal::new(partitions.into_iter().map(end).collect::<Result<_, FlowError>>()?))
     }
 
@@ -231,7 +231,7 @@ impl<'a> Consume<'a> {
         if goal.is_to_ask() {
             let others: Vec<i32> = goal.left().filter(|partition| !self.batches.contains_key(partition)).collect();
             for partition in &others {
-                let committed = self.patiently(witness, |this| this.consumer.committed(*partition))?;
+                let committed = self.retry(witness, |this| this.consumer.committed(*partition))?;
                 goal.is_at(*partition, committed.offset, committed.offset);
             }
             if !others.is_empty() && goal.left().all(|partition| others.contains(&partition)) && goal.is_to_tell(!self.batches.is_empty()) {
@@ -289,9 +289,9 @@ impl<'a> Consume<'a> {
 
     fn begin(&mut self, partition: i32, witness: &mut dyn Witness) -> Result<(), FlowError> {
         if !self.batches.contains_key(&partition) {
-            let committed = self.patiently(witness, |this| this.consumer.committed(partition))?;
+            let committed = self.retry(witness, |this| this.consumer.committed(partition))?;
             if self.lost.contains(&partition) {
-                self.patiently(witness, |this| this.consumer.seek(partition, committed.offset))?;
+                self.retry(witness, |this| this.consumer.seek(partition, committed.offset))?;
                 self.lost.remove(&partition);
             }
             self.progress.is_at(partition, committed.offset);
@@ -314,7 +314,7 @@ impl<'a> Consume<'a> {
         if offset > batch.next && batch.gap != Some(offset) {
             batch.gap = Some(offset);
             let next = batch.next;
-            self.patiently(witness, |this| this.consumer.seek(partition, next))?;
+            self.retry(witness, |this| this.consumer.seek(partition, next))?;
             return Ok(false);
         }
         if offset > batch.next && self.consumer.is_unreadable(partition, batch.next, offset) {
@@ -348,14 +348,14 @@ impl<'a> Consume<'a> {
         let topic = self.consumer.topic().to_owned();
         let read = batch.messages.len() as u64;
         let Prepared { events, letters, suspected } = prepare(&topic, &batch.messages, &mut self.suspicions);
-        self.patiently(witness, |this| this.consumer.commit(partition, from, Some(to)))?;
+        self.retry(witness, |this| this.consumer.commit(partition, from, Some(to)))?;
         if !letters.is_empty() {
-            self.patiently(witness, |this| this.letters.put(&letters))?;
+            self.retry(witness, |this| this.letters.put(&letters))?;
         }
         let token = token(&topic, partition, from, to);
         let inserted =
-            if events.is_empty() { Inserted::default() } else { self.patiently(witness, |this| this.table.insert(&token, &events))? };
-        self.patiently(witness, |this| this.consumer.commit(partition, to, None))?;
+            if events.is_empty() { Inserted::default() } else { self.retry(witness, |this| this.table.insert(&token, &events))? };
+        self.retry(witness, |this| this.consumer.commit(partition, to, None))?;
         let counts = &mut self.counts;
         counts.read += read;
         counts.stored += inserted.stored;
@@ -371,7 +371,7 @@ impl<'a> Consume<'a> {
     }
 
     /// Tries again while something is away, for as long as the limit allows.
-    fn patiently<T>(&mut self, witness: &mut dyn Witness, mut act: impl FnMut(&mut Self) -> Result<T, FlowError>) -> Result<T, FlowError> {
+    fn retry<T>(&mut self, witness: &mut dyn Witness, mut act: impl FnMut(&mut Self) -> Result<T, FlowError>) -> Result<T, FlowError> {
         let until = Instant::now() + self.limits.timeout;
         let mut pause = GLANCE;
         loop {

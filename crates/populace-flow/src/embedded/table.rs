@@ -85,7 +85,7 @@ impl EmbeddedTable {
         for row in rows {
             let event = Event::from_fields(row).map_err(|problems| {
                 let path = self.store.path().display();
-                FlowError::Refused(format!("{path}: email_events holds a row that is no event: {}", crate::event::reasons(&problems)))
+                FlowError::Refused(format!("{path}: email_events holds a row that is not an event: {}", crate::event::reasons(&problems)))
             })?;
             events.push(event);
         }

@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Given<'de> {
 pub struct Fields<'a> {
     /// In a place of their own: they are handed on several times.
     values: Box<[Given<'a>; COLUMNS.len()]>,
-    /// What is no column.
+    /// What is not a column.
     others: Vec<(Cow<'a, str>, Given<'a>)>,
 }
 
@@ -174,7 +174,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes out what has a name that is no column.
+    /// Takes out what has a name that is not a column.
     pub(crate) fn take_other(&mut self, name: &str) -> Given<'a> {
         let place = self.others.iter().position(|(other, _)| other == name);
         place.map_or(Given::Missing, |place| self.others.remove(place).1)
@@ -457,13 +457,13 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// What was not taken is no column.
+    /// What was not taken is not a column.
     pub(super) fn no_others(&mut self) {
         debug_assert!(self.fields.values.iter().all(Given::is_none), "every column was taken");
         for (name, _) in std::mem::take(&mut self.fields.others) {
             let shown = if holds_address(&name) { "(a name that holds an address)" } else { &name };
             let shown = printable(&shown.chars().take(64).collect::<String>()).replace(['\n', '\t'], " ");
-            self.problems.push(Problem::new(shown, "is no column of events"));
+            self.problems.push(Problem::new(shown, "is not a column of events"));
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct Event<'a> {
     pub event_type: EventType,
     /// When, to the millisecond.
     pub timestamp: Instant,
-    /// Email service provider; `internal` of what is no mail.
+    /// Email service provider; `internal` for non-mail events.
     pub esp: Cow<'a, str>,
     /// Id of the recipient.
     pub recipient_id: Cow<'a, str>,
@@ -168,7 +168,7 @@ impl<'a> Event<'a> {
         Self::from_fields(fields)
     }
 
-    /// The event that a JSON object is. Fields that may be null may be missing; a field that is no column is a problem.
+    /// The event that a JSON object is. Fields that may be null may be missing; a field that is not a column is a problem.
     ///
     /// # Errors
     /// Every problem there is.
@@ -210,7 +210,11 @@ impl<'a> Event<'a> {
         if let Some(kind) = event_type {
             let is_mail = kind.group() == Group::Mail;
             let given = message_id.is_some() || !fields.is_sound("message_id");
-            fields.check(given == is_mail, "message_id", if is_mail { "must be given of mail" } else { "must be null of what is no mail" });
+            fields.check(
+                given == is_mail,
+                "message_id",
+                if is_mail { "must be given of mail" } else { "must be null for non-mail events" },
+            );
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
@@ -476,7 +480,7 @@ mod tests {
                 "timestamp: must be a moment in ISO 8601 with its zone, such as 2026-01-31T09:15:00.123Z",
                 "esp: must not be empty",
                 "metadata: must be a JSON object",
-                "minutes: is no column of events",
+                "minutes: is not a column of events",
             ]
         );
         assert_eq!(problems(&json!({})), [""; 0]);
@@ -533,6 +537,6 @@ mod tests {
         }
         assert_eq!(problems(&json!({ "subject": "2 @ 3 for you, @ada. Only today" })), [""; 0]);
         let unknown = problems(&json!({ "ada@lovelace.org": 1 }));
-        assert_eq!(unknown, ["(a name that holds an address): is no column of events"]);
+        assert_eq!(unknown, ["(a name that holds an address): is not a column of events"]);
     }
 }

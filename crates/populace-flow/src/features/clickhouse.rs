@@ -37,7 +37,7 @@ impl ClickHouseEvents {
     }
 
     fn event(&self, line: &str) -> Result<Event<'static>, FlowError> {
-        let wrong = |why: String| FlowError::Refused(format!("{}: {EMAIL_EVENTS} holds a row that is no event: {why}", self.0.shown()));
+        let wrong = |why: String| FlowError::Refused(format!("{}: {EMAIL_EVENTS} holds a row that is not an event: {why}", self.0.shown()));
         let mut row: Fields<'_> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         row.parse_metadata();
         Event::from_fields(row).map(Event::into_owned).map_err(|problems| wrong(reasons(&problems)))

@@ -332,7 +332,11 @@ fn refuse_browsers(app: &App, parts: &Parts) -> Result<(), Response> {
         || name.eq_ignore_ascii_case("localhost")
         || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     if !here && parts.uri.authority().is_some() {
-        return Err(problem(StatusCode::BAD_REQUEST, "Malformed request", "the request is for another server, and this one is no proxy"));
+        return Err(problem(
+            StatusCode::BAD_REQUEST,
+            "Malformed request",
+            "the request is for another server, and this one is not a proxy",
+        ));
     }
     if !here {
         return Err(problem(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", "this service answers as localhost only"));

@@ -22,7 +22,7 @@ fn accepted(receipt: &Receipt) -> Reply {
     tag = "events",
     params(
         ("count" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "How many; 100 unless given"),
-        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and told"),
+        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
     ),
     responses((status = 202, description = "In the log", body = Receipt)),
@@ -46,7 +46,7 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
     tag = "events",
     params(
         ("userId" = String, Query, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", description = "A recipient of the scenario, such as synth_user_01000, or any id"),
-        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and told"),
+        ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
     ),
     responses((status = 202, description = "In the log", body = Receipt)),

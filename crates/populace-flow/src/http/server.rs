@@ -307,7 +307,7 @@ fn is_ours(target: &Uri, host: Option<&Authority>) -> Result<(), String> {
     if scheme && host == Some(authority) {
         return Ok(());
     }
-    Err("the request is for another server, and this one is no proxy: send the path alone".to_owned())
+    Err("the request is for another server, and this one is not a proxy: send the path alone".to_owned())
 }
 
 /// The text of a field.

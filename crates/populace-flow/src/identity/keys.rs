@@ -165,7 +165,7 @@ impl KeyRing {
         }
     }
 
-    /// What is no address is hashed with a zero byte before each part: no address has one.
+    /// What is not an address is hashed with a zero byte before each part: no address has one.
     fn named(&self, kind: Kind, parts: &[&str]) -> Token {
         let message: Vec<u8> = parts.iter().flat_map(|part| [&[0], part.as_bytes()].concat()).collect();
         let hashes = self.hashes(&message);

@@ -74,7 +74,7 @@ fn lock(unasked: &Unasked) -> MutexGuard<'_, BTreeMap<i32, (Instant, String)>> {
     unasked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where partitions end, or why one cannot be asked; nothing if no broker answers, which is no partition's fault.
+/// Where partitions end, or why one cannot be asked; nothing if no broker answers, which is not a partition's fault.
 fn ends(consumer: &BaseConsumer<Member>, topic: &str, partitions: &[i32]) -> Vec<(i32, Result<i64, String>)> {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     let listed = partitions.iter().try_for_each(|partition| list.add_partition_offset(topic, *partition, Offset::End));

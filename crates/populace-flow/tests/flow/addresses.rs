@@ -262,7 +262,7 @@ fn no_address_is_stored_published_or_answered_under_any_disguise() {
     forbidden.check("metrics", send(flow.connector, "GET", "/metrics", &[], b"").unwrap().body.as_bytes());
     let bytes = forbidden.check_files(directory.path());
 
-    // What others put into the log stays there; of what is no event no address goes any further.
+    // What others put into the log stays there; of what is not an event no address goes any further.
     let records: Vec<Record> = disguises
         .iter()
         .enumerate()

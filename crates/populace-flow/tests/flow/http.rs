@@ -198,7 +198,7 @@ fn a_token_opens_what_its_scope_says_and_nothing_else() {
         send(flow.address, method, path, &[("Authorization", &bearer), ("Content-Type", "application/json")], b"[]").unwrap().status
     };
     let paths = [("POST", EVENTS), ("POST", "/api/mock/events/generate?count=1"), ("GET", "/metrics")];
-    // The body is no list of events, so what is allowed to ingest is told so.
+    // The body is not a list of events, so what is allowed to ingest is told so.
     let allowed = [[400, 403, 403], [403, 202, 403], [400, 202, 200]];
     for (token, statuses) in TOKENS.iter().zip(allowed) {
         for ((method, path), status) in paths.iter().zip(statuses) {

@@ -141,7 +141,7 @@ impl Dataset<'_> {
             .filter(|(key, value)| there.get(*key) != Some(value))
             .map(|(key, value)| format!("{key} {} instead of {value}", there.get(key).unwrap_or(&Value::Null)))
             .collect();
-        if differing.is_empty() { String::new() } else { format!(" of another kind ({})", differing.join(", ")) }
+        if differing.is_empty() { String::new() } else { format!(" with other settings ({})", differing.join(", ")) }
     }
 
     /// A run that another process is writing.

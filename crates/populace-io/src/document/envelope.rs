@@ -79,7 +79,7 @@ pub(super) fn open_part(part: &mut Node, path: &Path, problems: &mut Diagnostics
     };
     for key in KEYS.into_iter().filter(|key| !SETTABLE.contains(key)) {
         if let Some(entry) = map.shift_remove(key) {
-            problems.push(Some(&entry.key), path.join(key), format!("`{key}` can stand at the top of a document only"), "");
+            problems.push(Some(&entry.key), path.join(key), format!("`{key}` is allowed at the top of a document only"), "");
         }
     }
     settable(map, problems)

@@ -75,7 +75,7 @@ pub(super) fn wrap(base: Option<&Node>, steps: &[Step], value: Node) -> Node {
             let value = wrap(below, rest, value);
             Kind::Map(Map::from_iter([(key.clone(), Entry { key: position.clone(), value })]))
         }
-        (Step::Index(_), _) => unreachable!("a path was resolved to an index of what is no list"),
+        (Step::Index(_), _) => unreachable!("a path was resolved to an index of what is not a list"),
     };
     Node { kind, position }
 }

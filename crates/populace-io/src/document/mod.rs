@@ -144,7 +144,7 @@ impl Library {
     /// The keys at the top of a document, unchecked: enough to tell what kind of document it is.
     ///
     /// # Errors
-    /// It cannot be read, or is no YAML within the budgets.
+    /// It cannot be read, or is not YAML within the budgets.
     pub fn keys(&self, source: Source<'_>) -> Result<Vec<String>, Diagnostics> {
         let root = self.content(source)?;
         Ok(root.map().into_iter().flat_map(|map| map.keys().cloned()).collect())
@@ -153,7 +153,7 @@ impl Library {
     /// A document as it was written, unchecked and unmerged; a number that is not finite is text.
     ///
     /// # Errors
-    /// It cannot be read, or is no YAML within the budgets.
+    /// It cannot be read, or is not YAML within the budgets.
     pub fn value(&self, source: Source<'_>) -> Result<Value, Diagnostics> {
         Ok(self.content(source)?.to_json())
     }
@@ -205,7 +205,7 @@ impl Library {
 
         let Merging { envelope, root, mut problems, .. } = merging;
         let (checked, mut wrong) = check::check(&root, &schema, &envelope::KEYS);
-        // A value that is no sound YAML is reported once, not again for what was made of it.
+        // A value that is not a sound YAML is reported once, not again for what was made of it.
         let unsound: Vec<Position> =
             problems.problems.iter().filter(|problem| problem.path.is_empty()).filter_map(|problem| problem.position.clone()).collect();
         let is_known = |at: &Position| unsound.iter().any(|known| known.origin == at.origin && known.line == at.line);

@@ -30,7 +30,7 @@ pub(super) fn parse_bytes(origin: &Arc<Origin>, bytes: &[u8], problems: &mut Dia
             let line = valid.matches('\n').count() + 1;
             let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             let position = Position { origin: Arc::clone(origin), line, column };
-            let message = format!("the text is not UTF-8: byte {} cannot stand here", bytes[error.valid_up_to()]);
+            let message = format!("the text is not UTF-8: byte {} is not allowed here", bytes[error.valid_up_to()]);
             Err(Diagnostics::one(Some(&position), "", message, "save the file as UTF-8"))
         }
     }
@@ -212,7 +212,7 @@ impl Builder {
 
     fn alias(&mut self, anchor: usize, span: &Span, depth: usize) -> Result<Built, Diagnostics> {
         let Some(target) = self.anchors.get(&anchor) else {
-            return Err(self.fatal(span, "an alias stands inside the value that it names", ""));
+            return Err(self.fatal(span, "an alias is inside the value that it names", ""));
         };
         let (nodes, height, bytes) = (target.nodes, target.height, target.bytes);
         self.check_depth(span, depth - 1 + height)?;
@@ -313,7 +313,7 @@ impl Builder {
 
     fn refuse_tag(&mut self, tag: &Tag, span: &Span) {
         let message = format!("the tag {} cannot be used here", quote(&tag.original()));
-        let hint = "of tags, only !!str, !!int, !!float, !!bool, !!null, !!seq, !!map and !!set are read, each on a value of its kind";
+        let hint = "of tags, only !!str, !!int, !!float, !!bool, !!null, !!seq, !!map and !!set are supported, each on a value of its type";
         let start = span.tag_start.unwrap_or(span.start);
         let position = Position { origin: Arc::clone(&self.origin), line: start.line(), column: start.col() + 1 };
         self.problems.push(Some(&position), "", message, hint);

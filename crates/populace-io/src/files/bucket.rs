@@ -29,7 +29,7 @@ impl Bucket {
     /// them (`AWS_REGION`, …).
     ///
     /// # Errors
-    /// It is no URL, or of a store that this build does not know.
+    /// It is not a URL, or of a store that this build does not know.
     pub fn open(url: &str) -> Result<Self, RunError> {
         let refused = |error: String| RunError::Refused(format!("-o {url}: {error}"));
         let parsed = url::Url::parse(url).map_err(|error| refused(error.to_string()))?;

@@ -69,7 +69,7 @@ impl KafkaSink {
         target.only(&[&CONNECTION[..], &["partitions", "compression", "registry"]].concat())?;
         let topic = if target.path.is_empty() { default_topic(context.generator.family()) } else { target.path.clone() };
         if topic.contains('/') {
-            return Err(SinkError::Refused(format!("{}: `{topic}` is no name of a topic", target.shown())));
+            return Err(SinkError::Refused(format!("{}: `{topic}` is not a valid topic name", target.shown())));
         }
         let compression = target.options.get("compression").map_or("lz4", String::as_str);
         if !["none", "lz4", "snappy", "zstd", "gzip"].contains(&compression) {

@@ -31,7 +31,7 @@ impl Target {
         let wrong = |what: &str| SinkError::Refused(format!("--to: {what}; a URL such as kafka://localhost:9092/email-events is expected"));
         let Some((scheme, rest)) = url.split_once("://") else { return Err(wrong("no URL: there is no `://`")) };
         if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-            return Err(wrong("no URL: what is before `://` is no scheme"));
+            return Err(wrong("no URL: what is before `://` is not a scheme"));
         }
         let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
         let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
@@ -51,7 +51,7 @@ impl Target {
                 return Err(wrong("the URL names no host"));
             }
             if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-                return Err(wrong("the URL's port is no number from 1 to 65535"));
+                return Err(wrong("the URL's port is not a number from 1 to 65535"));
             }
         }
         let decoded = |text: &str| decode(text).ok_or_else(|| wrong("the URL has a `%` without two hexadecimal digits"));

@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, ArrowError>;
 /// The batches of an Arrow file, with the columns whose names are `wanted`.
 ///
 /// # Errors
-/// It cannot be opened, is no Arrow file, or states what cannot be.
+/// It cannot be opened, is not an Arrow file, or states what cannot be.
 pub fn arrow(path: &Path, wanted: impl Fn(&str) -> bool) -> std::result::Result<FileReader<BufReader<File>>, RunError> {
     read(path, |file| {
         let footer = footer(file)?;
@@ -35,7 +35,7 @@ pub fn arrow(path: &Path, wanted: impl Fn(&str) -> bool) -> std::result::Result<
 /// The columns of an Arrow file.
 ///
 /// # Errors
-/// It cannot be opened or is no Arrow file.
+/// It cannot be opened or is not an Arrow file.
 pub fn arrow_schema(path: &Path) -> std::result::Result<Schema, RunError> {
     read(path, |file| schema_of(&footer(file)?))
 }

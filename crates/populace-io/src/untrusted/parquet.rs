@@ -20,7 +20,7 @@ const MAX_HEADER: u64 = 1 << 20;
 /// A Parquet file, ready to be read in batches.
 ///
 /// # Errors
-/// It cannot be opened or is no Parquet file.
+/// It cannot be opened or is not a Parquet file.
 pub fn parquet(path: &Path) -> std::result::Result<ParquetRecordBatchReaderBuilder<Checked>, RunError> {
     let file = File::open(path).map_err(|error| RunError::io(path, error))?;
     let open = || ParquetRecordBatchReaderBuilder::try_new(Checked::new(file));

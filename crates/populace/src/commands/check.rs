@@ -20,6 +20,6 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let warnings = generator.warnings().len();
     let kind = component.map_or("scenario", |(_, component)| component.name);
     let found = if warnings == 0 { "no problem".to_owned() } else { format!("{warnings} warning{}", if warnings == 1 { "" } else { "s" }) };
-    note!("{shown}: a sound {kind}, {found}");
+    note!("{shown}: a valid {kind}, {found}");
     Ok(())
 }

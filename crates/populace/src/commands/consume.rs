@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &ConsumeArgs) -> Result<(), Failure> {
         Some(address) => {
             let access = super::serve::with_token_of_environment(Access::open())?;
             let (at, watched) = WatchedAt::start(access, address, progress.clone(), shown)?;
-            note!("told at http://{} (/health, /ready, /metrics)", at.address);
+            note!("status at http://{} (/health, /ready, /metrics)", at.address);
             (Some(at), Box::new(watched))
         }
     };

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
         options.ngrams.dedup();
     }
     if let Some(text) = &arguments.as_of {
-        let unread = || Failure::input(format!("--as-of {text}: is no moment such as 2026-01-10T00:00:00Z"));
+        let unread = || Failure::input(format!("--as-of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
         options.now = Some(features::moment(text).ok_or_else(unread)?);
     }
     let start = Instant::now();

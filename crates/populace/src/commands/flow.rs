@@ -34,7 +34,7 @@ fn interrupted(arguments: &FlowDemoArgs) -> Failure {
 }
 
 /// Everything in one process: events are generated, taken by the connector, resolved, logged, consumed and stored; a webhook comes twice
-/// and a message that is no event once.
+/// and a message that is not an event once.
 fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     // First, so that Ctrl-C never leaves a directory behind.
     let stop = super::progress::stop_flag()?;

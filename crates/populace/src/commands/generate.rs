@@ -222,7 +222,7 @@ fn dry_run_report(
     Ok(())
 }
 
-/// A progress bar over the actors; none when standard error is no terminal.
+/// A progress bar over the actors; none when standard error is not a terminal.
 struct Bar {
     bar: ProgressBar,
     rows: AtomicU64,

@@ -20,7 +20,7 @@ pub(crate) fn exit_code() -> u8 {
     if TERMINATED.get().is_some_and(|terminated| terminated.load(Ordering::Relaxed)) { 143 } else { 130 }
 }
 
-/// Whether a signal has come: an error after it is no error of what was asked for.
+/// Whether a signal has come: an error after it is not an error of what was asked for.
 pub(crate) fn is_stopped() -> bool {
     STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
 }
@@ -95,7 +95,7 @@ pub(super) fn watched<T>(quiet: bool, threads: Option<u16>, work: impl FnOnce(&W
     }
 }
 
-/// A progress bar over rows; none when standard error is no terminal.
+/// A progress bar over rows; none when standard error is not a terminal.
 struct RowBar {
     bar: ProgressBar,
 }

@@ -41,9 +41,9 @@ fn what_has_no_features_is_refused() {
     generate("churn", &churn, &["-n", "5", "-d", "5", "-s", "3"]);
     let churn = churn.to_str().unwrap();
     for (arguments, expected) in [
-        (&["nowhere"][..], "is no directory"),
+        (&["nowhere"][..], "is not a directory"),
         (&[churn], "see populace prepare churn"),
-        (&[churn, "--as-of", "soon"], "--as-of soon: is no moment"),
+        (&[churn, "--as-of", "soon"], "--as-of soon: is not a moment"),
         (&[churn, "--ngram", "1"], "1 is not in 2..=16"),
     ] {
         let refused = populace(&[&["features"], arguments].concat());

@@ -101,7 +101,7 @@ fn a_workflow_is_checked_as_a_whole() {
     fs::write(&file, FIRST_EXAMPLE.replace("[/api/logout]", "[/api/logout, /api/browse]")).unwrap();
     assert!(refused(&["generate", shown]).contains("is a workflow, not a scenario"));
     let checked = succeed(&["check", shown]);
-    assert_eq!(text(&checked.stderr), format!("{shown}: a sound workflow, no problem\n"));
+    assert_eq!(text(&checked.stderr), format!("{shown}: a valid workflow, no problem\n"));
     let calls = succeed(&["generate", "traces", "--workflow", shown, "-n", "5", "-s", "1", "-f", "csv", "-o", "-"]);
     assert!(text(&calls.stdout).contains("/api/profile"));
 

@@ -42,7 +42,7 @@ fn the_report_is_printed_for_people_and_as_json() {
 fn bad_input_is_refused_and_leaves_nothing() {
     let scratch = Scratch::new("prepare-bad");
     let out = scratch.path("out");
-    for (raw, expected) in [("nowhere", "is no directory"), (".", "has no table users")] {
+    for (raw, expected) in [("nowhere", "is not a directory"), (".", "has no table users")] {
         let refused = populace(&["prepare", "churn", scratch.path(raw).to_str().unwrap(), out.to_str().unwrap()]);
         assert_eq!(refused.status.code(), Some(2));
         assert!(text(&refused.stderr).contains(expected), "{}", text(&refused.stderr));

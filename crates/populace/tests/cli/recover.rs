@@ -21,7 +21,7 @@ fn estimates_stand_beside_the_truth_on_screen_and_on_file() {
         let estimates = on_file["estimates"].as_array().unwrap();
         let covered = estimates.iter().filter(|estimate| estimate["covered"] == true).count();
         assert_eq!(on_file["coverage"].as_f64().unwrap(), covered as f64 / estimates.len() as f64);
-        assert!(table.contains(&format!("{covered} of {} intervals at 0.95 hold the truth", estimates.len())), "{table}");
+        assert!(table.contains(&format!("{covered} of {} intervals at 0.95 contain the truth", estimates.len())), "{table}");
     }
 }
 
@@ -33,7 +33,7 @@ fn a_level_a_directory_and_a_scenario_that_do_not_fit_are_told() {
     let directory = data.to_str().unwrap();
     for (arguments, message) in [
         (vec!["recover", directory, "--level", "95"], "--level: must be above 0 and below 1, such as 0.95, got 95"),
-        (vec!["recover", "no-such-directory"], "no-such-directory: is no directory"),
+        (vec!["recover", "no-such-directory"], "no-such-directory: is not a directory"),
         (vec!["recover", directory, "--scenario", "traces"], "has no table calls"),
     ] {
         let output = populace(&arguments);

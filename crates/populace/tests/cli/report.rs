@@ -72,7 +72,7 @@ fn what_cannot_be_shown_is_refused_and_nothing_is_written() {
     let directory = run.to_str().unwrap().to_owned();
     let before = files(&run);
     for (arguments, message) in [
-        (vec!["report", "nowhere"], "nowhere: is no directory"),
+        (vec!["report", "nowhere"], "nowhere: is not a directory"),
         (vec!["report", &directory, "-o", "report.pdf"], "report.pdf: must end in .html"),
         (vec!["report", &directory, "-o", "no/such/place.html"], "no/such/place.json"),
     ] {

@@ -166,7 +166,7 @@ fn a_wrong_url_is_told_before_anything_is_generated() {
         ("email", "localhost:9092".to_owned(), "there is no `://`"),
         ("email", "ftp://localhost/x".to_owned(), "there is no sink `ftp`; there are "),
         ("email", format!("clickhouse://u:secret@127.0.0.1:{free}/x"), "is ClickHouse running there?"),
-        ("email", "clickhouse://u:secret@localhost/a-b".to_owned(), "`a-b` is no name of a database"),
+        ("email", "clickhouse://u:secret@localhost/a-b".to_owned(), "`a-b` is not a name of a database"),
         ("email", format!("http://127.0.0.1:{free}"), "start one with `populace serve`"),
         ("email", "http://u:secret@127.0.0.1:5215".to_owned(), "put it into the environment as POPULACE_TOKEN"),
         ("churn", "http://127.0.0.1:1".to_owned(), "a connector takes the events of email; this is churn"),

@@ -80,7 +80,7 @@ fn verify_says_what_it_cannot_read() {
     generate("email", &data, &["--users", "20", "--days", "5", "--seed", "3", "--count", "100"]);
     let nowhere = scratch.path("nowhere");
     for (arguments, message) in [
-        (vec![nowhere.to_str().unwrap()], "is no directory"),
+        (vec![nowhere.to_str().unwrap()], "is not a directory"),
         (vec![directory], "was cut at 100 rows"),
         (vec![directory, "--alpha", "2"], "the family-wise error must lie between 0 and 1, got 2"),
         (vec![directory, "--scenario", "churn"], "was cut at 100 rows"),

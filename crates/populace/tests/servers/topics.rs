@@ -136,7 +136,7 @@ fn a_registry_that_is_away_or_refuses_is_told_in_seconds() {
         (format!("http://registrar:guess@127.0.0.1:{free}"), "is a schema registry running there?"),
         ("ftp://registrar:guess@h".to_owned(), "must be the http or https URL of a schema registry"),
         ("registrar:guess@h".to_owned(), "registry: no URL"),
-        ("http://registrar:guess@h:x".to_owned(), "registry: the URL's port is no number"),
+        ("http://registrar:guess@h:x".to_owned(), "registry: the URL's port is not a number"),
     ];
     succeed(&["generate", "email", "-q", "--count", "1", "--seed", "1", "--to", &format!("{}/avro_taken?partitions=1", kafka.url)]);
     for (registry, expected) in cases {

@@ -11,13 +11,13 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
         Section::new(
             "survival",
             "Who stays",
-            "Some users leave for good on a date that the truth knows.",
+            "Some users churn on a date that is in the truth tables.",
             vec![survival(gathered), calibration(gathered), around(gathered)],
         ),
         Section::new(
             "engagement",
             "How they engage",
-            "A latent engagement decides how often a user comes, and how likely the user is to leave.",
+            "A latent engagement sets how often a user is active, and how likely the user is to churn.",
             vec![engagement(gathered), activity(gathered), days(gathered)],
         ),
     ]
@@ -76,7 +76,7 @@ fn curve(gathered: &Gathered<'_>, name: &str, plan: &Survival) -> Panel {
     if let Some(law) = gathered.law {
         let mean = plan.probability.value() / plan.users.max(1) as f64;
         let truth = (0..=days).map(|day| Some(1.0 - mean * law.passed(day))).collect();
-        series.push(Series::new("true law", Role::Truth, Draw::Line, truth).at(places(days)));
+        series.push(Series::new("true distribution", Role::Truth, Draw::Line, truth).at(places(days)));
     }
     // From the tenth below the lowest: the curves lie close together.
     let lowest = series.iter().flat_map(|one| one.y.iter().chain(&one.low)).flatten().fold(1.0, |a: f64, b| a.min(*b));
@@ -134,7 +134,7 @@ fn around(gathered: &Gathered<'_>) -> Option<Figure> {
         ..Chart::default()
     };
     let caption = format!(
-        "Users who will leave are less active than those who stay ({}), but nothing announces the date: activity is level up to the last day, and nothing follows it.",
+        "Users who will churn are less active than those who stay ({}), but nothing announces the date: activity is level up to the last day, and nothing follows it.",
         percent(gathered.stay.share())
     );
     Some(Figure::new("churn-activity", "Activity around the churn date", caption, Plot::Chart(chart)))
@@ -154,8 +154,8 @@ fn engagement(gathered: &Gathered<'_>) -> Option<Figure> {
     let mut law = String::new();
     if let Some(beta) = beta {
         let at = |bin: usize| beta.cdf(bin as f64 / BINS as f64);
-        series.push(Series::new("true law", Role::Truth, Draw::Ticks, (0..BINS).map(|bin| Some(at(bin + 1) - at(bin))).collect()));
-        law = format!(" The ticks are its law, Beta({}, {}).", beta.shape_a(), beta.shape_b());
+        series.push(Series::new("true distribution", Role::Truth, Draw::Ticks, (0..BINS).map(|bin| Some(at(bin + 1) - at(bin))).collect()));
+        law = format!(" The ticks are its distribution, Beta({}, {}).", beta.shape_a(), beta.shape_b());
     }
     let chart = Chart { x: Axis::categories("Latent engagement", bins()), y: Axis::share("Of users"), series, ..Chart::default() };
     let caption = format!("How engagement is spread over the users.{law}");
@@ -204,6 +204,6 @@ fn days(gathered: &Gathered<'_>) -> Option<Figure> {
         series,
         ..Chart::default()
     };
-    let caption = "Active users by day. They become fewer only as users leave: weekends and seasons are not part of the law.";
+    let caption = "Active users by day. They fall only as users churn: the model has no weekends and no seasons.";
     Some(Figure::new("active-day", "The run day by day", caption, Plot::Chart(chart)).wide())
 }

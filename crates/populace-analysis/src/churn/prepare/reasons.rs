@@ -47,15 +47,15 @@ reasons! {
         UnclosedQuote = "unclosed_quote", "a field begins with a quote that is never closed; the lines after it are read on their own";
         FieldCount = "field_count", "the row has more or fewer fields than the header";
         UserIdBlank = "user_id_blank", "there is no user id";
-        UserIdUnreadable = "user_id_unreadable", "the user id is no whole number";
+        UserIdUnreadable = "user_id_unreadable", "the user id is not a whole number";
         SignupDateBlank = "signup_date_blank", "there is no signup date";
-        SignupDateUnreadable = "signup_date_unreadable", "the signup date is no date that can be read in one way only";
-        PlanBlank = "plan_blank", "there is neither a plan nor an is_paid that tells it";
+        SignupDateUnreadable = "signup_date_unreadable", "the signup date is not a date that can be read in one way only";
+        PlanBlank = "plan_blank", "there is neither a plan nor an is_paid from which it follows";
         UserIdDuplicate = "user_id_duplicate", "an earlier row has the same user id";
         EventIdBlank = "event_id_blank", "there is no event id";
-        EventIdUnreadable = "event_id_unreadable", "the event id is no whole number";
+        EventIdUnreadable = "event_id_unreadable", "the event id is not a whole number";
         EventTimeBlank = "event_time_blank", "there is no event time";
-        EventTimeUnreadable = "event_time_unreadable", "the event time is no time that can be read in one way only";
+        EventTimeUnreadable = "event_time_unreadable", "the event time is not a time that can be read in one way only";
         EventTypeBlank = "event_type_blank", "there is no event type";
         EventIdDuplicate = "event_id_duplicate", "an earlier row has the same event id";
         OutsideRange = "outside_range", "the event lies before the first or after the last day that was asked for";
@@ -66,7 +66,7 @@ reasons! {
 reasons! {
     /// What was repaired in a row that was kept.
     Repair {
-        NotUtf8 = "not_utf8", "bytes that are no UTF-8 were replaced by U+FFFD";
+        NotUtf8 = "not_utf8", "bytes that are not UTF-8 were replaced by U+FFFD";
         UserIdRewritten = "user_id_rewritten", "the user id was written in another way, such as 12.0 or with blanks around it";
         SignupDateRewritten = "signup_date_rewritten", "the signup date was written in another way than YYYY-MM-DD";
         PlanNormalised = "plan_normalised", "blanks around the plan were removed, or capitals made small";
@@ -76,20 +76,20 @@ reasons! {
         CountryBlank = "country_blank", "the country is blank and stays so";
         MarketingSourceNormalised = "marketing_source_normalised", "blanks around the marketing source were removed, or capitals made small";
         MarketingSourceBlank = "marketing_source_blank", "the marketing source is blank and stays so";
-        EngagementScoreUnreadable = "engagement_score_unreadable", "the engagement score is no number from 0 to 1 and was made blank";
+        EngagementScoreUnreadable = "engagement_score_unreadable", "the engagement score is not a number from 0 to 1 and was set to null";
         EventIdRewritten = "event_id_rewritten", "the event id was written in another way, such as 12.0 or with blanks around it";
         EventTimeRewritten = "event_time_rewritten", "the event time was written in another way than ISO 8601";
         EventTypeNormalised = "event_type_normalised", "the event type was written in another way, such as Video Watch";
         CourseIdTrimmed = "course_id_trimmed", "blanks around the course id were removed";
         NullWord = "null_word", "a word for nothing, such as NULL or NaN, stood where a blank belongs";
         WatchMinutesRewritten = "watch_minutes_rewritten", "the minutes were written in another way, such as 1,234.5";
-        WatchMinutesUnreadable = "watch_minutes_unreadable", "the minutes are no number and were made 0";
+        WatchMinutesUnreadable = "watch_minutes_unreadable", "the minutes are not a number and were set to 0";
         WatchMinutesOutOfRange = "watch_minutes_out_of_range", "the minutes are below 0 or more than a day has, and were made 0";
         QuizScoreRewritten = "quiz_score_rewritten", "the score was written in another way";
-        QuizScoreUnreadable = "quiz_score_unreadable", "the score is no number and was made blank";
-        QuizScoreOutOfRange = "quiz_score_out_of_range", "the score is below 0 or above 100 and was made blank";
+        QuizScoreUnreadable = "quiz_score_unreadable", "the score is not a number and was set to null";
+        QuizScoreOutOfRange = "quiz_score_out_of_range", "the score is below 0 or above 100 and was set to null";
         AmountRewritten = "amount_rewritten", "the amount was written in another way, such as $1,234.50";
-        AmountUnreadable = "amount_unreadable", "the amount is no number and was made blank";
+        AmountUnreadable = "amount_unreadable", "the amount is not a number and was set to null";
     }
 }
 

@@ -97,7 +97,7 @@ impl Curves {
             for pair in curve.points.windows(2) {
                 let [(day, survival), (next, after)] = [pair[0], pair[1]];
                 if day == next {
-                    return Err(wrong(format!("day {day} ({}) stands more than once", horizon.date(day))));
+                    return Err(wrong(format!("day {day} ({}) appears more than once", horizon.date(day))));
                 }
                 if after > survival {
                     return Err(wrong(format!("survival rises from {survival} on day {day} to {after} on day {next}; it never can")));

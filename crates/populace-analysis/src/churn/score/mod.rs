@@ -161,7 +161,7 @@ impl Scorer {
         let mut curve: Vec<f64> = Vec::new();
         let score = match &mut self.guesses {
             Guesses::Scores(predictions) => predictions.place(&id).map(|place| {
-                predictions.see(place);
+                predictions.mark(place);
                 *predictions.value(place)
             }),
             Guesses::Curves(curves) => curves.get_mut(id).map(|found| {
@@ -190,7 +190,7 @@ impl Scorer {
 
     fn finish(self, context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         match &self.guesses {
-            Guesses::Scores(predictions) => predictions.check_all_seen("is no user of the run")?,
+            Guesses::Scores(predictions) => predictions.check_all_seen("is not a user of the run")?,
             Guesses::Curves(curves) => curves.check_all_seen(context)?,
         }
         let date = self.horizon.start.plus(self.horizon.as_of);
@@ -208,7 +208,7 @@ impl Scorer {
         let end = self.horizon.start.plus(self.horizon.last);
         let mut card = context.card(&format!("the user churns after {date} and by {end}, of each user who has not churned by {date}"));
         fill(&mut card, &self.binary, "plan");
-        card.metrics.push(Metric::more("concordance", "P(of two users, the one who leaves first had the greater risk), ties half"));
+        card.metrics.push(Metric::more("concordance", "P(of two users, the one who churns first had the greater risk), ties count half"));
         for (index, predictor) in [Predictor::Model, Predictor::Observable, Predictor::Latent].into_iter().enumerate() {
             let rows: Vec<(f64, Option<i32>)> = self.lives.iter().map(|life| (life.risk[index], life.left)).collect();
             insert(&mut card, predictor, "concordance", concordance(&rows).map(Estimate::exact));

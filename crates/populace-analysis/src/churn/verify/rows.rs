@@ -55,7 +55,7 @@ impl<'a> Rows<'a> {
             ascend: Exact::new("event_id grows with a user's time"),
             types: Exact::new("every event is of a known type"),
             window: Exact::new("every event falls into the window"),
-            nulls: Exact::new("course, minutes, score and amount stand where their type has them, and nowhere else"),
+            nulls: Exact::new("course, minutes, score and amount are given for the types that have them, and for no other"),
             values: Exact::new("minutes and scores lie within their bounds, in hundredths; every amount is the document's"),
         }
     }

@@ -161,7 +161,7 @@ fn funnel(gathered: &Gathered<'_>) -> Option<Figure> {
 fn days(gathered: &Gathered<'_>) -> Option<Figure> {
     let (mut first, mut last) = (*gathered.days.keys().next()?, *gathered.days.keys().next_back()?);
     if gathered.law.is_some() {
-        // What spills past the window is no day of it.
+        // What spills past the window is not a day of it.
         let window = &gathered.config.window;
         (first, last) = (window.start.0, window.start.0 + window.days as i32 - 1);
     }
@@ -246,7 +246,7 @@ fn breakers(gathered: &Gathered<'_>) -> Option<Figure> {
     };
     let seen = gathered.breakers.iter().filter(|(hours, _)| gathered.breaker_windows.contains_key(hours));
     let panels: Vec<Panel> = seen.map(panel).collect();
-    let caption = "Nothing is opened while a complaint or a ticket is open, and all is as before afterwards. Only breakers that no other one overlaps are shown.";
+    let caption = "Nothing is opened while a complaint or a ticket is open, and opens return to their level afterwards. Only breakers that do not overlap another are drawn.";
     (!panels.is_empty()).then(|| Figure::choice("breaker", "Around a circuit breaker", caption, "Lasting", panels))
 }
 

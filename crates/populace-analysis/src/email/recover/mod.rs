@@ -33,9 +33,9 @@ pub(crate) fn estimate(
     let users = users_of(source, &tally, sheet)?;
     for (count, what) in [
         (tally.orphans, "rows fit nowhere (of an unknown type, or of a message that was never sent)"),
-        (tally.repeats, "rows tell a step of a message a second time; the first counts"),
+        (tally.repeats, "rows repeat a step of a message; the first one counts"),
         (tally.strangers, "recipients have an id of no scenario, so no persona: they do not enter the model of opens"),
-        (tally.outside, "messages were sent outside the scenario's window; they count as long as their own law does not need the window"),
+        (tally.outside, "messages were sent outside the scenario's window; they count wherever the estimate does not need the window"),
         (
             tally.near_breakers,
             "messages were left out of the model of opens: inside a circuit breaker's window, or close enough to one \
@@ -87,13 +87,14 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
     let config = law.config();
     let user_days = users * u64::from(config.window.days);
     let suppresses = law.model().suppresses_sends();
-    let per_day = Parameter::level("sends.per_day", "sends a user and day", config.sends.per_day, "scheduled sends over user-days heard");
+    let per_day =
+        Parameter::level("sends.per_day", "sends a user and day", config.sends.per_day, "scheduled sends over user-days not suppressed");
     let interest = law.model().occasion(Group::HotPath);
     let trigger = config.trigger().zip(interest.map(|interest| format!("{}.trigger.probability", interest.section)));
     if trigger.is_some() && !tally.has_metadata {
-        sheet.skip("sends.per_day", "without the column metadata, scheduled sends cannot be told from triggered ones");
+        sheet.skip("sends.per_day", "without the column metadata, scheduled and triggered sends cannot be distinguished");
         if let Some((_, path)) = &trigger {
-            sheet.skip(path, "without the column metadata, triggered sends cannot be told");
+            sheet.skip(path, "without the column metadata, triggered sends cannot be recognised");
         }
     } else {
         sheet.rate(per_day, tally.scheduled, user_days as f64 - tally.silenced_days);
@@ -153,7 +154,7 @@ fn latency(config: &LognormalLatency, tally: &Tally<'_>, sheet: &mut Sheet) {
     let ratio = |sheet: &mut Sheet, name: &str, truth: f64, sample: &Moments| {
         let parameter = Parameter::factor(at(name), truth, "mean latency over that of regular hours, weekdays");
         if sample.n < 2 || tally.regular.n < 2 {
-            return sheet.skip(at(name), "fewer than two messages of the kind");
+            return sheet.skip(at(name), "fewer than two messages of this type");
         }
         let relative = |moments: &Moments| moments.variance() / (moments.mean * moments.mean * moments.n as f64);
         let error = (relative(sample) + relative(&tally.regular)).sqrt();
@@ -169,7 +170,7 @@ fn latency(config: &LognormalLatency, tally: &Tally<'_>, sheet: &mut Sheet) {
         let sample = &tally.weekend_logs;
         let parameter = Parameter::factor(at("weekend.factor"), weekend.factor, "difference of mean logarithms, regular hours");
         if sample.n < 2 || regular.n < 2 {
-            return sheet.skip(at("weekend.factor"), "fewer than two messages of the kind");
+            return sheet.skip(at("weekend.factor"), "fewer than two messages of this type");
         }
         let error = (sample.variance() / sample.n as f64 + regular.variance() / regular.n as f64).sqrt();
         sheet.normal(parameter, Scale::Log, (sample.mean - regular.mean).exp(), error, sample.n);

@@ -107,18 +107,18 @@ impl Judge<'_> {
             let row = match self.step {
                 Step::Open => {
                     let personas = filter.before(delivered).ok_or_else(impossible)?;
-                    let heard = self.inference.open_heard(history, delivered);
-                    let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * heard[persona];
+                    let unsuppressed = self.inference.open_unsuppressed(history, delivered);
+                    let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * unsuppressed[persona];
                     let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
-                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * heard[recipient.persona]] }
+                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * unsuppressed[recipient.persona]] }
                 }
                 Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
                     // The open itself is known.
                     let personas = filter.before(opened.plus(1)).ok_or_else(impossible)?;
-                    let heard = self.inference.click_heard(history, opened);
+                    let unsuppressed = self.inference.click_unsuppressed(history, opened);
                     let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona)).sum();
-                    Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * heard, known[1] * heard] }
+                    Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * unsuppressed, known[1] * unsuppressed] }
                 }
             };
             judged.push(Judged::Predicted(place, row));
@@ -155,7 +155,7 @@ impl Scorer<'_> {
         // Weighted sums of probabilities may pass 1 by a rounding.
         row.ceilings = row.ceilings.map(|p| p.min(1.0));
         row.model = *self.predictions.value(place);
-        self.predictions.see(place);
+        self.predictions.mark(place);
         self.binary.add(&row, persona);
         if let Some(file) = &mut self.rows {
             let (label, [observable, latent]) = (u8::from(row.label), row.ceilings);
@@ -171,8 +171,8 @@ impl Scorer<'_> {
             Step::Click => ("opened message", "a `clicked` row exists, of each opened message"),
         };
         self.predictions.check_all_seen(match self.step {
-            Step::Open => "is no delivered message of the run",
-            Step::Click => "is no opened message of the run",
+            Step::Open => "is not a delivered message of the run",
+            Step::Click => "is not an opened message of the run",
         })?;
         if !context.options.subset {
             self.missing.check(self.predictions.path(), "message_id", what)?;
@@ -205,7 +205,7 @@ fn drift(model: &EmailModel) -> Option<String> {
     let deviation = amplitude * (months / 3.0).sqrt();
     (deviation > SMALL_DRIFT).then(|| {
         format!(
-            "rates drift by up to {:.1}% (one standard deviation) over the run; the observable ceiling knows their law but does not learn them, and may be passed",
+            "rates drift by up to {:.1}% (one standard deviation) over the run; the observable ceiling uses their distribution but does not learn the rates, so a model may exceed it",
             100.0 * deviation
         )
     })

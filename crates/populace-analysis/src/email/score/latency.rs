@@ -80,7 +80,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
                 missing.add(&id);
                 continue;
             };
-            predictions.see(place);
+            predictions.mark(place);
             let cell = model.latency_cell(sent);
             let known = cells.iter().position(|(known, _)| *known == cell).unwrap_or_else(|| {
                 cells.push((cell, Given::new(model, cell, &levels)));
@@ -93,7 +93,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         }
         Ok(())
     })?;
-    predictions.check_all_seen("is no delivered message of the run")?;
+    predictions.check_all_seen("is not a delivered message of the run")?;
     if !context.options.subset {
         missing.check(predictions.path(), "message_id", "delivered message")?;
     }
@@ -205,7 +205,7 @@ impl Scorer<'_> {
         }
         self.coverage(card, n);
         card.notes.push(
-            "observable history is the true conditional median (and quantiles) given the moment of sending, which is all that tells of latency"
+            "observable history is the true conditional median (and quantiles) given the moment of sending, which is all that is known about latency"
                 .into(),
         );
     }

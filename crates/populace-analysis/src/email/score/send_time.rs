@@ -61,7 +61,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
             missing.add(&id);
             return Ok(());
         };
-        predictions.see(place);
+        predictions.mark(place);
         let own = &values.0[persona];
         let (minute, oracle) = (usize::from(*predictions.value(place)), best(own));
         let worth = &mut worths[persona];
@@ -75,7 +75,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         }
         Ok(())
     })?;
-    predictions.check_all_seen("is no recipient of the run")?;
+    predictions.check_all_seen("is not a recipient of the run")?;
     if !context.options.subset {
         missing.check(predictions.path(), "recipient_id", "recipient")?;
     }
@@ -104,7 +104,7 @@ impl Values {
     /// The first minute that is best on average over personas with these weights.
     fn best(&self, weights: &[f64]) -> usize {
         let mut mean = vec![0.0; MINUTES_PER_WEEK];
-        // What a persona of next to no weight has to say cannot be told from rounding.
+        // What a persona of next to no weight has to say cannot be distinguished from rounding.
         for (values, weight) in self.0.iter().zip(weights).filter(|(_, weight)| **weight > 1e-12) {
             for (sum, value) in mean.iter_mut().zip(values) {
                 *sum += weight * value;

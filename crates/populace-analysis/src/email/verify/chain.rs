@@ -50,7 +50,7 @@ impl<'a> Chain<'a> {
             law,
             once: Exact::new("a message is sent once, and delivered, opened and clicked at most once"),
             order: Exact::new("a message is sent, then delivered, then opened, then clicked"),
-            alike: Exact::new("all rows of a message tell its provider, campaign, subject and metadata alike"),
+            alike: Exact::new("all rows of a message have the same provider, campaign, subject and metadata"),
             ids: Exact::new("a message_id is a UUID of version 7 whose time is the send's"),
             latency: Exact::new("delivered is sent plus latency_seconds, to the millisecond, and send_time is sent"),
             sizes: Exact::new("a payload has its campaign's mean size within the range of its factor"),
@@ -59,19 +59,17 @@ impl<'a> Chain<'a> {
             open_delays: Exact::new("opens follow their delivery within the range of delays"),
             click_delays: Exact::new("clicks follow their open within the range of delays"),
             daily: Exact::new("a recipient has at most one circuit breaker and one hot path a day"),
-            triggers: Exact::new(
-                "a triggered send is of the trigger's campaign and follows a hot path of its kind, each calls one at most",
-            ),
+            triggers: Exact::new("a triggered send is of the trigger's campaign and follows a hot path of its type, at most one for each"),
             paths: 0,
             triggered: 0,
             trigger_delays: Pit::default(),
         }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let history = recipient.history;
         self.once.hold(history.repeats == 0 && history.orphans == 0, || {
-            format!("{}: {} rows told again, {} of no message", recipient.id(), history.repeats, history.orphans)
+            format!("{}: {} duplicated rows, {} of no message", recipient.id(), history.repeats, history.orphans)
         });
         self.rows_agree(recipient);
         for message in &history.messages {
@@ -107,8 +105,11 @@ impl<'a> Chain<'a> {
             let [low, high] = [config.size_factor.low, config.size_factor.high].map(|factor| factor * campaign.mean_size_kb * BYTES_PER_KB);
             self.sizes.hold((low - 0.5..=high + 0.5).contains(&factor), || format!("{}: {factor} bytes", place()));
         }
-        let heard = |moment: Option<Instant>| moment.is_none_or(|moment| !history.suppressed_at(moment));
-        self.silence.hold(heard(message.opened) && heard(message.clicked) && !(message.suppressed && message.opened.is_some()), place);
+        let unsuppressed = |moment: Option<Instant>| moment.is_none_or(|moment| !history.suppressed_at(moment));
+        self.silence.hold(
+            unsuppressed(message.opened) && unsuppressed(message.clicked) && !(message.suppressed && message.opened.is_some()),
+            place,
+        );
         if let Some(opened) = message.opened {
             let delay = opened.since(delivered);
             let law = &config.open_delays;
@@ -213,7 +214,8 @@ impl<'a> Chain<'a> {
                 board.test(Group::Distribution, delay, Found::places(&self.trigger_delays));
             }
             trigger => {
-                let why = if trigger.is_some() { "no hot path stands alone" } else { "nothing triggers sends in the document" };
+                let why =
+                    if trigger.is_some() { "no hot path is without its triggered send" } else { "nothing triggers sends in the document" };
                 board.skip(Group::Distribution, share, why);
                 board.skip(Group::Distribution, delay, why);
             }

@@ -35,7 +35,7 @@ impl<'a> Delays<'a> {
         }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         for message in &recipient.history.messages {
             let (Some(delivered), Some(opened)) = (message.delivered, message.opened) else { continue };
             self.open_seconds.add(opened.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
@@ -104,5 +104,5 @@ impl<'a> Delays<'a> {
 
 /// The place of a moment within its law, given that no circuit breaker's window holds it.
 fn place(delay: &Delay<'_>, kind: usize, moment: Instant, history: &History) -> f64 {
-    delay.heard(kind, moment, history) / delay.heard(kind, delay.end(), history)
+    delay.unsuppressed(kind, moment, history) / delay.unsuppressed(kind, delay.end(), history)
 }

@@ -72,7 +72,7 @@ impl<'a> Latencies<'a> {
         }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let model = self.law.model();
         for message in &recipient.history.messages {
             let Some(delivered) = message.delivered else { continue };
@@ -110,7 +110,7 @@ impl<'a> Latencies<'a> {
                     let found = Found::worst(cells.map(|(number, sample)| (describe(cell(number)), Found::places(sample))));
                     board.try_test(group, name, found);
                     let found = Found::share(self.whole, self.n, 1e-3);
-                    board.test(group, "latencies are told to the millisecond: one in a thousand is of whole seconds", found);
+                    board.test(group, "latencies have millisecond resolution: one in a thousand is a whole number of seconds", found);
                 } else {
                     board.skip(group, name, "latencies are near a millisecond, or of next to no spread");
                 }

@@ -3,10 +3,10 @@
 mod chain;
 mod delays;
 mod latency;
-mod lean;
 mod opens;
 mod queries;
 mod rows;
+mod score_tests;
 mod volumes;
 
 use crate::email::{History, Law, Message};
@@ -24,7 +24,6 @@ use arrow_array::RecordBatch;
 use chain::Chain;
 use delays::Delays;
 use latency::Latencies;
-use lean::Leanings;
 use opens::Opens;
 use populace_core::email::{EmailConfig, EmailModel, EventType, Group as EventGroup};
 use populace_core::time::{Instant, Window};
@@ -34,6 +33,7 @@ use populace_io::identity::Identities;
 use populace_io::tables::email::actor_of;
 use queries::Queries;
 use rows::Rows;
+use score_tests::ScoreTests;
 use volumes::Sends;
 
 /// Every column of `events`.
@@ -149,7 +149,7 @@ struct Checks<'a> {
     latencies: Latencies<'a>,
     delays: Delays<'a>,
     opens: Opens<'a>,
-    leanings: Leanings<'a>,
+    score_tests: ScoreTests<'a>,
     queries: Queries,
     users: Users<'a>,
 }
@@ -166,16 +166,16 @@ impl Observer for Checks<'_> {
         let Some(events) = &actor[EVENTS_TABLE] else { return Ok(()) };
         let history = History::new(self.law.model(), events);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
-        self.rows.see(actor, events);
+        self.rows.add(actor, events);
         let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };
         let recipient = Recipient::new(self.law, persona, &history, events);
-        self.chain.see(&recipient);
-        self.sends.see(&recipient);
-        self.latencies.see(&recipient);
-        self.delays.see(&recipient);
-        self.opens.see(&recipient);
-        self.leanings.see(&recipient);
-        self.queries.see(&recipient);
+        self.chain.add(&recipient);
+        self.sends.add(&recipient);
+        self.latencies.add(&recipient);
+        self.delays.add(&recipient);
+        self.opens.add(&recipient);
+        self.score_tests.add(&recipient);
+        self.queries.add(&recipient);
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Observer for Checks<'_> {
         self.latencies.combine(later.latencies);
         self.delays.combine(later.delays);
         self.opens.combine(later.opens);
-        self.leanings.combine(later.leanings);
+        self.score_tests.combine(later.score_tests);
         self.queries.combine(later.queries);
         self.users.combine(later.users);
         Ok(())
@@ -208,22 +208,22 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let expected = Expected::new(source, document, &inputs, order)?;
     let population = law.config().population.users;
     let timezone = law.config().timezone.to_string();
-    let others = lean::others(law.config());
+    let others = score_tests::others(law.config());
     let all = pass::run(source, &inputs, watch, "verifying", || Checks {
         law: &law,
         files: expected.files(),
-        recipients: Roll::new("the rows of a recipient stand together, and its id is one of the population's", population),
+        recipients: Roll::new("the rows of a recipient are contiguous, and its id is one of the population's", population),
         rows: Rows::new(&law, &identities),
         chain: Chain::new(&law),
         sends: Sends::new(&law),
         latencies: Latencies::new(&law),
         delays: Delays::new(&law),
         opens: Opens::new(&law),
-        leanings: Leanings::new(&law, &others),
+        score_tests: ScoreTests::new(&law, &others),
         queries: Queries::default(),
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
     })?;
-    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, leanings, mut queries, users, .. } = all;
+    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, score_tests, mut queries, users, .. } = all;
     let found = recipients.actors;
     board.exact(recipients.finish());
     files.report_order(board);
@@ -233,7 +233,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     latencies.report(board, &mut queries);
     delays.report(board);
     opens.report(board);
-    leanings.report(board);
+    score_tests.report(board);
     if has_users {
         users.report(&files, board);
     } else {

@@ -59,7 +59,7 @@ impl<'a> Opens<'a> {
         }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let config = recipient.config();
         let mut before: Option<Instant> = None;
         let mut own = PoissonBinomial::default();

@@ -49,7 +49,7 @@ impl Merge for Leaders {
 merge_fields!(Queries { types, with_universal_id, leaders, clicks, hours, near, far, tickets, after_tickets } same { latency });
 
 impl Queries {
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let (types, universal) = (recipient.events.text("event_type"), recipient.events.text("universal_id"));
         for row in 0..recipient.events.num_rows() {
             if let Some(kind) = super::kind_of(types.value(row)) {

@@ -41,7 +41,7 @@ pub(super) struct Rows<'a> {
     identities: &'a Identities,
     window: Window,
     campaigns: HashMap<String, Campaign>,
-    /// By type: source, campaign, its name and metadata of what is no mail.
+    /// By type: source, campaign, its name and metadata of non-mail events.
     internal: HashMap<EventType, (String, &'static str, &'static str, String)>,
     networks: Vec<[u8; 3]>,
     event_ids: Distinct,
@@ -106,7 +106,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Examines the rows of a recipient.
-    pub(super) fn see(&mut self, actor: Option<u64>, events: &RecordBatch) {
+    pub(super) fn add(&mut self, actor: Option<u64>, events: &RecordBatch) {
         let (ids, types, times) = (events.uuid("event_id"), events.text("event_type"), events.instant("timestamp"));
         let identity = actor.and_then(|actor| identity(self.identities, actor));
         let (universal, hashes) = (events.text("universal_id"), events.text("recipient_email_hash"));

@@ -78,7 +78,7 @@ impl<'a> Sends<'a> {
         }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let (model, days) = (self.law.model(), self.days as f64);
         let begin = window(self.law.config()).begin();
         let calendar = model.calendar();
@@ -158,11 +158,9 @@ impl<'a> Sends<'a> {
         let suppressed = self.law.model().suppresses_sends();
         if suppressed {
             let why = "circuit breakers stop sends, so that their number is no longer Poisson";
-            for name in [
-                "scheduled sends",
-                "scheduled sends of a user-day are Poisson",
-                "scheduled sends scatter among recipients as a Poisson law says",
-            ] {
+            for name in
+                ["scheduled sends", "scheduled sends of a user-day are Poisson", "scheduled sends are Poisson distributed among recipients"]
+            {
                 board.skip(group, name, why);
             }
         } else {
@@ -214,7 +212,7 @@ impl<'a> Sends<'a> {
             shape(board, name, daily, true);
             let weights = self.law.model().occasion(*group_of).into_iter().flat_map(|occasion| occasion.happenings.iter());
             let kinds = weights.map(|kind| (kind.weight, daily.kinds.get(kind.event_type.name()).copied().unwrap_or(0)));
-            board.try_test(group, format!("kinds of {name}"), weighted(kinds));
+            board.try_test(group, format!("types of {name}"), weighted(kinds));
         }
         self.shares(board);
         self.clients(board);
@@ -287,7 +285,7 @@ fn weighted(of: impl Iterator<Item = (f64, u64)>) -> Result<Found, String> {
 
 /// How counts scatter among recipients, `silent` of whom have none: `of` is a recipient's mean, variance and excess kurtosis.
 fn scatter(board: &mut Board, name: &str, daily: &Daily, [users, silent]: [u64; 2], of: [f64; 3]) {
-    let claim = format!("{name} scatter among recipients as their law says");
+    let claim = format!("{name} have the distribution of the document among recipients");
     let [mean, variance, excess] = of;
     if users < FEWEST_RECIPIENTS || variance <= 0.0 {
         board.skip(Group::Distribution, claim, "there are too few recipients or events");
@@ -298,7 +296,7 @@ fn scatter(board: &mut Board, name: &str, daily: &Daily, [users, silent]: [u64; 
     board.test(
         Group::Distribution,
         claim,
-        Found { n: users, observed: format!("{:.4} of the law's variance", test.statistic), expected: "1".into(), test },
+        Found { n: users, observed: format!("{:.4} of the expected variance", test.statistic), expected: "1".into(), test },
     );
 }
 

@@ -107,7 +107,7 @@ fn lengths(gathered: &Gathered<'_>) -> Option<Figure> {
             (1..=longest).map(|length| Some(walks.lengths.get(length).copied().unwrap_or(0.0))).collect(),
         ));
         caption = format!(
-            "{caption} The ticks are the law of walks through the workflow; {:.1}% of them are cut off at {} calls.",
+            "{caption} The ticks are the exact distribution of walks through the workflow; {:.1}% of them are cut off at {} calls.",
             100.0 * walks.truncated,
             walks.lengths.len() - 1
         );

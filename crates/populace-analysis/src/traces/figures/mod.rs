@@ -325,11 +325,13 @@ impl<'a> Gathered<'a> {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.law.is_none() {
-            notes.push("There is no scenario.yaml beside the data: true probabilities and laws, which need it, are left out.".to_owned());
+            notes.push(
+                "There is no scenario.yaml beside the data: true probabilities and distributions, which need it, are left out.".to_owned(),
+            );
         }
         if !self.truth {
             notes.push(
-                "Which calls a cascade made slow is told by truth/calls alone, in the order of the calls, which is not there: timeouts and refusals are told by their status, and slow calls count as unharmed."
+                "Only truth/calls, which is not there, says which calls a cascade made slow: timeouts and refusals are known by their status, and slow calls count as unaffected."
                     .to_owned(),
             );
         }

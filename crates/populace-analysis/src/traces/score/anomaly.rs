@@ -55,7 +55,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     label(context, unit, &mut predictions)?;
     let (rows, missing) = read(context, &law, &cascades, unit, &predictions)?;
     let what = if unit == Unit::Call { "call" } else { "session" };
-    predictions.check_all_seen(&format!("is no {what} of the run"))?;
+    predictions.check_all_seen(&format!("is not a {what} of the run"))?;
     if !context.options.subset {
         missing.check(predictions.path(), column, what)?;
     }
@@ -111,7 +111,9 @@ fn read(
         let mut endpoints = Endpoints::new(law.names().iter().map(String::as_str));
         let session = Session::new(&mut endpoints, calls);
         if let Some(name) = endpoints.names().get(law.names().len()) {
-            return Err(AnalysisError::input(format!("calls: {name} is no endpoint of the workflow; is the run's scenario.yaml its own?")));
+            return Err(AnalysisError::input(format!(
+                "calls: {name} is not an endpoint of the workflow; is the run's scenario.yaml its own?"
+            )));
         }
         let suspicion = cascades.suspicion(&session).ok_or_else(|| {
             AnalysisError::input(format!("calls: session {} has a call without a response time or a status, or what cannot happen\nhint: score the run as it was generated", session.id))
@@ -132,7 +134,7 @@ fn read(
                 missing.add(&id);
                 continue;
             };
-            predictions.see(place);
+            predictions.mark(place);
             let Guess { score, label } = *predictions.value(place);
             let label =
                 label.ok_or_else(|| AnalysisError::input(format!("truth: has nothing of {}; generate the run again", id.show())))?;
@@ -153,7 +155,7 @@ fn read(
 /// The number of a UUID as it is written.
 fn number(text: &str) -> Result<u128, AnalysisError> {
     let digits: String = text.chars().filter(|letter| *letter != '-').collect();
-    u128::from_str_radix(&digits, 16).map_err(|_| AnalysisError::input(format!("calls: `{text}` is no UUID")))
+    u128::from_str_radix(&digits, 16).map_err(|_| AnalysisError::input(format!("calls: `{text}` is not a UUID")))
 }
 
 /// Labels, and the scores of the model and of the ceiling. Memory: about 40 bytes a row.

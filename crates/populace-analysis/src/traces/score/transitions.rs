@@ -55,7 +55,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         if !context.options.subset {
             let named = listed(unlearned.iter().take(3), unlearned.len());
             return Err(AnalysisError::input(format!(
-                "{path}: no transition from {named}, which sessions of the run leave\nhint: score a part of the states with --subset"
+                "{path}: no transition from {named}, a state that sessions of the run have left\nhint: score a part of the states with --subset"
             )));
         }
         card.counts.insert("states without an estimate".into(), unlearned.len() as u64);
@@ -86,7 +86,7 @@ fn read(context: &Context<'_>, law: &Law<'_>) -> Result<BTreeMap<usize, Learned>
             let wrong = |what: String| AnalysisError::input(format!("{path}: row {number}: {what}"));
             let end = |column: &'static str| {
                 let name = batch.text(column).value(row);
-                places.get(name).copied().ok_or_else(|| wrong(format!("{column} {name} is no endpoint of the workflow")))
+                places.get(name).copied().ok_or_else(|| wrong(format!("{column} {name} is not an endpoint of the workflow")))
             };
             let (from, to) = (end("from")?, end("to")?);
             let edge = || format!("{} → {}", law.names()[from], law.names()[to]);
@@ -94,7 +94,7 @@ fn read(context: &Context<'_>, law: &Law<'_>) -> Result<BTreeMap<usize, Learned>
                 .map_err(|what| wrong(format!("{}: {}", edge(), what.lines().next().unwrap_or_default())))?;
             let of_state = learned.entry(from).or_default();
             if of_state.to.insert(to, value).is_some() {
-                return Err(wrong(format!("{} stands more than once", edge())));
+                return Err(wrong(format!("{} appears more than once", edge())));
             }
             let n = batch.float("n");
             if n.is_valid(row) {
@@ -134,7 +134,9 @@ impl Observer for Taken {
         let Some(calls) = &actor[0] else { return Ok(()) };
         let session = Session::new(&mut self.endpoints, calls);
         if let Some(name) = self.endpoints.names().get(self.counts.len()) {
-            return Err(AnalysisError::input(format!("calls: {name} is no endpoint of the workflow; is the run's scenario.yaml its own?")));
+            return Err(AnalysisError::input(format!(
+                "calls: {name} is not an endpoint of the workflow; is the run's scenario.yaml its own?"
+            )));
         }
         let walk: Vec<usize> = session.walk().map(|call| call.endpoint).collect();
         for step in walk.windows(2) {

@@ -48,7 +48,7 @@ merge_fields!(Calls<'_> {
 impl<'a> Calls<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
         let sizes = &law.config().response_sizes;
-        let lognormal = |median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a law");
+        let lognormal = |median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a distribution");
         Self {
             law,
             ids: Distinct::default(),

@@ -153,11 +153,7 @@ impl<'a> Cascades<'a> {
             quiet,
             rest - quiet,
         ];
-        board.test(
-            group,
-            "faults of calls in a cascade that has shown itself",
-            Found::cells(&self.kinds, &shares, "the document's shares"),
-        );
+        board.test(group, "faults of calls in a cascade that has begun", Found::cells(&self.kinds, &shares, "the document's shares"));
         let [left, retried] = self.retried;
         board.test(group, "the share of refusals and timeouts that is retried", Found::share(retried, left + retried, law.retry));
         for (name, sample) in [

@@ -195,11 +195,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let Checks { mut files, users, calls, walks, cascades, mut agree, .. } = pass::run(source, &inputs, watch, "verifying", || Checks {
         states: &states,
         files: expected.files(),
-        users: Roll::new("the calls of a user stand together, and users are user_1, user_2, … of the population", population),
+        users: Roll::new("the calls of a user are contiguous, and users are user_1, user_2, … of the population", population),
         calls: Calls::new(&law),
         walks: Sessions::new(&law),
         cascades: Cascades::new(&law),
-        agree: Exact::new("the table sessions tells each session's user, type, start, end and number of calls as the calls do"),
+        agree: Exact::new("the table sessions agrees with the calls in each session's user, type, start, end and number of calls"),
     })?;
     let found = users.actors;
     let mut users = users.finish();
@@ -226,7 +226,7 @@ fn agree(law: &mut Exact, user: &str, sessions: &[Session<'_>], told: Option<&Re
         let ids = told.uuid("session_id");
         for row in 0..told.num_rows() {
             let known = ids.get(row).and_then(|id| rows.insert(id, row));
-            law.hold(known.is_none(), || format!("a session of {user} is told twice"));
+            law.hold(known.is_none(), || format!("a session of {user} appears twice"));
         }
     }
     for session in sessions {

@@ -117,7 +117,8 @@ impl<'a> Sessions<'a> {
         let test = likelihood_ratio(&self.lengths, &lengths);
         let n: u64 = self.lengths.iter().sum();
         let mean = self.lengths.iter().enumerate().map(|(length, count)| length as f64 * *count as f64).sum::<f64>() / n.max(1) as f64;
-        let (observed, expected) = (format!("mean {mean:.3} over {n} sessions"), format!("{:.3} and the walk's law", walks.mean_length()));
+        let (observed, expected) =
+            (format!("mean {mean:.3} over {n} sessions"), format!("{:.3} and the distribution of the walk", walks.mean_length()));
         board.test(group, "calls in a session", Found { n, observed, expected, test });
         if config.workflow.exit_probability < 1.0 {
             let [ended, went_on] = self.exits;

@@ -114,6 +114,6 @@ fn bad_scores_of_anomalies_are_named() {
     assert!(missing.contains(&format!("no prediction for call_id {}; every call must have one", ids[4])), "{missing}");
     assert!(error(&format!("{good}{},1\n", ids[4])).contains(&format!("{} in rows 5 and {}", ids[4], ids.len() + 1)));
     let unknown = "018cc251-f400-7cde-8f00-0123456789ab";
-    assert!(error(&format!("{good}{unknown},1\n")).contains(&format!("{unknown} in row {} is no call of the run", ids.len() + 1)));
+    assert!(error(&format!("{good}{unknown},1\n")).contains(&format!("{unknown} in row {} is not a call of the run", ids.len() + 1)));
     assert!(error("user_id,score\n1,1\n").contains("give call_id or session_id"));
 }

@@ -224,7 +224,7 @@ fn bad_predictions_of_churn_are_named() {
         ("1,2025-01-09,1\n", "row 1, user_id 1: day 8 is not one of days 9 to 19 (2025-01-10 to 2025-01-20)"),
         ("1,2025-01-10,1.1\n", "survival is 1.1, and must be a probability"),
         ("1,2025-01-10,0.5\n1,2025-01-20,0.6\n", "user_id 1: survival rises from 0.5 on day 9 to 0.6 on day 19"),
-        ("1,2025-01-10,0.5\n1,2025-01-10,0.5\n", "user_id 1: day 9 (2025-01-10) stands more than once"),
+        ("1,2025-01-10,0.5\n1,2025-01-10,0.5\n", "user_id 1: day 9 (2025-01-10) appears more than once"),
         ("1,2025-01-10,0.5\n", "user_id 1: the curve must go to the window's end, day 19 (2025-01-20)"),
         ("99,2025-01-20,0.5\n", "user_id 99: no user of the run"),
     ] {

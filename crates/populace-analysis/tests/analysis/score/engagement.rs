@@ -184,8 +184,8 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
         for message in delivered {
             let time = message.delivered.unwrap();
             let weights = filter.before(time).unwrap();
-            let heard = inference.open_heard(&history, time);
-            let p: f64 = (0..prior.len()).map(|k| weights[k] * law.p_open(k, message).unwrap() * heard[k]).sum();
+            let unsuppressed = inference.open_unsuppressed(&history, time);
+            let p: f64 = (0..prior.len()).map(|k| weights[k] * law.p_open(k, message).unwrap() * unsuppressed[k]).sum();
             let id = format!("{:032x}", message.id);
             let id = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
             assert!((p - known[id.as_str()]).abs() < 1e-12);
@@ -302,10 +302,10 @@ fn bad_predictions_are_named() {
     assert_eq!((subset.n, subset.counts["without a prediction"]), (delivered.len() as u64 - 5, 5));
 
     let unknown = error("open", &format!("{}{lost},0.5\n", good(0)));
-    assert!(unknown.contains(&format!("{lost} in row {} is no delivered message of the run", delivered.len() + 1)), "{unknown}");
+    assert!(unknown.contains(&format!("{lost} in row {} is not a delivered message of the run", delivered.len() + 1)), "{unknown}");
     let of_clicks = file(opened.iter().chain([unopened]).map(|id| (id.as_str(), 0.5)));
     let unknown = error("click", &of_clicks);
-    assert!(unknown.contains(&format!("{unopened} in row {} is no opened message", opened.len() + 1)), "{unknown}");
+    assert!(unknown.contains(&format!("{unopened} in row {} is not an opened message", opened.len() + 1)), "{unknown}");
 
     let repeated = error("open", &format!("{}{},0.5\n", good(0), delivered[3]));
     assert!(repeated.contains(&format!("{} in rows 4 and {}", delivered[3], delivered.len() + 1)), "{repeated}");

@@ -142,10 +142,10 @@ fn bad_tables_are_named() {
             "/api/login → /api/products/browse: probability is NaN",
         ),
         (("/api/login,/api/products/browse,0.2", "/api/login,/api/products/browse,-0.2"), "probability is -0.2, and must be a probability"),
-        (("/api/login,/api/products/browse,0.2", "/api/login,/api/product,0.2"), "to /api/product is no endpoint of the workflow"),
+        (("/api/login,/api/products/browse,0.2", "/api/login,/api/product,0.2"), "to /api/product is not an endpoint of the workflow"),
         (
             ("/api/login,/api/products/browse,0.2", "/api/login,/api/users/{id}/profile,0.2"),
-            "/api/login → /api/users/{id}/profile stands more than once",
+            "/api/login → /api/users/{id}/profile appears more than once",
         ),
     ] {
         let text = good.replacen(change.0, change.1, 1);
@@ -154,7 +154,7 @@ fn bad_tables_are_named() {
         assert!(error.contains(what), "{error}");
     }
     let without = |state: &str| -> String { good.split_inclusive('\n').filter(|line| !line.starts_with(&format!("{state},"))).collect() };
-    assert!(error(&without("/api/login")).contains("no transition from /api/login, which sessions of the run leave"));
+    assert!(error(&without("/api/login")).contains("no transition from /api/login, a state that sessions of the run have left"));
     let subset = Options { subset: true, ..Options::default() };
     assert_eq!(bench.score("transitions", &without("/api/login"), &subset).unwrap().counts["states without an estimate"], 1);
     assert!(error("from,to,probability\n").contains("has no rows"));

@@ -30,7 +30,7 @@ fn answer(root: &Path, document: &Resolved) -> Report {
 
 /// The number that a variable of the environment gives.
 fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}: {text} is no number")))
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}: {text} is not a number")))
 }
 
 /// Writes a section of `docs/verify.md` where the environment asks for it.

@@ -15,7 +15,7 @@ section! {
     pub struct BreakersConfig {
         /// Probability of one on a user's day.
         probability: f64 [0.0 ..= 1.0],
-        /// Whether sends stop too while a window is open. If not, they go on unheard, so that "do not send" can be learned.
+        /// Whether sends stop too while a window is open. If not, they go on without an effect, so that "do not send" can be learned.
         suppress_sends: bool,
         /// What happens.
         kinds: BTreeMap<BreakerKind, BreakerConfig>,

@@ -83,7 +83,7 @@ effects! {
         };
 }
 
-/// Campaigns of rows that are no mail, id and name.
+/// Campaigns of non-mail rows, id and name.
 pub(super) const INTERNAL_CAMPAIGNS: [(&str, &str); 2] = [breaker::CAMPAIGN, hot_path::CAMPAIGN];
 
 impl Effects {

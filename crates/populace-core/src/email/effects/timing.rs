@@ -48,9 +48,7 @@ impl TimingConfig {
                 let most = self.max_probability / self.minute_allowance;
                 checker.problem(
                     format!("personas.{name}.open_rate"),
-                    format!(
-                        "leaves no room for a timing factor: must be at most {most:.4} for a persona with hours or days of its own, got {open}"
-                    ),
+                    format!("allows no timing factor: must be at most {most:.4} for a persona with hours or days of its own, got {open}"),
                     "lower it, raise timing.max_probability, or give the persona no peak hours and all seven days",
                 );
             }

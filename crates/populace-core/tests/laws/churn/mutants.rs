@@ -7,7 +7,7 @@ use crate::mutation::{Mutation, broken, fifths};
 use crate::support::{record_mutants, with};
 use serde_json::Value;
 
-/// Mutants of constants for which a fifth more or less is no sound document or is no change.
+/// Mutants of constants for which a fifth more or less is not a sound document or is not a change.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
     // Which columns the data has, and nothing of what is drawn.
     ("/engagement/observed", &[]),

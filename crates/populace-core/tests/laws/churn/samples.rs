@@ -26,7 +26,7 @@ pub(super) struct Sample {
     pub(super) people: Vec<Person>,
     pub(super) sessions: Vec<Session>,
     pub(super) clipped: u64,
-    /// The first thing found that is no sequence of sessions in the order of time.
+    /// The first thing found that is not a sequence of sessions in the order of time.
     pub(super) disorder: Option<String>,
 }
 

@@ -40,7 +40,7 @@ fn every_problem_is_told_at_once_where_it_is() {
         "personas.night_owl.click_rate: must be at most the open rate, 0.1, got 0.12 (hint: both are shares of delivered messages, and a click \
          needs an open)",
         "esps: a weight must be finite and at least 0, got -1",
-        "hot_paths.trigger.campaign: `cart` is no campaign (hint: choose from abandoned_cart, newsletter, product_reco, promotion, \
+        "hot_paths.trigger.campaign: `cart` is not a campaign (hint: choose from abandoned_cart, newsletter, product_reco, promotion, \
          reengagement, welcome_series)",
         "open_delays.max_minutes: must be at least 61: `min_minutes` and 60 more, got 30",
         "ip_networks.0: `10.0.0.0/24` is not reserved for documentation (hint: choose from 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24)",
@@ -52,10 +52,7 @@ fn every_problem_is_told_at_once_where_it_is() {
 fn a_rate_that_leaves_no_room_for_timing_is_refused() {
     let document = with(&email(), "/personas/highly_engaged/open_rate", 0.8);
     let [problem] = problems(&document).try_into().unwrap();
-    assert!(
-        problem.starts_with("personas.highly_engaged.open_rate: leaves no room for a timing factor: must be at most 0.7308"),
-        "{problem}"
-    );
+    assert!(problem.starts_with("personas.highly_engaged.open_rate: allows no timing factor: must be at most 0.7308"), "{problem}");
     // A flat persona needs none.
     model(&with(&email(), "/personas/sporadic/open_rate", 0.8));
 }

@@ -57,7 +57,7 @@ pub(super) const LAWS: &[Law] = &[
 /// What must hold of the truth. A mutant that these alone catch is one that the events do not show.
 pub(super) const TRUTHS: &[Law] = &[
     ("truth: probabilities are their factors", truths::probabilities),
-    ("truth: hot paths are told within their window", truths::told_hot_paths),
+    ("truth: hot paths are counted within their window", truths::told_hot_paths),
     ("truth: rates drift", truths::drift),
 ];
 

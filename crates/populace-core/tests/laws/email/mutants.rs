@@ -19,7 +19,7 @@ const SAMPLES: &[(&str, u64, Option<&str>)] = &[
     ("/open_delays/max_minutes", 35_000, Some("weekend_warrior")),
 ];
 
-/// Mutants of constants for which a fifth more or less is no sound document or is no change.
+/// Mutants of constants for which a fifth more or less is not a sound document or is not a change.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("/window/start", &["\"2025-10-02\""]),
     ("/timezone", &["\"UTC+02:00\""]),

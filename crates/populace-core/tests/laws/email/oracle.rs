@@ -113,7 +113,7 @@ fn effects_name_keys_of_the_document_and_levels_that_multiply_to_their_factors()
     for (about, effect) in EFFECTS.iter().zip(model.effects().each()) {
         for constant in about.constants {
             let value = document.pointer(&format!("/{}", constant.replace('.', "/")));
-            assert!(value.is_some_and(Value::is_number), "{constant} is no number of the document");
+            assert!(value.is_some_and(Value::is_number), "{constant} is not a number of the document");
         }
         let levels = effect.levels();
         for minute in 0..60 {

@@ -228,7 +228,7 @@ pub(super) fn ids(samples: &Samples) -> Verdict {
     let sample = &samples.main;
     let mut ids: Vec<u128> = sample.sessions.iter().map(|session| session.row.id.uuid()).collect();
     let sound = ids.iter().all(|id| id >> 76 & 0xF == 8 && id >> 62 & 3 == 2 && id.trailing_zeros() >= 16);
-    all(sound, || "an id that is no UUID of version 8 with 16 bits left".into())?;
+    all(sound, || "an id that is not a UUID of version 8 with 16 bits left".into())?;
     ids.sort_unstable();
     all(ids.windows(2).all(|pair| pair[0] != pair[1]), || "two sessions with one id".into())?;
     for session in &sample.sessions {

@@ -157,7 +157,7 @@ fn the_first_example_has_exactly_one_dead_end() {
     });
     assert_eq!(
         problems(&with_workflow(example)),
-        "workflow.transitions./api/browse: dead end: it has no transitions and is no exit point (hint: add transitions, or list it under \
+        "workflow.transitions./api/browse: dead end: it has no transitions and is not an exit point (hint: add transitions, or list it under \
          exit_points)"
     );
 }

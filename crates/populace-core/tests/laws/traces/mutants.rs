@@ -13,7 +13,7 @@ const ROWS: [&str; 4] = ["/statuses", "/workflow/entry_points", "/workflow/trans
 /// Numbers that must be whole.
 const WHOLE: [&str; 4] = ["/population/users", "/window/days", "/parameters/pages", "/workflow/max_length"];
 
-/// Constants for which a fifth more or less is no sound document or is no change.
+/// Constants for which a fifth more or less is not a sound document or is not a change.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("/window/start", &["\"2026-01-02\""]),
     ("/cascade/slow", &["0.48", "0.65"]),

@@ -73,7 +73,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Turns {
     /// Resolves a job, with those that wait beside it. `resolve` gives one answer to each job, in their order: none to a job that takes long,
-    /// which is asked for again, patiently.
+    /// which is asked for again, retry.
     pub(super) fn take(
         &self,
         job: Job,

@@ -68,7 +68,7 @@ fn aliases_have_a_greatest_number() {
     let aliases = |number: usize| format!("a: &a 1\nb: [{}]", vec!["*a"; number].join(", "));
     assert!(read(&aliases(MAX_ALIASES)).is_ok());
     refused(&aliases(MAX_ALIASES + 1), "more than 1000 aliases");
-    refused("a: &a [*a]", "an alias stands inside the value that it names");
+    refused("a: &a [*a]", "an alias is inside the value that it names");
     refused("a: *b", "this is not YAML: while parsing node, found unknown anchor");
 }
 

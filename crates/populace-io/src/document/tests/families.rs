@@ -84,7 +84,7 @@ fn what_is_wrong_with_a_workflow_is_shown_in_its_file() {
     assert_eq!(resolved.config["workflow"]["max_length"], 20, "what the guide leaves out is filled in");
     let config: traces::TracesConfig = serde_json::from_value(resolved.config.clone()).unwrap();
     let error = traces::TracesModel::from_config(&config).expect_err("a dead end");
-    let shown = "guide.yaml:3:1: workflow.transitions./api/browse: dead end: it has no transitions and is no exit point\n    hint: add transitions, or list it under exit_points";
+    let shown = "guide.yaml:3:1: workflow.transitions./api/browse: dead end: it has no transitions and is not an exit point\n    hint: add transitions, or list it under exit_points";
     assert_eq!(resolved.diagnose(&error).to_string(), shown);
 }
 

@@ -199,7 +199,7 @@ fn files_that_cannot_be_extended_are_refused() {
     let latin = folder.write("latin.yaml", b"extends: shop\nname: caf\xe9\n");
     assert_eq!(
         folder.problems(&latin),
-        "latin.yaml:2:10: the text is not UTF-8: byte 233 cannot stand here\n    hint: save the file as UTF-8"
+        "latin.yaml:2:10: the text is not UTF-8: byte 233 is not allowed here\n    hint: save the file as UTF-8"
     );
 }
 

@@ -18,7 +18,7 @@ fn json() -> impl Strategy<Value = Value> {
         any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
         text.clone().prop_map(Value::from),
     ];
-    // A key longer than the limit is not a document's, and the merge key is no key.
+    // A key longer than the limit is not a document's, and the merge key is not a key.
     let key = text.prop_filter("a key", |key| key != "<<" && key.chars().count() <= 256);
     leaf.prop_recursive(5, 40, 6, move |inner| {
         prop_oneof![

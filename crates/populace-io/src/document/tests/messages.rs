@@ -73,7 +73,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
         "many",
         "--set seed=many: seed: must be a whole number from 0 to 18446744073709551615, got the text `many`\n    hint: leave it out to have one drawn",
     ),
-    ("extends", "shop", "--set extends=shop: extends: `extends` can stand at the top of a document only"),
+    ("extends", "shop", "--set extends=shop: extends: `extends` is allowed at the top of a document only"),
     (
         "",
         "1",

@@ -389,7 +389,7 @@ fn each<T: Copy>(array: &dyn Array, values: &[T], mut take: impl FnMut(T)) {
     }
 }
 
-/// The bits of the numbers of a page that are not null; none for what is no number.
+/// The bits of the numbers of a page that are not null; none for what is not a number.
 fn gather(kind: Kind, arrays: &[&dyn Array], numbers: &mut Vec<u64>) {
     fn bits<T: ArrowPrimitiveType>(array: &dyn Array, numbers: &mut Vec<u64>, bits: impl Fn(T::Native) -> u64) {
         each(array, array.as_primitive::<T>().values(), |value| numbers.push(bits(value)));

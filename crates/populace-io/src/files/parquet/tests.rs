@@ -230,7 +230,7 @@ fn texts(dictionaries: Dictionaries, pages: &[Vec<u64>]) -> (Table, Vec<Vec<Reco
 }
 
 fn is_coded(chunk: &ColumnChunkMetaData) -> (bool, bool) {
-    let pages = chunk.page_encoding_stats_mask().expect("encodings are told");
+    let pages = chunk.page_encoding_stats_mask().expect("encodings are known");
     (pages.is_set(Encoding::RLE_DICTIONARY), pages.is_set(Encoding::PLAIN))
 }
 

@@ -53,7 +53,10 @@ impl Server {
         target.only(&[])?;
         let database = if target.path.is_empty() { super::DATABASE.to_owned() } else { target.path.clone() };
         if !database.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(SinkError::Refused(format!("{}: `{database}` is no name of a database (letters, digits and _)", target.shown())));
+            return Err(SinkError::Refused(format!(
+                "{}: `{database}` is not a name of a database (letters, digits and _)",
+                target.shown()
+            )));
         }
         let (scheme, port) = if target.scheme == "clickhouses" { ("https", 8443) } else { ("http", 8123) };
         let mut client = Client::new(scheme, target, port, timeout)?;
@@ -95,7 +98,7 @@ impl Server {
     pub fn run(&self, sql: &str) -> Result<String, SinkError> {
         let long = if sql.len() > LONG { "&max_query_size=67108864" } else { "" };
         let answer = self.send(self.tries, &self.path(long), sql.as_bytes())?;
-        String::from_utf8(answer).map_err(|_| SinkError::Refused(format!("{}: the answer is no UTF-8", self.shown())))
+        String::from_utf8(answer).map_err(|_| SinkError::Refused(format!("{}: the answer is not UTF-8", self.shown())))
     }
 
     /// Makes the database if there is none.

@@ -150,7 +150,7 @@ impl LastError {
             _ => {}
         }
         self.refusal(shown).unwrap_or_else(|| match self.told() {
-            Some((_, reason)) => SinkError::Unavailable(format!("{shown}: {error}; last heard: {reason}")),
+            Some((_, reason)) => SinkError::Unavailable(format!("{shown}: {error}; last error: {reason}")),
             None => SinkError::Unavailable(format!("{shown}: {error}")),
         })
     }
@@ -166,7 +166,7 @@ fn partitions_of(metadata: &Metadata, topic: &str, shown: &str) -> Result<Option
         Some(Code::TopicAuthorizationFailed) => {
             Err(SinkError::Refused(format!("{shown}: the broker does not allow topic `{topic}` to this user; ask for the right to it")))
         }
-        Some(Code::InvalidTopic) => Err(SinkError::Refused(format!("{shown}: `{topic}` is no name of a topic"))),
+        Some(Code::InvalidTopic) => Err(SinkError::Refused(format!("{shown}: `{topic}` is not a valid topic name"))),
         Some(_) => Ok(Some(0)),
     }
 }

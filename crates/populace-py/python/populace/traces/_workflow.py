@@ -88,10 +88,10 @@ class WorkflowDefinition:
         try:
             text = source.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{source}: is no text in UTF-8 ({error})") from None
+            raise InputError(f"{source}: is not text in UTF-8 ({error})") from None
         document = json.loads(_populace.yaml_to_json(str(source), text))
         if not isinstance(document, dict):
-            raise InputError(f"{source}: is no workflow")
+            raise InputError(f"{source}: is not a workflow")
         try:
             return cls.from_dict(document)
         except (TypeError, ValueError, AttributeError) as error:

@@ -31,37 +31,37 @@ pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
 }
 
 /// The scores of some constants.
-pub(super) struct Leanings<'a> {
+pub(super) struct ScoreTests<'a> {
     law: &'a Law<'a>,
     others: Vec<(&'static str, Law<'a>, [f64; 3])>,
 }
 
-impl Merge for Leanings<'_> {
+impl Merge for ScoreTests<'_> {
     fn combine(&mut self, later: Self) {
         self.others.iter_mut().zip(later.others).for_each(|((_, _, here), (_, _, there))| here.combine(there));
     }
 }
 
-impl<'a> Leanings<'a> {
+impl<'a> ScoreTests<'a> {
     pub(super) fn new(law: &'a Law<'a>, others: &'a [(&'static str, EmailModel)]) -> Self {
         Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model), [0.0; 3])).collect() }
     }
 
-    pub(super) fn see(&mut self, recipient: &Recipient<'_>) {
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         for message in &recipient.history.messages {
             let Some(p_open) = self.law.p_open(recipient.persona, message) else { continue };
-            let heard = 1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history);
-            let p = p_open * heard;
+            let unsuppressed = 1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history);
+            let p = p_open * unsuppressed;
             if p > 0.0 && p < 1.0 {
-                self.weigh(recipient.persona, message, p, heard);
+                self.weigh(recipient.persona, message, p, unsuppressed);
             }
         }
     }
 
-    fn weigh(&mut self, persona: usize, message: &Message, p: f64, heard: f64) {
+    fn weigh(&mut self, persona: usize, message: &Message, p: f64, unsuppressed: f64) {
         for (_, other, [score, variance, expected]) in &mut self.others {
             let Some(moved) = other.p_open(persona, message) else { continue };
-            let difference = moved * heard - p;
+            let difference = moved * unsuppressed - p;
             if difference.abs() > 1e-12 {
                 let weight = difference / (p * (1.0 - p));
                 *score += (f64::from(u8::from(message.opened.is_some())) - p) * weight;
@@ -83,6 +83,6 @@ impl<'a> Leanings<'a> {
                 };
                 (name, found)
             });
-        board.try_test(Group::Calibration, "opens lean towards no other value of a constant", Found::worst(found));
+        board.try_test(Group::Calibration, "opens favour no other value of a constant (score tests)", Found::worst(found));
     }
 }

@@ -11,7 +11,7 @@ use crate::verify::{self, Board};
 use crate::watch::Watch;
 use crate::{churn, email, features, traces};
 use populace_io::dataset::SCENARIO;
-use populace_io::document::Resolved;
+use populace_io::document::{Resolved, suggest};
 use std::path::Path;
 
 /// Every family.
@@ -131,7 +131,7 @@ pub fn score(task: &str, run: &Path, predictions: &Path, options: &score::Option
     let of = |family: &&'static Family| Some((*family, family.tasks.iter().find(|known| known.is_called(task))?));
     let (family, task) = FAMILIES.iter().find_map(of).ok_or_else(|| {
         let known: Vec<&str> = tasks().map(|task| task.name).collect();
-        AnalysisError::input(format!("there is no task `{task}`; there are {}", known.join(", ")))
+        AnalysisError::input(format!("there is no task `{task}`\nhint: {}", suggest(task, &known, "tasks")))
     })?;
     options.check(task)?;
     let source = Source::open(run)?;

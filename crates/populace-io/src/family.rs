@@ -1,5 +1,6 @@
 //! The families of scenarios, and what each is to all that does not know it. A new one adds its line to [`FAMILIES`].
 
+use crate::argument::{number, whole};
 use crate::generator::Generator;
 use crate::tables::{Tables, churn::Churn, email::Email, traces::Traces};
 use populace_core::scenario::{ConfigError, Problem, Scenario};
@@ -153,11 +154,8 @@ impl Shortcut {
     /// It is not what the shortcut takes.
     pub fn read(&self, text: &str) -> Result<String, String> {
         match self.takes {
-            Takes::Whole(most) => match text.parse::<u64>() {
-                Ok(number) if number > most => Err(format!("{number} is not in 0..={most}")),
-                read => read.map(|number| number.to_string()).map_err(|error| error.to_string()),
-            },
-            Takes::Number | Takes::Solved(_) => text.parse::<f64>().map(|number| number.to_string()).map_err(|error| error.to_string()),
+            Takes::Whole(most) => whole(text, &(0..=most)).map(|number| number.to_string()),
+            Takes::Number | Takes::Solved(_) => number(text).map(|number| number.to_string()),
             Takes::Date => text.parse::<Date>().map(|date| date.to_string()),
             Takes::Nothing => Ok("false".to_owned()),
         }

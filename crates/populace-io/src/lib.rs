@@ -3,6 +3,7 @@
 //! A [`Generator`](generator::Generator) turns a shard of actors into Arrow batches; [`run`](run) writes the batches of all shards,
 //! in order, through any number of threads and in bounded memory; the [`manifest`] says what a run is.
 
+pub mod argument;
 pub mod catalogue;
 pub mod dataset;
 pub mod digest;

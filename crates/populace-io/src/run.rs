@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::RunError;
 use crate::files::encode::{Encoded, TableEncoder, UnitEncoder};
 use crate::files::place::Place;
-use crate::files::table_file::{FilesState, TableFiles};
+use crate::files::table_file::{FilesState, Names, TableFiles};
 use crate::files::{FileOptions, Format};
 use crate::generator::{Generator, Simulated, TableSet, Tally};
 use crate::order::Spool;
@@ -75,9 +75,14 @@ impl Part {
         bound(self.part)..bound(self.part + 1)
     }
 
-    /// The path of a table's first file, without its ending.
-    pub(crate) fn stem(self, table: &str) -> String {
-        if self.parts == 1 { table.to_owned() } else { format!("{table}/part-{:05}", self.part) }
+    /// How the files of a table are named, which `rolls` into several or not.
+    pub(crate) fn names(self, table: &str, rolls: bool) -> Names {
+        let stem = match (self.parts, rolls) {
+            (1, false) => table.to_owned(),
+            (1, true) => format!("{table}/part"),
+            _ => format!("{table}/part-{:05}", self.part),
+        };
+        Names { stem, rolls }
     }
 }
 
@@ -289,7 +294,7 @@ impl Job<'_> {
             let here = &mut state.tables[index];
             if part.part == 0 && !here.done {
                 let encoder = TableEncoder::new(table, &options, 0.0)?;
-                let mut files = TableFiles::new(table, options, place, part.stem(&table.path()), FilesState::default())?;
+                let mut files = TableFiles::new(table, options, place, part.names(&table.path(), false), FilesState::default())?;
                 here.digest = Digest::of(table, &batch, &mut Vec::new());
                 let rows = batch.num_rows() as u64;
                 let mut unit = encoder.start(None);
@@ -415,7 +420,8 @@ impl<'a> Writer<'a> {
                 if sorted { Ok(TableEncoder::Batches) } else { TableEncoder::new(table, &options, unit_rows) }
             };
             encoders.push(written.then(encoder).transpose()?);
-            files.push(written.then(|| TableFiles::new(table, options, place, part.stem(&table.path()), state.files.clone())).transpose()?);
+            let names = part.names(&table.path(), table.rows_per_actor * actors > options.file_rows as f64);
+            files.push(written.then(|| TableFiles::new(table, options, place, names, state.files.clone())).transpose()?);
         }
         Ok(Self { job, plan, shards_per_unit, encoders, files, spools, options, state })
     }

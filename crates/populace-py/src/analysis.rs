@@ -203,6 +203,10 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
         let unread = || errors::input(format!("--as-of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
         wanted.now = Some(features::moment(&text).ok_or_else(unread)?);
     }
+    let curve: Option<String> = option(options, "curve")?;
+    if let Some(text) = curve {
+        wanted.curve = text.parse().map_err(|error| errors::input(format!("--curve {text}: {error}")))?;
+    }
     wanted.ngrams = option(options, "ngrams")?.unwrap_or(wanted.ngrams);
     if let Some(n) = wanted.ngrams.iter().find(|n| **n < 2) {
         return Err(errors::input(format!("--ngram: must be at least 2, got {n}")));

@@ -1,22 +1,41 @@
 //! What the command line takes.
 #![expect(clippy::doc_markdown, reason = "the comments are help texts, where backticks would show")]
 
+mod generate;
+mod help;
 #[cfg(feature = "flow")]
 mod services;
+mod values;
 
-use crate::shortcuts::Shortcuts;
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+#[cfg(feature = "kafka")]
+pub(crate) use generate::ConsumeArgs;
+pub use generate::ScenarioArgs;
+#[cfg(any(feature = "http", feature = "kafka"))]
+pub(crate) use generate::StreamArgs;
+pub(crate) use generate::{FormatArg, GenerateArgs, OrderArg, ReplayArgs};
+pub(crate) use help::{completions, manual, parse};
 use populace_analysis::families;
+use populace_analysis::features::Curve;
 use populace_core::time::Date;
-use populace_io::files::{Compression, Format};
+use populace_io::files::Format;
 #[cfg(feature = "flow")]
 pub(crate) use services::{FlowArgs, FlowCommand, FlowDemoArgs, ServeArgs, ServiceArgs};
 use std::path::PathBuf;
+pub(crate) use values::proposed;
+use values::{number, whole};
 
 /// Synthetic behavioural event data whose ground truth is known.
 #[derive(Debug, Parser)]
-#[command(name = "populace", version, propagate_version = true, arg_required_else_help = true, allow_negative_numbers = true)]
+#[command(
+    name = "populace",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    allow_negative_numbers = true,
+    max_term_width = help::COLUMNS
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,7 +45,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate a data set and its truth
     Generate(Box<GenerateArgs>),
-    /// Send events in the order of time, at a pace, to Kafka, ClickHouse or a connector
+    /// Send events in time order, at a pace, to Kafka, ClickHouse, HTTP
     #[cfg(any(feature = "http", feature = "kafka"))]
     Stream(StreamArgs),
     /// Move events from Kafka into ClickHouse, each once
@@ -34,30 +53,30 @@ pub(crate) enum Command {
     Consume(ConsumeArgs),
     /// Print the rows of one actor, without generating the others
     Replay(ReplayArgs),
-    /// Say what a run is: its manifest, tables and first rows
+    /// Print a run's manifest, tables and first rows
     Inspect(InspectArgs),
-    /// Look at a run: one HTML file of figures, and the same figures as JSON
+    /// Write one HTML page of figures, and the figures as JSON
     Report(ReportArgs),
-    /// Check a scenario document or a workflow, and report every problem at once
+    /// Check a scenario or workflow file, and report every problem
     Check(CheckArgs),
-    /// Say how many users and days a study needs to detect an effect
+    /// Compute how many users and days a study needs
     Plan(PlanArgs),
-    /// Say what a data set can teach at its size: estimates, intervals, and the truth beside them
+    /// Estimate the scenario's parameters from data, with intervals
     Recover(RecoverArgs),
-    /// Hold the data of a run against the laws of its scenario
+    /// Check the data of a run against its scenario
     Verify(VerifyArgs),
-    /// Make clean tables of raw data, dirty or not
+    /// Make clean tables from raw data
     Prepare(PrepareArgs),
-    /// Compute features: of recipients from their events, of callers from their calls
+    /// Compute features of recipients or callers
     Features(FeaturesArgs),
-    /// List the built-in scenarios, print one, or print the JSON Schema of their documents
+    /// List and print the built-in scenarios, tables and schemas
     Scenarios(ScenariosArgs),
-    /// Grade a model's predictions against the truth, and against the best that any model could do
+    /// Score predictions against the truth and the best possible model
     Score(ScoreArgs),
-    /// Serve the connector and the feature service: events in by HTTP, each once in the log and in the table
+    /// Serve the connector and the feature service over HTTP
     #[cfg(feature = "flow")]
     Serve(ServeArgs),
-    /// Show the whole flow, from the generator to the table, in one process
+    /// Run the whole flow, from generator to table, in one process
     #[cfg(feature = "flow")]
     Flow(FlowArgs),
     /// Print a shell's completion script
@@ -65,189 +84,12 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, of the program or of one command
+    /// Print the manual page of the program or of one command
     Man {
-        /// The command, such as `generate`
-        command: Option<String>,
+        /// The command, such as `generate` or `prepare churn`
+        #[arg(value_parser = proposed(help::commands), hide_possible_values = true)]
+        command: Vec<String>,
     },
-}
-
-/// What decides the scenario.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ScenarioArgs {
-    /// A built-in scenario (`populace scenarios list`) or a scenario file
-    #[arg(value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
-    pub scenario: String,
-    /// Single values by options of their own, and files in the place of parts
-    #[command(flatten)]
-    pub shortcuts: Shortcuts,
-    /// Apply a profile of the scenario, such as `dense` of email
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Set any value of the scenario, such as personas.night_owl.open_rate=.3; may be repeated
-    #[arg(long, value_name = "PATH=VALUE", action = ArgAction::Append)]
-    pub set: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-#[command(allow_negative_numbers = true)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub(crate) struct GenerateArgs {
-    #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
-    /// Seed; without one, one is drawn, printed and recorded
-    #[arg(short, long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Directory for the data, or `-` for one table on standard output
-    #[arg(short, long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
-    pub(crate) output: PathBuf,
-    /// Send the rows there instead of writing files: kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or
-    /// http://HOST:PORT of a connector; may be repeated
-    #[arg(
-        long,
-        value_name = "URL",
-        action = ArgAction::Append,
-        conflicts_with_all = [
-            "output", "format", "compression", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
-        ]
-    )]
-    pub(crate) to: Vec<String>,
-    /// With --to: seconds that a server may be away, or a request may take, before the run gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400), requires = "to")]
-    pub(crate) timeout: u64,
-    /// File format [default: the scenario's, parquet or csv]
-    #[arg(short, long, value_enum)]
-    pub(crate) format: Option<FormatArg>,
-    /// Compression: none, zstd, zstd:LEVEL, snappy, lz4, gzip [default: zstd for parquet, else none]
-    #[arg(long, value_name = "CODEC")]
-    pub(crate) compression: Option<Compression>,
-    /// Worker threads [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-    /// Write each table in N parts: TABLE/part-00000.EXT …
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub(crate) parts: u64,
-    /// Write part K alone, from 0; the process that completes the last part writes the manifest
-    #[arg(long, value_name = "K", requires = "parts")]
-    pub(crate) part: Option<u64>,
-    /// Order of the rows: by actor, then time; or by time, within each part
-    #[arg(long, value_enum, default_value_t = OrderArg::Actor)]
-    pub(crate) order: OrderArg,
-    /// Stop after N rows of the main table; the other tables hold all rows of the users that were reached
-    #[arg(short, long, value_name = "N")]
-    pub(crate) count: Option<u64>,
-    /// Leave out the truth tables
-    #[arg(long)]
-    pub(crate) no_truth: bool,
-    /// Generate these tables alone, such as events or truth/messages; may be repeated
-    #[arg(long, value_name = "TABLE", action = ArgAction::Append)]
-    pub(crate) table: Vec<String>,
-    /// Rows of a Parquet row group, about
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..=16_777_216))]
-    pub(crate) row_group_rows: Option<u64>,
-    /// Rows after which a table goes on in a new file, at the end of a unit of work
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_024..))]
-    pub(crate) file_rows: Option<u64>,
-    /// Print the volumes to expect, in closed form, and generate nothing
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) summary: bool,
-    /// Generate and count everything, write nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// With --summary or --dry-run: print JSON on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Go on with an interrupted run; the bytes are those of an uninterrupted one
-    #[arg(long, conflicts_with = "overwrite")]
-    pub(crate) resume: bool,
-    /// Replace the run in the directory; files of others are left alone
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Print nothing but errors and warnings
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// Print what is done
-    #[arg(short, long, conflicts_with = "quiet")]
-    pub(crate) verbose: bool,
-}
-
-#[cfg(any(feature = "http", feature = "kafka"))]
-#[derive(Args, Debug)]
-#[command(allow_negative_numbers = true)]
-pub(crate) struct StreamArgs {
-    #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
-    /// Seed; without one, one is drawn and printed
-    #[arg(short, long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Where to: kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or http://HOST:PORT of a connector; may be repeated
-    #[arg(long, value_name = "URL", action = ArgAction::Append, required = true)]
-    pub(crate) to: Vec<String>,
-    /// Seconds of the scenario in a second
-    #[arg(long, value_name = "FACTOR", default_value_t = 60.0)]
-    pub(crate) speed: f64,
-    /// Events happen now: the scenario begins today, and each event is sent when its time comes
-    #[arg(long, conflicts_with_all = ["speed", "start"])]
-    pub(crate) now: bool,
-    /// Stop after N events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) events: Option<u64>,
-    /// Go on when the scenario's days are over, with more days of the same users
-    #[arg(long)]
-    pub(crate) forever: bool,
-    /// Seconds that a server may be away, or a request may take, before the stream gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) timeout: u64,
-    /// Print nothing but errors and warnings
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
-#[cfg(feature = "kafka")]
-#[derive(Args, Debug)]
-pub(crate) struct ConsumeArgs {
-    /// Where from: kafka://HOST:PORT/TOPIC [?group=NAME&dlq=TOPIC]
-    #[arg(long, value_name = "URL")]
-    pub(crate) from: String,
-    /// Where to: clickhouse://USER:PASSWORD@HOST:PORT/DATABASE
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: String,
-    /// Store a batch at N messages of a partition
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) batch_events: u32,
-    /// Store a batch at so many bytes of a partition
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1_024..=256 << 20))]
-    pub(crate) batch_bytes: u32,
-    /// Store a batch so many milliseconds after its first message
-    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=600_000))]
-    pub(crate) batch_ms: u32,
-    /// End when the group has stored what is in the topic when this begins, all partitions of it
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// Seconds that Kafka, ClickHouse or, with --once, another member of the group may be away before the consumer gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) timeout: u64,
-    /// Answer /health, /ready and /metrics at this address; off this machine POPULACE_TOKEN is needed
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Print nothing but errors, warnings and the last counts
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ReplayArgs {
-    #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
-    /// Seed of the run
-    #[arg(short, long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// The actor, from 0
-    #[arg(short, long, value_name = "K")]
-    pub(crate) actor: u64,
-    /// Leave out the truth tables
-    #[arg(long)]
-    pub(crate) no_truth: bool,
 }
 
 #[derive(Args, Debug)]
@@ -256,7 +98,7 @@ pub(crate) struct InspectArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
     /// First rows to show of each table
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>(0..=u64::MAX))]
     pub(crate) rows: usize,
     /// Print the manifest as JSON, with the seconds that its last part took
     #[arg(long)]
@@ -339,17 +181,20 @@ pub(crate) struct FeaturesArgs {
     /// File format; CSV for traces alone
     #[arg(short, long, value_enum, default_value_t = TableFormatArg::Parquet)]
     pub(crate) format: TableFormatArg,
-    /// email: the moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
-    #[arg(long, value_name = "TIME")]
+    /// The moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
+    #[arg(help_heading = "Features of email", long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
-    /// traces: length of n-grams; may be repeated [default: 2 and 3]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    /// How finely the click curve of a week is written: by the minute, by the hour (a sixtieth of the size) or not at all
+    #[arg(help_heading = "Features of email", long, value_name = "STEP", default_value = "minute", value_parser = curves())]
+    pub(crate) curve: Curve,
+    /// Length of n-grams; may be repeated [default: 2 and 3]
+    #[arg(help_heading = "Features of traces", long, value_name = "N", value_parser = whole::<u8>(2..=16))]
     pub(crate) ngram: Vec<u8>,
-    /// traces: calls of a history, at most
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Calls of a history, at most
+    #[arg(help_heading = "Features of traces", long, value_name = "N", default_value_t = 20, value_parser = whole::<u16>(1..=65_535))]
     pub(crate) history: u16,
-    /// traces: leave out sessions with fewer calls
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Leave out sessions with fewer calls
+    #[arg(help_heading = "Features of traces", long, value_name = "N", default_value_t = 2, value_parser = whole::<u16>(1..=65_535))]
     pub(crate) min_length: u16,
     /// Replace earlier features in the directory
     #[arg(long)]
@@ -361,7 +206,7 @@ pub(crate) struct FeaturesArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// Worker threads [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
 
@@ -413,46 +258,46 @@ pub(crate) struct ScoreArgs {
 #[command(next_help_heading = "Thresholds: the exit code is 1 if one is missed")]
 pub(crate) struct ThresholdArgs {
     /// Least share of the attainable gain
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) min_gain: Option<f64>,
     /// Least area under the curve
-    #[arg(long, value_name = "AUC")]
+    #[arg(long, value_name = "AUC", value_parser = number)]
     pub(crate) min_auc: Option<f64>,
     /// Least average precision
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) min_average_precision: Option<f64>,
     /// Greatest log-loss
-    #[arg(long, value_name = "LOSS")]
+    #[arg(long, value_name = "LOSS", value_parser = number)]
     pub(crate) max_log_loss: Option<f64>,
     /// Greatest Brier score
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = number)]
     pub(crate) max_brier: Option<f64>,
     /// transitions: the level at which all states together must be what sampling gives
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = number)]
     pub(crate) alpha: Option<f64>,
     /// transitions: greatest mean total variation
-    #[arg(long, value_name = "DISTANCE")]
+    #[arg(long, value_name = "DISTANCE", value_parser = number)]
     pub(crate) max_total_variation: Option<f64>,
     /// send-time: greatest regret
-    #[arg(long, value_name = "PROBABILITY")]
+    #[arg(long, value_name = "PROBABILITY", value_parser = number)]
     pub(crate) max_regret: Option<f64>,
     /// latency: greatest mean absolute error, seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number)]
     pub(crate) max_mae: Option<f64>,
     /// latency: greatest pinball loss, seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number)]
     pub(crate) max_pinball_loss: Option<f64>,
     /// churn: least concordance
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) min_concordance: Option<f64>,
     /// churn: greatest integrated Brier score of survival curves
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = number)]
     pub(crate) max_integrated_brier: Option<f64>,
     /// anomaly: least recall at a precision of 90%
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) min_recall_at_90: Option<f64>,
     /// Greatest calibration error
-    #[arg(long, value_name = "ERROR")]
+    #[arg(long, value_name = "ERROR", value_parser = number)]
     pub(crate) max_calibration_error: Option<f64>,
 }
 
@@ -464,11 +309,15 @@ fn tasks() -> PossibleValuesParser {
         .into()
 }
 
+fn curves() -> impl TypedValueParser<Value = Curve> {
+    PossibleValuesParser::new(["minute", "hour", "none"]).try_map(|name| name.parse::<Curve>())
+}
+
 /// How data is read.
 #[derive(Args, Debug)]
 pub(crate) struct ReadingArgs {
     /// Worker threads [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Show no progress bar
     #[arg(long)]
@@ -481,10 +330,10 @@ pub(crate) struct VerifyArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
     /// Hold the data against this built-in scenario or scenario file [default: the directory's scenario.yaml]
-    #[arg(long, value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "SCENARIO|FILE", value_parser = proposed(values::scenarios), hide_possible_values = true)]
     pub(crate) scenario: Option<String>,
     /// The probability that sound data fails, over all tests together
-    #[arg(long, value_name = "A", default_value_t = populace_analysis::verify::DEFAULT_ALPHA)]
+    #[arg(long, value_name = "A", default_value_t = populace_analysis::verify::DEFAULT_ALPHA, value_parser = number)]
     pub(crate) alpha: f64,
     /// Print verify.json instead of lines
     #[arg(long)]
@@ -502,22 +351,22 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) scenario: ScenarioArgs,
     /// What is to be detected: an effect (`--detect list` names them), a parameter of `recover`, or a transition FROM→TO
-    #[arg(long, value_name = "EFFECT")]
+    #[arg(long, value_name = "EFFECT", value_parser = proposed(values::effects), hide_possible_values = true)]
     pub(crate) detect: String,
     /// The parameter's value that is to be told from no effect, or of a level from the document's value [default: the document's]
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", value_parser = number)]
     pub(crate) at: Option<f64>,
     /// The effect's size instead: how far a factor is from 1, or by which share of itself a level changes [default: 0.1 of a level]
-    #[arg(long, value_name = "FRACTION", conflicts_with = "at")]
+    #[arg(long, value_name = "FRACTION", conflicts_with = "at", value_parser = number)]
     pub(crate) size: Option<f64>,
     /// The probability of detecting it
-    #[arg(long, value_name = "P", default_value_t = 0.9)]
+    #[arg(long, value_name = "P", default_value_t = 0.9, value_parser = number)]
     pub(crate) power: f64,
     /// The probability of detecting what is not there, two-sided
-    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = number)]
     pub(crate) alpha: f64,
     /// Users of the pilots [default: as many as take about a second]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=10_000_000))]
     pub(crate) pilot_users: Option<u64>,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -530,10 +379,10 @@ pub(crate) struct RecoverArgs {
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
     /// Take the truth from this built-in scenario or scenario file [default: the directory's scenario.yaml]
-    #[arg(long, value_name = "SCENARIO|FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "SCENARIO|FILE", value_parser = proposed(values::scenarios), hide_possible_values = true)]
     pub(crate) scenario: Option<String>,
     /// The probability with which an interval holds the truth
-    #[arg(long, value_name = "LEVEL", default_value_t = populace_analysis::recover::DEFAULT_LEVEL)]
+    #[arg(long, value_name = "LEVEL", default_value_t = populace_analysis::recover::DEFAULT_LEVEL, value_parser = number)]
     pub(crate) level: f64,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -558,6 +407,7 @@ pub(crate) enum ScenariosCommand {
     /// Print a built-in scenario or workflow: copy it, edit it, generate from it
     Show {
         /// Its name
+        #[arg(value_parser = proposed(values::documents), hide_possible_values = true)]
         name: String,
     },
     /// Print every table and column with its meaning, as Markdown
@@ -565,16 +415,9 @@ pub(crate) enum ScenariosCommand {
     /// Print the JSON Schema of scenario documents, for editors
     Schema {
         /// Of one family alone
+        #[arg(value_parser = proposed(values::families), hide_possible_values = true)]
         family: Option<String>,
     },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum FormatArg {
-    Parquet,
-    Csv,
-    Jsonl,
-    Arrow,
 }
 
 /// Formats of tables that are made from data.
@@ -591,10 +434,4 @@ impl From<TableFormatArg> for Format {
             TableFormatArg::Parquet => Self::Parquet,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OrderArg {
-    Actor,
-    Time,
 }

@@ -31,16 +31,14 @@ pub use commands::scenario::{Loaded, load_source};
 pub use failure::Failure;
 pub use shortcuts::{ComponentArg, Shortcuts};
 
-use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
+use args::Command;
 use populace_io::terminal::printable;
 use std::ffi::OsString;
-use std::io;
 
 /// Runs the program: `arguments` are its name and what follows it. Gives the exit code.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match args::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let acts = |argument: &OsString| printable(&argument.to_string_lossy()) != argument.to_string_lossy();
@@ -75,31 +73,11 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Serve(arguments) => commands::serve::run(&arguments),
         #[cfg(feature = "flow")]
         Command::Flow(arguments) => commands::flow::run(&arguments),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "populace", &mut io::stdout());
-            Ok(())
-        }
-        Command::Man { command } => manual(command.as_deref()),
+        Command::Completions { shell } => args::completions(shell),
+        Command::Man { command } => args::manual(&command),
     };
     match done {
         Ok(()) => 0,
         Err(failure) => failure.report(),
     }
-}
-
-/// The manual page of the program, or of one of its commands.
-fn manual(name: Option<&str>) -> Result<(), Failure> {
-    let mut program = Cli::command();
-    program.build();
-    let page = match name {
-        None => program,
-        Some(name) => {
-            let Some(command) = program.find_subcommand(name) else {
-                let known: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
-                return Err(Failure::input(format!("there is no command `{name}`; there are {}", known.join(", "))));
-            };
-            command.clone()
-        }
-    };
-    clap_mangen::Man::new(page).render(&mut io::stdout()).map_err(|error| Failure::output(&error))
 }

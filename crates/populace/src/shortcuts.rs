@@ -1,8 +1,9 @@
 //! The options that set single values of a document, and files in the place of parts of it: arguments made from the lists of the families.
 
+use crate::args::proposed;
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
-use populace_io::family::{Shortcut, Takes, components, shortcuts};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use populace_io::family::{FAMILIES, Family, Shortcut, Takes, components, shortcuts};
 
 /// What was given of them.
 #[derive(Clone, Debug, Default)]
@@ -39,19 +40,24 @@ impl Shortcuts {
     }
 }
 
-/// One argument for each name: families may share a name.
+/// One argument for each name: families may share a name. Those of families have a heading of their own.
 fn arguments() -> Vec<Arg> {
     let mut arguments: Vec<Arg> = Vec::new();
-    let named = |name: &'static str, help: String| Arg::new(name).long(name).help(help);
     for (family, component) in components() {
-        let help = format!("{}: {}", family.name, component.help);
-        arguments.push(named(component.name, help).value_name("FILE").value_hint(ValueHint::FilePath));
+        let names = move || component.builtins.iter().map(|(name, _)| *name).collect();
+        let argument = Arg::new(component.name).long(component.name).help(sentence(component.help)).value_name("NAME|FILE");
+        arguments.push(argument.value_parser(proposed(names)).hide_possible_values(true).help_heading(heading(&[family.name])));
     }
     for (family, shortcut) in shortcuts() {
         if arguments.iter().any(|known| known.get_id() == shortcut.name) {
             continue;
         }
-        let mut argument = named(shortcut.name, family.map_or_else(String::new, |family| format!("{}: ", family.name)) + shortcut.help);
+        let mut argument = Arg::new(shortcut.name).long(shortcut.name).help(sentence(shortcut.help));
+        if family.is_some() {
+            let has = |family: &&Family| family.shortcuts.iter().any(|known| known.name == shortcut.name);
+            let names: Vec<&str> = FAMILIES.iter().filter(has).map(|family| family.name).collect();
+            argument = argument.help_heading(heading(&names));
+        }
         if matches!(shortcut.takes, Takes::Nothing) {
             argument = argument.action(ArgAction::SetTrue);
         } else {
@@ -69,6 +75,16 @@ fn arguments() -> Vec<Arg> {
         arguments.push(argument);
     }
     arguments
+}
+
+fn heading(families: &[&str]) -> &'static str {
+    format!("Options of {}", families.join(" and ")).leak()
+}
+
+/// A help text as a line of its own.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl Args for Shortcuts {

@@ -8,6 +8,7 @@ use populace_io::files::Format;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What is to be computed.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Options {
     pub format: Format,
     /// email: the moment at which features are computed; without one, that of the last event.
     pub now: Option<Instant>,
+    /// email: how finely the curves are written.
+    pub curve: Curve,
     /// traces: the lengths of n-grams, each at least 2.
     pub ngrams: Vec<usize>,
     /// traces: calls of a history, at most.
@@ -31,17 +34,42 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: Parquet, at the last event; n-grams of 2 and 3, histories of up to 20 calls, sessions of at least 2.
+    /// The defaults: Parquet, at the last event, curves by the minute; n-grams of 2 and 3, histories of up to 20 calls, sessions of at least 2.
     pub fn new(data: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
             output: output.into(),
             format: Format::Parquet,
             now: None,
+            curve: Curve::Minute,
             ngrams: vec![2, 3],
             history: 20,
             min_length: 2,
             overwrite: false,
+        }
+    }
+}
+
+/// How finely the click curve of a week is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// 10,080 values, one a minute.
+    Minute,
+    /// 168 values, one an hour: the sums of its minutes.
+    Hour,
+    /// Not at all.
+    None,
+}
+
+impl FromStr for Curve {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "minute" => Ok(Self::Minute),
+            "hour" => Ok(Self::Hour),
+            "none" => Ok(Self::None),
+            _ => Err("must be minute, hour or none".to_owned()),
         }
     }
 }

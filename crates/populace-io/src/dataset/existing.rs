@@ -4,7 +4,6 @@ use super::{Dataset, Identity, LOCK, LOCK_WAIT, LOG, MANIFEST, Manifest, REPLACE
 use super::{check_files, journal, json, lock, read_json, receipt, write_json};
 use crate::error::RunError;
 use crate::files::place::STATE;
-use crate::files::table_file::piece;
 use crate::run::{Part, PartState};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -157,8 +156,7 @@ impl Dataset<'_> {
     /// Files under our names that no run of ours has left.
     fn refuse_strangers(&self) -> Result<(), RunError> {
         let ending = self.options.extension();
-        let ours =
-            self.identity.tables.iter().map(|table| if self.identity.parts == 1 { format!("{table}.{ending}") } else { table.clone() });
+        let ours = self.identity.tables.iter().flat_map(|table| [format!("{table}.{ending}"), table.clone()]);
         for path in ours.chain([SCENARIO.to_owned()]) {
             if self.place.exists(&path)? {
                 return Err(RunError::Refused(format!(
@@ -220,9 +218,10 @@ impl Dataset<'_> {
                 }
             }
             for table in &identity.tables {
-                let stem = Part { part, parts: identity.parts }.stem(table);
+                let names = |rolls| Part { part, parts: identity.parts }.names(table, rolls);
+                files.push(names(false).path(0, &identity.extension()));
                 for index in 0.. {
-                    let path = piece(&stem, index, &identity.extension());
+                    let path = names(true).path(index, &identity.extension());
                     if index > known && !self.place.exists(&path)? && self.place.unfinished_size(&path)?.is_none() {
                         break;
                     }

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostics, nearest, suggest};
 use super::schema::{Schema, Tagging, tagging};
-use super::tree::{Kind, Map, Node, Number, Path, count, quote};
+use super::tree::{Entry, Kind, Map, Node, Number, Path, count, quote};
 use super::{hint, range};
 use populace_core::time::Date;
 use serde_json::Value;
@@ -151,8 +151,12 @@ impl Check<'_> {
                 continue;
             };
             self.path.push_key(key);
+            let before = self.problems.problems.len();
             let value = self.value(&entry.value, child.schema);
             self.path.pop();
+            if child.named {
+                self.suspect_name(key, entry, map, before);
+            }
             // A null that says what silence says is left out, so that both have one digest.
             let silent = value.is_null() && !child.named && child.schema.get("default").is_none_or(Value::is_null);
             if !silent {
@@ -178,6 +182,22 @@ impl Check<'_> {
             }
         }
         Value::Object(object)
+    }
+
+    /// An entry that lacks keys and is called nearly as another is a misspelt name: one mistake, not one for each key.
+    fn suspect_name(&mut self, key: &str, entry: &Entry, map: &Map, before: usize) {
+        /// Entries among which a near name is looked for: nobody writes more by hand.
+        const NAMED: usize = 256;
+        let mut found = self.problems.problems.iter().skip(before);
+        if map.len() > NAMED || !found.any(|problem| problem.message == "is missing") {
+            return;
+        }
+        if let Some(near) = nearest(key, map.keys().map(String::as_str).filter(|other| *other != key)) {
+            self.problems.problems.truncate(before);
+            let (path, near) = (self.path.join(key), self.path.join(near));
+            let hint = format!("did you mean `{near}`? A new entry needs all of its keys");
+            self.problems.push(Some(&entry.key), path, "there is no such entry", hint);
+        }
     }
 
     fn union(&mut self, node: &Node, variants: &[Schema<'_>]) -> Value {

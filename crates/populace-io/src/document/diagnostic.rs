@@ -140,7 +140,7 @@ pub(super) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a
 }
 
 /// `did you mean …?`, or the list of what there is.
-pub(super) fn suggest(wanted: &str, candidates: &[&str], what: &str) -> String {
+pub fn suggest(wanted: &str, candidates: &[&str], what: &str) -> String {
     const LISTED: usize = 24;
     if let Some(near) = nearest(wanted, candidates.iter().copied()) {
         return format!("did you mean `{near}`?");

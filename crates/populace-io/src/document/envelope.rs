@@ -1,6 +1,6 @@
 //! The keys that every scenario document has, whatever its family.
 
-use super::diagnostic::{Diagnostics, suggest};
+use super::diagnostic::{Diagnostics, nearest, suggest};
 use super::tree::{Entry, Kind, Map, Node, Number, Path, Position, quote};
 
 /// The keys of a document that its family's struct does not see.
@@ -58,6 +58,12 @@ pub(super) fn open(root: &mut Node, problems: &mut Diagnostics) -> Envelope {
     envelope.scenario = text(map, "scenario", problems);
     envelope.extends = text(map, "extends", problems);
     envelope.spoilt = links > usize::from(envelope.scenario.is_some()) + usize::from(envelope.extends.is_some());
+    if links == 0
+        && let Some((key, near, entry)) = map.iter().find_map(|(key, entry)| Some((key, nearest(key, ["scenario", "extends"])?, entry)))
+    {
+        problems.push(Some(&entry.key), key, "unknown key", format!("did you mean `{near}`?"));
+        envelope.spoilt = true;
+    }
     check_version(version, &envelope, &position, problems);
     if let Some(entry) = map.shift_remove("profiles") {
         let found = entry.value.describe();

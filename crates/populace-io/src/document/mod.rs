@@ -47,7 +47,7 @@ pub use parse::{MAX_ALIASES, MAX_DEPTH, MAX_KEY_CHARACTERS, MAX_NODES, MAX_TEXT_
 pub use resolved::Resolved;
 pub use tree::{Origin, Position};
 
-use diagnostic::suggest;
+pub use diagnostic::suggest;
 use envelope::Envelope;
 use load::{Loaded, start_of};
 use schema::Schema;
@@ -212,10 +212,27 @@ impl Library {
         wrong.problems.retain(|problem| !problem.position.as_ref().is_some_and(is_known));
         // Where something is wrong, the document as it stands, for further checks.
         let config = if wrong.is_empty() { checked } else { root.to_json() };
+        self.suspect_scenario(&chain, &family, &mut wrong);
         problems.append(wrong);
         let name = envelope.name.or_else(|| chain.last().map(|document| document.fallback_name.clone())).unwrap_or_default();
         let resolved = Resolved { family, name, description: envelope.description, seed: envelope.seed, config, profiles, root };
         (Some(resolved), problems.in_order())
+    }
+
+    /// A document that says `scenario:` and lacks more keys than it has was meant to extend the built-in one: one mistake, not one for each.
+    fn suspect_scenario(&self, chain: &[Loaded], family: &str, problems: &mut Diagnostics) {
+        let ([Loaded { envelope: Envelope { scenario: Some(scenario), .. }, body, .. }], Some(_)) = (chain, self.text(family)) else {
+            return;
+        };
+        let is_missing = |problem: &Diagnostic| problem.message == "is missing" && !problem.path.contains('.');
+        let missing: Vec<String> =
+            problems.problems.iter().filter(|problem| is_missing(problem)).map(|problem| problem.path.clone()).collect();
+        if missing.len() > 1 && missing.len() > body.map().map_or(0, Map::len) {
+            problems.problems.retain(|problem| !is_missing(problem));
+            let message = format!("a whole document is expected, and keys are missing: {}", missing.join(", "));
+            let hint = format!("did you mean `extends: {family}`? It changes single values of the built-in scenario");
+            problems.push(Some(&scenario.position), "scenario", message, hint);
+        }
     }
 
     /// The family that the chain's first document names and the others may repeat, and its schema.
@@ -236,7 +253,10 @@ impl Library {
         if schema.is_none() {
             let families = self.families();
             let known: Vec<&str> = families.iter().map(String::as_str).collect();
-            let hint = suggest(&family.value, &known, "scenarios");
+            let hint = match self.text(&family.value) {
+                Some(_) => format!("did you mean `extends: {}`?", family.value),
+                None => suggest(&family.value, &known, "scenarios"),
+            };
             problems.push(Some(&family.position), "scenario", format!("there is no scenario {}", quote(&family.value)), hint);
         }
         Some((family.value.clone(), schema?))

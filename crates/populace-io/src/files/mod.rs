@@ -80,7 +80,7 @@ pub struct FileOptions {
     pub compression: Compression,
     /// Rows of a Parquet row group, about: row groups end where a unit of work ends.
     pub row_group_rows: u64,
-    /// Rows after which a table goes on in a new file, about: `NAME-00001.EXT` after `NAME.EXT`.
+    /// Rows of a file, about. A table that is expected to have more is a directory: `NAME/part-00000.EXT`, `NAME/part-00001.EXT` …
     pub file_rows: u64,
 }
 

@@ -27,9 +27,22 @@ pub struct FileInfo {
     pub bytes: u64,
 }
 
-/// The path of a file of a table.
-pub(crate) fn piece(stem: &str, index: usize, ending: &str) -> String {
-    if index == 0 { format!("{stem}.{ending}") } else { format!("{stem}-{index:05}.{ending}") }
+/// How the files of a table, or of a part of it, are named. A table that is expected to have more rows than a file is a directory from
+/// its first file on, so that no name stands for a share of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// The path without number and ending.
+    pub(crate) stem: String,
+    /// Whether there may be several files.
+    pub(crate) rolls: bool,
+}
+
+impl Names {
+    /// The path of a file.
+    pub(crate) fn path(&self, index: usize, ending: &str) -> String {
+        let stem = &self.stem;
+        if self.rolls { format!("{stem}-{index:05}.{ending}") } else { format!("{stem}.{ending}") }
+    }
 }
 
 /// How far the files of a table have come.
@@ -83,8 +96,7 @@ pub(crate) struct TableFiles<'a> {
     table: &'a Table,
     options: FileOptions,
     place: &'a dyn Place,
-    /// The first file's path, without its ending.
-    stem: String,
+    names: Names,
     state: FilesState,
     writer: Option<Writer>,
     parquet: Option<(ParquetSpec, RowGroupFactory)>,
@@ -98,18 +110,18 @@ impl<'a> TableFiles<'a> {
         table: &'a Table,
         options: FileOptions,
         place: &'a dyn Place,
-        stem: String,
+        names: Names,
         state: FilesState,
     ) -> Result<Self, RunError> {
         let parquet = match options.format {
             Format::Parquet => Some((ParquetSpec::new(table, &options)?, RowGroupFactory::new(table, &options)?)),
             _ => None,
         };
-        Ok(Self { table, options, place, stem, state, writer: None, parquet, group: None })
+        Ok(Self { table, options, place, names, state, writer: None, parquet, group: None })
     }
 
     fn path(&self) -> String {
-        piece(&self.stem, self.state.complete.len(), &self.options.extension())
+        self.names.path(self.state.complete.len(), &self.options.extension())
     }
 
     fn open(&mut self) -> Result<(), RunError> {
@@ -232,7 +244,7 @@ impl<'a> TableFiles<'a> {
     /// Ends the file if it has reached the size at which files roll. True where the table stands at a point from which an interrupted
     /// run can go on.
     pub(crate) fn settle(&mut self) -> Result<bool, RunError> {
-        if self.state.rows >= self.options.file_rows {
+        if self.names.rolls && self.state.rows >= self.options.file_rows {
             self.complete_file()?;
         }
         Ok(self.state.rows == 0 || (self.is_text() && self.place.can_continue()))

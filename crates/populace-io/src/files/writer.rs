@@ -3,7 +3,7 @@
 use super::encode::{Encoded, TableEncoder, UnitEncoder};
 use super::place::Place;
 pub use super::table_file::FileInfo;
-use super::table_file::{FilesState, TableFiles};
+use super::table_file::{FilesState, Names, TableFiles};
 use super::{FileOptions, Format};
 use crate::error::RunError;
 use crate::table::Table;
@@ -12,7 +12,7 @@ use arrow_array::RecordBatch;
 /// Rows that a text file's buffer holds, at least, when it is written.
 const TEXT_ROWS: u64 = 16 << 10;
 
-/// Writes the files of one table. They appear when [`finish`](Self::finish) completes them.
+/// Writes a table to one file, which appears when [`finish`](Self::finish) completes it.
 pub struct TableWriter<'a> {
     table: &'a Table,
     encoder: TableEncoder,
@@ -31,11 +31,12 @@ impl<'a> TableWriter<'a> {
     /// # Errors
     /// The table cannot be written in this format.
     pub fn new(table: &'a Table, options: FileOptions, place: &'a dyn Place) -> Result<Self, RunError> {
+        let names = Names { stem: table.path(), rolls: false };
         let unit_rows = if options.format == Format::Parquet { options.row_group_rows } else { TEXT_ROWS };
         Ok(Self {
             table,
             encoder: TableEncoder::new(table, &options, f64::INFINITY)?,
-            files: TableFiles::new(table, options, place, table.path(), FilesState::default())?,
+            files: TableFiles::new(table, options, place, names, FilesState::default())?,
             place,
             unit: None,
             spare: None,

@@ -339,6 +339,7 @@ def features(
     output: str | os.PathLike[str],
     *,
     as_of: Any = None,
+    curve: str = "minute",
     format: str = "parquet",
     ngrams: list[int] | None = None,
     history: int | None = None,
@@ -349,8 +350,8 @@ def features(
 ) -> Result:
     """Compute the features of the actors of a run, of recipients or of callers, into a directory: `populace features`.
 
-    `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: of the last event); the rest is of
-    callers. Gives the report. Raises `InputError`, `FileError`.
+    `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: of the last event), and `curve` how
+    finely their click curves are written: "minute", "hour" (a sixtieth of the size) or "none"; the rest is of callers. Gives the report. Raises `InputError`, `FileError`.
     """
     import datetime
 
@@ -360,6 +361,7 @@ def features(
         threads,
         progress,
         as_of=as_of,
+        curve=curve,
         format=format,
         ngrams=None if ngrams is None else [_options.whole("ngrams", n, 0, 2**31) for n in ngrams],
         history=_options.whole("history", history, 1, 2**31),

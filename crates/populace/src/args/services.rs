@@ -1,5 +1,6 @@
 //! What the commands of the services take.
 
+use super::values::{self, whole};
 use clap::{Args, Subcommand, ValueHint};
 use std::path::PathBuf;
 
@@ -27,27 +28,27 @@ pub(crate) struct ServeArgs {
     /// With --log: keep identities in clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, which any number of connectors share; the environment
     /// variable POPULACE_IDENTITIES does the same [default: a file in --data]
     #[cfg(feature = "kafka")]
-    #[arg(long, value_name = "URL", requires = "log")]
+    #[arg(long, value_name = "URL", requires = "log", conflicts_with = "embedded")]
     pub(crate) identities: Option<String>,
     /// With --log: the table that `populace consume` stores in, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE. Features are computed from it, and
     /// who is erased is erased there; the environment variable POPULACE_TABLE does the same
     #[cfg(feature = "kafka")]
-    #[arg(long, value_name = "URL", requires = "log")]
+    #[arg(long, value_name = "URL", requires = "log", conflicts_with = "embedded")]
     pub(crate) table: Option<String>,
     /// Directory for the log, the table and the stores
     #[arg(long, value_name = "DIR", default_value = "flow", value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,
     /// Where the connector listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5215")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5215", value_parser = values::address)]
     pub(crate) listen: std::net::SocketAddr,
     /// Where the feature service listens [default: 127.0.0.1:8001]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     pub(crate) features_listen: Option<std::net::SocketAddr>,
     /// Compute features from the events in this directory, or in clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, not from the table
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     pub(crate) features_from: Option<PathBuf>,
     /// Requests a second that one client may send
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<u32>(1..=1_000_000))]
     pub(crate) rate: u32,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
@@ -68,10 +69,10 @@ pub(crate) enum FlowCommand {
 #[derive(Args, Debug)]
 pub(crate) struct FlowDemoArgs {
     /// Number of events to generate
-    #[arg(short, long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(short, long, value_name = "N", default_value_t = 1_000, value_parser = whole::<u64>(1..=1_000_000))]
     pub(crate) count: u64,
     /// Seed; without one, one is drawn
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX))]
     pub(crate) seed: Option<u64>,
     /// Keep the log, the table and the stores in this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -4,15 +4,17 @@ use super::print_json;
 use super::progress::watched;
 use crate::args::FeaturesArgs;
 use crate::failure::Failure;
-use crate::show::thousands;
+use crate::show::{size, thousands};
 use populace_analysis::families::compute_features;
-use populace_analysis::features::{self, Options, RecipientsReport, Report, SequencesReport};
+use populace_analysis::features::{self, Curve, Options, RecipientsReport, Report, SequencesReport};
+use populace_io::dataset::read_manifest;
+use std::path::Path;
 use std::time::Instant;
 
 pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
     let output = arguments.output.clone().unwrap_or_else(|| arguments.directory.clone());
     let mut options = Options::new(&arguments.directory, output);
-    options.format = arguments.format.into();
+    (options.format, options.curve) = (arguments.format.into(), arguments.curve);
     (options.history, options.min_length) = (usize::from(arguments.history), usize::from(arguments.min_length));
     options.overwrite = arguments.overwrite;
     if !arguments.ngram.is_empty() {
@@ -24,6 +26,9 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
         let unread = || Failure::input(format!("--as-of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
         options.now = Some(features::moment(text).ok_or_else(unread)?);
     }
+    if !arguments.quiet && !arguments.json && arguments.curve == Curve::Minute {
+        tell_size(&arguments.directory);
+    }
     let start = Instant::now();
     let report = watched(arguments.quiet, arguments.threads, |watch| compute_features(&options, watch))?;
     if arguments.json {
@@ -34,11 +39,26 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
             Report::Traces(report) => sequences(report),
         };
         for file in files {
-            note!("  {}", options.output.join(file).display());
+            let path = options.output.join(file);
+            let bytes = std::fs::metadata(&path).map_or_else(|_| String::new(), |file| format!("  {}", size(file.len())));
+            note!("  {}{bytes}", path.display());
         }
         note!("{:.2} s", start.elapsed().as_secs_f64());
     }
     Ok(())
+}
+
+/// Says beforehand what curves by the minute of many recipients will take.
+fn tell_size(directory: &Path) {
+    /// Bytes of a curve, about, as measured.
+    const CURVE: u64 = 36_500;
+    /// Bytes that are worth a word.
+    const LARGE: u64 = 1 << 29;
+    let run = read_manifest(directory).ok().flatten().map(|manifest| manifest.identity).filter(|run| run.family == "email");
+    if let Some(run) = run.filter(|run| run.users.saturating_mul(CURVE) > LARGE) {
+        let (users, bytes) = (thousands(run.users), size(run.users.saturating_mul(CURVE)));
+        note!("curves by the minute of {users} recipients take about {bytes}; --curve hour takes a sixtieth of that");
+    }
 }
 
 fn recipients(report: &RecipientsReport) -> &[String] {

@@ -2,11 +2,13 @@
 
 use super::scenario::{self, Loaded};
 use super::{progress, sinks};
-use crate::args::{FormatArg, GenerateArgs, OrderArg};
+use crate::args::{FormatArg, GenerateArgs, OrderArg, ScenarioArgs};
 use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use populace_core::plan::Population;
 use populace_io::dataset::{Dataset, Document, Existing, recorded_seed};
+use populace_io::document::suggest;
 use populace_io::error::RunError;
 use populace_io::files::place::{Directory, Place, StandardOutput};
 use populace_io::files::{FileOptions, Format};
@@ -19,7 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
-    let Loaded { resolved, generator } = scenario::load(&arguments.scenario)?;
+    let Loaded { resolved, generator } = match arguments.events {
+        Some(events) => sized(&arguments.scenario, events, arguments.quiet)?,
+        None => scenario::load(&arguments.scenario)?,
+    };
     let generator = generator.as_ref();
     for warning in resolved.locate(generator.warnings()).problems {
         note!("warning: {warning}");
@@ -28,7 +33,13 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         return show::summary(&resolved.name, &generator.expected(), arguments.json);
     }
     let to_stdout = arguments.output.as_os_str() == "-";
-    let options = file_options(arguments, generator.default_format())?;
+    let mut options = file_options(arguments, generator.default_format())?;
+    if to_stdout {
+        if arguments.file_rows.is_some() || arguments.parts > 1 {
+            return Err(Failure::input("-o -: standard output is one file; leave --file-rows and --parts out"));
+        }
+        options.file_rows = u64::MAX;
+    }
     if to_stdout && !arguments.dry_run && io::stdout().is_terminal() && matches!(options.format, Format::Parquet | Format::Arrow) {
         return Err(Failure::input("-o -: a terminal cannot show this format; choose --format csv or jsonl, or redirect the output"));
     }
@@ -51,9 +62,6 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     let order = if arguments.order == OrderArg::Time { Order::Time } else { Order::Actor };
     let mut job = Job { generator, seed, threads, tables, actors: 0..generator.population().actors, trim: 0, order, stop: &stop };
     if let Some(count) = arguments.count {
-        if count == 0 {
-            return Err(Failure::input("--count: must be at least 1, got 0"));
-        }
         (job.actors, job.trim) = job.actors_for_rows(count);
     }
     if !arguments.quiet && (drawn || arguments.verbose) {
@@ -117,21 +125,52 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The scenario with as many users as have about `events` rows of the main table.
+fn sized(arguments: &ScenarioArgs, events: u64, quiet: bool) -> Result<Loaded, Failure> {
+    let mut arguments = arguments.clone();
+    let mut loaded = scenario::load(&arguments)?;
+    // What is expected of a user may depend on how many there are.
+    for _ in 0..2 {
+        let of_user = loaded.generator.population().rows_per_actor;
+        arguments.shortcuts.set("users", ((events as f64 / of_user).round().max(1.0) as u64).to_string());
+        loaded = scenario::load(&arguments)?;
+    }
+    if !quiet {
+        let Population { actors, rows_per_actor } = loaded.generator.population();
+        let (users, expected) = (show::thousands(actors), show::thousands((actors as f64 * rows_per_actor).round() as u64));
+        let table = loaded.generator.tables()[loaded.generator.main_table()].path();
+        note!("{users} users, of whom {expected} rows of {table} are expected ({rows_per_actor:.1} each)");
+    }
+    Ok(loaded)
+}
+
 /// Where the output goes: a directory, or with the feature `object-store` a URL.
 fn place(output: &Path) -> Result<Box<dyn Place>, Failure> {
-    if let Some(url) = output.to_str().filter(|text| text.contains("://")) {
+    if let Some((scheme, _)) = output.to_str().and_then(|text| text.split_once("://")) {
+        let url = output.display();
+        if let Some((_, feature, _)) = STORES.iter().find(|(schemes, _, has)| schemes.contains(&scheme) && !has) {
+            return Err(Failure::input(format!(
+                "-o {url}: this build does not write to {scheme}://; build with `cargo build --release --features {feature}`"
+            )));
+        }
         #[cfg(feature = "object-store")]
-        return Ok(Box::new(populace_io::files::bucket::Bucket::open(url)?));
+        return Ok(Box::new(populace_io::files::bucket::Bucket::open(&url.to_string())?));
         #[cfg(not(feature = "object-store"))]
-        return Err(Failure::input(format!(
-            "-o {url}: this program was built without object stores; build it with --features object-store"
-        )));
+        return Err(Failure::input(format!("-o {url}: there is no store of this scheme; there are s3://, gs://, az:// and file://")));
     }
     if output.exists() && !output.is_dir() {
         return Err(Failure::input(format!("{} is a file; choose another directory with -o", output.display())));
     }
     Ok(Box::new(Directory::new(output)))
 }
+
+/// The schemes of object stores, the cargo feature that brings each, and whether this build has it.
+const STORES: [(&[&str], &str, bool); 4] = [
+    (&["s3", "s3a"], "s3", cfg!(feature = "s3")),
+    (&["gs"], "gcs", cfg!(feature = "gcs")),
+    (&["az", "adl", "azure", "abfs", "abfss"], "azure", cfg!(feature = "azure")),
+    (&["file", "memory", "http", "https"], "object-store", cfg!(feature = "object-store")),
+];
 
 /// What to do about a run that stopped.
 fn resumable(error: RunError, dataset: &Dataset<'_>, arguments: &GenerateArgs) -> Failure {
@@ -176,7 +215,8 @@ fn tables(arguments: &GenerateArgs, generator: &dyn Generator, one: bool) -> Res
     let known: Vec<String> = generator.tables().iter().map(populace_io::table::Table::path).collect();
     for name in &arguments.table {
         if !known.contains(name) {
-            return Err(Failure::input(format!("--table {name}: there is no such table; there are {}", known.join(", "))));
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(Failure::input(format!("--table {name}: there is no such table\nhint: {}", suggest(name, &known, "tables"))));
         }
     }
     if one && arguments.table.len() > 1 {

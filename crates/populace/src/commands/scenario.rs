@@ -3,8 +3,9 @@
 use crate::args::ScenarioArgs;
 use crate::failure::Failure;
 use crate::shortcuts::ComponentArg;
+use populace_io::argument::number;
 use populace_io::catalogue;
-use populace_io::document::{Graft, Request, Resolved, Setting, Source};
+use populace_io::document::{Graft, Request, Resolved, Setting, Source, suggest};
 use populace_io::family::{COMMON, Component, FAMILIES, Family, Takes};
 use populace_io::generator::Generator;
 use std::path::Path;
@@ -18,13 +19,15 @@ pub struct Loaded {
 }
 
 /// The source of a component: a file, or a built-in one where there is no such file.
-fn component_source(component: Component, given: &ComponentArg) -> Source<'_> {
+fn component_source(component: Component, given: &ComponentArg) -> Result<Source<'_>, Failure> {
     match given {
-        ComponentArg::Text(text) => Source::Text { name: component.name, text },
-        ComponentArg::Named(name) => match component.text(name) {
-            Some(text) if !Path::new(name).exists() => Source::Text { name, text },
-            _ => Source::File(Path::new(name)),
-        },
+        ComponentArg::Text(text) => Ok(Source::Text { name: component.name, text }),
+        ComponentArg::Named(name) if Path::new(name).exists() => Ok(Source::File(Path::new(name))),
+        ComponentArg::Named(name) => component.text(name).map(|text| Source::Text { name, text }).ok_or_else(|| {
+            let known: Vec<&str> = component.builtins.iter().map(|(name, _)| *name).collect();
+            let (kind, hint) = (component.name, suggest(name, &known, "built-in ones"));
+            Failure::input(format!("--{kind} {name}: there is no such file and no built-in {kind} of this name\nhint: {hint}"))
+        }),
     }
 }
 
@@ -45,7 +48,9 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
     let mut grafts: Vec<(String, Component, Source<'_>)> = Vec::new();
     for (name, given) in &arguments.shortcuts.components {
         let component = family.and_then(|family| family.component).filter(|component| component.name == *name);
-        grafts.extend(component.map(|component| (format!("--{name}"), component, component_source(component, given))));
+        if let Some(component) = component {
+            grafts.push((format!("--{name}"), component, component_source(component, given)?));
+        }
     }
     let grafts: Vec<Graft<'_>> =
         grafts.iter().map(|(option, component, source)| Graft { option, path: component.name, source: *source }).collect();
@@ -71,7 +76,7 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
         settings.push(("--set".to_owned(), path, value.to_owned()));
     }
     for (shortcut, solve, text) in solved {
-        let wanted = text.parse().map_err(|error| Failure::input(format!("{} {text}: {error}", shortcut.option())))?;
+        let wanted = number(text).map_err(|error| Failure::input(format!("{} {text}: {error}", shortcut.option())))?;
         let resolved = resolve(&settings)?;
         let value = solve(&resolved.config, wanted).map_err(|error| resolved.diagnose(&error))?;
         settings.push((shortcut.option(), shortcut.path, value.to_string()));

@@ -4,7 +4,7 @@ use crate::args::{ScenariosArgs, ScenariosCommand};
 use crate::failure::Failure;
 use crate::show;
 use populace_io::catalogue::{self, LIBRARY};
-use populace_io::document::{Request, Source};
+use populace_io::document::{Request, Source, suggest};
 use populace_io::family::{FAMILIES, Family, components};
 use std::io::Write;
 
@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
             let Some(text) = LIBRARY.text(name).or_else(|| components().find_map(|(_, component)| component.text(name))) else {
                 let parts = components().flat_map(|(_, component)| component.builtins).map(|(name, _)| *name);
                 let known: Vec<&str> = LIBRARY.names().chain(parts).collect();
-                return Err(Failure::input(format!("there is no built-in scenario `{name}`; there are {}", known.join(", "))));
+                let hint = suggest(name, &known, "built-in scenarios and parts");
+                return Err(Failure::input(format!("there is no built-in scenario `{name}`\nhint: {hint}")));
             };
             out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
         }
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: &ScenariosArgs) -> Result<(), Failure> {
         ScenariosCommand::Schema { family } => {
             if let Some(unknown) = family.as_ref().filter(|family| Family::named(family).is_none()) {
                 let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
-                return Err(Failure::input(format!("there is no family `{unknown}`; there are {}", known.join(", "))));
+                return Err(Failure::input(format!("there is no family `{unknown}`\nhint: {}", suggest(unknown, &known, "families"))));
             }
             let schema = catalogue::document_schema(family.as_deref());
             writeln!(out, "{schema:#}").map_err(|error| Failure::output(&error))

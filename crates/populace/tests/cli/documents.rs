@@ -44,12 +44,78 @@ fn every_built_in_scenario_can_be_printed_checked_and_listed() {
     assert_eq!(unknown.status.code(), Some(2));
 }
 
-#[test]
-fn help_completions_and_the_manual_page_name_the_commands() {
-    for arguments in [&["--help"][..], &["man"], &["completions", "bash"], &["completions", "zsh"], &["completions", "fish"]] {
-        let page = text(&succeed(arguments).stdout);
-        for command in ["generate", "replay", "inspect", "check", "scenarios"] {
-            assert!(page.contains(command), "{arguments:?} does not name {command}");
+/// The paths of all commands, found from help to help.
+fn commands(path: &[String], found: &mut Vec<Vec<String>>) {
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["-h"]).collect();
+    let help = text(&succeed(&arguments).stdout);
+    found.push(path.to_vec());
+    let is_group = |line: &str| line.ends_with(':') && !line.starts_with([' ', '-']);
+    let mut in_commands = false;
+    for line in help.lines() {
+        if is_group(line) {
+            in_commands = path.is_empty() && !["Options:", "Examples:"].contains(&line) || line == "Commands:";
+        } else if let Some(name) = line.strip_prefix("  ").filter(|_| in_commands).and_then(|line| line.split(' ').next())
+            && !name.is_empty()
+            && name != "help"
+        {
+            commands(&[path, &[name.to_owned()]].concat(), found);
         }
+    }
+}
+
+#[test]
+fn every_help_fits_a_terminal_and_has_examples() {
+    let mut found = Vec::new();
+    commands(&[], &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    for path in &found {
+        for flag in ["-h", "--help"] {
+            let arguments: Vec<&str> = path.iter().map(String::as_str).chain([flag]).collect();
+            let help = text(&succeed(&arguments).stdout);
+            let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{arguments:?}: {long:#?}");
+            assert!(help.contains("\nExamples:\n  # "), "{arguments:?}: {help}");
+        }
+        let arguments: Vec<&str> = ["man"].into_iter().chain(path.iter().map(String::as_str)).collect();
+        let page = text(&succeed(&arguments).stdout);
+        assert!(page.contains(".SH EXAMPLES") && page.contains("populace"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn populace_alone_shows_groups_of_commands_and_an_example() {
+    let alone = populace(&[]);
+    let help = text(&alone.stderr);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(help.lines().all(|line| line.chars().count() <= 80) && help.lines().count() < 50, "{help}");
+    for group in ["Scenarios:", "Generate:", "Read a data set:", "Services:", "Shell:", "Options:", "Examples:"] {
+        assert!(help.lines().any(|line| line == group), "{group}: {help}");
+    }
+    assert!(help.contains("populace generate email -o data --seed 42"), "{help}");
+    let page = text(&succeed(&["man"]).stdout);
+    assert!(page.contains(".SH READ A DATA SET") && page.contains("\\fBverify\\fR"), "{page}");
+}
+
+#[test]
+fn options_of_one_scenario_have_their_own_heading() {
+    for command in ["generate", "plan", "replay"] {
+        let help = text(&succeed(&[command, "-h"]).stdout);
+        let under = |heading: &str| help.split_once(heading).unwrap_or_else(|| panic!("{heading}: {help}")).1.split("\n\n").next().unwrap();
+        assert!(under("\nOptions of churn:\n").contains("--target-churn-rate"), "{help}");
+        assert!(under("\nOptions of traces:\n").contains("--workflow"), "{help}");
+        assert!(!under("\nOptions:\n").contains("--target-churn-rate") && under("\nOptions:\n").contains("--users"), "{help}");
+    }
+}
+
+#[test]
+fn completions_propose_commands_and_names() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&succeed(&["completions", shell]).stdout);
+        let names = ["generate", "replay", "email-v1", "microservices", "dense", "fatigue", "send_time", "truth/messages", "zstd", "hour"];
+        for name in names {
+            assert!(script.contains(name), "{shell} does not propose {name}");
+        }
+        let both = "{_alternative \"names:name:(email email-v1 traces churn)\" \"files:file:_files\"}'";
+        assert_eq!(script.contains(both), shell == "zsh", "{shell}: a scenario is a name or a file");
     }
 }

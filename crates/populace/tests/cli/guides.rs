@@ -1,7 +1,7 @@
 //! The guides are followed: every `sh` block of `docs/guide/*.md` runs, in one directory a guide, and a `text` block right after it is
 //! what it printed on standard output. `UPDATE_DOCS=1` writes those blocks.
 //!
-//! A line `# exit code N` says how the block ends if not with 0. A block of another language, or of `console`, is not run.
+//! So is the README, but for the lines that build the program. A line `# exit code N` says how the block ends if not with 0. A block of another language, or of `console`, is not run.
 
 use super::support::{Scratch, text};
 use std::env;
@@ -52,7 +52,9 @@ impl Guide {
             if block.language != "sh" {
                 continue;
             }
-            let printed = run(&self.lines[block.first..block.end], &scratch.path("."), &format!("{name}.md, line {}", block.first));
+            let is_build = |line: &&String| line.starts_with("cargo ") || line.starts_with("export PATH=");
+            let lines: Vec<String> = self.lines[block.first..block.end].iter().filter(|line| !is_build(line)).cloned().collect();
+            let printed = run(&lines, &scratch.path("."), &format!("{name}.md, line {}", block.first));
             let Some(output) = self.output_after(&block) else { continue };
             let printed: Vec<String> = printed.lines().map(|line| line.trim_end().to_owned()).collect();
             line = output.end + 1;
@@ -97,7 +99,7 @@ fn every_guide_can_be_followed() {
     let guides = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let guides: Vec<PathBuf> = guides.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
     assert!(!guides.is_empty(), "there are guides in {}", folder.display());
-    for guide in guides {
+    for guide in guides.into_iter().chain([folder.join("../../README.md")]) {
         Guide::new(guide).follow(update);
     }
 }

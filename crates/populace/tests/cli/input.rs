@@ -31,14 +31,33 @@ fn wrong_options_name_the_option_the_rule_and_the_value() {
         (&["traces", "--target-churn-rate", "0.3"], "--target-churn-rate is for churn, and traces is of traces"),
         (&["traces", "--paid-ratio", "0.3"], "--paid-ratio is for churn, and traces is of traces"),
         (&["traces", "--workflow", "nowhere.yaml"], "nowhere.yaml"),
-        (&["traces", "--table", "call"], "there is no such table; there are calls, sessions"),
+        (&["traces", "--table", "call"], "did you mean `calls`?"),
+        (&["traces", "--table", "xyz"], "tables: calls, sessions"),
         (&["traces", "-f", "csv", "--compression", "snappy"], "csv files can be compressed with none, zstd, gzip"),
         (&["traces", "--parts", "3", "--part", "3"], "--part: must be from 0 to 2"),
-        (&["traces", "--count", "0"], "--count: must be at least 1"),
+        (&["traces", "--count", "0"], "must be a whole number of at least 1, such as 2500, 10K"),
         (&["email", "--no-latent"], "--no-latent is for churn"),
         (&["email", "--set", "personas.night_owl.open_rate=1.4"], "personas.night_owl.open_rate: must be from 0 to 1, got `1.4`"),
         (&["churn", "--users", "-3"], "invalid value '-3' for '--users <N>'"),
         (&["traces", "--start", "2026-02-30"], "2026-02-30"),
+        (&["email", "--set", "personas.nightowl.open_rate=.4"], "did you mean `personas.night_owl`?"),
+        (&["traces", "--workflow", "ecomerce"], "did you mean `ecommerce`?"),
+        (&["traces", "-n", "1.5"], "for '--users <N>': must be a whole number, such as 2500, 10K, 1e6 or 1_000_000"),
+        (&["traces", "-n", "1,000"], "must be a whole number"),
+        (&["traces", "-s", "seed"], "for '--seed <N>': must be a whole number"),
+        (&["traces", "-j", "5000"], "for '--threads <N>': must be a whole number from 1 to 1,024"),
+        (&["traces", "--parts", "0"], "must be a whole number from 1 to 100,000"),
+        (&["traces", "--file-rows", "1023"], "must be a whole number of at least 1,024"),
+        (&["traces", "--cascade-failure-rate", "x"], "must be a number, such as 0.05"),
+        (&["churn", "--target-churn-rate", "30%"], "must be a number; write 30% as 0.3"),
+        (&["churn", "--paid-ratio", "nan"], "must be a number, such as 0.05"),
+        (&["churn", "--start", "tomorrow"], "is not a date of the form YYYY-MM-DD"),
+        (&["traces", "--compression", "zst"], "`zst` is none of none, zstd, zstd:1 to zstd:19, snappy, lz4, gzip"),
+        (&["traces", "--events", "0"], "must be a whole number from 1 to"),
+        (&["traces", "--events", "10M", "-n", "5"], "cannot be used with"),
+        (&["traces", "--recipients", "5"], "a similar argument exists: '--users'"),
+        (&["traces", "--rows", "5"], "a similar argument exists: '--count'"),
+        (&["traces", "--usres", "5"], "a similar argument exists: '--users'"),
         (&["traces", "-f", "xml"], "possible values: parquet, csv, jsonl, arrow"),
     ] {
         let message = refused(&[&["generate"], arguments, &["-o", out]].concat());
@@ -119,5 +138,139 @@ fn a_workflow_is_checked_as_a_whole() {
         "problems",
     ] {
         assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+/// What the standard library says of text that it cannot read, which says nothing of what can be read.
+const RAW: [&str; 9] = [
+    "invalid digit",
+    "invalid float",
+    "cannot parse integer",
+    "number too large",
+    "number too small",
+    "invalid socket address",
+    "provided string was not",
+    "in 1..",
+    "in 0..",
+];
+
+/// The options of a command that take a value, by its help.
+fn options_with_values(command: &[&str]) -> Vec<String> {
+    let help = text(&succeed(&[command, &["-h"]].concat()).stdout);
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let option = |line: &str| {
+        let words = words(line);
+        let place = words.iter().take(2).position(|word| word.starts_with("--"))?;
+        words.get(place + 1).filter(|value| value.starts_with('<')).map(|_| words[place].clone())
+    };
+    help.lines().filter(|line| line.trim_start().starts_with('-')).filter_map(option).collect()
+}
+
+#[test]
+fn no_option_answers_with_the_words_of_a_parser() {
+    let scratch = Scratch::new("raw");
+    let (out, data) = (scratch.path("out"), scratch.path("flow"));
+    let commands: [(&[&str], &[&str]); 13] = [
+        (&["generate"], &["traces", "--dry-run"]),
+        (&["stream"], &["email", "--to", "http://127.0.0.1:1"]),
+        (&["consume"], &["--from", "kafka://127.0.0.1:1/x", "--to", "clickhouse://u:p@127.0.0.1:1"]),
+        (&["replay"], &["traces", "--actor", "0"]),
+        (&["plan"], &["email", "--detect", "list"]),
+        (&["inspect"], &["nowhere"]),
+        (&["report"], &["nowhere"]),
+        (&["features"], &["nowhere"]),
+        (&["verify"], &["nowhere"]),
+        (&["recover"], &["nowhere"]),
+        (&["score"], &["open", "nowhere", "nothing"]),
+        (&["prepare", "churn"], &["nowhere", "nothing"]),
+        (&["serve"], &["--embedded", "--data", data.to_str().unwrap()]),
+    ];
+    let mut tried = 0;
+    for (command, rest) in commands {
+        for option in options_with_values(command) {
+            for value in ["1x", "9e99", "-7.5.1", "99999999999999999999999", ""] {
+                // Names of files, directories and URLs can be anything; what is written is written here.
+                if ["--output", "--data", "--token-file", "--identity-key-file", "--features-from"].contains(&&*option) {
+                    continue;
+                }
+                let given = format!("{option}={value}");
+                let mut arguments = [command, rest, &[given.as_str()]].concat();
+                if command == ["generate"] {
+                    arguments.extend(["-o", out.to_str().unwrap()]);
+                }
+                let output = populace(&arguments);
+                let message = text(&output.stderr);
+                assert!(RAW.iter().all(|raw| !message.contains(raw)), "{command:?} {given}: {message}");
+                assert!(!message.contains("panicked"), "{command:?} {given}: {message}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 300, "{tried}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn counts_are_taken_as_people_write_them() {
+    let rows = |count: &str| {
+        let output = succeed(&["generate", "traces", "-s", "1", "-n", "2K", "--count", count, "--dry-run", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["tables"]["calls"]["rows"].as_u64().unwrap()
+    };
+    for count in ["5000", "5K", "5e3", "5_000", "0.005M"] {
+        assert_eq!(rows(count), 5_000, "{count}");
+    }
+}
+
+#[test]
+fn a_number_of_events_gives_the_number_of_users() {
+    for (scenario, table) in [("email", "events"), ("email-v1", "events"), ("traces", "calls"), ("churn", "events")] {
+        let arguments = ["generate", scenario, "-s", "3", "--events", "300K", "--dry-run"];
+        let report: serde_json::Value = serde_json::from_slice(&succeed(&[&arguments[..], &["--json", "-q"]].concat()).stdout).unwrap();
+        let rows = report["tables"][table]["rows"].as_f64().unwrap();
+        // Users differ, at most about as much as their mean; there are more than 500 of them.
+        assert!((rows / 300_000.0 - 1.0).abs() < 0.1, "{scenario}: {rows}");
+        let message = text(&succeed(&arguments).stderr);
+        assert!(message.contains(&format!("rows of {table} are expected")), "{message}");
+    }
+}
+
+#[test]
+fn commands_and_documents_have_near_names() {
+    let scratch = Scratch::new("near");
+    for (arguments, expected) in [
+        (&["generat", "email"][..], "a similar subcommand exists: 'generate'"),
+        (&["man", "generat"], "did you mean `generate`?"),
+        (&["man", "scenarios", "lst"], "did you mean `list`?"),
+        (&["scenarios", "show", "emial"], "did you mean `email`?"),
+        (&["scenarios", "schema", "chrn"], "did you mean `churn`?"),
+        (&["score", "opne", "a", "b"], "a similar value exists: 'open'"),
+        (&["plan", "email", "--detect", "fatige"], "did you mean `fatigue`"),
+        (&["plan", "email", "--effect", "fatigue"], "a similar argument exists: '--detect'"),
+        (&["replay", "email", "--events", "5"], "unexpected argument '--events'"),
+        (&["stream", "email", "--count", "5"], "a similar argument exists: '--events'"),
+        (&["flow", "demo", "--events", "5"], "a similar argument exists: '--count'"),
+        (&["serve", "--listen", "localhost"], "must be an IP address and a port, such as 127.0.0.1:5215"),
+        (&["serve", "--embedded", "--table", "clickhouse://h"], "cannot be used with"),
+        (&["generate", "email", "-o", "s3://bucket/run"], "--features s3"),
+        (&["generate", "email", "-o", "gs://bucket/run"], "--features gcs"),
+    ] {
+        let message = refused(arguments);
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert!(!message.contains("as a value, use '--"), "{arguments:?}: {message}");
+    }
+    let file = scratch.path("document.yaml");
+    for (document, expected, others) in [
+        ("version: 1\nscenario: churn\npaid_ratio: .3\n", "did you mean `extends: churn`?", 1),
+        ("version: 1\nscenario: churn\npaid_ration: .3\n", "did you mean `paid_ratio`?", 2),
+        ("version: 1\nscenario: email-v1\nseed: 3\n", "did you mean `extends: email-v1`?", 1),
+        ("extend: churn\npaid_ratio: .3\n", "extend: unknown key\n    hint: did you mean `extends`?", 1),
+        ("extends: email\npersonas: {nightowl: {open_rate: .4}}\n", "did you mean `personas.night_owl`?", 1),
+        ("extends: emial\n", "did you mean `email`?", 1),
+    ] {
+        fs::write(&file, document).unwrap();
+        let message = refused(&["check", file.to_str().unwrap()]);
+        assert!(message.contains(expected), "{document}: {message}");
+        assert_eq!(message.matches("hint:").count(), others, "{document}: {message}");
     }
 }

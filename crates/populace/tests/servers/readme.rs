@@ -34,7 +34,7 @@ fn readme(kafka: &Server, clickhouse: &Server) {
     let readme = document("README.md");
     let block =
         readme.split("```").find(|block| block.contains("populace serve --log")).expect("the README shows the flow on real servers");
-    let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let lines: Vec<&str> = block.lines().filter(|line| line.starts_with("populace ")).collect();
     assert_eq!(lines.len(), 3, "{block}");
     let mut running = Vec::new();
     for line in lines {

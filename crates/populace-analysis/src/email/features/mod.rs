@@ -3,7 +3,7 @@
 mod computer;
 
 use crate::error::AnalysisError;
-use crate::features::{Options, Report};
+use crate::features::{Curve, Options, Report};
 use crate::pass::{self, Inputs};
 use crate::source::{As, Columns, Side, Source, TableSource, Want};
 use crate::stage::Stage;
@@ -93,10 +93,10 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
         .set_dictionary_enabled(false)
         .build();
-    let mut writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(RunError::from)?;
+    let mut writer = ArrowWriter::try_new(file, schema(options.curve), Some(properties)).map_err(RunError::from)?;
 
     let computer = Computer::new(rules);
-    let mut rows = Rows::default();
+    let mut rows = Rows::new(options.curve);
     let mut report = Tally::new(now);
     let side = Side { table: "events", wants: &WANTS, time: Some("timestamp") };
     // A row of features is a hundred times as long as its recipient's events.
@@ -221,9 +221,17 @@ fn moment(name: &str) -> Field {
     Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
 }
 
-fn schema() -> SchemaRef {
+/// Minutes of one value of a curve; none where curves are not written.
+const fn step(curve: Curve) -> Option<usize> {
+    match curve {
+        Curve::Minute => Some(1),
+        Curve::Hour => Some(60),
+        Curve::None => None,
+    }
+}
+
+fn schema(curve: Curve) -> SchemaRef {
     let [active, latest, factor] = INTEREST_FEATURES;
-    let minute = Arc::new(Field::new_list_field(DataType::Float64, true));
     let mut fields = vec![
         Field::new("recipient_id", DataType::Utf8, false),
         Field::new("universal_id", DataType::Utf8, true),
@@ -245,8 +253,11 @@ fn schema() -> SchemaRef {
         Field::new(active, DataType::Boolean, false),
         moment(latest),
         Field::new(factor, DataType::Float64, false),
-        Field::new("curve", DataType::FixedSizeList(minute, MINUTES_PER_WEEK as i32), false),
     ]);
+    fields.extend(step(curve).map(|step| {
+        let value = Arc::new(Field::new_list_field(DataType::Float64, true));
+        Field::new("curve", DataType::FixedSizeList(value, (MINUTES_PER_WEEK / step) as i32), false)
+    }));
     Arc::new(Schema::new(fields))
 }
 
@@ -265,11 +276,12 @@ struct Rows {
     hot: BooleanBuilder,
     last_hot: TimestampMicrosecondBuilder,
     hot_factor: Float64Builder,
-    curve: FixedSizeListBuilder<Float64Builder>,
+    curve: Curve,
+    curves: FixedSizeListBuilder<Float64Builder>,
 }
 
-impl Default for Rows {
-    fn default() -> Self {
+impl Rows {
+    fn new(curve: Curve) -> Self {
         let moments = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
         Self {
             recipient: StringBuilder::new(),
@@ -285,12 +297,11 @@ impl Default for Rows {
             hot: BooleanBuilder::new(),
             last_hot: moments(),
             hot_factor: Float64Builder::new(),
-            curve: FixedSizeListBuilder::new(Float64Builder::new(), MINUTES_PER_WEEK as i32),
+            curve,
+            curves: FixedSizeListBuilder::new(Float64Builder::new(), (MINUTES_PER_WEEK / step(curve).unwrap_or(1)) as i32),
         }
     }
-}
 
-impl Rows {
     fn len(&self) -> usize {
         arrow_array::builder::ArrayBuilder::len(&self.recipient)
     }
@@ -320,8 +331,10 @@ impl Rows {
         self.hot.append_value(features.interested);
         self.last_hot.append_option(features.last_interest);
         self.hot_factor.append_value(features.interest_factor);
-        self.curve.values().append_slice(&features.curve);
-        self.curve.append(true);
+        if let Some(step) = step(self.curve) {
+            features.curve.chunks(step).for_each(|minutes| self.curves.values().append_value(minutes.iter().sum()));
+            self.curves.append(true);
+        }
     }
 
     fn take(&mut self) -> RecordBatch {
@@ -343,7 +356,9 @@ impl Rows {
         columns.push(Arc::new(self.hot.finish()));
         columns.push(Arc::new(self.last_hot.finish()));
         columns.push(Arc::new(self.hot_factor.finish()));
-        columns.push(Arc::new(self.curve.finish()));
-        RecordBatch::try_new(schema(), columns).unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
+        if self.curve != Curve::None {
+            columns.push(Arc::new(self.curves.finish()));
+        }
+        RecordBatch::try_new(schema(self.curve), columns).unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
     }
 }

@@ -184,7 +184,7 @@ pub(crate) struct FeaturesArgs {
     /// The moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
     #[arg(help_heading = "Features of email", long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
-    /// How finely the click curve of a week is written: by the minute, by the hour (a sixtieth of the size) or not at all
+    /// How finely the click curve of a week is written: by the minute, by the hour (a fortieth of the size) or not at all
     #[arg(help_heading = "Features of email", long, value_name = "STEP", default_value = "minute", value_parser = curves())]
     pub(crate) curve: Curve,
     /// Length of n-grams; may be repeated [default: 2 and 3]

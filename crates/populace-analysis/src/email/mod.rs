@@ -12,7 +12,7 @@ mod recover;
 mod score;
 mod verify;
 
-pub use features::RecipientsReport;
+pub use features::{RecipientsReport, curves_by_the_minute};
 pub use filter::{Filter, Inference};
 pub use history::{Breaker, EVENT_COLUMNS, History, Message};
 pub use law::Law;

@@ -1,6 +1,6 @@
 //! Features of the actors in a directory: of recipients from `events`, of callers from `calls`.
 
-pub use crate::email::RecipientsReport;
+pub use crate::email::{RecipientsReport, curves_by_the_minute};
 use crate::source::values;
 pub use crate::watch::{Progress, Watch};
 use populace_core::time::Instant;

@@ -6,7 +6,7 @@ use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecond
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use populace_analysis::families::compute_features;
-use populace_analysis::features::{self, Options, Progress, Report, Watch};
+use populace_analysis::features::{self, Curve, Options, Progress, Report, Watch};
 use populace_analysis::source::{As, Columns, Want};
 use populace_core::email::{EmailModel, PersonaConfig};
 use populace_io::files::Format;
@@ -47,6 +47,33 @@ fn best_windows(curve: &[f64]) -> Vec<usize> {
         found.push((0..10_080).filter(apart).max_by(|a, b| masses[*a].total_cmp(&masses[*b])).unwrap());
     }
     found
+}
+
+#[test]
+fn curves_by_the_hour_are_sums_of_minutes_and_may_be_left_out() {
+    let run = Run::new("email", 3, &[("population.users", "40")]);
+    let with = |curve: Curve| {
+        let output = tempfile::tempdir().unwrap();
+        compute(&Options { curve, ..Options::new(run.path(), output.path()) }).unwrap();
+        (features_of(output.path()), fs::metadata(output.path().join("features.parquet")).unwrap().len())
+    };
+    let [(minutes, all), (hours, fewer), (none, least)] = [Curve::Minute, Curve::Hour, Curve::None].map(with);
+    assert!(all > 20 * fewer && fewer > 2 * least, "{all}, {fewer} and {least} bytes");
+    let values = |batches: &[RecordBatch]| -> Vec<Vec<f64>> {
+        let lists = batches.iter().map(|batch| batch.column_by_name("curve").unwrap().as_fixed_size_list());
+        let rows = lists.flat_map(|list| (0..list.len()).map(move |row| list.value(row)));
+        rows.map(|row| row.as_primitive::<Float64Type>().values().to_vec()).collect()
+    };
+    let (minutes_of, hours_of) = (values(&minutes), values(&hours));
+    assert_eq!((minutes_of.len(), hours_of.len()), (40, 40));
+    for (minutes, hours) in minutes_of.iter().zip(&hours_of) {
+        let sums: Vec<f64> = minutes.chunks(60).map(|minutes| minutes.iter().sum()).collect();
+        assert_eq!((*hours).len(), 168);
+        assert_eq!(&sums, hours);
+    }
+    let columns = minutes[0].num_columns() - 1;
+    let others: Vec<usize> = (0..columns).collect();
+    assert_eq!(none[0], minutes[0].project(&others).unwrap(), "all other columns are the same");
 }
 
 #[test]

@@ -351,7 +351,7 @@ def features(
     """Compute the features of the actors of a run, of recipients or of callers, into a directory: `populace features`.
 
     `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: of the last event), and `curve` how
-    finely their click curves are written: "minute", "hour" (a sixtieth of the size) or "none"; the rest is of callers. Gives the report. Raises `InputError`, `FileError`.
+    finely their click curves are written: "minute", "hour" (a fortieth of the size) or "none"; the rest is of callers. Gives the report. Raises `InputError`, `FileError`.
     """
     import datetime
 

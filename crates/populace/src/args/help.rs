@@ -101,7 +101,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "features",
         &[
             ("data/features.parquet", "populace features data"),
-            ("Curves by the hour: a sixtieth of the size", "populace features data --curve hour -o features"),
+            ("Curves by the hour: a fortieth of the size", "populace features data --curve hour -o features"),
         ],
     ),
     ("scenarios", &[("What there is", "populace scenarios list"), ("A document to edit", "populace scenarios show email > mine.yaml")]),
@@ -217,12 +217,12 @@ fn fish_arguments(command: &Command, path: &mut Vec<String>, script: &mut String
     for below in command.get_subcommands() {
         path.push(below.get_name().to_owned());
         let (first, rest) = (&path[0], &path[1..]);
-        let within: String = rest.iter().map(|name| format!("; and __fish_seen_subcommand_from {name}")).collect();
+        let condition = [&[format!("__fish_populace_using_subcommand {first}")], rest].concat().join("; and __fish_seen_subcommand_from ");
         for argument in below.get_positionals() {
             let names: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
             if !names.is_empty() {
                 let names = names.join(" ");
-                let _ = writeln!(script, "complete -c populace -n \"__fish_populace_using_subcommand {first}{within}\" -a \"{names}\"");
+                let _ = writeln!(script, "complete -c populace -n \"{condition}\" -a \"{names}\"");
             }
         }
         fish_arguments(below, path, script);

@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::show::{size, thousands};
 use populace_analysis::families::compute_features;
 use populace_analysis::features::{self, Curve, Options, RecipientsReport, Report, SequencesReport};
-use populace_io::dataset::read_manifest;
 use std::path::Path;
 use std::time::Instant;
 
@@ -50,14 +49,11 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
 
 /// Says beforehand what curves by the minute of many recipients will take.
 fn tell_size(directory: &Path) {
-    /// Bytes of a curve, about, as measured.
-    const CURVE: u64 = 36_500;
     /// Bytes that are worth a word.
     const LARGE: u64 = 1 << 29;
-    let run = read_manifest(directory).ok().flatten().map(|manifest| manifest.identity).filter(|run| run.family == "email");
-    if let Some(run) = run.filter(|run| run.users.saturating_mul(CURVE) > LARGE) {
-        let (users, bytes) = (thousands(run.users), size(run.users.saturating_mul(CURVE)));
-        note!("curves by the minute of {users} recipients take about {bytes}; --curve hour takes a sixtieth of that");
+    if let Some((recipients, bytes)) = features::curves_by_the_minute(directory).filter(|(_, bytes)| *bytes > LARGE) {
+        let (recipients, bytes) = (thousands(recipients), size(bytes));
+        note!("curves by the minute of {recipients} recipients take about {bytes}; --curve hour takes a fortieth of that");
     }
 }
 

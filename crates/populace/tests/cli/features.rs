@@ -44,7 +44,8 @@ fn what_has_no_features_is_refused() {
         (&["nowhere"][..], "is not a directory"),
         (&[churn], "see populace prepare churn"),
         (&[churn, "--as-of", "soon"], "--as-of soon: is not a moment"),
-        (&[churn, "--ngram", "1"], "1 is not in 2..=16"),
+        (&[churn, "--curve", "day"], "possible values: minute, hour, none"),
+        (&[churn, "--ngram", "1"], "must be a whole number from 2 to 16"),
     ] {
         let refused = populace(&[&["features"], arguments].concat());
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");

@@ -249,7 +249,7 @@ fn wrong_arguments_end_with_what_to_do() {
     refuse(&["serve", "--embedded", "--data", other.to_str().unwrap(), "--listen", &taken], "is another program listening there?");
     assert!(!other.exists(), "nothing is made where nothing can be served");
     refuse(&["serve", "--embedded", "--token-file", "/no/such/file"], "/no/such/file");
-    refuse(&["flow", "demo", "--count", "0"], "1..=1000000");
+    refuse(&["flow", "demo", "--count", "0"], "must be a whole number from 1 to 1,000,000");
 }
 
 #[test]

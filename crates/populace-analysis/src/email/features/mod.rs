@@ -18,11 +18,14 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use populace_core::email::{EmailModel, EventType, INTEREST_FEATURES};
+use populace_core::scenario::Scenario;
 use populace_core::time::{Instant, MINUTES_PER_WEEK};
+use populace_io::dataset::read_manifest;
 use populace_io::error::RunError;
 use populace_io::files::Format;
 use serde::Serialize;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The file that is written.
@@ -118,6 +121,15 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     writer.close().map_err(RunError::from)?;
     stage.complete(&[FILE])?;
     Ok(Report::Email(report.finish()))
+}
+
+/// The recipients of a run, and the bytes that their curves by the minute take, about; none where the directory holds no run of email.
+pub fn curves_by_the_minute(directory: &Path) -> Option<(u64, u64)> {
+    /// As measured.
+    const BYTES: u64 = 36_500;
+    // What is wrong with a manifest is reported when the data is opened.
+    let run = read_manifest(directory).ok().flatten()?.identity;
+    (run.family == EmailModel::NAME).then_some((run.users, run.users.saturating_mul(BYTES)))
 }
 
 /// The moment of the last event.

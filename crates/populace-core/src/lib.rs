@@ -18,7 +18,7 @@ pub mod time;
 pub mod traces;
 
 /// Raised with every change of any sampled value; part of the manifest.
-pub const VALUES_VERSION: u32 = 1;
+pub const VALUES_VERSION: u32 = 2;
 
 #[cfg(test)]
 mod tests {

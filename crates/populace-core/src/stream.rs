@@ -54,7 +54,7 @@ pub fn below(word: u64, bound: u64) -> u64 {
 }
 
 /// The key of all randomness of one scenario under one seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamKey {
     key: [u64; 2],
 }

@@ -206,10 +206,10 @@ impl Table {
         self
     }
 
-    /// Names the column that numbers the rows of the whole table.
+    /// Names the column that numbers the rows of the whole table, if there is one.
     #[must_use]
-    pub fn numbered_by(mut self, column: &'static str) -> Self {
-        self.number = Some(self.known(column));
+    pub fn numbered_by(mut self, column: Option<&'static str>) -> Self {
+        self.number = column.map(|column| self.known(column));
         self
     }
 

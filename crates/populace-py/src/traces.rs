@@ -449,7 +449,7 @@ impl Store {
         let place = self.place(session)?;
         let batch = self.plain(&[session]).map_err(|error| arrow_error(&error))?;
         let codes = &self.endpoints[place.batch as usize][place.start as usize..place.end as usize];
-        // The rows are told apart by their place in the batch.
+        // The rows are told apart by their place in the batch; what a retry adds has the number of the row before.
         let rows = codes.iter().enumerate().map(|(row, code)| CallRow {
             session: SessionId::from_words(0, 0),
             number: row as u16 + 1,
@@ -461,7 +461,6 @@ impl Store {
             status: integer(batch.column(STATUS), row).unwrap_or(200) as u16,
             response_size: integer(batch.column(10), row).unwrap_or(0),
             attempt: integer(batch.column(ATTEMPT), row).unwrap_or(1) as u8,
-            retry_of: None,
         });
         let rows: Vec<CallRow> = rows.collect();
         if rows.len() > usize::from(u16::MAX) / 2 {
@@ -470,13 +469,13 @@ impl Store {
         let key = StreamKey::root(derived(seed, INJECT, 0), TracesModel::NAME).actor(ActorId(ordinal));
         let struck = model.model.strike(key, 0, &rows);
         // Row by row: which row of the old session it comes from.
-        let origin: Vec<u32> = struck.iter().map(|row| u32::from(row.retry_of.unwrap_or(row.number)) - 1).collect();
+        let origin: Vec<u32> = struck.iter().map(|row| u32::from(row.number) - 1).collect();
         let taken = take_record_batch(&batch, &arrow_array::UInt32Array::from(origin.clone())).map_err(|error| arrow_error(&error))?;
         let mut columns = taken.columns().to_vec();
         let ids = batch.column(CALL_ID).as_string::<i32>();
-        let retry = |row: &CallRow| row.retry_of.is_some();
-        columns[CALL_ID] = Arc::new(StringArray::from_iter_values(struck.iter().zip(&origin).map(|(row, from)| {
-            if retry(row) { format!("{}-retry", ids.value(*from as usize)) } else { ids.value(*from as usize).to_owned() }
+        let retry = |place: usize| place > 0 && origin[place - 1] == origin[place];
+        columns[CALL_ID] = Arc::new(StringArray::from_iter_values(origin.iter().enumerate().map(|(place, from)| {
+            if retry(place) { format!("{}-retry", ids.value(*from as usize)) } else { ids.value(*from as usize).to_owned() }
         })));
         columns[TIME] = Arc::new(TimestampMicrosecondArray::from_iter_values(struck.iter().map(|row| row.time.0)).with_timezone("UTC"));
         columns[RESPONSE] = Arc::new(Float64Array::from_iter_values(struck.iter().map(|row| row.response_time as f64 / 1_000.0)));
@@ -484,8 +483,8 @@ impl Store {
         columns[10] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| row.response_size)));
         columns[ATTEMPT] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| i64::from(row.attempt))));
         let old = taken.column(RETRY_OF).as_string::<i32>();
-        let retried = struck.iter().zip(&origin).enumerate().map(|(place, (row, from))| {
-            if retry(row) { Some(ids.value(*from as usize)) } else { old.is_valid(place).then(|| old.value(place)) }
+        let retried = origin.iter().enumerate().map(|(place, from)| {
+            if retry(place) { Some(ids.value(*from as usize)) } else { old.is_valid(place).then(|| old.value(place)) }
         });
         columns[RETRY_OF] = Arc::new(retried.collect::<StringArray>());
         let batch = RecordBatch::try_new(schema(), columns).map_err(|error| arrow_error(&error))?;

@@ -58,16 +58,23 @@ def test_a_replayed_user_is_that_of_the_full_run():
 
 def test_threads_do_not_change_a_row():
     pa = pytest.importorskip("pyarrow")
-    tables = [pa.table(pp.generate("churn", users=300, seed=1, threads=threads).events).to_pylist() for threads in (1, 2, 5)]
-    assert tables[0] == tables[1] == tables[2]
-    assert [row["event_id"] for row in tables[0]] == list(range(1, len(tables[0]) + 1))
+    for ids in ("per_user", "sequential"):
+        runs = [pp.generate("churn", users=300, seed=1, threads=threads, set={"event_ids": ids}) for threads in (1, 2, 5)]
+        tables = [pa.table(run.events).to_pylist() for run in runs]
+        assert tables[0] == tables[1] == tables[2]
+        found = [row["event_id"] for row in tables[0]]
+        own = dict.fromkeys(range(1, 301), 0)
+        for row, event_id in zip(tables[0], found):
+            own[row["user_id"]] += 1
+            assert ids == "sequential" or event_id == (row["user_id"] - 1) * 1_000_000 + own[row["user_id"]]
+        assert ids == "per_user" or found == list(range(1, len(found) + 1))
 
 
-@pytest.mark.parametrize(("scenario", "users"), SCENARIOS)
+@pytest.mark.parametrize(("scenario", "users", "ids"), [(*scenario, None) for scenario in SCENARIOS] + [("churn", 40, "sequential")])
 @pytest.mark.parametrize("parts", [1, 3, 7])
-def test_parts_are_the_run(scenario, users, parts):
+def test_parts_are_the_run(scenario, users, ids, parts):
     pa = pytest.importorskip("pyarrow")
-    run = pp.generate(scenario, users=users, seed=4)
+    run = pp.generate(scenario, users=users, seed=4, set={} if ids is None else {"event_ids": ids})
     before = run.rows_before(parts)
     for path, table in run.tables.items():
         whole = pa.table(table).to_pylist()
@@ -75,7 +82,7 @@ def test_parts_are_the_run(scenario, users, parts):
             made = [pa.table(run.part(k, parts, rows_before=rows_before[k])[path]).to_pylist() for k in range(parts)]
             assert [row for rows in made for row in rows] == whole
             assert [run.part(k, parts)[path].count() for k in range(parts)] == [len(rows) for rows in made]
-    if scenario == "churn":
+    if ids == "sequential":
         assert before == [sum(run.part(k, parts).events.count() for k in range(part)) for part in range(parts)]
     else:
         assert before == [None] * parts
@@ -181,7 +188,7 @@ def test_a_stream_of_millions_stays_in_bounded_memory():
         "run.to_parquet(sys.argv[1])",
         "run.events.count()",
         'pp.plan("email", "fatigue", pilot_users=1_000_000)',
-        'pp.generate("churn", users=100_000_000, seed=1).rows_before(3)',
+        'pp.generate("churn", users=100_000_000, seed=1, set={"event_ids": "sequential"}).rows_before(3)',
     ],
 )
 def test_ctrl_c_stops_at_once(tmp_path, how):

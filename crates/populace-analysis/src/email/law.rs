@@ -3,22 +3,27 @@
 
 use super::delay::{Delay, DelayLaw};
 use super::history::{History, Message, circumstances};
+use populace_core::email::laws::Expectation;
 use populace_core::email::{Circumstances, Effects, EmailConfig, EmailModel, Factors, Persona};
-use populace_core::stream::ActorId;
+use populace_core::scenario::Scenario;
+use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::Instant;
 use populace_io::tables::email::actor_of;
 
 /// The laws of a document.
 pub struct Law<'a> {
     model: &'a EmailModel,
+    /// Of the seed that dealt the personas, if it is known.
+    key: Option<StreamKey>,
     opens: DelayLaw,
     clicks: DelayLaw,
 }
 
 impl<'a> Law<'a> {
-    /// The laws of a model's document.
-    pub fn new(model: &'a EmailModel) -> Self {
-        Self { model, opens: DelayLaw::opens(model), clicks: DelayLaw::clicks(model) }
+    /// The laws of a model's document; `seed` is that of the data, where it is known.
+    pub fn new(model: &'a EmailModel, seed: Option<u64>) -> Self {
+        let key = seed.map(|seed| StreamKey::root(seed, EmailModel::NAME));
+        Self { model, key, opens: DelayLaw::opens(model), clicks: DelayLaw::clicks(model) }
     }
 
     /// The document.
@@ -36,10 +41,15 @@ impl<'a> Law<'a> {
         self.model.personas()
     }
 
-    /// The persona of a recipient, as an index into [`personas`](Self::personas): recipients take the slots of the document in turn.
-    /// `None` for an id that no scenario gives.
+    /// The persona of a recipient, as an index into [`personas`](Self::personas): the one that the seed deals it. `None` for an id that
+    /// no scenario gives, and without a seed.
     pub fn persona_of(&self, recipient_id: &str) -> Option<usize> {
-        actor_of(recipient_id).map(|actor| self.model.persona_of(ActorId(actor)))
+        Some(self.model.persona_of(self.key?, ActorId(actor_of(recipient_id)?)))
+    }
+
+    /// The expected volumes: of the personas that the seed deals, or on average over seeds.
+    pub fn expectation(&self) -> Expectation {
+        self.key.map_or_else(|| Expectation::new(self.model), |key| Expectation::under(self.model, key))
     }
 
     /// The circumstances of a message that was delivered.

@@ -30,6 +30,7 @@ use crate::pass::{self, Inputs};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use populace_core::scenario::Scenario;
+use populace_io::VALUES_VERSION;
 use populace_io::catalogue;
 use populace_io::dataset::{MANIFEST, Manifest, SCENARIO, check_files, read_manifest};
 use populace_io::document::{self, Request, Resolved};
@@ -172,8 +173,23 @@ impl Source {
     /// That document is not sound; as [`scenario`](Self::scenario).
     pub fn judged_by(&self, named: Option<&str>) -> Result<Resolved, AnalysisError> {
         match named {
-            Some(name) => Ok(catalogue::resolve(&Request::new(document::Source::Named(name)))?),
+            Some(name) => {
+                self.check_values()?;
+                Ok(catalogue::resolve(&Request::new(document::Source::Named(name)))?)
+            }
             None => self.scenario(),
+        }
+    }
+
+    /// Checks that a run has the values that this program makes: what it knows of them holds of no others.
+    fn check_values(&self) -> Result<(), AnalysisError> {
+        match self.manifest.as_ref().map(|manifest| manifest.identity.values_version) {
+            Some(version) if version != VALUES_VERSION => Err(AnalysisError::input(format!(
+                "{}: holds values of version {version}, and this program makes and knows version {VALUES_VERSION}\n\
+                 hint: generate the run again, or use the program that made it",
+                self.root.display()
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -182,11 +198,17 @@ impl Source {
         self.manifest.as_ref().is_some_and(|manifest| manifest.identity.scenario_digest != document.digest())
     }
 
+    /// The seed of the data: that of the run, or of data without a manifest the document's.
+    pub fn seed(&self, document: &Resolved) -> Option<u64> {
+        self.manifest.as_ref().map(|manifest| manifest.identity.seed).or(document.seed)
+    }
+
     /// The scenario that lies beside the data.
     ///
     /// # Errors
     /// There is none, it is not sound, or it is not the one that the manifest names.
     pub fn scenario(&self) -> Result<Resolved, AnalysisError> {
+        self.check_values()?;
         let path = self.root.join(SCENARIO);
         if !path.is_file() {
             let root = self.root.display();

@@ -49,7 +49,7 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
         let run = Run::new(scenario, 3, &[("population.users", "60"), ("sends.per_day", "2")]);
         let truth = truth(&run);
         let model: EmailModel = run.source().model().unwrap();
-        let law = Law::new(&model);
+        let law = Law::new(&model, Some(3));
         let mut messages = 0;
         for events in actors(&run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
             let history = History::new(&model, &events);
@@ -68,4 +68,41 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
         }
         assert_eq!(messages, truth.len());
     }
+}
+
+#[test]
+fn personas_are_those_that_the_seed_of_the_data_deals() {
+    let run = Run::new("email", 3, &[("population.users", "400")]);
+    let source = run.source();
+    let model: EmailModel = source.model().unwrap();
+    // That of the manifest, whatever the document says; of data without a manifest the document's.
+    let mut document = source.scenario().unwrap();
+    document.seed = Some(9);
+    assert_eq!(source.seed(&document), Some(3));
+    let law = Law::new(&model, source.seed(&document));
+    let mut recipients = 0;
+    for batch in source.table("truth/users").unwrap().read(&[Want::new("recipient_id", As::Text), Want::new("persona", As::Text)]).unwrap()
+    {
+        let batch = batch.unwrap();
+        for row in 0..batch.num_rows() {
+            let persona = law.persona_of(batch.text("recipient_id").value(row)).unwrap();
+            assert_eq!(law.personas()[persona].name, batch.text("persona").value(row));
+            recipients += 1;
+        }
+    }
+    assert_eq!(recipients, 400);
+    assert_eq!(law.persona_of("somebody"), None);
+    assert_eq!(Law::new(&model, None).persona_of("synth_user_01000"), None);
+}
+
+#[test]
+fn a_run_of_other_values_is_refused() {
+    let run = Run::new("email", 3, &[("population.users", "10")]);
+    let path = run.path().join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let version = format!("\"values_version\": {}", populace_io::VALUES_VERSION);
+    assert!(text.contains(&version), "{text}");
+    std::fs::write(&path, text.replace(&version, "\"values_version\": 1")).unwrap();
+    let told = [run.source().scenario().unwrap_err(), run.source().judged_by(Some("email")).unwrap_err()];
+    assert!(told.iter().all(|error| error.to_string().contains("holds values of version 1, and this program makes and knows version 2")));
 }

@@ -78,10 +78,10 @@ fn curves_by_the_hour_are_sums_of_minutes_and_may_be_left_out() {
 
 #[test]
 fn peak_windows_of_a_persona_fall_in_its_documented_hours() {
-    let run = Run::new("email", 11, &[("sends.per_day", "6.1456")]);
+    let run = Run::new("email", 11, &[("population.users", "1050"), ("sends.per_day", "6.1456")]);
     let output = tempfile::tempdir().unwrap();
     let Report::Email(report) = compute(&Options::new(run.path(), output.path())).unwrap() else { panic!("a run of email") };
-    assert_eq!((report.recipients, report.unknown_types, report.later), (350, 0, 0));
+    assert_eq!((report.recipients, report.unknown_types, report.later), (1_050, 0, 0));
     let model: EmailModel = run.source().model().unwrap();
     let mut personas = BTreeMap::new();
     let wants = [Want::new("recipient_id", As::Text), Want::new("persona", As::Text)];

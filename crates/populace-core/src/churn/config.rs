@@ -17,6 +17,9 @@ section! {
         /// Probability that a user churns within the window before the factors of `churn` apply. It is not the churn rate of the population:
         /// `--target-churn-rate` solves for the base that gives one.
         churn_base_rate: f64 [0.0 ..= 1.0],
+        /// How events are numbered. `sequential` gives the future away: a user's numbers end where the next user's begin.
+        #[serde(default = "per_user")]
+        event_ids: EventIds,
         /// When users signed up.
         signup: SignupConfig,
         /// Countries, equally likely; different names.
@@ -233,4 +236,18 @@ section! {
 
 fn observed() -> bool {
     true
+}
+
+fn per_user() -> EventIds {
+    EventIds::PerUser
+}
+
+choice! {
+    /// How events are numbered.
+    pub enum EventIds {
+        /// (`user_id` − 1) × 1,000,000 + the event's position among the user's own, from 1.
+        PerUser,
+        /// 1 to the number of events, without a gap, by user, then time.
+        Sequential,
+    }
 }

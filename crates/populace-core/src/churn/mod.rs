@@ -7,11 +7,11 @@ mod model;
 mod rows;
 
 pub use config::{
-    ActivityConfig, BillingConfig, BillingMode, ChurnConfig, DelayConfig, DepartureConfig, EngagementConfig, EnrolConfig, LinearMean,
-    LinearProbability, MeasureConfig, QuizConfig, SessionsConfig, SignupConfig, TicketsConfig, VideoConfig,
+    ActivityConfig, BillingConfig, BillingMode, ChurnConfig, DelayConfig, DepartureConfig, EngagementConfig, EnrolConfig, EventIds,
+    LinearMean, LinearProbability, MeasureConfig, QuizConfig, SessionsConfig, SignupConfig, TicketsConfig, VideoConfig,
 };
 pub use model::{ChurnModel, Hazard};
-pub use rows::{Action, Event, EventType, Row, Truth, User};
+pub use rows::{Action, Event, EventType, IDS_PER_USER, Row, Truth, User};
 
 /// The built-in documents, by name.
 pub const DOCUMENTS: &[(&str, &str)] = &[("churn", include_str!("churn.yaml"))];

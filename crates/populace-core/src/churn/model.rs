@@ -1,19 +1,23 @@
 //! A checked document and everything that does not depend on the user.
 
 use super::actor::{self, MAX_ATTEMPTS, MAX_SESSIONS};
-use super::config::{BillingMode, ChurnConfig, DelayConfig, LinearProbability, MeasureConfig};
+use super::config::{BillingMode, ChurnConfig, DelayConfig, EventIds, LinearProbability, MeasureConfig};
 use super::laws::Expectation;
-use super::rows::{Row, Truth};
+use super::rows::{IDS_PER_USER, Row, Truth};
 use crate::dist::{Bernoulli, Beta, StandardNormal};
 use crate::math;
 use crate::plan::Population;
-use crate::scenario::{Checker, ConfigError, Observer, Scenario};
+use crate::scenario::{Checker, ConfigError, Observer, Problem, Scenario};
 use crate::section;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::{Date, Window};
 use std::collections::BTreeSet;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
+/// Login, enrolment, video and quiz.
+const EVENTS_PER_SESSION: u64 = 4;
+/// A charge and a ticket.
+const EVENTS_APART: u64 = 2;
 
 /// A population of subscribers.
 #[derive(Clone, Debug)]
@@ -49,6 +53,7 @@ pub struct ChurnModel {
     pub(super) ticket: Bernoulli,
     pub(super) ticket_seconds: Spread,
     expectation: Expectation,
+    warnings: Vec<Problem>,
 }
 
 /// How a day is divided among its sessions.
@@ -154,6 +159,7 @@ impl Scenario for ChurnModel {
         check_people(config, &mut checker);
         check_day(config, &mut checker);
         check_billing(config, &mut checker);
+        check_event_ids(config, &mut checker);
         let engagement = Beta::new(config.engagement.alpha, config.engagement.beta).ok();
         let mut probability = |path, p| checker.take(path, Bernoulli::new(p));
         let paid = probability("paid_ratio", config.paid_ratio);
@@ -195,8 +201,13 @@ impl Scenario for ChurnModel {
             ticket,
             ticket_seconds: hours(config.tickets.from_hour, config.tickets.to_hour),
             expectation: Expectation::of_checked(config),
+            warnings: leak(config).into_iter().collect(),
             config: config.clone(),
         })
+    }
+
+    fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     fn population(&self) -> Population {
@@ -298,6 +309,29 @@ fn check_day(config: &ChurnConfig, checker: &mut Checker) {
         );
     }
     hours(checker, "tickets", config.tickets.from_hour, config.tickets.to_hour);
+}
+
+/// That the numbers of a user's events suffice, whatever happens.
+fn check_event_ids(config: &ChurnConfig, checker: &mut Checker) {
+    let most = u64::from(config.window.days) * (u64::from(config.sessions.max) * EVENTS_PER_SESSION + EVENTS_APART);
+    if config.event_ids == EventIds::PerUser && most >= IDS_PER_USER {
+        checker.problem(
+            "event_ids",
+            format!("per_user has {} numbers for a user's events, and there may be {most} in the window", IDS_PER_USER - 1),
+            "lower window.days or sessions.max, or set event_ids: sequential",
+        );
+    }
+}
+
+/// What is odd about numbers that count all rows.
+fn leak(config: &ChurnConfig) -> Option<Problem> {
+    (config.event_ids == EventIds::Sequential).then(|| Problem {
+        path: "event_ids".into(),
+        message:
+            "sequential leaks the future: the first event_id of the next user shows how many events a user will have, and so who churns"
+                .into(),
+        hint: "leave event_id out of what a model sees, or set event_ids: per_user".into(),
+    })
 }
 
 fn check_billing(config: &ChurnConfig, checker: &mut Checker) {

@@ -28,7 +28,10 @@ pub struct User {
     pub engagement_score: f64,
 }
 
-/// A row of `events`. Its `event_id` is its number in the file and is given at writing.
+/// How far the `event_id`s of two users are apart where each user's events are numbered: no user has as many events.
+pub const IDS_PER_USER: u64 = 1_000_000;
+
+/// A row of `events`. Its `event_id` is its number among the user's own, or that in the file, which is given at writing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
     /// Whose it is.

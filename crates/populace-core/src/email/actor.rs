@@ -44,19 +44,19 @@ const MESSAGE_IDS: Purpose = Purpose::new(9);
 const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
+// 12 is that of `personas`.
 
 /// How much time is sorted at once: enough that days with a row or two do not each have their round, little enough to stay in the cache.
 const FLUSHED: i64 = 8 * DAY;
 
-/// Simulates `actor`.
-pub(super) fn simulate(model: &EmailModel, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
+/// Simulates `actor` as one of a persona.
+pub(super) fn simulate(model: &EmailModel, persona_index: usize, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     // Taken out for the time of the call, so that an observer may itself simulate.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let persona_index = model.persona_of(actor);
     let persona = &model.people.list[persona_index];
     out.reveal(Truth::User(UserTruth { persona: persona_index as u8, open_rate: persona.open_rate, click_rate: persona.click_rate }));
     let key = key.actor(actor);

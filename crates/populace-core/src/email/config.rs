@@ -31,8 +31,8 @@ section! {
         timezone: UtcOffset,
         /// Local time of the email service providers: what `latency` is read on.
         esp_timezone: UtcOffset,
-        /// The kinds of recipients by name. Recipient k takes slot k modulo the sum of the counts of one table in which the
-        /// personas are interleaved evenly. The order of the names is the alphabet's, whatever the document's.
+        /// The personas by name. Of as many recipients one after another as the counts sum to, each takes one of their slots, in an order
+        /// that the seed decides. The order of the names is the alphabet's, whatever the document's.
         personas: BTreeMap<String, PersonaConfig> [len 1 ..= 100],
         /// When scheduled mail is sent.
         sends: SendsConfig,

@@ -67,6 +67,16 @@ impl Scenario for EmailModel {
     }
 
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
-        actor::simulate(self, actor, key, out);
+        self.simulate_as(self.persona_of(key, actor), actor, key, out);
+    }
+}
+
+impl EmailModel {
+    /// Simulates an actor as one of a persona, whatever slot it takes: every draw stays, and the persona's rates and hours decide.
+    ///
+    /// # Panics
+    /// There is no such persona.
+    pub fn simulate_as(&self, persona: usize, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
+        actor::simulate(self, persona, actor, key, out);
     }
 }

@@ -16,7 +16,7 @@ use crate::dist::{Bernoulli, UniformF64};
 use crate::plan::WindowConfig;
 use crate::scenario::{Checker, ConfigError};
 use crate::section;
-use crate::stream::ActorId;
+use crate::stream::{ActorId, StreamKey};
 use crate::time::{Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
 use std::net::Ipv4Addr;
 
@@ -135,13 +135,12 @@ impl EmailModel {
         &self.people.list
     }
 
-    /// The persona of an actor: an index into [`personas`](Self::personas).
-    #[inline]
-    pub fn persona_of(&self, actor: ActorId) -> usize {
-        self.people.of(actor)
+    /// The persona of an actor under the seed of `key`: an index into [`personas`](Self::personas).
+    pub fn persona_of(&self, key: StreamKey, actor: ActorId) -> usize {
+        self.people.of(key, actor)
     }
 
-    /// How many slots the table of personas has: personas repeat with this period.
+    /// How many slots the personas have: recipients take all of them once, so many at a time.
     pub fn slots(&self) -> u64 {
         self.people.slots()
     }

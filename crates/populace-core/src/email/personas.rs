@@ -4,15 +4,19 @@ use super::calendar::{HOURS_OF_WEEK, Weekday, check_each_once};
 use super::world::above_0;
 use crate::scenario::Checker;
 use crate::section::section;
-use crate::stream::ActorId;
+use crate::stream::{ActorId, Purpose, Source, StreamKey, below};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+/// By block of recipients, in place of the actor: in which order they take the slots.
+const DEAL: Purpose = Purpose::new(12);
 
 const MAX_SLOTS: u64 = 100_000;
 
 section! {
     /// A kind of recipient.
     pub struct PersonaConfig {
-        /// How many slots of the table it takes; all personas together take 1 to 100,000.
+        /// How many slots it takes; all personas together take 1 to 100,000.
         count: u32 [0 ..= 100_000],
         /// Hours of day in which it engages most, each whole; none: all hours alike.
         peak_hours: Vec<u8> [each 0 ..= 23],
@@ -72,20 +76,27 @@ pub(super) struct Personas {
 
 impl Personas {
     pub(super) fn new(config: &BTreeMap<String, PersonaConfig>) -> Self {
-        let counts: Vec<u64> = config.values().map(|persona| u64::from(persona.count)).collect();
-        let slots = counts.iter().sum::<u64>() as f64;
+        let slots: Box<[u8]> =
+            (0..).zip(config.values()).flat_map(|(index, persona)| std::iter::repeat_n(index, persona.count as usize)).collect();
+        let total = slots.len() as f64;
         let persona = |(name, persona): (&String, &PersonaConfig)| Persona {
             name: name.clone(),
             open_rate: persona.open_rate,
             click_rate: persona.click_rate,
-            share: f64::from(persona.count) / slots,
+            share: f64::from(persona.count) / total,
         };
-        Self { list: config.iter().map(persona).collect(), slots: interleave(&counts) }
+        Self { list: config.iter().map(persona).collect(), slots }
     }
 
-    #[inline]
-    pub(super) fn of(&self, actor: ActorId) -> usize {
-        usize::from(self.slots[(actor.0 % self.slots.len() as u64) as usize])
+    /// The persona of an actor: of each block of as many actors as there are slots, each takes one, in an order that the seed decides.
+    /// So ids carry no information about personas, whole blocks have exactly the shares, and nobody changes when the population grows.
+    pub(super) fn of(&self, key: StreamKey, actor: ActorId) -> usize {
+        thread_local! {
+            static LATEST: RefCell<Deal> = RefCell::default();
+        }
+        let slots = self.slots.len() as u64;
+        let slot = LATEST.with_borrow_mut(|deal| deal.of((key, actor.0 / slots, slots))[(actor.0 % slots) as usize]);
+        usize::from(self.slots[slot as usize])
     }
 
     pub(super) fn slots(&self) -> u64 {
@@ -93,22 +104,27 @@ impl Personas {
     }
 }
 
-/// The personas in an order of which every prefix holds each of them within one of its share: of those whose next copy is not ahead of
-/// its share, the one whose next copy is due first (Steiner and Yeomans, "Level schedules for mixed-model, just-in-time processes",
-/// 1993).
-fn interleave(counts: &[u64]) -> Box<[u8]> {
-    let total: u64 = counts.iter().sum();
-    let mut taken = vec![0_u64; counts.len()];
-    let next = |place: u64| {
-        let due = |index: usize, taken: &[u64]| (taken[index] + 1) as f64 / counts[index] as f64;
-        let choice = (0..counts.len())
-            .filter(|&index| taken[index] * total < place * counts[index])
-            .min_by(|&a, &b| due(a, &taken).total_cmp(&due(b, &taken)))
-            .expect("the shares of all the slots so far exceed those taken");
-        taken[choice] += 1;
-        choice as u8
-    };
-    (1..=total).map(next).collect()
+/// The latest block of recipients that somebody was of: neighbours are asked for one after another.
+#[derive(Default)]
+struct Deal {
+    of: Option<(StreamKey, u64, u64)>,
+    slots: Vec<u32>,
+}
+
+impl Deal {
+    /// The slot of each recipient of a block: all orders of the slots are equally likely (Fisher and Yates).
+    fn of(&mut self, (key, block, slots): (StreamKey, u64, u64)) -> &[u32] {
+        if self.of != Some((key, block, slots)) {
+            self.of = Some((key, block, slots));
+            self.slots.clear();
+            self.slots.extend(0..slots as u32);
+            let mut draws = key.actor(ActorId(block)).purpose(DEAL).ordinal(0).draws();
+            for last in (1..slots).rev() {
+                self.slots.swap(last as usize, below(draws.next_u64(), last + 1) as usize);
+            }
+        }
+        &self.slots
+    }
 }
 
 pub(super) fn check(config: &BTreeMap<String, PersonaConfig>, checker: &mut Checker) {

@@ -14,7 +14,7 @@ use super::events::{EventType, Group};
 use super::model::EmailModel;
 use super::personas::Persona;
 use crate::math;
-use crate::stream::ActorId;
+use crate::stream::{ActorId, StreamKey};
 use crate::time::{HOUR, MINUTE};
 
 /// Expected counts of one user, or of many.
@@ -58,27 +58,37 @@ impl Volumes {
 pub struct Expectation {
     /// Of one user of each persona, by its index.
     pub personas: Box<[Volumes]>,
-    /// How many users each persona has.
-    pub users: Box<[u64]>,
+    /// How many users each persona has, on average over seeds; exact where all slots are taken equally often.
+    pub users: Box<[f64]>,
 }
 
 impl Expectation {
     /// The expectation of a model. Takes milliseconds, or seconds where a circuit breaker lasts for months.
     pub fn new(model: &EmailModel) -> Self {
+        let users = model.config().population.users as f64;
+        let of_persona = model.config().personas.values().map(|persona| users * f64::from(persona.count) / model.slots() as f64);
+        Self { users: of_persona.collect(), personas: Calendar::new(model).volumes().into() }
+    }
+
+    /// The expectation under a seed, which decides the personas of the recipients after the last whole block.
+    pub fn under(model: &EmailModel, key: StreamKey) -> Self {
+        let mut expectation = Self::new(model);
         let users = model.config().population.users;
-        let mut of_persona = vec![0; model.personas().len()];
-        for slot in 0..model.slots() {
-            let rounds = users / model.slots() + u64::from(slot < users % model.slots());
-            of_persona[model.persona_of(ActorId(slot))] += rounds;
+        let dealt = users - users % model.slots();
+        for (count, persona) in expectation.users.iter_mut().zip(model.config().personas.values()) {
+            *count = (dealt / model.slots() * u64::from(persona.count)) as f64;
         }
-        Self { personas: Calendar::new(model).volumes().into(), users: of_persona.into() }
+        for actor in dealt..users {
+            expectation.users[model.persona_of(key, ActorId(actor))] += 1.0;
+        }
+        expectation
     }
 
     /// Of the whole population.
     pub fn total(&self) -> Volumes {
         let mut total = Volumes::default();
         for (volumes, users) in self.personas.iter().zip(&self.users) {
-            total.add(volumes, *users as f64);
+            total.add(volumes, *users);
         }
         total
     }

@@ -95,15 +95,13 @@ impl TracesModel {
         let cascade_start = session.cascade.then_some((path.len() as f64 * self.config.cascade.start) as usize);
         let mut time = session.start;
         let mut end = time;
-        let mut number = 0;
         for (index, &endpoint) in path.iter().enumerate() {
             let ordinal = call_ordinal(session.ordinal, index);
             let words = key.purpose(CALL).ordinal(ordinal).words();
             let base = self.respond(endpoint, &words);
-            number += 1;
             let mut row = CallRow {
                 session: session.id,
-                number,
+                number: index as u16 + 1,
                 user_type: session.user_type,
                 endpoint,
                 parameters: self.endpoints[usize::from(endpoint)].parameters.pick(words.word::<3>() << 32),
@@ -112,7 +110,6 @@ impl TracesModel {
                 status: base.status,
                 response_size: base.size,
                 attempt: 1,
-                retry_of: None,
             };
             let mut fault = Fault::None;
             let mut ends = time.plus(base.time);
@@ -122,7 +119,6 @@ impl TracesModel {
                 ends = time.plus(row.response_time);
                 emit(row, fault, base.time, out);
                 if let Some(retry) = retry {
-                    number += 1;
                     ends = retry.time.plus(retry.response_time);
                     emit(retry, Fault::None, retry.response_time, out);
                 }
@@ -166,29 +162,26 @@ impl TracesModel {
         let wait = self.cascade.retry_delay.at(words.word::<3>());
         let again = self.respond(row.endpoint, &key.purpose(RETRY).ordinal(ordinal).words());
         let retry = CallRow {
-            number: row.number + 1,
             time: row.time.plus(row.response_time).plus((wait * SECOND as f64) as i64 + 1),
             response_time: again.time,
             status: again.status,
             response_size: again.size,
             attempt: 2,
-            retry_of: Some(row.number),
             ..*row
         };
         (fault, Some(retry))
     }
 
     /// The calls of a session as they are when a cascade strikes it, whoever made them: a fault delays the calls after it, and a retry
-    /// follows the call that it repeats. Rows keep their numbers; a retry has the number of the call it repeats in
-    /// [`CallRow::retry_of`], and one more as its own. Calls that are retries already are moved, not struck.
+    /// follows the call that it repeats, with its number. Calls that are retries already are moved, not struck.
     pub fn strike(&self, key: ActorKey, session: u64, calls: &[CallRow]) -> Vec<CallRow> {
-        let first = (calls.iter().filter(|call| call.attempt == 1).count() as f64 * self.config.cascade.start) as usize;
+        let first = (calls.iter().filter(|call| !call.is_retry()).count() as f64 * self.config.cascade.start) as usize;
         let mut struck = Vec::with_capacity(calls.len() + calls.len() / 4);
         let (mut added, mut earliest, mut index) = (0, i64::MIN, 0);
         for call in calls {
             let mut row = CallRow { time: Instant((call.time.0 + added).max(earliest)), ..*call };
-            if call.attempt > 1 || index < first {
-                index += usize::from(call.attempt == 1);
+            if call.is_retry() || index < first {
+                index += usize::from(!call.is_retry());
                 struck.push(row);
                 continue;
             }
@@ -225,5 +218,5 @@ struct Response {
 #[inline]
 fn emit(row: CallRow, fault: Fault, base_response_time: i64, out: &mut impl Observer<TraceRow, TraceTruth>) {
     out.emit(TraceRow::Call(row));
-    out.reveal(TraceTruth::Call(CallTruth { session: row.session, number: row.number, fault, base_response_time }));
+    out.reveal(TraceTruth::Call(CallTruth { session: row.session, number: row.number, attempt: row.attempt, fault, base_response_time }));
 }

@@ -16,7 +16,7 @@ pub enum TraceRow {
 pub struct CallRow {
     /// The session's id.
     pub session: SessionId,
-    /// Number of this row within its session, from 1: with the session's id it makes the call's id.
+    /// Number of the call within its session's walk, from 1; a retry has that of the call it repeats.
     pub number: u16,
     /// Index into [`TracesModel::user_types`](super::TracesModel::user_types).
     pub user_type: u8,
@@ -34,8 +34,14 @@ pub struct CallRow {
     pub response_size: i64,
     /// 1, or 2 for a retry.
     pub attempt: u8,
-    /// Number of the row that this one retries.
-    pub retry_of: Option<u16>,
+}
+
+impl CallRow {
+    /// Whether it repeats a call that failed: the first attempt at the same number.
+    #[inline]
+    pub const fn is_retry(&self) -> bool {
+        self.attempt > 1
+    }
 }
 
 /// One session.
@@ -53,7 +59,8 @@ pub struct SessionRow {
     pub calls: u32,
 }
 
-/// A session's id: a UUID of version 8 whose last 16 bits are zero. The calls of the session are numbered in those bits.
+/// A session's id: a UUID of version 8 whose last 16 bits are zero. The calls of the session are numbered in those bits: 14 have the
+/// call's number in the walk, two its attempts before. So a call has the same id whatever is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u128);
 
@@ -72,11 +79,14 @@ impl SessionId {
         self.0
     }
 
-    /// The id of row `number` of this session.
+    /// The id of an attempt (from 1 to [`MOST_ATTEMPTS`](Self::MOST_ATTEMPTS)) at call `number` of this session's walk, from 1.
     #[inline]
-    pub const fn call(self, number: u16) -> u128 {
-        self.0 | number as u128
+    pub const fn call(self, number: u16, attempt: u8) -> u128 {
+        self.0 | (number as u128 * Self::MOST_ATTEMPTS as u128 + attempt as u128 - 1)
     }
+
+    /// How many attempts at a call have ids of their own.
+    pub const MOST_ATTEMPTS: u8 = 4;
 }
 
 /// What only the simulator knows.
@@ -93,8 +103,10 @@ pub enum TraceTruth {
 pub struct CallTruth {
     /// The session's id.
     pub session: SessionId,
-    /// Number of the row within its session, from 1.
+    /// Number of the call within its session's walk, from 1.
     pub number: u16,
+    /// 1, or 2 for a retry.
+    pub attempt: u8,
     /// What a cascade did to it.
     pub fault: Fault,
     /// The response time it would have had without a fault, in microseconds.

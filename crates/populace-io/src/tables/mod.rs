@@ -3,6 +3,8 @@
 pub mod churn;
 pub mod email;
 pub mod traces;
+#[cfg(test)]
+mod values;
 
 use crate::family::{Component, Shortcut};
 use crate::files::Format;

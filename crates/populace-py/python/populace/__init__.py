@@ -3,9 +3,9 @@
 >>> import populace as pp
 >>> run = pp.generate("email", users=350, seed=42)
 >>> run.events.count()
-81345
+81338
 >>> run.truth.users.head(1)
-[{'recipient_id': 'synth_user_01000', 'persona': 'evening_person', 'open_rate': 0.4, 'click_rate': 0.18}]
+[{'recipient_id': 'synth_user_01000', 'persona': 'lunch_browser', 'open_rate': 0.45, 'click_rate': 0.2}]
 
 `generate` makes a run of a scenario, `stream` its rows in bounded memory, `replay` those of one user; `open` reads a run from files.
 `verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`

@@ -307,9 +307,9 @@ class Run:
     def part(self, part: int, parts: int, *, rows_before: int | None = None) -> Run:
         """Part `part` (from 0) of `parts`: the rows of some users. The parts, one after another, are the run, row for row.
 
-        Tables that come from the scenario alone (`truth/timing`) are in part 0. Where the rows of the main table are numbered (`event_id`
-        of churn), a part that begins in the middle counts the rows before it, which takes a fraction of the time of making them;
-        `rows_before`, from the method of this name, spares it that.
+        Tables that come from the scenario alone (`truth/timing`) are in part 0. Where the rows of the main table are numbered (churn under
+        `event_ids: sequential`), a part that begins in the middle counts the rows before it, which takes a fraction of the time of making
+        them; `rows_before`, from the method of this name, spares it that.
 
         Raises `InputError` if there is no such part, or the run is read from files.
 
@@ -327,7 +327,7 @@ class Run:
         """How many rows of the main table come before each of `parts` parts, counted once; `None`s where rows have no numbers.
 
         >>> import populace as pp
-        >>> run = pp.generate("churn", users=30, seed=1)
+        >>> run = pp.generate("churn", users=30, seed=1, set={"event_ids": "sequential"})
         >>> before = run.rows_before(2)
         >>> run.part(1, 2, rows_before=before[1]).events.head(1)[0]["event_id"] == before[1] + 1
         True
@@ -516,7 +516,8 @@ def stream(
 def replay(scenario: Any, *, actor: int, seed: int | None = None, **options: Any) -> Replay:
     """The rows of one user, from 0, without generating the others; equal to those of the full run of the same seed.
 
-    A column that counts the rows of the whole table (`event_id` of churn) is left out. The options are those of `generate`.
+    A column that counts the rows of the whole table (churn under `event_ids: sequential`) is left out. The options are those of
+    `generate`.
 
     Raises `InputError` if there is no such user, or neither `seed` nor the scenario gives a seed.
 

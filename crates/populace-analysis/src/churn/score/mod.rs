@@ -18,6 +18,7 @@ use crate::source::{As, Columns, Side, TableSource, Want};
 use arrow_array::{Array, RecordBatch};
 use curves::{Curves, Horizon};
 use populace_core::churn::ChurnModel;
+use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 use populace_io::catalogue;
 
@@ -68,7 +69,9 @@ pub(super) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         actor[0].as_ref().map(|users| judge.user(&User::new(users, actor[1].as_ref()), actor[2].as_ref())).transpose()
     };
     pass::each(context.source, &inputs, context.watch, "scoring", work, |found| found.map_or(Ok(()), |found| scorer.user(&found)))?;
-    scorer.finish(context)
+    let mut card = scorer.finish(context)?;
+    card.notes.extend(model.warnings().iter().map(ToString::to_string));
+    Ok(card)
 }
 
 /// What a user's data says.

@@ -7,7 +7,11 @@ use crate::stats::{Merge, merge_fields};
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
-use populace_core::churn::{ChurnConfig, EventType};
+use populace_core::churn::{ChurnConfig, EventIds, EventType};
+
+/// How far the ids of two users are apart.
+const PER_USER: i64 = 1_000_000;
+const OWN_IDS: &str = "event_id is (user_id − 1) × 1,000,000 + the event's position among the user's own, from 1";
 
 /// The least and the greatest id, and how many there are.
 struct Range {
@@ -27,8 +31,11 @@ impl Merge for Range {
 /// Laws of single rows.
 pub(super) struct Rows<'a> {
     config: &'a ChurnConfig,
+    /// Of numbers that count all rows.
     ids: Distinct,
     range: Range,
+    /// Of those that count a user's own.
+    own: Exact,
     names: Exact,
     plans: Exact,
     signups: Exact,
@@ -40,7 +47,7 @@ pub(super) struct Rows<'a> {
     values: Exact,
 }
 
-merge_fields!(Rows<'_> { ids, range, names, plans, signups, scores, ascend, types, window, nulls, values } same { config });
+merge_fields!(Rows<'_> { ids, range, own, names, plans, signups, scores, ascend, types, window, nulls, values } same { config });
 
 impl<'a> Rows<'a> {
     pub(super) fn new(config: &'a ChurnConfig) -> Self {
@@ -48,6 +55,7 @@ impl<'a> Rows<'a> {
             config,
             ids: Distinct::default(),
             range: Range { least: i64::MAX, greatest: i64::MIN, rows: 0 },
+            own: Exact::new(OWN_IDS),
             names: Exact::new("countries, marketing sources and courses are the document's"),
             plans: Exact::new("plan and is_paid say the same"),
             signups: Exact::new("signups lie within the days of signups, up to the window's first"),
@@ -84,9 +92,14 @@ impl<'a> Rows<'a> {
         let (ids, courses) = (events.int("event_id"), events.text("course_id"));
         for row in 0..events.num_rows() {
             let id = ids.value(row);
-            self.ids.add(id as u128);
             self.ascend.hold(row == 0 || ids.value(row - 1) < id, || format!("event {id} of user {}", user.id));
-            self.range.combine(Range { least: id, greatest: id, rows: 1 });
+            if config.event_ids == EventIds::Sequential {
+                self.ids.add(id as u128);
+                self.range.combine(Range { least: id, greatest: id, rows: 1 });
+            } else {
+                let first = i128::from(user.id - 1) * i128::from(PER_USER) + 1;
+                self.own.hold(i128::from(id) == first + row as i128, || format!("event {id} of user {}", user.id));
+            }
         }
         for event in &user.events {
             let place = || format!("event {} of user {}", ids.value(event.row), user.id);
@@ -116,9 +129,14 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn report(self, files: &Files<'_>, board: &mut Board) -> Result<(), AnalysisError> {
-        let mut ids = self.ids.finish("event_id is 1 to N without a gap, each once", |id| (id as i64).to_string())?;
-        let Range { least, greatest, rows } = self.range;
-        ids.hold(rows == 0 || (least == 1 && greatest == rows), || format!("{least} to {greatest} in {rows} rows"));
+        let mut ids = if self.config.event_ids == EventIds::Sequential {
+            let mut ids = self.ids.finish("event_id is 1 to N without a gap, each once", |id| (id as i64).to_string())?;
+            let Range { least, greatest, rows } = self.range;
+            ids.hold(rows == 0 || (least == 1 && greatest == rows), || format!("{least} to {greatest} in {rows} rows"));
+            ids
+        } else {
+            self.own
+        };
         files.count(&mut ids, "events");
         for law in [ids, self.ascend, self.names, self.plans, self.signups, self.types, self.window, self.nulls, self.values, self.scores] {
             board.exact(law);

@@ -13,7 +13,7 @@ use crate::source::{Side, Source};
 use crate::stats::{Merge, Sum, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
-use populace_core::email::laws::{Cell, Expectation};
+use populace_core::email::laws::Cell;
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use populace_io::catalogue;
@@ -104,20 +104,20 @@ merge_fields!(Funnel { recipients, sent, delivered, opens, clicks });
 /// The facts and sections of mail, and what is to be said of them.
 pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let model: Option<EmailModel> = document.map(catalogue::model).transpose()?;
+    let seed = document.and_then(|document| source.seed(document));
+    let law = model.as_ref().map(|model| Law::new(model, seed));
     if let Some(model) = &model {
-        return sections(source, Some(model), model, watch);
+        return sections(source, law.as_ref(), model, watch);
     }
     let standard: EmailModel = catalogue::model(&catalogue::resolve(&Request::new(Document::Named("email")))?)?;
     sections(source, None, &standard, watch)
 }
 
-fn sections(source: &Source, model: Option<&EmailModel>, fallback: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
-    let law = model.map(Law::new);
-    let standard = model.unwrap_or(fallback);
+fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }]);
-    let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law.as_ref()))?;
+    let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law))?;
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
-    let expected = model.filter(|_| whole).map(|model| Expectation::new(model).total());
+    let expected = law.filter(|_| whole).map(|law| law.expectation().total());
     let facts = gathered.facts(expected.as_ref());
     let notes = gathered.notes();
     Ok(Found { facts, sections: draw::sections(&gathered), notes })

@@ -24,7 +24,7 @@ pub(crate) fn estimate(
     watch: &Watch<'_>,
 ) -> Result<BTreeMap<String, u64>, AnalysisError> {
     let model: EmailModel = catalogue::model(document)?;
-    let law = Law::new(&model);
+    let law = Law::new(&model, source.seed(document));
     let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
     let users = Side { table: "users", wants: &[Want::new("recipient_id", As::Text)], time: None };
     let loose = source.has(users.table).then_some(users).into_iter().collect();
@@ -46,6 +46,9 @@ pub(crate) fn estimate(
         if count > 0 {
             sheet.notes.push(format!("{count} {what}"));
         }
+    }
+    if let Some(seed) = document.seed.filter(|_| source.manifest().is_none()) {
+        sheet.notes.push(format!("the data has no manifest: personas are those that the document's seed deals, {seed}"));
     }
     volumes(&law, &tally, users, sheet);
     shares(law.config(), &tally, sheet);

@@ -61,7 +61,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let names = TableSource::file(context.predictions)?.column_names()?;
     let levels: Vec<(&'static str, f64)> = QUANTILES.into_iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
     let predictions = read(context, &levels)?;
-    let law = Law::new(model);
+    let law = Law::new(model, context.source.seed(context.document));
     let mut cells: Vec<(Cell, Given)> = Vec::new();
     let mut missing = Missing::default();
     let mut rows: Vec<Row> = Vec::new();

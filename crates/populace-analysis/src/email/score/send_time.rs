@@ -38,7 +38,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
             .filter(|minute| usize::from(*minute) < MINUTES_PER_WEEK)
             .ok_or_else(|| format!("minute_of_week is {minute}, and must be from 0 (Monday 00:00 UTC) to 10079"))
     })?;
-    let law = Law::new(model);
+    let law = Law::new(model, context.source.seed(context.document));
     let inference = Inference::new(&law);
     let values = Values::new(&law);
     let mut missing = Missing::default();

@@ -198,7 +198,12 @@ impl Observer for Checks<'_> {
 /// Runs every check.
 pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, watch: &Watch<'_>) -> Result<(), AnalysisError> {
     let model: EmailModel = catalogue::model(document)?;
-    let law = Law::new(&model);
+    let seed = source.seed(document).ok_or_else(|| {
+        AnalysisError::input(
+            "the document has no seed, which deals the personas, and the data no manifest\nhint: give the document the seed that the data was generated with",
+        )
+    })?;
+    let law = Law::new(&model, Some(seed));
     let identities = Identities::synthetic();
     let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
     let users = Side { table: "users", wants: &USERS, time: None };

@@ -6,11 +6,10 @@ use crate::source::Columns;
 use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields, normal_two_sided};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
-use populace_core::email::laws::Expectation;
 use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{HOUR, Instant};
 
-/// The expectation leaves out what lies below this share (see [`Expectation`]).
+/// The expectation leaves out what lies below this share (see [`Expectation`](populace_core::email::laws::Expectation)).
 const EXPECTATION_ERROR: f64 = 0.005;
 /// A hot path is near for so many minutes.
 const NEAR_MINUTES: f64 = 10.0;
@@ -140,7 +139,7 @@ impl Queries {
     /// The counts of all rows and of each type.
     fn volumes(&self, law: &Law<'_>, board: &mut Board) {
         let config = law.config();
-        let expected = Expectation::new(law.model()).total();
+        let expected = law.expectation().total();
         let user_days = config.population.users * u64::from(config.window.days);
         let of = |kind: EventType| expected.of(kind);
         let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));

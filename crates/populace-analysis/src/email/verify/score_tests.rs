@@ -44,7 +44,7 @@ impl Merge for ScoreTests<'_> {
 
 impl<'a> ScoreTests<'a> {
     pub(super) fn new(law: &'a Law<'a>, others: &'a [(&'static str, EmailModel)]) -> Self {
-        Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model), [0.0; 3])).collect() }
+        Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model, None), [0.0; 3])).collect() }
     }
 
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {

@@ -13,8 +13,8 @@ use populace_core::time::SECOND;
 use populace_core::traces::Method;
 use std::collections::BTreeMap;
 
-/// Where a call's number stands in its id.
-const NUMBER_BITS: u128 = 0xFFFF;
+/// By how many the ids of a session's calls are apart.
+const ATTEMPTS: i64 = 4;
 
 /// Laws of calls.
 pub(super) struct Calls<'a> {
@@ -53,7 +53,7 @@ impl<'a> Calls<'a> {
             law,
             ids: Distinct::default(),
             session_ids: Distinct::default(),
-            numbers: Exact::new("a call_id is its session's id with the call's number, from 1 in the order of time"),
+            numbers: Exact::new("a call_id is its session's id with the number of the call in the walk and of the attempt"),
             types: Exact::new("a user has one type, and it is the document's"),
             steps: Exact::new("a session starts at an entry point and goes on along transitions of the workflow"),
             ends: Exact::new("a session ends at an exit point or at the greatest length, and not before"),
@@ -81,15 +81,17 @@ impl<'a> Calls<'a> {
             self.session_ids.add(session.id);
             let start = session.calls[0].time;
             self.starts.hold(self.law.model().window().contains(start), || format!("a session of {user} at {start}"));
-            for (number, call) in session.calls.iter().enumerate() {
+            let mut number = 0;
+            for (row, call) in session.calls.iter().enumerate() {
                 self.ids.add(call.id);
                 let place = || format!("call {} of {user}", uuid(call.id));
-                let own = call.id & !NUMBER_BITS == session.id && (call.id & NUMBER_BITS) as usize == number + 1;
+                number += i64::from(!call.is_retry());
+                let own = u128::try_from(ATTEMPTS * number + call.attempt - 1).is_ok_and(|own| call.id == session.id | own);
                 self.numbers.hold(own, place);
                 let known = self.law.config().workflow.user_type_distribution.contains_key(call.user_type);
                 self.types.hold(known && Some(call.user_type) == user_type, place);
                 self.call(call, place);
-                let before = number.checked_sub(1).map(|before| &session.calls[before]);
+                let before = row.checked_sub(1).map(|before| &session.calls[before]);
                 if let Some(before) = before {
                     self.overlap.hold(call.time >= before.end(), place);
                 }

@@ -138,7 +138,7 @@ fn opens_that_breakers_silence_are_as_many_as_foreseen() {
 fn the_posterior_of_personas_is_calibrated() {
     let run = Run::new("email", 13, &[("population.users", "1400"), ("window.days", "30"), ("circuit_breakers.probability", "0.1")]);
     let model = model(&run);
-    let law = Law::new(&model);
+    let law = Law::new(&model, Some(13));
     let inference = Inference::new(&law);
     let personas = law.personas().len();
     let mut pairs = Vec::new();
@@ -170,7 +170,7 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
     let (rows, _) = rows(&bench, "open");
     let known: std::collections::HashMap<&str, f64> = rows.iter().map(|row| (row.id.as_str(), row.latent)).collect();
     let model = model(&bench.run);
-    let law = Law::new(&model);
+    let law = Law::new(&model, Some(14));
     let inference = Inference::new(&law);
     let mut messages = 0;
     for events in actors(&bench.run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
@@ -199,7 +199,7 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
 fn delays_are_those_of_the_simulation() {
     let run = Run::new("email", 15, &[("population.users", "1"), ("timezone", "UTC+05:30")]);
     let model = model(&run);
-    let law = Law::new(&model);
+    let law = Law::new(&model, None);
     let clicks = &model.config().click_delays;
     // P(click delay ≤ x): the least delay and an exponential, truncated at the greatest.
     let share = |x: f64| -(-(x - clicks.min_minutes).max(0.0) / clicks.mean_minutes).exp_m1();

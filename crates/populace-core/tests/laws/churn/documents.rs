@@ -74,6 +74,25 @@ fn every_bad_value_has_its_message() {
 }
 
 #[test]
+fn a_million_events_of_one_user_are_refused_where_each_user_has_a_million_ids() {
+    // A charge, a ticket and four events a session: 26 a day are 949,000 in 36,500 days, and 30 are 1,095,000.
+    let document = |sessions: u32, ids: &str| {
+        let document = with(&with(&churn(), "/window/days", 36_500), "/sessions/max", sessions);
+        with(&document, "/event_ids", ids)
+    };
+    assert_eq!(problems(&document(6, "per_user")), "");
+    assert_eq!(
+        problems(&document(7, "per_user")),
+        "event_ids: per_user has 999999 numbers for a user's events, and there may be 1095000 in the window (hint: lower window.days or \
+         sessions.max, or set event_ids: sequential)"
+    );
+    assert_eq!(problems(&document(7, "sequential")), "");
+    let warnings = |document: &Value| ChurnModel::from_config(&config::<ChurnConfig>(document)).unwrap().warnings().to_vec();
+    assert!(warnings(&churn()).is_empty());
+    assert!(warnings(&document(3, "sequential"))[0].to_string().starts_with("event_ids: sequential leaks the future"));
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let mut document = churn();
     for (pointer, value) in [("/population/users", json!(0)), ("/churn/paid_factor", json!(99)), ("/billing/attempts", json!(0))] {

@@ -3,12 +3,15 @@
 use super::samples::{DAYS, Samples, start};
 use super::truths::{drift_of, timing_table};
 use super::{email, email_v1, model};
-use crate::support::{Collected, collect, scaled, with};
+use crate::support::{Collected, chi_square, collect, scaled, share, with};
 use populace_core::email::laws::{Cell, Expectation, Volumes};
 use populace_core::email::{DroppedReason, EmailModel, Event, EventType, Group, MessageTruth, Truth, Uuid};
+use populace_core::scenario::Scenario;
+use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::{DAY, Instant};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 fn counts(collected: &Collected<Event, Truth>) -> [f64; 10] {
     let mut counts = [0.0; 10];
@@ -100,7 +103,7 @@ fn assert_volumes(what: &str, document: &Value, users: u64) {
     assert_eq!(users % slots, 0, "whole rounds of the table");
     let mut mean = Volumes::default();
     for (volumes, share) in expected.personas.iter().zip(&expected.users) {
-        let share = *share as f64 / expected.users.iter().sum::<u64>() as f64;
+        let share = share / expected.users.iter().sum::<f64>();
         mean.events.iter_mut().zip(volumes.events).for_each(|(mean, of)| *mean += share * of);
     }
     for (kind, (observed, expected)) in EventType::NAMES.iter().zip(observed.iter().zip(mean.events)) {
@@ -133,13 +136,58 @@ fn expected_volumes_are_those_of_a_large_simulation() {
 #[test]
 fn expectations_follow_users_and_personas() {
     let half = Expectation::new(&model(&with(&email(), "/population/users", 175)));
-    assert_eq!(half.users.iter().sum::<u64>(), 175);
+    assert!((half.users.iter().sum::<f64>() - 175.0).abs() < 1e-9);
     let whole = Expectation::new(&model(&email()));
     assert_eq!(whole.personas, half.personas);
-    assert_eq!(whole.users.iter().sum::<u64>(), 350);
-    assert!((half.total().total() / whole.total().total() - 0.5).abs() < 0.01);
-    let alone = populace_core::scenario::Scenario::population(&model(&email()));
+    assert_eq!(whole.users, model(&email()).config().personas.values().map(|persona| f64::from(persona.count)).collect());
+    assert!((half.total().total() / whole.total().total() - 0.5).abs() < 1e-9);
+    // Under a seed the recipients after the last whole block are who they are.
+    let more = model(&with(&email(), "/population/users", 480));
+    let key = StreamKey::root(5, EmailModel::NAME);
+    let mut counts = [0.0; 9];
+    (0..480).for_each(|actor| counts[more.persona_of(key, ActorId(actor))] += 1.0);
+    assert_eq!(Expectation::under(&more, key).users, counts.into());
+    let alone = model(&email()).population();
     assert!((alone.rows_per_actor * 350.0 / whole.total().total() - 1.0).abs() < 0.1, "shards are sized well enough");
+}
+
+/// The personas of the recipients of some blocks of 350 under a seed.
+fn dealt(model: &EmailModel, seed: u64, blocks: Range<u64>) -> Vec<usize> {
+    let key = StreamKey::root(seed, EmailModel::NAME);
+    (blocks.start * 350..blocks.end * 350).map(|actor| model.persona_of(key, ActorId(actor))).collect()
+}
+
+#[test]
+fn an_id_tells_nothing_of_the_persona() {
+    let model = model(&email());
+    let personas = dealt(&model, 1, 0..2_000);
+    let slots: Vec<usize> = model.config().personas.values().map(|persona| persona.count as usize).collect();
+    let shares: Vec<f64> = slots.iter().map(|slots| *slots as f64 / 350.0).collect();
+    for place in 0..350 {
+        let mut counts = [0; 9];
+        personas.iter().skip(place).step_by(350).for_each(|persona| counts[*persona] += 1);
+        chi_square(&format!("place {place}"), &counts, &shares).unwrap();
+    }
+    // Neither the neighbour in the block, nor the same place in the next block or under another seed.
+    let alike: f64 = shares.iter().map(|share| share * share).sum();
+    let within: f64 = shares.iter().map(|share| share * (350.0 * share - 1.0) / 349.0).sum();
+    let same = |what: &str, pairs: &mut dyn Iterator<Item = (usize, usize)>, p: f64| {
+        let (hits, n) = pairs.fold((0, 0), |(hits, n), (a, b)| (hits + usize::from(a == b), n + 1));
+        share(what, hits, n, p).unwrap();
+    };
+    let pair = |block: &[usize]| (block[0], block[1]);
+    same("neighbours", &mut personas.chunks_exact(350).flat_map(|block| block.chunks_exact(2).map(pair)), within);
+    same("blocks", &mut personas.iter().copied().zip(personas[350..].iter().copied()), alike);
+    same("seeds", &mut personas.iter().copied().zip(dealt(&model, 2, 0..2_000)), alike);
+    for block in personas.chunks_exact(350) {
+        let counts: [usize; 9] = std::array::from_fn(|persona| block.iter().filter(|own| **own == persona).count());
+        assert_eq!(counts[..], slots);
+    }
+    // Whoever is asked for, in whatever order, alone or not.
+    let key = StreamKey::root(1, EmailModel::NAME);
+    for actor in [699_999, 3, 350, 349, 3, 123_456] {
+        assert_eq!(model.persona_of(key, ActorId(actor)), personas[actor as usize]);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) const LAWS: &[Law] = &[
     ("population", population),
     ("names", names),
     ("window", window),
-    ("personas are interleaved", interleaved),
+    ("a whole block of recipients has exactly the shares of the personas", dealt),
     ("chain", chain),
     ("scheduled sends are Poisson", sends_a_day),
     ("hours of the day", hours_of_the_day),
@@ -159,22 +159,15 @@ fn window(samples: &Samples) -> Verdict {
     exactly("days", (days.first().copied(), days.last().copied(), days.len()), (Some(0), Some(DAYS - 1), DAYS as usize))
 }
 
-fn interleaved(samples: &Samples) -> Verdict {
+fn dealt(samples: &Samples) -> Verdict {
     if samples.users.iter().enumerate().any(|(index, user)| user.actor != index as u64) {
         return Ok(());
     }
-    let mut counts = [0_usize; 9];
-    for (index, user) in samples.users.iter().enumerate() {
-        counts[user.persona] += 1;
-        for (persona, count) in PERSONAS.iter().zip(counts) {
-            let share = persona.count as f64 / 350.0 * (index + 1) as f64;
-            let whole = (index + 1) % 350 == 0;
-            if (count as f64 - share).abs() >= if whole { 1e-9 } else { 1.0 } {
-                return Err(format!("{}: {count} of the first {}, its share is {share:.2}", persona.name, index + 1));
-            }
-        }
-    }
-    Ok(())
+    let found = samples.users.chunks_exact(350).map(|block| {
+        let of = |persona: usize| block.iter().filter(|user| user.persona == persona).count();
+        exactly("personas of a block", (0..9).map(of).collect::<Vec<_>>(), PERSONAS.iter().map(|persona| persona.count).collect())
+    });
+    all(found)
 }
 
 /// Every row of a chain belongs to the same message and comes in its time; what only some types have, only they have.

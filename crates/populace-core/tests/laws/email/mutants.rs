@@ -16,7 +16,7 @@ const SAMPLES: &[(&str, u64, Option<&str>)] = &[
     ("/timing/", 7_000, None),
     ("/attention/", 14_000, Some("weekend_warrior")),
     ("/circuit_breakers/kinds/", 4_200, None),
-    ("/open_delays/max_minutes", 35_000, Some("weekend_warrior")),
+    ("/open_delays/max_minutes", 70_000, Some("weekend_warrior")),
 ];
 
 /// Mutants of constants for which a fifth more or less is not a sound document or is not a change.

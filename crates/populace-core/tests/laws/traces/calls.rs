@@ -223,7 +223,7 @@ pub(super) fn parameters(samples: &Samples) -> Verdict {
     Ok(())
 }
 
-/// Sessions are UUIDs of version 8, no two the same, and leave their last 16 bits to the numbers of their rows: 1, 2, …
+/// Sessions are UUIDs of version 8, no two the same, and leave their last 16 bits to their calls: 4, 8, … and one more of a retry.
 pub(super) fn ids(samples: &Samples) -> Verdict {
     let sample = &samples.main;
     let mut ids: Vec<u128> = sample.sessions.iter().map(|session| session.row.id.uuid()).collect();
@@ -232,10 +232,12 @@ pub(super) fn ids(samples: &Samples) -> Verdict {
     ids.sort_unstable();
     all(ids.windows(2).all(|pair| pair[0] != pair[1]), || "two sessions with one id".into())?;
     for session in &sample.sessions {
-        let numbered = sample.rows(session).iter().zip(1..).all(|(row, number)| {
+        let mut number = 0;
+        let numbered = sample.rows(session).iter().all(|row| {
+            number += u16::from(row.attempt == 1);
             row.number == number
                 && row.session == session.row.id
-                && row.session.call(row.number) == session.row.id.uuid() + u128::from(number)
+                && row.session.call(row.number, row.attempt) == session.row.id.uuid() + u128::from(4 * number + u16::from(row.attempt > 1))
         });
         all(numbered, || format!("{:?}", sample.rows(session)))?;
     }

@@ -113,11 +113,11 @@ pub(super) fn retries(samples: &Samples) -> Verdict {
     for sample in samples.both() {
         for session in &sample.sessions {
             for (place, row) in sample.rows(session).iter().enumerate() {
-                let sound = match row.retry_of {
-                    None => row.attempt == 1,
-                    Some(of) => place.checked_sub(1).map(|last| &sample.rows(session)[last]).is_some_and(|last| {
-                        row.attempt == 2
-                            && (last.attempt, last.number) == (1, of)
+                let sound = match row.attempt {
+                    1 => true,
+                    attempt => place.checked_sub(1).map(|last| &sample.rows(session)[last]).is_some_and(|last| {
+                        attempt == 2
+                            && (last.attempt, last.number) == (1, row.number)
                             && (last.endpoint, last.parameters) == (row.endpoint, row.parameters)
                             && last.time.plus(last.response_time) < row.time
                     }),
@@ -208,7 +208,9 @@ pub(super) fn faults_told(samples: &Samples) -> Verdict {
             Fault::Timeout => row.status == 504 && row.attempt == 1,
             Fault::Unavailable => kept && row.status == 503 && row.attempt == 1,
         };
-        all(sound && (row.session, row.number) == (truth.session, truth.number), || format!("{row:?} with {truth:?}"))?;
+        all(sound && (row.session, row.number, row.attempt) == (truth.session, truth.number, truth.attempt), || {
+            format!("{row:?} with {truth:?}")
+        })?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::{model, traces, with_cascades, workflow};
 use crate::support::{SIGMAS, chi_square, collect, scaled, share, with};
 use populace_core::markov::Edge;
 use populace_core::time::{Date, SECOND};
-use populace_core::traces::{CallRow, EndReason, Method, SessionId, TraceRow, TracesModel};
+use populace_core::traces::{CallRow, EndReason, Method, TraceRow, TracesModel};
 use serde_json::{Value, json};
 
 #[test]
@@ -151,7 +151,7 @@ fn sessions_of_a_user_have_the_mean_and_the_deviation_asked_for() {
 #[test]
 fn without_a_rate_nothing_is_struck() {
     let sample = Sample::new(&traces(), 1, 1_000);
-    let unstruck = |row: &CallRow| matches!(row.status, 200 | 400 | 500) && row.attempt == 1 && row.retry_of.is_none();
+    let unstruck = |row: &CallRow| matches!(row.status, 200 | 400 | 500) && row.attempt == 1;
     assert!(sample.all_rows().iter().all(unstruck));
     assert!(sample.sessions.iter().all(|session| session.truth.is_some_and(|truth| truth.cascade_start.is_none())));
     // With a rate of 1, every session is.
@@ -197,9 +197,12 @@ fn a_user_alone_is_the_user_of_the_full_run_however_many_there_are() {
     }
 }
 
-/// What a caller does whatever is wrong: session, endpoint, parameters.
-fn paths(sample: &Sample) -> Vec<(SessionId, u16, u16)> {
-    sample.every_call().map(|(session, call)| (session.row.id, call.row.endpoint, call.row.parameters)).collect()
+/// What a caller does whatever is wrong: the id of each call, endpoint, parameters.
+fn paths(sample: &Sample) -> Vec<(u128, u16, u16)> {
+    sample
+        .every_call()
+        .map(|(_, call)| (call.row.session.call(call.row.number, call.row.attempt), call.row.endpoint, call.row.parameters))
+        .collect()
 }
 
 fn sample(document: &Value) -> Sample {
@@ -314,22 +317,22 @@ fn the_values_are_those_of_this_version() {
     assert_eq!(
         first,
         [
-            "4cba899c86898a6cbf318fbf24100001 1768181482263214 free /api/login {} 130029 µs 200 640 B None",
-            "4cba899c86898a6cbf318fbf24100002 1768181486042837 free /api/users/{id}/profile {} 74343 µs 500 2713 B None",
-            "4cba899c86898a6cbf318fbf24100003 1768181490201528 free /api/logout {} 46265 µs 200 2616 B None",
+            "4cba899c86898a6cbf318fbf24100004 1768181482263214 free /api/login {} 130029 µs 200 640 B 1",
+            "4cba899c86898a6cbf318fbf24100008 1768181486042837 free /api/users/{id}/profile {} 74343 µs 500 2713 B 1",
+            "4cba899c86898a6cbf318fbf2410000c 1768181490201528 free /api/logout {} 46265 µs 200 2616 B 1",
             "4cba899c86898a6cbf318fbf24100000 1768181482263214 1768181490247793 3",
-            "7bb343eb18a28c2cbcc9d57e38ed0001 1767302264059850 premium /api/login {} 104138 µs 200 557 B None",
+            "7bb343eb18a28c2cbcc9d57e38ed0004 1767302264059850 premium /api/login {} 104138 µs 200 557 B 1",
         ]
     );
-    assert_eq!((rows.len(), digest), (567, 4_587_631_111_029_304_795));
+    assert_eq!((rows.len(), digest), (567, 12_341_575_711_342_444_259));
 }
 
 /// A row on one line.
 fn shown(model: &TracesModel, row: &TraceRow) -> String {
     match row {
         TraceRow::Call(row) => format!(
-            "{:032x} {} {} {} {} {} µs {} {} B {:?}",
-            row.session.call(row.number),
+            "{:032x} {} {} {} {} {} µs {} {} B {}",
+            row.session.call(row.number, row.attempt),
             row.time.0,
             model.user_types()[usize::from(row.user_type)],
             model.endpoints()[usize::from(row.endpoint)].path,
@@ -337,7 +340,7 @@ fn shown(model: &TracesModel, row: &TraceRow) -> String {
             row.response_time,
             row.status,
             row.response_size,
-            row.retry_of
+            row.attempt
         ),
         TraceRow::Session(row) => format!("{:032x} {} {} {}", row.id.uuid(), row.start.0, row.end.0, row.calls),
     }

@@ -132,12 +132,10 @@ impl Sample {
     pub(super) fn calls(&self, session: &Session) -> impl Iterator<Item = Call<'_>> {
         let rows = self.rows(session);
         let truths = &self.truths[session.range.clone()];
-        rows.iter().zip(truths).enumerate().filter(|(_, (row, _))| row.retry_of.is_none()).enumerate().map(
-            |(index, (place, (row, truth)))| {
-                let retry = rows.get(place + 1).filter(|next| next.retry_of.is_some());
-                Call { index, row, truth, retry }
-            },
-        )
+        rows.iter().zip(truths).enumerate().filter(|(_, (row, _))| !row.is_retry()).enumerate().map(|(index, (place, (row, truth)))| {
+            let retry = rows.get(place + 1).filter(|next| next.is_retry());
+            Call { index, row, truth, retry }
+        })
     }
 
     /// Every call with its session.

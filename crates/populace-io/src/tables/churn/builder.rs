@@ -6,7 +6,7 @@ use crate::table::{booleans, codes, dates, dates_or_null, floats, floats_or_null
 use crate::tables::{Builder, Counts, Filled};
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
-use populace_core::churn::{Action, ChurnModel, Event, EventType, Row, Truth, User};
+use populace_core::churn::{Action, ChurnModel, Event, EventType, IDS_PER_USER, Row, Truth, User};
 use populace_core::scenario::Observer;
 use std::ops::Range;
 
@@ -24,6 +24,8 @@ pub struct ChurnBuilder<'g> {
 
 #[derive(Default)]
 struct EventColumns {
+    /// Where each user's events are numbered.
+    id: Vec<i64>,
     user_id: Vec<i64>,
     time: Vec<i64>,
     event_type: Vec<i32>,
@@ -42,6 +44,7 @@ impl<'g> ChurnBuilder<'g> {
             truths: Vec::with_capacity(users),
             events: Vec::with_capacity(1_024),
             event: EventColumns {
+                id: Vec::with_capacity(if generator.numbers_users() { events } else { 0 }),
                 user_id: Vec::with_capacity(events),
                 time: Vec::with_capacity(events),
                 event_type: Vec::with_capacity(events),
@@ -88,6 +91,9 @@ impl Builder<ChurnModel> for ChurnBuilder<'_> {
             self.counts.rows[row.action.event_type() as usize * 2 + paid] += 1;
         }
         if self.wanted.has(EVENTS) {
+            if self.generator.numbers_users() {
+                event.id.extend(rows.iter().zip(1..).map(|(row, number)| ((row.user_id - 1) * IDS_PER_USER + number) as i64));
+            }
             event.user_id.extend(rows.iter().map(|row| row.user_id as i64));
             event.time.extend(rows.iter().map(|row| row.event_time.0));
             event.event_type.extend(rows.iter().map(|row| row.action.event_type() as i32));
@@ -123,8 +129,9 @@ impl Builder<ChurnModel> for ChurnBuilder<'_> {
             let watched = measures(&event, &[EventType::VideoWatch]);
             let scored = measures(&event, &[EventType::QuizAttempt]);
             let charged = measures(&event, &[EventType::PaymentSuccess, EventType::PaymentFailed]);
+            let ids = if generator.numbers_users() { event.id } else { (first_id as i64 + 1..).take(event.time.len()).collect() };
             [
-                ("event_id", longs((first_id as i64 + 1..).take(event.time.len()).collect())),
+                ("event_id", longs(ids)),
                 ("user_id", longs(event.user_id)),
                 ("event_time", instants(event.time)),
                 ("event_type", codes(event.event_type, &generator.event_types)),

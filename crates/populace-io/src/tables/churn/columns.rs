@@ -1,7 +1,7 @@
 //! What the tables of `churn` hold.
 
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::churn::ChurnModel;
+use populace_core::churn::{ChurnModel, EventIds};
 
 /// The tables, in the order of their numbers.
 pub(super) fn tables(model: &ChurnModel) -> Vec<Table> {
@@ -16,8 +16,12 @@ pub(super) fn tables(model: &ChurnModel) -> Vec<Table> {
     if model.config().engagement.observed {
         users.push(Column::new("engagement_score", Kind::Float, "Latent engagement, 0 to 1: known of synthetic users only"));
     }
+    let (ids, number) = match model.config().event_ids {
+        EventIds::PerUser => ("Id of the event: (`user_id` − 1) × 1,000,000 + its position among the user's own, from 1", None),
+        EventIds::Sequential => ("Number of the event: 1 to N without a gap, by user, then time", Some("event_id")),
+    };
     let events = vec![
-        Column::new("event_id", Kind::Int64, "Number of the event: 1 to N without a gap, by user, then time"),
+        Column::new("event_id", Kind::Int64, ids),
         Column::new("user_id", Kind::Int64, "Id of the user"),
         Column::new("event_time", Kind::Instant(InstantText::Plain), "When it happened, UTC"),
         Column::new("event_type", Kind::Text, "What happened"),
@@ -47,7 +51,7 @@ pub(super) fn tables(model: &ChurnModel) -> Vec<Table> {
             .ordered_by("event_time")
             .keyed_by(&["user_id", "event_id"])
             .of_actor("user_id")
-            .numbered_by("event_id"),
+            .numbered_by(number),
         Table::new("users", true, "What is known of a user", truth, 1.0).keyed_by(&["user_id"]).of_actor("user_id"),
     ]
 }

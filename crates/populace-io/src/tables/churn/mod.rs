@@ -11,7 +11,7 @@ use crate::tables::Tables;
 use arrow_array::ArrayRef;
 use builder::ChurnBuilder;
 use populace_core::churn::laws::{UserExpectation, base_for_target};
-use populace_core::churn::{self, ChurnModel, EventType};
+use populace_core::churn::{self, ChurnModel, EventIds, EventType};
 use std::ops::Range;
 
 const USERS: usize = 0;
@@ -29,6 +29,13 @@ pub struct Churn {
     plans: ArrayRef,
     countries: ArrayRef,
     sources: ArrayRef,
+}
+
+impl Churn {
+    /// Whether each user's events are numbered, and not all rows of the table.
+    fn numbers_users(&self) -> bool {
+        self.model.config().event_ids == EventIds::PerUser
+    }
 }
 
 impl Tables for Churn {

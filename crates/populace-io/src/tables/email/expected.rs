@@ -16,8 +16,7 @@ pub(super) fn of(model: &EmailModel) -> Vec<ExpectedGroup> {
     let expectation = Expectation::new(model);
     let total = expectation.total();
     let by_type = EventType::ALL.iter().filter(|kind| total.of(**kind) > 0.0).map(|kind| (kind.name().to_owned(), vec![total.of(*kind)]));
-    let of_persona = |(persona, (volumes, users)): (&Persona, (&Volumes, &u64))| {
-        let users = *users as f64;
+    let of_persona = |(persona, (volumes, &users)): (&Persona, (&Volumes, &f64))| {
         let chain = CHAIN.iter().map(|kind| users * volumes.of(*kind));
         (persona.name.clone(), [users, users * volumes.total()].into_iter().chain(chain).collect())
     };

@@ -46,7 +46,7 @@ const IDENTITY: &str = "sf_zibadpwptzraqjc5y2s24jmkdn,65cde7384a64328f348e60ee19
 /// A sent, its delivered, a clicked and a hot path.
 const EVENT_ROWS: &str = r#"01999d66-dfbf-792d-86df-bec5b97d3e38,sent,2025-10-01T01:33:08.927Z,klaviyo,synth_user_01000,IDENTITY,welcome_series,Welcome series,01999d66-dfbf-7a6e-9bff-f10f755732ed,Three things to try first,,,,,esp_webhook,{},,,,,,,
 01999d67-22fd-7bb1-b100-e0701a747986,delivered,2025-10-01T01:33:26.141Z,klaviyo,synth_user_01000,IDENTITY,welcome_series,Welcome series,01999d66-dfbf-7a6e-9bff-f10f755732ed,Three things to try first,,,,,esp_webhook,{},17.214,2025-10-01T01:33:08.927Z,1,33,2,transactional,45085
-0199a18f-d08c-748b-9489-b97079952ef7,clicked,2025-10-01T20:56:20.876Z,mailchimp,synth_user_01000,IDENTITY,promotion,Seasonal promotion,0199a0fb-7bbe-71ca-aa64-585f1cfbe821,Today only: 20% off,https://www.example.com/sale,,Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0,198.51.100.136,esp_webhook,{},,,,,,,
+PLACEHOLDER
 0199b375-3722-713e-9439-3338b6180e53,sms_click,2025-10-05T08:20:27.554Z,internal,synth_user_01000,IDENTITY,hot_path,Hot path,,,,,Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0,198.51.100.136,twilio,"{""hot_path"":true}",,,,,,,"#;
 
 #[test]
@@ -55,7 +55,8 @@ fn the_first_rows_are_these() {
     let tables = texts(generator.as_ref(), 1, 0..1, TextFormat::Csv);
     let events: Vec<&str> = tables[EVENTS].lines().collect();
     let hot_path = events.iter().find(|row| row.contains("hot_path")).expect("a hot path");
-    let rows = [events[0], events[1], events[7], hot_path].join("\n").replace(IDENTITY, "IDENTITY");
+    let clicked = events.iter().find(|row| row.contains(",clicked,")).expect("a click");
+    let rows = [events[0], events[1], clicked, hot_path].join("\n").replace(IDENTITY, "IDENTITY");
     assert_eq!(rows, EVENT_ROWS);
     assert_eq!(tables[USERS], format!("synth_user_01000,{IDENTITY},UTC\n"));
     assert_eq!(tables[TRUTH_USERS], "synth_user_01000,evening_person,0.4,0.18\n");

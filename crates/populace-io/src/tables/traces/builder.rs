@@ -127,13 +127,13 @@ impl Builder<TracesModel> for TracesBuilder<'_> {
         let (rows, call) = (&self.calls, &mut self.call);
         self.rows += rows.len() as u64;
         for row in rows {
-            self.counts.rows[usize::from(row.endpoint) * 2 + usize::from(row.attempt > 1)] += 1;
+            self.counts.rows[usize::from(row.endpoint) * 2 + usize::from(row.is_retry())] += 1;
         }
         if self.wanted.has(CALLS) {
             for row in rows {
-                call.call_id.extend_from_slice(&row.session.call(row.number).to_be_bytes());
+                call.call_id.extend_from_slice(&row.session.call(row.number, row.attempt).to_be_bytes());
                 call.session_id.extend_from_slice(&row.session.uuid().to_be_bytes());
-                call.retry_of.extend_from_slice(&row.retry_of.map_or(0, |number| row.session.call(number)).to_be_bytes());
+                call.retry_of.extend_from_slice(&row.session.call(row.number, 1).to_be_bytes());
             }
             call.user.extend(rows.iter().map(|_| self.user));
             call.user_type.extend(rows.iter().map(|row| i32::from(row.user_type)));
@@ -147,7 +147,7 @@ impl Builder<TracesModel> for TracesBuilder<'_> {
         }
         self.calls.clear();
         for truth in &self.truths {
-            self.call_truth.call_id.extend_from_slice(&truth.session.call(truth.number).to_be_bytes());
+            self.call_truth.call_id.extend_from_slice(&truth.session.call(truth.number, truth.attempt).to_be_bytes());
             self.call_truth.fault.push(truth.fault as i32);
             self.call_truth.base.push(milliseconds(truth.base_response_time));
         }

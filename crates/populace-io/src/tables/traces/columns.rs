@@ -10,7 +10,11 @@ pub(super) fn tables(model: &TracesModel) -> Vec<Table> {
     let sessions_per_user = expected.sessions / expected.users;
     let micros = Kind::Instant(InstantText::Micros);
     let calls = vec![
-        Column::new("call_id", Kind::Uuid, "Id of the call: its session's id with the number of the row in the last 16 bits"),
+        Column::new(
+            "call_id",
+            Kind::Uuid,
+            "Id of the call: its session's id with 4 × the call's number in the walk, from 1, in the last 16 bits; 1 more of a retry",
+        ),
         Column::new("session_id", Kind::Uuid, "Id of the session"),
         Column::new("user_id", Kind::Text, "Id of the user"),
         Column::new("user_type", Kind::Text, "Type of the user"),

@@ -51,7 +51,7 @@ class Portions:
         numbers.mapInArrow(parts.map, parts.schema)                              # of a frame with a column `part`
         numbers.groupBy("part").applyInArrow(parts.apply, parts.schema)          # the same by groups (Spark 4)
 
-    Where rows have numbers (`event_id` of churn) they are counted here, once, on all cores of the driver. Raises `InputError` for an
+    Where rows have numbers (churn under `event_ids: sequential`) they are counted here, once, on all cores of the driver. Raises `InputError` for an
     option that is wrong.
     """
 

@@ -1,6 +1,8 @@
 //! What the commands that make rows take.
 
-use super::values::{self, number, proposed, whole};
+#[cfg(any(feature = "http", feature = "kafka"))]
+use super::values::number;
+use super::values::{self, proposed, whole};
 use crate::shortcuts::Shortcuts;
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use populace_io::files::Compression;

@@ -11,6 +11,7 @@ use populace_io::family::{self, FAMILIES};
 use populace_io::files::Compression;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+#[cfg(any(feature = "flow", feature = "kafka"))]
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
 }
 
 /// An address to listen at.
+#[cfg(any(feature = "flow", feature = "kafka"))]
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:5215".to_owned())
 }

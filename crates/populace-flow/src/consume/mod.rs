@@ -16,10 +16,10 @@ use crate::error::FlowError;
 use crate::log::{Consumer, Message, token};
 use crate::table::{DeadLetters, EventTable, Inserted};
 use goal::Goal;
+use populace_io::retry::Retry;
 use prepare::{Prepared, prepare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// When a batch is stored.
@@ -372,27 +372,25 @@ impl<'a> Consume<'a> {
 
     /// Tries again while something is away, for as long as the limit allows.
     fn retry<T>(&mut self, witness: &mut dyn Witness, mut act: impl FnMut(&mut Self) -> Result<T, FlowError>) -> Result<T, FlowError> {
-        let until = Instant::now() + self.limits.timeout;
-        let mut pause = GLANCE;
+        let mut retry = Retry::new(self.limits.timeout, GLANCE, LONGEST_PAUSE);
+        let mut away = false;
         loop {
             match act(self) {
                 Ok(done) => {
-                    if pause > GLANCE {
+                    if away {
                         self.found = Some(Instant::now());
                         witness.found();
                     }
                     return Ok(done);
                 }
                 Err(error) if error.is_transient() => {
-                    // The last try is at the end of the time.
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() || self.stop.load(Ordering::Relaxed) {
+                    if self.stop.load(Ordering::Relaxed) || retry.is_over() {
                         let next = "run the same command again, and it goes on where it was";
                         return Err(FlowError::Unavailable(format!("{error}; {next}")));
                     }
+                    away = true;
                     witness.waiting(&error);
-                    sleep(pause.min(left));
-                    pause = (2 * pause).min(LONGEST_PAUSE);
+                    retry.pause(None);
                 }
                 done => return done,
             }

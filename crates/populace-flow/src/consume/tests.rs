@@ -9,6 +9,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::thread::sleep;
 use tempfile::{TempDir, tempdir};
 
 const QUICK: Limits = Limits { messages: 40, bytes: 1 << 20, wait: Duration::from_millis(1), timeout: Duration::from_secs(5) };

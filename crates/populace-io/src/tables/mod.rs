@@ -2,9 +2,9 @@
 
 pub mod churn;
 pub mod email;
-pub mod traces;
 #[cfg(test)]
-mod values;
+mod tests;
+pub mod traces;
 
 use crate::family::{Component, Shortcut};
 use crate::files::Format;

@@ -2,7 +2,7 @@
 
 use super::{day_and_second, first_churn_day};
 use crate::churn::{Engagement, User};
-use crate::stats::{Test, merge_fields, normal_two_sided};
+use crate::stats::{Merge, Test, merge_fields, normal_two_sided};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Found, z};
 use populace_core::churn::laws::UserExpectation;
@@ -11,12 +11,16 @@ use populace_core::churn::{ChurnConfig, ChurnModel, EventType};
 /// Into how many equal parts the days on which users churn are cut.
 const CHECKPOINTS: u32 = 8;
 
+/// Fewer events than this, or fewer that are missing, are no normal sum.
+const RARE: f64 = 200.0;
+
 /// Counts of one type among the users of one plan.
 #[derive(Clone, Copy, Default)]
 struct Volume {
     users: u64,
     sum: f64,
     squares: f64,
+    most: f64,
 }
 
 /// Activity and silence.
@@ -51,7 +55,15 @@ fn silent_from(config: &ChurnConfig, from: u32, e: f64, is_paid: bool) -> f64 {
     churn * of_churned + (1.0 - churn) * lived(days - 1)
 }
 
-merge_fields!(Volume { users, sum, squares });
+impl Merge for Volume {
+    fn combine(&mut self, other: Self) {
+        self.users += other.users;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.most = self.most.max(other.most);
+    }
+}
+
 merge_fields!(Activity<'_> { by_engagement, by_day, silence, volumes } same { model, latent, marginal, checkpoints });
 
 impl<'a> Activity<'a> {
@@ -94,6 +106,7 @@ impl<'a> Activity<'a> {
             volume.users += 1;
             volume.sum += count;
             volume.squares += count * count;
+            volume.most = volume.most.max(count);
         }
         if let Some(e) = user.engagement {
             let e = e.clamp(0.0, 1.0);
@@ -151,11 +164,16 @@ fn volume_test(law: &UserExpectation, kind: EventType, volume: Volume) -> Option
         return None;
     }
     let n = volume.users as f64;
+    // Where nearly all users have as many as there can be, those that are missing are rare, and their number is no normal sum.
+    let (top, missing) = (expected.ceil(), (expected.ceil() - expected) * n);
+    if volume.most <= top && missing < RARE && missing < 0.1 * n {
+        return Some(Found::share((top * n - volume.sum) as u64, (top * n) as u64, missing / (top * n)));
+    }
     let mean = volume.sum / n;
     let variance = ((volume.squares - n * mean * mean) / (n - 1.0)).max(1e-12);
     let z = z(mean, expected, variance / n);
     // Too few events are no normal mean.
-    if expected * n < 200.0 {
+    if expected * n < RARE {
         return None;
     }
     let test = Test { statistic: z, p_value: normal_two_sided(z) };

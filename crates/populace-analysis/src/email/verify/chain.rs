@@ -158,8 +158,8 @@ impl<'a> Chain<'a> {
         let mut called: Vec<Option<Instant>> = vec![None; paths.len()];
         for (message, kind) in recipient.sends() {
             let Some(kind) = kind else { continue };
-            // The latest hot path that may have called for it and has not called yet.
-            let found = (0..paths.len()).rev().find(|&place| {
+            // The earliest hot path that may have called for it and has not called yet: of all others a later send may be, too.
+            let found = (0..paths.len()).find(|&place| {
                 let delay = message.sent.since(paths[place]);
                 recipient.interests[place] == kind && called[place].is_none() && (low - ROUNDING..=high + ROUNDING).contains(&delay)
             });

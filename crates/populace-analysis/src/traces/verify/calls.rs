@@ -228,16 +228,22 @@ impl<'a> Calls<'a> {
             .map(|(code, share)| (*share, code.parse().ok().and_then(|code: i64| self.by_status.get(&code)).copied().unwrap_or(0)))
             .unzip();
         board.test(group, "statuses, before a cascade may strike", Found::cells(&counts, &weights, "the document's shares"));
+        let (searches, browses) =
+            self.law.model().parameters()[1..].split_at(config.parameters.queries.len() * config.parameters.sorts.len());
         let params = self.params.iter().map(|(state, counts)| {
             let path = &names[*state];
-            let many = if path.split('/').any(|segment| segment == "search") {
-                config.parameters.queries.len() * config.parameters.sorts.len()
-            } else {
-                config.parameters.categories.len() * config.parameters.pages as usize
-            };
-            let mut counts: Vec<u64> = counts.values().copied().collect();
-            counts.resize(many.max(counts.len()), 0);
-            (path, Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"))
+            // Cells in the order of the document: which of them are pooled must not depend on what was seen.
+            let of = if path.split('/').any(|segment| segment == "search") { searches } else { browses };
+            let mut cells: BTreeMap<&str, u64> = of.iter().map(|params| (params.as_str(), 0)).collect();
+            for (params, count) in counts {
+                let is = |known: &&String| same_json(known, params);
+                let known = if cells.contains_key(params.as_str()) { Some(params) } else { of.iter().find(is) };
+                if let Some(cell) = known.and_then(|known| cells.get_mut(known.as_str())) {
+                    *cell += count;
+                }
+            }
+            let cells: Vec<u64> = cells.into_values().collect();
+            (path, Found::cells(&cells, &vec![1.0; cells.len()], "equal shares"))
         });
         board.try_test(group, "parameters are equally likely", Found::worst(params));
         Ok(())

@@ -46,7 +46,7 @@ const IDENTITY: &str = "sf_zibadpwptzraqjc5y2s24jmkdn,65cde7384a64328f348e60ee19
 /// A sent, its delivered, a clicked and a hot path.
 const EVENT_ROWS: &str = r#"01999d66-dfbf-792d-86df-bec5b97d3e38,sent,2025-10-01T01:33:08.927Z,klaviyo,synth_user_01000,IDENTITY,welcome_series,Welcome series,01999d66-dfbf-7a6e-9bff-f10f755732ed,Three things to try first,,,,,esp_webhook,{},,,,,,,
 01999d67-22fd-7bb1-b100-e0701a747986,delivered,2025-10-01T01:33:26.141Z,klaviyo,synth_user_01000,IDENTITY,welcome_series,Welcome series,01999d66-dfbf-7a6e-9bff-f10f755732ed,Three things to try first,,,,,esp_webhook,{},17.214,2025-10-01T01:33:08.927Z,1,33,2,transactional,45085
-PLACEHOLDER
+0199a6e9-be0c-77d9-b247-2bfc8dce4727,clicked,2025-10-02T21:52:40.460Z,klaviyo,synth_user_01000,IDENTITY,newsletter,Monthly newsletter,0199a65b-e7da-78f2-8ba2-101fedf89bbb,Stories picked for you,https://www.example.com/news,,Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0,198.51.100.136,esp_webhook,{},,,,,,,
 0199b375-3722-713e-9439-3338b6180e53,sms_click,2025-10-05T08:20:27.554Z,internal,synth_user_01000,IDENTITY,hot_path,Hot path,,,,,Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0,198.51.100.136,twilio,"{""hot_path"":true}",,,,,,,"#;
 
 #[test]

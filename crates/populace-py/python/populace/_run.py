@@ -468,7 +468,7 @@ def generate(
     >>> run
     <Run of email: 20 users, seed 42; events, users, truth/users, truth/user_rates, truth/messages, truth/timing>
     >>> [row["event_type"] for row in run.events.head(3)]
-    ['sent', 'delivered', 'opened']
+    ['sent', 'delivered', 'sent']
     """
     native = _plan(
         scenario, users=users, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set, truth=truth,

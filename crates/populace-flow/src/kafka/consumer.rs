@@ -114,7 +114,7 @@ impl KafkaConsumer {
             .set("session.timeout.ms", SESSION_MS)
             .set("heartbeat.interval.ms", "2000")
             .set("max.poll.interval.ms", longest.to_string())
-            .set("queued.max.messages.kbytes", "32768")
+            .set("queued.max.messages.kbytes", "8192")
             // A commit to a broker that goes away waits for as long; what is fetched at once must come in that time over a slow line.
             .set("socket.timeout.ms", SOCKET_MS)
             .set("fetch.max.bytes", "8388608")

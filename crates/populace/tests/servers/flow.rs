@@ -6,9 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How much more memory a program may take of ten times as many events, KiB. What may grow is bounded: the consumer's queue of fetched
-/// messages (32 MiB) and the deliveries that it remembers (100,000: 10 MiB), the pages that the connector's stores keep (8 MiB each), the
-/// batches that wait in the generator (four), and what an allocator keeps of the largest batch. Ten times a data set is 440 MB of JSON
-/// more.
+/// messages (8 MiB of records, and as much again about them) and the deliveries that it remembers (100,000: 10 MiB), the pages that the
+/// connector's stores keep (8 MiB each), the batches that wait in the generator (four), and what an allocator keeps of the largest batch.
+/// Ten times a data set is 440 MB of JSON more.
 const GROWTH: u64 = 64 << 10;
 
 /// `kafka://…/topic` and `clickhouse://…/database`.
@@ -53,7 +53,8 @@ fn whole_flow(name: &'static str, users: u32) -> Taken {
     let case = Case::new(shared(), name, 6, &format!("email --seed 11 -n {users}"));
     let events = case.events();
     let connector = Connector::new(name, &case.topic);
-    let programs = [connector.start(), case.consumer(&["-q"])];
+    // Batches that are full with the small data set too: of the large one they would wait in memory, 10,000 events of each partition.
+    let programs = [connector.start(), case.consumer(&["-q", "--batch-events", "2000"])];
     // The group has given the consumer its partitions.
     wait_for("the table is there", || case.rows() == 0 && case.has_table());
     sleep(Duration::from_secs(1));

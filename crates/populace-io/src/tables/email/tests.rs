@@ -59,7 +59,7 @@ fn the_first_rows_are_these() {
     let rows = [events[0], events[1], clicked, hot_path].join("\n").replace(IDENTITY, "IDENTITY");
     assert_eq!(rows, EVENT_ROWS);
     assert_eq!(tables[USERS], format!("synth_user_01000,{IDENTITY},UTC\n"));
-    assert_eq!(tables[TRUTH_USERS], "synth_user_01000,evening_person,0.4,0.18\n");
+    assert_eq!(tables[TRUTH_USERS], "synth_user_01000,night_owl,0.28,0.12\n");
 }
 
 #[test]

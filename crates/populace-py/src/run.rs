@@ -12,7 +12,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ArrowError;
 use populace_analysis::source::Source;
 use populace_io::catalogue;
-use populace_io::document::suggest;
+use populace_io::document::no_such_table;
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
 use populace_io::run::{Job, Order, Part};
@@ -66,12 +66,6 @@ pub(crate) struct Run {
 /// Actors whose rows are counted before it is seen whether to stop.
 const COUNTED_AT_ONCE: u64 = 100_000;
 
-/// What the command line says of it.
-fn no_such_table(path: &str, known: &[String]) -> PyErr {
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    errors::input(format!("--table {path}: there is no such table\nhint: {}", suggest(path, &known, "tables")))
-}
-
 impl Run {
     pub(crate) fn generator(&self) -> &dyn Generator {
         self.scene.generator.as_ref()
@@ -105,10 +99,8 @@ impl Run {
 
     /// A table by its path.
     fn table(&self, path: &str) -> PyResult<(usize, Table)> {
-        self.all_tables().find(|(_, table)| table.path() == path).ok_or_else(|| {
-            let known: Vec<String> = self.all_tables().map(|(_, table)| table.path()).collect();
-            no_such_table(path, &known)
-        })
+        let found = self.all_tables().find(|(_, table)| table.path() == path);
+        found.ok_or_else(|| errors::input(no_such_table(path, self.all_tables().map(|(_, table)| table.path()))))
     }
 
     /// An error unless the run is generated: `what` can be chosen only then.
@@ -191,7 +183,7 @@ impl Run {
         let truth = option(options, "truth")?.unwrap_or(true);
         let known: Vec<String> = generator.tables().iter().map(Table::path).collect();
         if let Some(unknown) = wanted.iter().flatten().find(|name| !known.contains(name)) {
-            return Err(no_such_table(unknown, &known));
+            return Err(errors::input(no_such_table(unknown, known)));
         }
         let tables = TableSet::of(generator.tables(), |table| match &wanted {
             Some(wanted) => wanted.contains(&table.path()),
@@ -354,6 +346,11 @@ impl Run {
     #[getter]
     fn expected(&self) -> PyResult<String> {
         serde_json::to_string(&self.generator().expected()).map_err(errors::internal)
+    }
+
+    /// An error unless there is such a table.
+    fn check_table(&self, path: &str) -> PyResult<()> {
+        self.table(path).map(drop)
     }
 
     /// The column that says whose the rows of a table are.

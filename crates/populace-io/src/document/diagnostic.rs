@@ -139,6 +139,13 @@ pub(super) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a
         .map(|(_, candidate)| candidate)
 }
 
+/// What a person is told of `--table` with a name that is none of a generator's tables.
+pub fn no_such_table(name: &str, tables: impl IntoIterator<Item = String>) -> String {
+    let known: Vec<String> = tables.into_iter().collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    format!("--table {name}: there is no such table\nhint: {}", suggest(name, &known, "tables"))
+}
+
 /// `did you mean …?`, or the list of what there is.
 pub fn suggest(wanted: &str, candidates: &[&str], what: &str) -> String {
     const LISTED: usize = 24;

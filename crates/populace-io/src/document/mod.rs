@@ -47,7 +47,7 @@ pub use parse::{MAX_ALIASES, MAX_DEPTH, MAX_KEY_CHARACTERS, MAX_NODES, MAX_TEXT_
 pub use resolved::Resolved;
 pub use tree::{Origin, Position};
 
-pub use diagnostic::suggest;
+pub use diagnostic::{no_such_table, suggest};
 use envelope::Envelope;
 use load::{Loaded, start_of};
 use schema::Schema;

@@ -499,8 +499,7 @@ def stream(
     """
     run = Run(_plan(scenario, **options), progress)
     path = run._native.main_table if table is None else table
-    if path not in run.tables:
-        raise InputError(f"--table {path}: there is no such table; there are {', '.join(run.tables)}")
+    run._native.check_table(path)
     if part is not None:
         try:
             this, parts = part

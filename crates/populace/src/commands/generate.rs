@@ -8,7 +8,7 @@ use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use populace_core::plan::Population;
 use populace_io::dataset::{Dataset, Document, Existing, recorded_seed};
-use populace_io::document::suggest;
+use populace_io::document::no_such_table;
 use populace_io::error::RunError;
 use populace_io::files::place::{Directory, Place, StandardOutput};
 use populace_io::files::{FileOptions, Format};
@@ -213,11 +213,8 @@ fn file_options(arguments: &GenerateArgs, default: Format) -> Result<FileOptions
 /// The tables that the arguments ask for.
 fn tables(arguments: &GenerateArgs, generator: &dyn Generator, one: bool) -> Result<TableSet, Failure> {
     let known: Vec<String> = generator.tables().iter().map(populace_io::table::Table::path).collect();
-    for name in &arguments.table {
-        if !known.contains(name) {
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(Failure::input(format!("--table {name}: there is no such table\nhint: {}", suggest(name, &known, "tables"))));
-        }
+    if let Some(name) = arguments.table.iter().find(|name| !known.contains(name)) {
+        return Err(Failure::input(no_such_table(name, known)));
     }
     if one && arguments.table.len() > 1 {
         return Err(Failure::input("-o -: standard output takes one table; name it with --table"));

@@ -7,10 +7,8 @@ use crate::stats::{Merge, merge_fields};
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
-use populace_core::churn::{ChurnConfig, EventIds, EventType};
+use populace_core::churn::{ChurnConfig, EventIds, EventType, IDS_PER_USER};
 
-/// How far the ids of two users are apart.
-const PER_USER: i64 = 1_000_000;
 const OWN_IDS: &str = "event_id is (user_id − 1) × 1,000,000 + the event's position among the user's own, from 1";
 
 /// The least and the greatest id, and how many there are.
@@ -97,7 +95,7 @@ impl<'a> Rows<'a> {
                 self.ids.add(id as u128);
                 self.range.combine(Range { least: id, greatest: id, rows: 1 });
             } else {
-                let first = i128::from(user.id - 1) * i128::from(PER_USER) + 1;
+                let first = i128::from(user.id - 1) * i128::from(IDS_PER_USER) + 1;
                 self.own.hold(i128::from(id) == first + row as i128, || format!("event {id} of user {}", user.id));
             }
         }

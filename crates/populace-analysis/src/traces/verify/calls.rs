@@ -35,7 +35,8 @@ pub(super) struct Calls<'a> {
     response_times: BTreeMap<usize, Pit>,
     sizes: [Pit; 2],
     by_status: BTreeMap<i64, u64>,
-    params: BTreeMap<usize, BTreeMap<String, u64>>,
+    /// Of an endpoint, by their number among the parameters that it may have.
+    params: BTreeMap<usize, BTreeMap<usize, u64>>,
     get: LogNormal,
     other: LogNormal,
 }
@@ -119,10 +120,8 @@ impl<'a> Calls<'a> {
         let with_params = segment("search") || segment("browse");
         let holds =
             endpoint.is_some_and(|endpoint| endpoint.method.as_str() == call.method) && (with_params || same_json(call.params, "{}"));
-        let of_document = &self.law.model().parameters()[1..];
-        let known = !with_params
-            || of_document.iter().any(|params| params == call.params)
-            || of_document.iter().any(|params| same_json(params, call.params));
+        let number = if with_params { number_of(parameters_of(self.law, call.endpoint), call.params) } else { None };
+        let known = !with_params || number.is_some();
         self.methods.hold(holds && known, &place);
         let least = (config.response_times.minimum_ms * 1_000.0) as i64;
         self.responses.hold(call.response >= least.min((config.cascade.timeout_ms * 1_000.0) as i64) && call.size >= 1, &place);
@@ -141,8 +140,8 @@ impl<'a> Calls<'a> {
         // Whole bytes: a place anywhere within the byte's own share, by a hash of the id.
         let (low, high) = (if call.size > 1 { law.cdf(call.size as f64) } else { 0.0 }, law.cdf(call.size as f64 + 1.0));
         self.sizes[kind].add(low + (high - low) * unit(mix(call.id as u64 ^ (call.id >> 64) as u64)));
-        if let Some(state) = call.state.filter(|_| with_params && !call.is_retry()) {
-            *self.params.entry(state).or_default().entry(call.params.to_owned()).or_default() += 1;
+        if let (Some(state), Some(number), false) = (call.state, number, call.is_retry()) {
+            *self.params.entry(state).or_default().entry(number).or_default() += 1;
         }
     }
 
@@ -228,22 +227,12 @@ impl<'a> Calls<'a> {
             .map(|(code, share)| (*share, code.parse().ok().and_then(|code: i64| self.by_status.get(&code)).copied().unwrap_or(0)))
             .unzip();
         board.test(group, "statuses, before a cascade may strike", Found::cells(&counts, &weights, "the document's shares"));
-        let (searches, browses) =
-            self.law.model().parameters()[1..].split_at(config.parameters.queries.len() * config.parameters.sorts.len());
         let params = self.params.iter().map(|(state, counts)| {
             let path = &names[*state];
-            // Cells in the order of the document: which of them are pooled must not depend on what was seen.
-            let of = if path.split('/').any(|segment| segment == "search") { searches } else { browses };
-            let mut cells: BTreeMap<&str, u64> = of.iter().map(|params| (params.as_str(), 0)).collect();
-            for (params, count) in counts {
-                let is = |known: &&String| same_json(known, params);
-                let known = if cells.contains_key(params.as_str()) { Some(params) } else { of.iter().find(is) };
-                if let Some(cell) = known.and_then(|known| cells.get_mut(known.as_str())) {
-                    *cell += count;
-                }
-            }
-            let cells: Vec<u64> = cells.into_values().collect();
-            (path, Found::cells(&cells, &vec![1.0; cells.len()], "equal shares"))
+            // All that there may be, in the document's order: which cells are pooled must not depend on what was seen.
+            let counts: Vec<u64> =
+                (0..parameters_of(self.law, path).len()).map(|number| counts.get(&number).copied().unwrap_or(0)).collect();
+            (path, Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"))
         });
         board.try_test(group, "parameters are equally likely", Found::worst(params));
         Ok(())
@@ -254,4 +243,15 @@ impl<'a> Calls<'a> {
 pub(super) fn unaffected(law: &Law<'_>, length: usize) -> usize {
     let config = law.config();
     if config.cascade_failure_rate > 0.0 { (length as f64 * config.cascade.start) as usize } else { length }
+}
+
+/// The parameters that a search or a browse may have.
+fn parameters_of<'a>(law: &'a Law<'_>, endpoint: &str) -> &'a [String] {
+    let config = &law.config().parameters;
+    let (searches, browses) = law.model().parameters()[1..].split_at(config.queries.len() * config.sorts.len());
+    if endpoint.split('/').any(|segment| segment == "search") { searches } else { browses }
+}
+
+fn number_of(known: &[String], params: &str) -> Option<usize> {
+    known.iter().position(|known| known == params).or_else(|| known.iter().position(|known| same_json(known, params)))
 }

@@ -6,12 +6,15 @@ use crate::plan::{self, Effect, Plan, Study};
 use crate::recover::{self, Recovery};
 use crate::report::{self, Found};
 use crate::score::{self, Context, Scorecard, Task};
-use crate::source::{As, Source, Want};
+use crate::source::{self, As, Inspection, ReadOptions, Source, Want};
 use crate::verify::{self, Board};
 use crate::watch::Watch;
 use crate::{churn, email, features, traces};
+use populace_io::catalogue::{self, LIBRARY};
 use populace_io::dataset::SCENARIO;
-use populace_io::document::{Resolved, suggest};
+use populace_io::document::{self, Request, Resolved, suggest};
+use populace_io::table::Table;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every family.
@@ -26,8 +29,8 @@ fn family(name: &str) -> &'static Family {
 fn families_of(source: &Source) -> Result<Vec<&'static Family>, AnalysisError> {
     let mut found = Vec::new();
     for family in FAMILIES.iter().copied().filter(|family| source.has(family.table)) {
-        let columns = source.table(family.table)?.column_names()?;
-        if family.columns.iter().all(|wanted| columns.iter().any(|column| column == wanted)) {
+        let table = source.table(family.table)?;
+        if family.columns.iter().map(|wanted| table.has_column(wanted)).collect::<Result<Vec<_>, _>>()?.into_iter().all(|has| has) {
             found.push(family);
         }
     }
@@ -71,7 +74,7 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_
 /// # Errors
 /// The directory holds no data of a known family, or a file cannot be read; a scorecard is none; the work was stopped.
 pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
-    let source = Source::open(directory)?;
+    let source = Source::open_with(directory, &options.reading)?;
     let scores = options.scores.iter().map(|path| report::score(path, source.manifest())).collect::<Result<_, _>>()?;
     let scenario = if directory.join(SCENARIO).is_file() { Some(source.scenario()?) } else { None };
     let family = match &scenario {
@@ -97,6 +100,7 @@ pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) ->
         },
         None => None,
     };
+    notes.extend(source.remarks());
     let window = scenario.as_ref().map(family.window).transpose()?;
     let run = report::run(&source, scenario.as_ref(), window, family.name);
     Ok(report::Report { version: report::VERSION, run, facts, verdicts, scores, sections, notes })
@@ -114,6 +118,7 @@ pub fn recover(source: &Source, document: &Resolved, level: f64, watch: &Watch<'
     if source.is_of_another(document) {
         sheet.notes.push("the data is judged by another document than the run's".into());
     }
+    sheet.notes.extend(source.remarks());
     Ok(sheet.finish(document, size))
 }
 
@@ -149,7 +154,7 @@ pub fn score(task: &str, run: &Path, predictions: &Path, options: &score::Option
 /// Its data has no features, a column is missing, a value cannot be read, the features are there already, a file cannot be written, or
 /// the work was stopped.
 pub fn compute_features(options: &features::Options, watch: &Watch<'_>) -> Result<features::Report, AnalysisError> {
-    let source = Source::open(&options.data)?;
+    let source = Source::open_with(&options.data, &options.reading)?;
     let data = options.data.display();
     let with_features = || FAMILIES.iter().copied().filter(|family| family.features.is_some());
     let there: Vec<&str> = with_features().map(|family| family.table).filter(|table| source.has(table)).collect();
@@ -170,6 +175,41 @@ pub fn compute_features(options: &features::Options, watch: &Watch<'_>) -> Resul
     }
     let name = family.map_or("no family", |family| family.name);
     Err(AnalysisError::input(format!("{data}: holds data of {name}, which has no features here; see populace prepare {name}")))
+}
+
+/// Looks at what a file of a user's own, or each file of a directory of them, would be read as.
+///
+/// # Errors
+/// A file cannot be read at all, or the directory holds no table that is known.
+pub fn inspect(path: &Path, options: &ReadOptions) -> Result<Vec<Inspection>, AnalysisError> {
+    let mut generators = Vec::new();
+    for name in LIBRARY.names() {
+        let document = catalogue::resolve(&Request::new(document::Source::Named(name)))?;
+        if FAMILIES.iter().any(|family| family.name == name) {
+            generators.push((family(name), catalogue::generator(&document)?));
+        }
+    }
+    let mut tables: Vec<(&str, &Table, Vec<&str>)> = Vec::new();
+    for (family, generator) in &generators {
+        tables.extend(generator.tables().iter().filter(|table| !table.truth).map(|table| (family.name, table, (family.words)())));
+    }
+    if path.is_file() {
+        return Ok(vec![source::inspect(path, &tables, options)?]);
+    }
+    let data = Source::open_with(path, options)?;
+    let mut found = Vec::new();
+    let names: BTreeSet<&str> = tables.iter().map(|(_, table, _)| table.name).collect();
+    for name in names.iter().filter(|name| data.has(name)) {
+        for file in data.table(name)?.files() {
+            let own: Vec<_> = tables.iter().filter(|(_, table, _)| table.name == *name).cloned().collect();
+            found.push(source::inspect(file, &own, options)?);
+        }
+    }
+    if found.is_empty() {
+        let names: Vec<&str> = names.into_iter().collect();
+        return Err(AnalysisError::input(format!("{}: has no table that is known: {}", path.display(), names.join(", "))));
+    }
+    Ok(found)
 }
 
 /// The effects of a family of scenarios that a study can be planned for.

@@ -12,10 +12,10 @@ use populace_analysis::AnalysisError;
 use populace_analysis::churn::prepare::{self, ChurnOptions};
 use populace_analysis::plan::{Study, Target};
 use populace_analysis::score::{self, Threshold};
-use populace_analysis::source::Source;
+use populace_analysis::source::{ReadOptions, Settings, Source};
 use populace_analysis::watch::Watch;
 use populace_analysis::{families, features, recover, report, verify};
-use populace_core::time::Date;
+use populace_core::time::{Date, MINUTE};
 use populace_io::files::Format;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -47,6 +47,18 @@ fn reading(options: &Bound<'_, PyDict>) -> PyResult<(Option<Py<PyAny>>, Option<u
     Ok((option(options, "progress")?, option(options, "threads")?))
 }
 
+/// How files are read that are no run, among options.
+fn files(options: &Bound<'_, PyDict>) -> PyResult<ReadOptions> {
+    let map: Option<String> = option(options, "map")?;
+    let settings = Settings {
+        time_unit: option(options, "time_unit")?,
+        dates: option(options, "dates")?,
+        utc_offset: option(options, "utc_offset")?,
+        decimal: option(options, "decimal")?,
+    };
+    ReadOptions::new(map.as_deref(), settings).map_err(|error| errors::analysis(&error))
+}
+
 /// A day among options.
 fn date(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Date>> {
     let text: Option<String> = option(options, key)?;
@@ -73,9 +85,9 @@ pub(crate) fn verify_run(
     alpha: Option<f64>,
     options: &Bound<'_, PyDict>,
 ) -> PyResult<String> {
-    let (progress, threads) = reading(options)?;
+    let ((progress, threads), files) = (reading(options)?, files(options)?);
     json(&watched(py, progress, threads, |watch| {
-        let source = Source::open(&root)?;
+        let source = Source::open_with(&root, &files)?;
         let document = source.judged_by(scenario.as_deref())?;
         families::verify(&source, &document, alpha.unwrap_or(verify::DEFAULT_ALPHA), watch)
     })?)
@@ -101,6 +113,7 @@ pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: 
         thresholds: thresholds.into_iter().flatten().map(threshold).collect::<PyResult<_>>()?,
         alpha: option(options, "alpha")?,
         as_of: date(options, "as_of")?,
+        reading: files(options)?,
     };
     json(&watched(py, progress, threads, |watch| families::score(task, &root, &predictions, &options, watch))?)
 }
@@ -117,6 +130,7 @@ pub(crate) fn prepare_churn(py: Python<'_>, raw: PathBuf, processed: PathBuf, op
         from: date(options, "from")?,
         to: date(options, "to")?,
         overwrite: option(options, "overwrite")?.unwrap_or(false),
+        reading: files(options)?,
     };
     json(&watched(py, None, Some(1), |watch| prepare::churn(&options, *watch))?)
 }
@@ -145,7 +159,7 @@ pub(crate) fn report_run(
     options: &Bound<'_, PyDict>,
 ) -> PyResult<(String, String)> {
     let (progress, threads) = reading(options)?;
-    let options = report::Options { verify, scores };
+    let options = report::Options { verify, scores, reading: files(options)? };
     let drawn = watched(py, progress, threads, |watch| families::report(&root, &options, watch))?;
     report::render(&drawn).map_err(errors::internal)
 }
@@ -159,9 +173,9 @@ pub(crate) fn recover_run(
     level: Option<f64>,
     options: &Bound<'_, PyDict>,
 ) -> PyResult<String> {
-    let (progress, threads) = reading(options)?;
+    let ((progress, threads), files) = (reading(options)?, files(options)?);
     json(&watched(py, progress, threads, |watch| {
-        let source = Source::open(&root)?;
+        let source = Source::open_with(&root, &files)?;
         let document = source.judged_by(scenario.as_deref())?;
         families::recover(&source, &document, level.unwrap_or(recover::DEFAULT_LEVEL), watch)
     })?)
@@ -216,6 +230,10 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
     wanted.history = option(options, "history")?.unwrap_or(wanted.history);
     wanted.min_length = option(options, "min_length")?.unwrap_or(wanted.min_length);
     wanted.overwrite = option(options, "overwrite")?.unwrap_or(false);
+    wanted.templates = option(options, "templates")?.unwrap_or_default();
+    let gap: Option<f64> = option(options, "session_gap_minutes")?;
+    wanted.session_gap = gap.map(|minutes| (minutes * MINUTE as f64) as i64);
+    wanted.reading = files(options)?;
     let (progress, threads) = reading(options)?;
     json(&watched(py, progress, threads, |watch| families::compute_features(&wanted, watch))?)
 }

@@ -7,6 +7,7 @@ mod help;
 mod services;
 mod values;
 
+use crate::failure::Failure;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 #[cfg(feature = "kafka")]
@@ -18,6 +19,7 @@ pub(crate) use generate::{FormatArg, GenerateArgs, OrderArg, ReplayArgs};
 pub(crate) use help::{completions, manual, parse};
 use populace_analysis::families;
 use populace_analysis::features::Curve;
+use populace_analysis::source::{ReadOptions, Settings};
 use populace_core::time::Date;
 use populace_io::files::Format;
 #[cfg(feature = "flow")]
@@ -72,7 +74,7 @@ pub(crate) enum Command {
     /// List and print the built-in scenarios, tables and schemas
     Scenarios(ScenariosArgs),
     /// Score predictions against the truth and the best possible model
-    Score(ScoreArgs),
+    Score(Box<ScoreArgs>),
     /// Serve the connector and the feature service over HTTP
     #[cfg(feature = "flow")]
     Serve(ServeArgs),
@@ -94,15 +96,17 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// Directory of a run
-    #[arg(value_hint = ValueHint::DirPath)]
+    /// Directory of a run, or a file or a directory of your own: then what it would be read as
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) directory: PathBuf,
     /// First rows to show of each table
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>(0..=u64::MAX))]
     pub(crate) rows: usize,
-    /// Print the manifest as JSON, with the seconds that its last part took
+    /// Print the manifest as JSON, with the seconds that its last part took; of files of your own what was found
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
 }
 
 #[derive(Args, Debug)]
@@ -147,6 +151,8 @@ pub(crate) struct PrepareChurnArgs {
     /// Print nothing but errors and warnings
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
 }
 
 #[derive(Args, Debug)]
@@ -166,6 +172,8 @@ pub(crate) struct ReportArgs {
     /// Print the figures as JSON on standard output, and write nothing
     #[arg(long, conflicts_with = "output")]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }
@@ -196,6 +204,12 @@ pub(crate) struct FeaturesArgs {
     /// Leave out sessions with fewer calls
     #[arg(help_heading = "Features of traces", long, value_name = "N", default_value_t = 2, value_parser = whole::<u16>(1..=65_535))]
     pub(crate) min_length: u16,
+    /// An endpoint by which paths are known, such as /orders/{id}; may be repeated [default: those of the workflow beside the data]
+    #[arg(help_heading = "Features of traces", long, value_name = "PATH")]
+    pub(crate) template: Vec<String>,
+    /// Begin another session where a user calls nothing for longer, such as 30m
+    #[arg(help_heading = "Features of traces", long, value_name = "TIME", value_parser = values::gap)]
+    pub(crate) session_gap: Option<i64>,
     /// Replace earlier features in the directory
     #[arg(long)]
     pub(crate) overwrite: bool,
@@ -208,6 +222,8 @@ pub(crate) struct FeaturesArgs {
     /// Worker threads [default: one a core]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
 }
 
 #[derive(Args, Debug)]
@@ -249,6 +265,8 @@ pub(crate) struct ScoreArgs {
     pub(crate) rows: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) thresholds: ThresholdArgs,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }
@@ -313,6 +331,36 @@ fn curves() -> impl TypedValueParser<Value = Curve> {
     PossibleValuesParser::new(["minute", "hour", "none"]).try_map(|name| name.parse::<Curve>())
 }
 
+/// How files are read that are no run of Populace.
+#[derive(Args, Debug)]
+pub(crate) struct FilesArgs {
+    /// What your columns and events are called: a file, or one of sendgrid, mailchimp, klaviyo, hubspot, ga4, apache, nginx
+    #[arg(help_heading = OWN, long, value_name = "FILE|PRESET")]
+    map: Option<String>,
+    /// Unit of times that are numbers since 1970: s, ms, us or ns
+    #[arg(help_heading = OWN, long, value_name = "UNIT")]
+    time_unit: Option<String>,
+    /// Order of dates such as 01/02/2025: day-first or month-first
+    #[arg(help_heading = OWN, long, value_name = "ORDER")]
+    dates: Option<String>,
+    /// Offset of times that have none [default: +00:00]
+    #[arg(help_heading = OWN, long, value_name = "OFFSET", allow_hyphen_values = true)]
+    utc_offset: Option<String>,
+    /// Sign before the fractions of numbers: point or comma [default: what the file says]
+    #[arg(help_heading = OWN, long, value_name = "SIGN")]
+    decimal: Option<String>,
+}
+
+const OWN: &str = "Files of your own";
+
+impl FilesArgs {
+    pub(crate) fn options(&self) -> Result<ReadOptions, Failure> {
+        let Self { map, time_unit, dates, utc_offset, decimal } = self;
+        let [time_unit, dates, utc_offset, decimal] = [time_unit, dates, utc_offset, decimal].map(Clone::clone);
+        Ok(ReadOptions::new(map.as_deref(), Settings { time_unit, dates, utc_offset, decimal })?)
+    }
+}
+
 /// How data is read.
 #[derive(Args, Debug)]
 pub(crate) struct ReadingArgs {
@@ -341,6 +389,8 @@ pub(crate) struct VerifyArgs {
     /// Where the verdicts go [default: verify.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }
@@ -390,6 +440,8 @@ pub(crate) struct RecoverArgs {
     /// Where the estimates go as JSON [default: recover.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }

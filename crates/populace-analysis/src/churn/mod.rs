@@ -16,7 +16,7 @@ pub use posterior::{Evidence, Inference};
 
 use crate::family::Family;
 use crate::score::{Takes, Task};
-use populace_core::churn::ChurnModel;
+use populace_core::churn::{ChurnModel, EventType};
 use populace_io::catalogue;
 
 /// The family.
@@ -24,6 +24,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "churn",
     table: "events",
     columns: &["user_id", "event_time"],
+    words: || EventType::NAMES.to_vec(),
     window: |document| Ok(catalogue::model::<ChurnModel>(document)?.config().window),
     verify: verify::verify,
     figures: figures::figures,

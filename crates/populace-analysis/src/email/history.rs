@@ -11,7 +11,7 @@ pub const EVENT_COLUMNS: [Want; 4] = [
     Want::new("recipient_id", As::Text),
     Want::new("timestamp", As::Instant),
     Want::new("event_type", As::Text),
-    Want::nullable("message_id", As::Uuid),
+    Want::nullable("message_id", As::Key),
 ];
 
 /// What one recipient lived through.

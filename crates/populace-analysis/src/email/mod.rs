@@ -19,7 +19,7 @@ pub use law::Law;
 pub use recipients::Recipient;
 
 use crate::family::Family;
-use populace_core::email::EmailModel;
+use populace_core::email::{EmailModel, EventType};
 use populace_io::catalogue;
 
 /// The family.
@@ -27,6 +27,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "email",
     table: "events",
     columns: &["recipient_id"],
+    words: || EventType::ALL.iter().map(|kind| kind.name()).collect(),
     window: |document| Ok(catalogue::model::<EmailModel>(document)?.config().window),
     verify: verify::verify,
     figures: figures::figures,

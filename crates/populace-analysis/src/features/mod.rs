@@ -1,7 +1,8 @@
 //! Features of the actors in a directory: of recipients from `events`, of callers from `calls`.
 
 pub use crate::email::{RecipientsReport, curves_by_the_minute};
-use crate::source::values;
+use crate::source::values::{self, Times};
+use crate::source::{ReadOptions, Source};
 pub use crate::watch::{Progress, Watch};
 use populace_core::time::Instant;
 use populace_io::files::Format;
@@ -29,8 +30,14 @@ pub struct Options {
     pub history: usize,
     /// traces: sessions with fewer calls are left out.
     pub min_length: usize,
+    /// traces: endpoints by which paths are known, such as `/orders/{id}`.
+    pub templates: Vec<String>,
+    /// traces: microseconds without a call after which another session begins.
+    pub session_gap: Option<i64>,
     /// Whether earlier features may be replaced.
     pub overwrite: bool,
+    /// How files are read that are no run.
+    pub reading: ReadOptions,
 }
 
 impl Options {
@@ -45,7 +52,10 @@ impl Options {
             ngrams: vec![2, 3],
             history: 20,
             min_length: 2,
+            templates: Vec::new(),
+            session_gap: None,
             overwrite: false,
+            reading: ReadOptions::default(),
         }
     }
 }
@@ -76,7 +86,18 @@ impl FromStr for Curve {
 
 /// The moment that a text names: a date or a date and a time, UTC unless it has an offset.
 pub fn moment(text: &str) -> Option<Instant> {
-    values::instant(text.trim().as_bytes()).map(|read| Instant(read.value))
+    values::instant(text.trim().as_bytes(), Times::default()).map(|read| Instant(read.value))
+}
+
+/// What is worth knowing of the rows of a directory: those that were left out, by reason, and what the command adds.
+pub(crate) fn remarks(source: &Source, more: impl IntoIterator<Item = (u64, &'static str)>) -> Vec<String> {
+    let counted = more.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, what)| format!("{rows} {what}"));
+    source.remarks().into_iter().chain(counted).collect()
+}
+
+/// Rows that were left out because they are no rows of a table.
+pub(crate) fn malformed(source: &Source) -> u64 {
+    source.losses().iter().map(|loss| loss.rows).sum()
 }
 
 /// What was computed.
@@ -87,6 +108,16 @@ pub enum Report {
     Email(RecipientsReport),
     /// Features of callers.
     Traces(SequencesReport),
+}
+
+impl Report {
+    /// What is worth knowing of the rows.
+    pub fn remarks(&self) -> &[String] {
+        match self {
+            Self::Email(report) => &report.remarks,
+            Self::Traces(report) => &report.remarks,
+        }
+    }
 }
 
 /// What the sequences are like. A sequence is a session without its retries, if it has calls enough.
@@ -111,8 +142,20 @@ pub struct Statistics {
 /// What was computed of the calls.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SequencesReport {
-    /// Calls that were read.
+    /// Rows that were read: calls, and those that were left out.
+    pub read: u64,
+    /// Calls that were used, retries among them.
     pub calls: u64,
+    /// Rows that are no rows of the table, which are left out.
+    pub malformed: u64,
+    /// Rows that repeat the id of a call of the same session and endpoint, which are left out.
+    pub repeats: u64,
+    /// Calls that share their id with one of another endpoint: both count.
+    pub ambiguous_ids: u64,
+    /// Session ids that several users have: each user's calls are a session.
+    pub shared_sessions: u64,
+    /// Calls before 1990 or in the future.
+    pub odd_clocks: u64,
     /// Retries, which are left out.
     pub retries: u64,
     /// Sessions with too few calls, which are left out.
@@ -125,6 +168,8 @@ pub struct SequencesReport {
     pub pairs: u64,
     /// What the sequences are like.
     pub statistics: Statistics,
+    /// What else is worth knowing.
+    pub remarks: Vec<String>,
     /// What was written.
     pub files: Vec<String>,
 }

@@ -12,7 +12,7 @@ pub(crate) use answers::{score, verdicts};
 pub use figure::Report;
 pub use page::render;
 
-use crate::source::Source;
+use crate::source::{ReadOptions, Source};
 use figure::{Days, Run, Table};
 use populace_core::plan::WindowConfig;
 use populace_io::document::Resolved;
@@ -28,11 +28,13 @@ pub struct Options {
     pub verify: bool,
     /// Scorecards to show.
     pub scores: Vec<PathBuf>,
+    /// How files are read that are no run.
+    pub reading: ReadOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { verify: true, scores: Vec::new() }
+        Self { verify: true, scores: Vec::new(), reading: ReadOptions::default() }
     }
 }
 

@@ -12,7 +12,7 @@ pub mod text;
 pub use card::{Bin, Column, Estimate, FORMAT, Gain, Group, Metric, Predictor, RunInfo, Scorecard, Verdict};
 
 use crate::error::AnalysisError;
-use crate::source::Source;
+use crate::source::{ReadOptions, Source};
 use crate::watch::Watch;
 use binary::Binary;
 use populace_core::time::Date;
@@ -64,6 +64,8 @@ pub struct Options {
     pub alpha: Option<f64>,
     /// Of churn: the last day whose events are known; none for the day before anybody can churn.
     pub as_of: Option<Date>,
+    /// How the file of predictions is read.
+    pub reading: ReadOptions,
 }
 
 impl Options {

@@ -1,6 +1,7 @@
 //! What the user predicts, by id.
 
 use crate::error::AnalysisError;
+use crate::score::Context;
 use crate::source::{As, Columns, TableSource, Want};
 use arrow_array::RecordBatch;
 use std::fmt::{Display, Write};
@@ -84,16 +85,16 @@ impl<K: Key, V> Predictions<K, V> {
     /// # Errors
     /// The file cannot be read, has no rows, holds an id twice, or `value` objects.
     pub(crate) fn read(
-        path: &Path,
+        context: &Context<'_>,
         column: &'static str,
         wants: &[Want],
         mut value: impl FnMut(&RecordBatch, usize) -> Result<V, String>,
     ) -> Result<Self, AnalysisError> {
-        let shown = path.display();
+        let (path, shown) = (context.predictions, context.predictions.display());
         let mut all = vec![Want::new(column, K::KIND)];
         all.extend_from_slice(wants);
         let mut rows: Vec<Prediction<K, V>> = Vec::new();
-        for batch in TableSource::file(path)?.read(&all)? {
+        for batch in TableSource::file_with(path, &context.options.reading)?.read(&all)? {
             let batch = batch?;
             for place in 0..batch.num_rows() {
                 let id = K::read(&batch, column, place);

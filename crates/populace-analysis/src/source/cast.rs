@@ -1,16 +1,53 @@
 //! From what a file holds to what is wanted.
 
+use super::keys::number_of;
+use super::options::ReadOptions;
+use super::shared::is_text;
+use super::values::{self, Decimal, Read};
 use super::{As, Want};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, Int64Array, StringArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
 
+/// A text of more bytes is no word for nothing, even with blanks around it.
+const MOST_BLANKS: usize = 16;
 /// Hexadecimal digits of a UUID.
 const UUID_DIGITS: usize = 32;
+
+/// How values are taken.
+#[derive(Clone, Copy)]
+pub(super) struct Casting<'a> {
+    /// Whether text may stay codes of a dictionary.
+    pub(super) codes: bool,
+    /// Whether the file is a run's: it has no words for nothing.
+    pub(super) own: bool,
+    /// Whether numbers that are none, such as `nan`, are left to who reads them.
+    pub(super) strict: bool,
+    pub(super) options: &'a ReadOptions,
+    pub(super) decimal: Decimal,
+}
+
+fn value_of<T>(read: Read<T>) -> T {
+    read.value
+}
+
+/// A value in a message: an address or a long text by its form alone.
+fn shown(value: &str) -> String {
+    /// Letters of a value that is shown.
+    const MOST: usize = 40;
+    let letters = value.chars().count();
+    if value.contains('@') {
+        return format!("a text of {letters} letters with an @");
+    }
+    if letters > MOST { format!("a text of {letters} letters") } else { format!("`{}`", populace_io::terminal::printable(value)) }
+}
 
 impl As {
     /// The type that a column of this kind is read as.
@@ -22,7 +59,7 @@ impl As {
             Self::Bool => DataType::Boolean,
             Self::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Date => DataType::Date32,
-            Self::Uuid => DataType::FixedSizeBinary(16),
+            Self::Uuid | Self::Key => DataType::FixedSizeBinary(16),
         }
     }
 
@@ -35,6 +72,18 @@ impl As {
             Self::Instant => "a timestamp",
             Self::Date => "a date",
             Self::Uuid => "a UUID",
+            Self::Key => "an id",
+        }
+    }
+
+    /// What else could be said, for messages.
+    const fn accepts(self) -> &'static str {
+        match self {
+            Self::Instant | Self::Date => {
+                "\nhint: taken are 2025-01-31T08:30:00Z, 2025-01-31 08:30:00, 31/Jan/2025:08:30:00 +0000; numbers with --time-unit s, ms, us or ns; 31/01/2025 with --dates day-first"
+            }
+            Self::Float => "\nhint: say --decimal comma where 1,5 is one and a half",
+            _ => "",
         }
     }
 }
@@ -45,17 +94,21 @@ impl Want {
         new_null_array(&self.kind.data_type(), rows)
     }
 
-    /// The column as wanted; text stays codes of a dictionary if it is and `codes` may be kept.
+    /// The column as wanted; text stays codes of a dictionary if it is and they may be kept.
     ///
     /// # Errors
     /// The row, from 0, and what is wrong with it.
-    pub(super) fn cast(&self, column: &ArrayRef, codes: bool) -> Result<ArrayRef, (usize, String)> {
-        let cast = if codes && self.kind == As::Text && is_coded(column) { Arc::clone(column) } else { self.convert(column)? };
+    pub(super) fn cast(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
+        let keeps_words = casting.own || (casting.strict && self.kind == As::Float);
+        let cleaned = if keeps_words || !is_text(column.data_type()) { None } else { self.without_words(column, casting)? };
+        let column = cleaned.as_ref().unwrap_or(column);
+        let keeps = casting.codes && self.kind == As::Text && is_coded(column);
+        let cast = if keeps { Arc::clone(column) } else { self.convert(column, casting)? };
         if cast.null_count() > column.logical_null_count() {
             let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
             let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
-                .map_or_else(|_| "the value".to_owned(), |formatter| format!("`{}`", formatter.value(row)));
-            return Err((row, format!("{shown} is not {}", self.kind.describe())));
+                .map_or_else(|_| "the value".to_owned(), |formatter| shown(&formatter.value(row).to_string()));
+            return Err((row, format!("{shown} is not {}{}", self.kind.describe(), self.kind.accepts())));
         }
         if !self.nullable && cast.null_count() > 0 {
             let row = (0..cast.len()).find(|&row| cast.is_null(row)).unwrap_or(0);
@@ -64,8 +117,35 @@ impl Want {
         Ok(cast)
     }
 
+    /// The text without blanks and words for nothing, with the user's words for events; `None` where it has none of these.
+    fn without_words(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<Option<ArrayRef>, (usize, String)> {
+        let is_nothing = if self.name == "country" { values::is_no_country } else { values::is_nothing };
+        let events = &casting.options.map.events;
+        let events = Some(events).filter(|events| self.name == "event_type" && !events.is_empty());
+        let is_other = |value: &str| events.is_some() || (value.len() <= MOST_BLANKS && is_nothing(values::trim(value.as_bytes())));
+        if let Some(coded) = column.as_dictionary_opt::<Int32Type>().filter(|coded| *coded.values().data_type() == DataType::Utf8)
+            && !coded.values().as_string::<i32>().iter().flatten().any(is_other)
+        {
+            return Ok(None);
+        }
+        let text = arrow_cast::cast(column, &DataType::Utf8).map_err(|error| (0, error.to_string()))?;
+        let text = text.as_string::<i32>();
+        if !text.iter().flatten().any(is_other) {
+            return Ok(None);
+        }
+        let word = |value: &'_ str| {
+            let trimmed = values::trim(value.as_bytes());
+            if is_nothing(trimmed) {
+                return None;
+            }
+            let key = || String::from_utf8_lossy(trimmed).to_lowercase();
+            Some(events.and_then(|events| events.get(&key()).cloned()).unwrap_or_else(|| value.to_owned()))
+        };
+        Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
+    }
+
     /// The column in the wanted type; null where a value does not fit.
-    fn convert(&self, column: &ArrayRef) -> Result<ArrayRef, (usize, String)> {
+    fn convert(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         let to = self.kind.data_type();
         if *column.data_type() == to {
             return Ok(Arc::clone(column));
@@ -92,24 +172,55 @@ impl Want {
             }
             (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
             // Libraries without a type for UUIDs hand their 16 bytes on as bytes of any length.
-            (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text | As::Uuid) => {
+            (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text | As::Uuid | As::Key) => {
                 let bytes = uuids_of_bytes(cast(&plain, &DataType::Binary)?.as_binary());
                 Ok(if self.kind == As::Text { hyphenated(bytes.as_fixed_size_binary()) } else { bytes })
             }
-            (DataType::FixedSizeBinary(_), As::Uuid) => cast(&plain, &to),
-            (_, As::Uuid) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string())),
+            (DataType::FixedSizeBinary(_), As::Uuid | As::Key) => cast(&plain, &to),
+            (_, As::Uuid | As::Key) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string(), self.kind == As::Key)),
             // Numbers with blanks around them, and `1` or `0` as a truth value, are what spreadsheets write.
             (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, As::Int | As::Float | As::Bool | As::Date | As::Instant) => {
                 let text = cast(&plain, &DataType::Utf8)?;
-                let trimmed: StringArray = text.as_string::<i32>().iter().map(|value| value.map(str::trim)).collect();
-                let trimmed: ArrayRef = Arc::new(trimmed);
+                let text = text.as_string::<i32>();
+                let times = casting.options.times;
+                let instant = |value: &str| values::instant(values::trim(value.as_bytes()), times).map(value_of);
+                let date = |value: &str| values::date(values::trim(value.as_bytes()), times).map(|date| date.value.0);
+                let number = |value: &str| {
+                    let read = values::number(values::trim(value.as_bytes()), casting.decimal).map(value_of);
+                    read.or_else(|| value.trim().parse().ok().filter(|_| casting.strict))
+                };
+                let trimmed = || -> ArrayRef { Arc::new(text.iter().map(|value| value.map(str::trim)).collect::<StringArray>()) };
                 match self.kind {
-                    As::Instant => Ok(in_utc(&cast(&trimmed, &utc_offset())?)),
-                    // A moment may be written in full where its date is wanted.
-                    As::Date => cast(&cast(&trimmed, &utc_offset())?, &to),
-                    As::Int => Ok(whole(&cast(&trimmed, &to)?, &cast(&trimmed, &DataType::Float64)?)),
-                    _ => cast(&trimmed, &to),
+                    As::Instant => {
+                        let moments = text.iter().map(|value| value.and_then(instant)).collect::<TimestampMicrosecondArray>();
+                        Ok(Arc::new(moments.with_timezone("UTC")))
+                    }
+                    As::Date => Ok(Arc::new(text.iter().map(|value| value.and_then(date)).collect::<Date32Array>())),
+                    As::Float if !casting.own => Ok(Arc::new(text.iter().map(|value| value.and_then(number)).collect::<Float64Array>())),
+                    As::Int => Ok(whole(&cast(&trimmed(), &to)?, &cast(&trimmed(), &DataType::Float64)?)),
+                    _ => cast(&trimmed(), &to),
                 }
+            }
+            // Whole numbers with blanks between them are doubles where only those can be blank.
+            (DataType::Float32 | DataType::Float64, As::Text) => {
+                let numbers = cast(&plain, &DataType::Float64)?;
+                let integers = whole(&new_null_array(&DataType::Int64, plain.len()), &numbers);
+                if integers.null_count() == plain.null_count() { cast(&integers, &to) } else { cast(&plain, &to) }
+            }
+            (from, As::Instant | As::Date) if from.is_numeric() => {
+                let Some(unit) = casting.options.times.unit else {
+                    let told = "is a number without a unit, and must be a timestamp: say --time-unit s, ms, us or ns";
+                    return Err(((0..plain.len()).find(|&row| plain.is_valid(row)).unwrap_or(0), told.to_owned()));
+                };
+                let moments: TimestampMicrosecondArray = if from.is_integer() {
+                    let numbers = cast(&plain, &DataType::Int64)?;
+                    numbers.as_primitive::<Int64Type>().iter().map(|number| number.and_then(|number| unit.whole(number))).collect()
+                } else {
+                    let numbers = cast(&plain, &DataType::Float64)?;
+                    numbers.as_primitive::<Float64Type>().iter().map(|number| number.and_then(|number| unit.micros(number))).collect()
+                };
+                let moments: ArrayRef = Arc::new(moments.with_timezone("UTC"));
+                if self.kind == As::Date { cast(&moments, &to) } else { Ok(moments) }
             }
             (DataType::Float32 | DataType::Float64, As::Int) => {
                 let none = new_null_array(&to, plain.len());
@@ -121,11 +232,6 @@ impl Want {
             _ => cast(&plain, &to),
         }
     }
-}
-
-/// The type of a moment in UTC whose time zone needs no database of zones.
-fn utc_offset() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }
 
 /// Moments that are in UTC already, under its name.
@@ -172,11 +278,12 @@ fn uuids_of_bytes(values: &BinaryArray) -> ArrayRef {
     Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(sixteen, 16).expect("every UUID has 16 bytes"))
 }
 
-fn uuids(values: &StringArray) -> ArrayRef {
+fn uuids(values: &StringArray, any: bool) -> ArrayRef {
     let parse = |text: &str| {
         let digits: String = text.trim().chars().filter(|letter| *letter != '-').collect();
         (digits.len() == UUID_DIGITS).then(|| u128::from_str_radix(&digits, 16).ok()).flatten().map(u128::to_be_bytes)
     };
-    let parsed = values.iter().map(|value| value.and_then(parse));
+    let key = |text: &str| parse(text).or_else(|| any.then(|| number_of(text).to_be_bytes()));
+    let parsed = values.iter().map(|value| value.and_then(key));
     Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(parsed, 16).expect("every UUID has 16 bytes"))
 }

@@ -59,3 +59,9 @@ impl<'a> Keys<'a> {
         }
     }
 }
+
+/// A number of 128 bits that another text does not have.
+pub(crate) fn number_of(text: &str) -> u128 {
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    u128::from(hasher.hash_one((0_u8, text))) << 64 | u128::from(hasher.hash_one((1_u8, text)))
+}

@@ -14,16 +14,31 @@
 
 mod cast;
 mod columns;
+mod find;
+mod inspect;
 mod keys;
+mod layout;
+mod log;
+mod map;
+mod options;
 mod pieces;
 mod reader;
+pub(crate) mod records;
+mod shared;
+mod sound;
 mod text;
 pub(crate) mod values;
 
 pub use columns::{Columns, Texts};
-pub(crate) use keys::Keys;
+pub use inspect::{Inspection, inspect};
+pub(crate) use keys::{Keys, number_of};
+pub use layout::Loss;
+pub(crate) use layout::{Content, Layout};
+pub use map::{Map, Settings};
+pub use options::ReadOptions;
 pub(crate) use pieces::{Piece, Pieces};
-pub(crate) use reader::no_columns;
+use shared::Shared;
+pub use values::{Dates, Decimal, Times, Unit};
 
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
@@ -40,9 +55,7 @@ use populace_io::table::{Column, Kind};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The endings of files that can be read, compressed text among them.
-pub const ENDINGS: [&str; 8] = ["parquet", "arrow", "csv", "jsonl", "csv.gz", "jsonl.gz", "csv.zst", "jsonl.zst"];
+use std::sync::Arc;
 
 /// What a column is read as, whatever it is held as in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +74,8 @@ pub enum As {
     Date,
     /// `FixedSizeBinaryArray` of 16 bytes.
     Uuid,
+    /// The same; of a text that is no UUID, 16 bytes that another text does not have.
+    Key,
 }
 
 /// A column that is wanted.
@@ -123,6 +138,7 @@ pub struct Side<'a> {
 pub struct Source {
     root: PathBuf,
     manifest: Option<Manifest>,
+    shared: Arc<Shared>,
 }
 
 impl Source {
@@ -131,6 +147,14 @@ impl Source {
     /// # Errors
     /// It is not a directory, holds an unfinished run, or its files are not those that its manifest names.
     pub fn open(root: &Path) -> Result<Self, AnalysisError> {
+        Self::open_with(root, &ReadOptions::default())
+    }
+
+    /// As [`open`](Self::open), with what the user says of files of their own.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(root: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
             return Err(AnalysisError::input(format!("{}: is not a directory; give the directory of a run", root.display())));
         }
@@ -143,18 +167,34 @@ impl Source {
             }
             None => {}
         }
-        Ok(Self { root: root.to_owned(), manifest })
+        let shared = Arc::new(Shared::new(options, manifest.is_some(), false));
+        Ok(Self { root: root.to_owned(), manifest, shared })
     }
 
     /// Opens a directory for its files as they are, whatever a manifest beside them says.
     ///
     /// # Errors
     /// It is not a directory.
-    pub fn open_as_found(root: &Path) -> Result<Self, AnalysisError> {
+    pub fn open_as_found(root: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
             return Err(AnalysisError::input(format!("{}: is not a directory", root.display())));
         }
-        Ok(Self { root: root.to_owned(), manifest: None })
+        Ok(Self { root: root.to_owned(), manifest: None, shared: Arc::new(Shared::new(options, false, false)) })
+    }
+
+    /// Rows that were left out of the files that have been read so far, because they are no rows of a table.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.shared.losses()
+    }
+
+    /// What the losses come to, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let told = |loss: Loss| {
+            let Loss { path, why, rows, first } = loss;
+            let rows = if rows == 1 { "1 row was".to_owned() } else { format!("{rows} rows were") };
+            format!("{}: {rows} left out: {why} (the first at line {first})", path.display())
+        };
+        self.losses().into_iter().map(told).collect()
     }
 
     /// The directory.
@@ -243,7 +283,8 @@ impl Source {
 
     /// Whether there is a table, such as `events` or `truth/messages`.
     pub fn has(&self, table: &str) -> bool {
-        self.find(table).is_ok_and(|files| !files.is_empty())
+        // Of a table that is there twice, opening it tells.
+        self.find(table).map_or(true, |files| !files.is_empty())
     }
 
     /// A table.
@@ -254,16 +295,19 @@ impl Source {
         let files = self.find(table)?;
         if files.is_empty() {
             let root = self.root.display();
-            let hint = match &self.manifest {
-                Some(manifest) => {
-                    let tables: Vec<&str> = manifest.tables.keys().map(String::as_str).collect();
-                    format!("the run has {}", tables.join(", "))
-                }
-                None => format!("expected {table}.parquet, .arrow, .csv or .jsonl, and there is no {MANIFEST}"),
+            let hint = if let Some(manifest) = &self.manifest {
+                let tables: Vec<&str> = manifest.tables.keys().map(String::as_str).collect();
+                format!("the run has {}", tables.join(", "))
+            } else {
+                let beside = find::beside(&self.root, table);
+                let beside = if beside.is_empty() { String::new() } else { format!("\nhint: there is {}", beside.join(", ")) };
+                format!(
+                    "expected {table}.parquet, .arrow, .csv, .tsv or .jsonl, or its parts in {table}/, and there is no {MANIFEST}{beside}"
+                )
             };
             return Err(AnalysisError::input(format!("{root}: has no table {table}; {hint}")));
         }
-        Ok(TableSource { files })
+        Ok(TableSource { files, shared: Arc::clone(&self.shared) })
     }
 
     /// Takes one actor after another: its rows in each table, `None` where it has none, in order of time if the side names one (rows of
@@ -291,50 +335,8 @@ impl Source {
             let files = manifest.tables.get(table).map(|table| &table.files);
             return Ok(files.into_iter().flatten().map(|file| self.root.join(&file.path)).collect());
         }
-        let mut found: Vec<(&str, Vec<PathBuf>)> = Vec::new();
-        for ending in ENDINGS {
-            let mut files = Vec::new();
-            let whole = self.root.join(format!("{table}.{ending}"));
-            if whole.is_file() {
-                files.push(whole);
-            }
-            let parts = self.root.join(table);
-            if parts.is_dir() {
-                let entries = fs::read_dir(&parts).map_err(|error| AnalysisError::io(&parts, error))?;
-                for entry in entries {
-                    let path = entry.map_err(|error| AnalysisError::io(&parts, error))?.path();
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    if name.split_once('.').is_some_and(|(_, rest)| rest == ending) {
-                        files.push(path);
-                    }
-                }
-            }
-            if !files.is_empty() {
-                files.sort();
-                found.push((ending, files));
-            }
-        }
-        if let [(one, _), (other, _), ..] = found.as_slice() {
-            let root = self.root.display();
-            return Err(AnalysisError::input(format!("{root}: {table} is there as .{one} and as .{other}; keep one of them")));
-        }
-        Ok(found.pop().map(|(_, files)| files).unwrap_or_default())
-    }
-}
-
-/// Whether a file is CSV, compressed or not.
-pub(crate) fn is_csv(path: &Path) -> bool {
-    matches!(reader::Encoding::of(path), Ok(reader::Encoding::Csv { .. }))
-}
-
-/// The text of a CSV file, unpacked; `None` if the file is of another format.
-///
-/// # Errors
-/// The file cannot be opened, or is of no known format.
-pub(crate) fn open_csv(path: &Path) -> Result<Option<Box<dyn std::io::Read + Send>>, AnalysisError> {
-    match reader::Encoding::of(path)? {
-        reader::Encoding::Csv { .. } => Ok(Some(populace_io::untrusted::bytes(path)?)),
-        _ => Ok(None),
+        let parts = find::find(&self.root, table)?;
+        Ok(parts.into_iter().map(|part| self.shared.part(part)).collect())
     }
 }
 
@@ -342,19 +344,27 @@ pub(crate) fn open_csv(path: &Path) -> Result<Option<Box<dyn std::io::Read + Sen
 #[derive(Clone, Debug)]
 pub struct TableSource {
     files: Vec<PathBuf>,
+    shared: Arc<Shared>,
 }
 
 impl TableSource {
-    /// A table that is one file, of whatever order.
+    /// A table that is one file, of whatever order. A row that is none is an error.
     ///
     /// # Errors
-    /// There is no such file, or its ending is none of [`ENDINGS`].
+    /// There is no such file.
     pub fn file(path: &Path) -> Result<Self, AnalysisError> {
+        Self::file_with(path, &ReadOptions::default())
+    }
+
+    /// As [`file`](Self::file), with what the user says of it.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn file_with(path: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
         if !path.is_file() {
             return Err(AnalysisError::input(format!("{}: is not a file", path.display())));
         }
-        reader::Encoding::of(path)?;
-        Ok(Self { files: vec![path.to_owned()] })
+        Ok(Self { files: vec![path.to_owned()], shared: Arc::new(Shared::new(options, false, true)) })
     }
 
     /// Its files, in order.
@@ -362,12 +372,58 @@ impl TableSource {
         &self.files
     }
 
-    /// The names of its columns, of the first file.
+    /// What its files are.
+    pub(crate) fn layouts(&self) -> Result<Vec<Arc<Layout>>, AnalysisError> {
+        self.files.iter().map(|file| self.shared.layout(file)).collect()
+    }
+
+    /// The name in a file of a wanted column; `None` if it is not there.
+    pub(crate) fn find(&self, layout: &Layout, wanted: &str) -> Result<Option<String>, AnalysisError> {
+        layout.find(wanted, &self.shared)
+    }
+
+    /// The sign before the fractions in some columns of a file.
+    pub(crate) fn decimal(&self, layout: &Layout, columns: &[String]) -> Result<Decimal, AnalysisError> {
+        layout.decimal(columns, &self.shared)
+    }
+
+    /// One of its files.
+    pub(crate) fn only(&self, file: &Path) -> Self {
+        Self { files: vec![file.to_owned()], shared: Arc::clone(&self.shared) }
+    }
+
+    /// What the user says of its files.
+    pub(crate) fn options(&self) -> &ReadOptions {
+        &self.shared.options
+    }
+
+    /// The names of its columns, of all files.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// A file cannot be read.
     pub fn column_names(&self) -> Result<Vec<String>, AnalysisError> {
-        reader::column_names(&self.files[0])
+        let mut names: Vec<String> = Vec::new();
+        for layout in self.layouts()? {
+            for name in &layout.names {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether a file has a column, under its own name or the one that the user says.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has the column more than once.
+    pub fn has_column(&self, name: &str) -> Result<bool, AnalysisError> {
+        for layout in self.layouts()? {
+            if self.find(&layout, name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The rows, file after file: batches of the wanted columns, in the order wanted.
@@ -376,10 +432,10 @@ impl TableSource {
     /// A file is not a table or lacks a column; as an item: a value is not what is wanted, a file is cut off.
     pub fn read(&self, wants: &[Want]) -> Result<Batches, AnalysisError> {
         // Columns that are missing in a later file are found before the first is read.
-        for file in &self.files {
-            reader::check_columns(file, wants)?;
+        for layout in self.layouts()? {
+            layout.sources(wants, &self.shared)?;
         }
-        Ok(Batches { files: self.files.clone().into_iter(), wants: wants.to_vec(), open: None })
+        Ok(Batches { files: self.files.clone().into_iter(), wants: wants.to_vec(), shared: Arc::clone(&self.shared), open: None })
     }
 
     /// Bytes that the files' rows take when they are read, very roughly.
@@ -389,7 +445,8 @@ impl TableSource {
         let mut total = 0;
         for file in &self.files {
             let bytes = fs::metadata(file).map_err(|error| AnalysisError::io(file, error))?.len();
-            total += bytes * if reader::Encoding::of(file)?.is_plain_text() { 1 } else { EXPANSION };
+            let layout = self.shared.layout(file)?;
+            total += bytes * if layout.content.is_text() && !layout.is_packed { 1 } else { EXPANSION };
         }
         Ok(total)
     }
@@ -399,6 +456,7 @@ impl TableSource {
 pub struct Batches {
     files: std::vec::IntoIter<PathBuf>,
     wants: Vec<Want>,
+    shared: Arc<Shared>,
     open: Option<reader::FileReader>,
 }
 
@@ -419,7 +477,7 @@ impl Iterator for Batches {
                 }
             }
             let file = self.files.next()?;
-            match reader::FileReader::open(&file, &self.wants) {
+            match reader::FileReader::open(&file, &self.wants, &self.shared) {
                 Ok(reader) => self.open = Some(reader),
                 Err(error) => {
                     self.files = Vec::new().into_iter();

@@ -1,7 +1,9 @@
 //! The pieces of a table, each of which can be read by itself, in order: parts of row groups, batches, or stretches of text that end
 //! where a record ends.
 
-use super::reader::{self, Encoding, FileReader};
+use super::layout::{Content as Kind, Layout};
+use super::reader::{self, FileReader};
+use super::shared::Shared;
 use super::text::{Csv, JsonLines};
 use super::{As, TableSource, Want};
 use crate::error::AnalysisError;
@@ -23,8 +25,10 @@ const EXPANSION: u64 = 8;
 
 /// A piece of a file.
 pub(crate) struct Piece {
-    path: Arc<PathBuf>,
+    layout: Arc<Layout>,
+    shared: Arc<Shared>,
     wants: Arc<[Want]>,
+    sources: Arc<[Option<String>]>,
     content: Content,
 }
 
@@ -38,7 +42,6 @@ enum Content {
     },
     Csv {
         text: Vec<u8>,
-        names: Arc<[String]>,
         header: bool,
     },
     Jsonl(Vec<u8>),
@@ -51,10 +54,10 @@ impl Piece {
     /// # Errors
     /// The file is damaged, or a value is not what is wanted: the message is that of reading the file from its start.
     pub(crate) fn read(self) -> Result<Vec<RecordBatch>, AnalysisError> {
-        let (path, wants) = (Arc::clone(&self.path), Arc::clone(&self.wants));
-        untrusted::guarded(&path, || self.batches()).map_err(AnalysisError::from).flatten().map_err(|error| {
+        let (layout, wants, shared) = (Arc::clone(&self.layout), Arc::clone(&self.wants), Arc::clone(&self.shared));
+        untrusted::guarded(&layout.path, || self.batches()).map_err(AnalysisError::from).flatten().map_err(|error| {
             let whole = || -> Result<(), AnalysisError> {
-                let mut reader = FileReader::open(&path, &wants)?;
+                let mut reader = FileReader::open(&layout.path, &wants, &shared)?;
                 while reader.next_batch()?.is_some() {}
                 Ok(())
             };
@@ -63,26 +66,24 @@ impl Piece {
     }
 
     fn batches(self) -> Result<Vec<RecordBatch>, AnalysisError> {
-        let path = self.path.as_path();
+        let (path, sources) = (self.layout.path.as_path(), Arc::clone(&self.sources));
+        let wanted = move |name: &str| sources.iter().any(|source| source.as_deref() == Some(name));
         let raw: reader::RawBatches = match self.content {
             Content::Rows { metadata, group, from, rows } => {
                 let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Checked::new(open(path)?), metadata);
-                let fields = builder.schema().fields().iter().enumerate();
-                let wanted = fields.filter(|(_, field)| self.wants.iter().any(|want| want.name == field.name()));
-                let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index).collect::<Vec<_>>());
+                let fields = builder.schema().fields().iter().enumerate().filter(|(_, field)| wanted(field.name()));
+                let mask = ProjectionMask::roots(builder.parquet_schema(), fields.map(|(index, _)| index).collect::<Vec<_>>());
                 let builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(rows);
                 Box::new(builder.with_offset(from).with_limit(rows).build().map_err(|error| unreadable(path, error))?)
             }
-            Content::Csv { text, names, header } => {
-                let wants = Arc::clone(&self.wants);
-                Box::new(Csv::new(Cursor::new(text), &names, move |name| wants.iter().any(|want| want.name == name), header))
+            Content::Csv { text, header } => {
+                let (names, delimiter) = reader::csv_names(&self.layout);
+                Box::new(Csv::new(Cursor::new(text), names, delimiter, wanted, header))
             }
-            Content::Jsonl(text) => {
-                Box::new(JsonLines::new(Cursor::new(text), self.wants.iter().map(|want| want.name.to_owned()).collect()))
-            }
+            Content::Jsonl(text) => Box::new(JsonLines::new(Cursor::new(text), self.sources.iter().flatten().cloned().collect())),
             Content::Batch(batch) => Box::new(std::iter::once(Ok(*batch))),
         };
-        let mut reader = FileReader::of(path, &self.wants, raw);
+        let mut reader = FileReader::of(&self.layout, &self.wants, &self.shared, raw)?;
         let mut batches = Vec::new();
         while let Some(batch) = reader.next_batch()? {
             batches.push(batch);
@@ -93,6 +94,7 @@ impl Piece {
 
 /// The pieces of a table, file after file.
 pub(crate) struct Pieces {
+    shared: Arc<Shared>,
     wants: Arc<[Want]>,
     files: VecDeque<PathBuf>,
     most: usize,
@@ -104,7 +106,8 @@ pub(crate) struct Pieces {
 
 /// An open file.
 struct File {
-    path: Arc<PathBuf>,
+    layout: Arc<Layout>,
+    sources: Arc<[Option<String>]>,
     bytes: u64,
     left: Left,
 }
@@ -119,7 +122,6 @@ enum Left {
     },
     Text {
         text: Text,
-        names: Option<Arc<[String]>>,
         expansion: u64,
     },
     Batches {
@@ -136,10 +138,11 @@ impl TableSource {
     pub(crate) fn pieces(&self, wants: &[Want], most: usize) -> Result<Pieces, AnalysisError> {
         let mut total = 0;
         for file in &self.files {
-            reader::check_columns(file, wants)?;
+            self.shared.layout(file)?.sources(wants, &self.shared)?;
             total += fs::metadata(file).map_err(|error| AnalysisError::io(file, error))?.len();
         }
-        Ok(Pieces { wants: wants.into(), files: self.files.clone().into(), most, open: None, before: 0, total: total.max(1) })
+        let (shared, files) = (Arc::clone(&self.shared), self.files.clone().into());
+        Ok(Pieces { shared, wants: wants.into(), files, most, open: None, before: 0, total: total.max(1) })
     }
 }
 
@@ -160,7 +163,7 @@ impl Pieces {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, AnalysisError> {
-        let path = self.open.as_ref().map(|file| Arc::clone(&file.path)).or_else(|| self.files.front().cloned().map(Arc::new));
+        let path = self.open.as_ref().map(|file| file.layout.path.clone()).or_else(|| self.files.front().cloned());
         let Some(path) = path else { return Ok(None) };
         untrusted::guarded(&path, || self.step())?
     }
@@ -169,11 +172,12 @@ impl Pieces {
         loop {
             if self.open.is_none() {
                 let Some(path) = self.files.pop_front() else { return Ok(None) };
-                self.open = Some(File::open(path, &self.wants)?);
+                self.open = Some(File::open(&path, &self.wants, &self.shared)?);
             }
             let Some(file) = &mut self.open else { continue };
             if let Some(content) = file.next(self.most)? {
-                return Ok(Some(Piece { path: Arc::clone(&file.path), wants: Arc::clone(&self.wants), content }));
+                let (layout, sources) = (Arc::clone(&file.layout), Arc::clone(&file.sources));
+                return Ok(Some(Piece { layout, shared: Arc::clone(&self.shared), wants: Arc::clone(&self.wants), sources, content }));
             }
             self.before += file.bytes;
             self.open = None;
@@ -186,10 +190,11 @@ fn open(path: &Path) -> Result<fs::File, AnalysisError> {
 }
 
 /// The metadata of a Parquet file, whose text is to be read as codes of a dictionary.
-fn metadata(path: &Path, wants: &[Want]) -> Result<ArrowReaderMetadata, AnalysisError> {
+fn metadata(path: &Path, wants: &[Want], sources: &[Option<String>]) -> Result<ArrowReaderMetadata, AnalysisError> {
     let found = untrusted::parquet(path)?;
     let coded = |field: &Arc<Field>| {
-        let is_text = *field.data_type() == DataType::Utf8 && wants.iter().any(|want| want.name == field.name() && want.kind == As::Text);
+        let mut wanted = wants.iter().zip(sources).filter(|(_, source)| source.as_ref() == Some(field.name()));
+        let is_text = *field.data_type() == DataType::Utf8 && wanted.any(|(want, _)| want.kind == As::Text);
         let codes = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         if is_text { Arc::new(field.as_ref().clone().with_data_type(codes)) } else { Arc::clone(field) }
     };
@@ -200,28 +205,23 @@ fn metadata(path: &Path, wants: &[Want]) -> Result<ArrowReaderMetadata, Analysis
 }
 
 impl File {
-    fn open(path: PathBuf, wants: &[Want]) -> Result<Self, AnalysisError> {
-        let bytes = fs::metadata(&path).map_err(|error| AnalysisError::io(&path, error))?.len();
-        let encoding = Encoding::of(&path)?;
-        let left = match encoding {
-            Encoding::Parquet => {
-                let metadata = metadata(&path, wants)?;
+    fn open(path: &Path, wants: &[Want], shared: &Arc<Shared>) -> Result<Self, AnalysisError> {
+        let bytes = fs::metadata(path).map_err(|error| AnalysisError::io(path, error))?.len();
+        let layout = shared.layout(path)?;
+        let sources: Arc<[Option<String>]> = layout.sources(wants, shared)?.into();
+        let expansion = if layout.is_packed { EXPANSION } else { 1 };
+        let left = match layout.content {
+            Kind::Parquet => {
+                let metadata = metadata(path, wants, &sources)?;
                 let groups = metadata.metadata().row_groups().iter().enumerate();
                 let groups = groups.map(|(index, group)| (index, usize::try_from(group.num_rows()).unwrap_or(0))).collect();
                 Left::Groups { metadata, groups, given: 0 }
             }
-            Encoding::Csv { .. } => {
-                let names = reader::column_names(&path)?;
-                let text = Text::new(untrusted::bytes(&path)?, true);
-                Left::Text { text, names: Some(names.into()), expansion: if encoding.is_plain_text() { 1 } else { EXPANSION } }
-            }
-            Encoding::Jsonl { .. } => {
-                let text = Text::new(untrusted::bytes(&path)?, false);
-                Left::Text { text, names: None, expansion: if encoding.is_plain_text() { 1 } else { EXPANSION } }
-            }
-            Encoding::Arrow | Encoding::Json => Left::Batches { batches: reader::raw(&path, wants)?, read: 0 },
+            Kind::Csv => Left::Text { text: Text::new(reader::csv_text(&layout)?, Some(reader::csv_names(&layout).1)), expansion },
+            Kind::JsonLines | Kind::JsonList => Left::Text { text: Text::new(layout.text()?, None), expansion },
+            Kind::Arrow => Left::Batches { batches: reader::raw(&layout, &sources)?, read: 0 },
         };
-        Ok(Self { path: Arc::new(path), bytes, left })
+        Ok(Self { layout, sources, bytes, left })
     }
 
     /// Bytes that have been given, about.
@@ -251,16 +251,13 @@ impl File {
                 *given += rows;
                 return Ok(Some(Content::Rows { metadata: metadata.clone(), group, from, rows }));
             },
-            Left::Text { text, names, .. } => {
+            Left::Text { text, .. } => {
                 let header = text.given == 0;
-                let Some(bytes) = text.next(&self.path)? else { return Ok(None) };
-                Ok(Some(match names {
-                    Some(names) => Content::Csv { text: bytes, names: Arc::clone(names), header },
-                    None => Content::Jsonl(bytes),
-                }))
+                let Some(bytes) = text.next(&self.layout.path)? else { return Ok(None) };
+                Ok(Some(if self.layout.content == Kind::Csv { Content::Csv { text: bytes, header } } else { Content::Jsonl(bytes) }))
             }
             Left::Batches { batches, read } => {
-                let batch = batches.next().transpose().map_err(|error| unreadable(&self.path, error))?;
+                let batch = batches.next().transpose().map_err(|error| unreadable(&self.layout.path, error))?;
                 *read += batch.as_ref().map_or(0, |batch| batch.get_array_memory_size() as u64);
                 Ok(batch.map(|batch| Content::Batch(Box::new(batch))))
             }
@@ -271,8 +268,8 @@ impl File {
 /// Text that is cut where records end.
 struct Text {
     reader: Box<dyn Read + Send>,
-    /// Whether a quoted field may hold the end of a line.
-    quotes: bool,
+    /// The delimiter of CSV, where a quoted field may hold the end of a line.
+    delimiter: Option<u8>,
     state: At,
     rest: Vec<u8>,
     given: u64,
@@ -289,32 +286,33 @@ enum At {
 }
 
 impl At {
-    const fn after(self, byte: u8) -> Self {
+    const fn after(self, byte: u8, delimiter: u8) -> Self {
         match (self, byte) {
+            (Self::Start | Self::Plain | Self::Closed, byte) if byte == delimiter => Self::Start,
             (Self::Quoted, b'"') => Self::Closed,
             (Self::Quoted, _) | (Self::Start | Self::Closed, b'"') => Self::Quoted,
-            (_, b',' | b'\n' | b'\r') => Self::Start,
+            (_, b'\n' | b'\r') => Self::Start,
             _ => Self::Plain,
         }
     }
 }
 
 impl Text {
-    fn new(reader: Box<dyn Read + Send>, quotes: bool) -> Self {
-        Self { reader, quotes, state: At::Start, rest: Vec::new(), given: 0 }
+    fn new(reader: Box<dyn Read + Send>, delimiter: Option<u8>) -> Self {
+        Self { reader, delimiter, state: At::Start, rest: Vec::new(), given: 0 }
     }
 
     /// After the last record that ends within `bytes`, whose first `looked` bytes hold no such end.
     fn cut(&mut self, bytes: &[u8], looked: usize) -> Option<usize> {
-        if !self.quotes {
+        let Some(delimiter) = self.delimiter else {
             return bytes[looked..].iter().rposition(|byte| *byte == b'\n').map(|place| looked + place + 1);
-        }
+        };
         let mut end = None;
         for (place, &byte) in bytes.iter().enumerate().skip(looked) {
             if byte == b'\n' && self.state != At::Quoted {
                 end = Some(place + 1);
             }
-            self.state = self.state.after(byte);
+            self.state = self.state.after(byte, delimiter);
         }
         end
     }

@@ -1,68 +1,31 @@
-//! One file: its columns and its batches.
+//! One file as batches of the wanted columns.
 
 use super::Want;
-use super::text::{Csv, JsonLines, json_list};
+use super::cast::Casting;
+use super::layout::{Content, Layout};
+use super::shared::{Shared, is_fraction, is_text};
+use super::text::{Cleaned, Csv, JsonLines};
+use super::values::Decimal;
 use crate::error::AnalysisError;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, Field, Schema};
 use parquet::arrow::ProjectionMask;
-use populace_io::terminal::printable;
 use populace_io::untrusted::{self, unreadable};
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// The most bytes of the names of a CSV file's columns.
-const MAX_HEADER: u64 = 1 << 20;
 /// Rows of a batch.
 pub(super) const BATCH_ROWS: usize = 8 << 10;
-
-/// How a file is written, by its ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Parquet,
-    Arrow,
-    Csv {
-        packed: bool,
-    },
-    Jsonl {
-        packed: bool,
-    },
-    /// One list of objects, as short tables are often written.
-    Json,
-}
-
-impl Encoding {
-    pub(super) fn of(path: &Path) -> Result<Self, AnalysisError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst"));
-        let (name, packed) = (plain.unwrap_or(&name), plain.is_some());
-        match (name.rsplit('.').next().unwrap_or_default(), packed) {
-            ("parquet", false) => Ok(Self::Parquet),
-            ("arrow" | "feather", false) => Ok(Self::Arrow),
-            ("json", false) => Ok(Self::Json),
-            ("csv", packed) => Ok(Self::Csv { packed }),
-            ("jsonl" | "ndjson", packed) => Ok(Self::Jsonl { packed }),
-            _ => Err(AnalysisError::input(format!(
-                "{}: is of no known format; known are .{}, .json (a list), .ndjson and .feather",
-                path.display(),
-                super::ENDINGS.join(", .")
-            ))),
-        }
-    }
-
-    pub(super) fn is_plain_text(self) -> bool {
-        matches!(self, Self::Csv { packed: false } | Self::Jsonl { packed: false })
-    }
-}
 
 pub(super) type RawBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 /// The batches of a file, with the wanted columns as they are wanted.
 pub(super) struct FileReader {
-    path: PathBuf,
+    layout: Arc<Layout>,
+    shared: Arc<Shared>,
     wants: Vec<Want>,
+    /// Their names in the file.
+    sources: Vec<Option<String>>,
     /// Whether text may stay codes of a dictionary.
     codes: bool,
     batches: RawBatches,
@@ -70,99 +33,65 @@ pub(super) struct FileReader {
 }
 
 impl FileReader {
-    pub(super) fn open(path: &Path, wants: &[Want]) -> Result<Self, AnalysisError> {
-        check_columns(path, wants)?;
-        let batches = untrusted::guarded(path, || raw(path, wants))??;
-        Ok(Self { path: path.to_owned(), wants: wants.to_vec(), codes: false, batches, rows: 0 })
+    pub(super) fn open(path: &Path, wants: &[Want], shared: &Arc<Shared>) -> Result<Self, AnalysisError> {
+        let layout = shared.layout(path)?;
+        let sources = layout.sources(wants, shared)?;
+        let batches = untrusted::guarded(path, || raw(&layout, &sources))??;
+        Ok(Self { layout, shared: Arc::clone(shared), wants: wants.to_vec(), sources, codes: false, batches, rows: 0 })
     }
 
     /// A reader of batches of a file; text may stay codes of a dictionary.
-    pub(super) fn of(path: &Path, wants: &[Want], batches: RawBatches) -> Self {
-        Self { path: path.to_owned(), wants: wants.to_vec(), codes: true, batches, rows: 0 }
+    pub(super) fn of(layout: &Arc<Layout>, wants: &[Want], shared: &Arc<Shared>, batches: RawBatches) -> Result<Self, AnalysisError> {
+        let sources = layout.sources(wants, shared)?;
+        let (layout, shared) = (Arc::clone(layout), Arc::clone(shared));
+        Ok(Self { layout, shared, wants: wants.to_vec(), sources, codes: true, batches, rows: 0 })
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>, AnalysisError> {
-        let path = self.path.clone();
-        untrusted::guarded(&path, || self.read_batch())?
+        let layout = Arc::clone(&self.layout);
+        untrusted::guarded(&layout.path, || self.read_batch())?
     }
 
     fn read_batch(&mut self) -> Result<Option<RecordBatch>, AnalysisError> {
-        let Some(raw) = self.batches.next().transpose().map_err(|error| unreadable(&self.path, error))? else { return Ok(None) };
-        let column = |want: &Want| -> Result<ArrayRef, AnalysisError> {
-            let Some(column) = raw.column_by_name(want.name) else { return Ok(want.nulls(raw.num_rows())) };
-            want.cast(column, self.codes).map_err(|(row, what)| {
-                let row = self.rows + row as u64 + 1;
-                AnalysisError::input(format!("{}: row {row}, column {}: {what}", self.path.display(), want.name))
+        let raw = self.batches.next().transpose().map_err(|error| unreadable(&self.layout.path, error))?;
+        let Some(raw) = raw else { return Ok(None) };
+        let decimal = self.decimal(&raw)?;
+        let column = |(want, source): (&Want, &Option<String>)| -> Result<ArrayRef, AnalysisError> {
+            let Some(source) = source else { return Ok(want.nulls(raw.num_rows())) };
+            let constant = || {
+                let (_, value) = self.layout.constants.iter().find(|(name, _)| name == source)?;
+                Some(Arc::new(StringArray::from(vec![value.as_deref(); raw.num_rows()])) as ArrayRef)
+            };
+            let Some(column) = raw.column_by_name(source).cloned().or_else(constant) else { return Ok(want.nulls(raw.num_rows())) };
+            let casting =
+                Casting { codes: self.codes, own: self.shared.own, strict: self.shared.strict, options: &self.shared.options, decimal };
+            want.cast(&column, &casting).map_err(|(row, what)| {
+                let row = self.layout.row_in_file(self.rows + row as u64 + 1);
+                AnalysisError::input(format!("{}: row {row}, column {source}: {what}", self.layout.path.display()))
             })
         };
-        let columns = self.wants.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        let columns = self.wants.iter().zip(&self.sources).map(column).collect::<Result<Vec<_>, _>>()?;
         self.rows += raw.num_rows() as u64;
         let field = |(want, column): (&Want, &ArrayRef)| Field::new(want.name, column.data_type().clone(), want.nullable);
         let schema = Arc::new(Schema::new(self.wants.iter().zip(&columns).map(field).collect::<Vec<_>>()));
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options).expect("the columns were cast to the schema")))
     }
-}
 
-/// The names of a file's columns.
-pub(super) fn column_names(path: &Path) -> Result<Vec<String>, AnalysisError> {
-    untrusted::guarded(path, || names_of(path))?
-}
-
-fn names_of(path: &Path) -> Result<Vec<String>, AnalysisError> {
-    let of_schema = |schema: &Schema| schema.fields().iter().map(|field| field.name().clone()).collect();
-    match Encoding::of(path)? {
-        Encoding::Parquet => Ok(of_schema(untrusted::parquet(path)?.schema())),
-        Encoding::Arrow => Ok(of_schema(&untrusted::arrow_schema(path)?)),
-        Encoding::Csv { .. } => {
-            let mut reader = csv::ReaderBuilder::new().from_reader(untrusted::text(path)?.take(MAX_HEADER));
-            let header = reader.headers().map_err(|error| unreadable(path, error))?;
-            if header.is_empty() {
-                return Err(AnalysisError::input(format!("{}: is empty; a CSV file begins with the names of its columns", path.display())));
-            }
-            let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-            if reader.position().byte() >= MAX_HEADER {
-                return Err(unreadable(path, "the line of the names does not end: is a quote not closed?").into());
-            }
-            Ok(names)
-        }
-        Encoding::Jsonl { .. } | Encoding::Json => {
-            let mut line = String::new();
-            json_lines(path)?.read_line(&mut line).map_err(|error| AnalysisError::io(path, error))?;
-            if line.trim().is_empty() {
-                return Err(AnalysisError::input(format!("{}: is empty; expected a JSON object on each line", path.display())));
-            }
-            let first: serde_json::Map<String, Value> =
-                serde_json::from_str(&line).map_err(|error| AnalysisError::input(format!("{}: line 1: {error}", path.display())))?;
-            Ok(first.keys().cloned().collect())
-        }
+    /// The sign before the fractions of the columns that hold numbers as text.
+    fn decimal(&self, raw: &RecordBatch) -> Result<Decimal, AnalysisError> {
+        let fractions = self.wants.iter().zip(&self.sources).filter(|(want, _)| is_fraction(want)).filter_map(|(_, source)| source.clone());
+        let as_text = |name: &String| raw.column_by_name(name).is_some_and(|column| is_text(column.data_type()));
+        let columns: Vec<String> = fractions.filter(as_text).collect();
+        if columns.is_empty() { Ok(Decimal::Point) } else { self.layout.decimal(&columns, &self.shared) }
     }
 }
 
-/// Checks that a file has the columns that must be there.
-pub(super) fn check_columns(path: &Path, wants: &[Want]) -> Result<(), AnalysisError> {
-    let names = column_names(path)?;
-    let has = |want: &Want| names.iter().any(|name| name == want.name);
-    let missing: Vec<&str> = wants.iter().filter(|want| !want.optional && !has(want)).map(|want| want.name).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let alike = |missing: &&str| names.iter().find(|name| strsim::damerau_levenshtein(&name.to_lowercase(), missing) <= 2);
-    Err(no_columns(path, &missing, &names, missing.iter().find_map(alike)))
-}
-
-/// The error of a file that lacks columns, though it may have one of another name.
-pub(crate) fn no_columns(path: &Path, missing: &[&str], names: &[String], near: Option<&String>) -> AnalysisError {
-    let in_line = |text: &str| printable(text).replace('\n', "\\n").replace('\t', "\\t");
-    let plural = if missing.len() == 1 { "column" } else { "columns" };
-    let hint = near.map_or_else(String::new, |near| format!("\nhint: rename `{}`", in_line(near)));
-    AnalysisError::input(format!("{}: has no {plural} {}; it has {}{hint}", path.display(), missing.join(", "), in_line(&names.join(", "))))
-}
-
-pub(super) fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisError> {
-    let wanted = |name: &str| wants.iter().any(|want| want.name == name);
-    Ok(match Encoding::of(path)? {
-        Encoding::Parquet => {
+/// The batches of a file with some of its columns, by their names in it.
+pub(super) fn raw(layout: &Layout, sources: &[Option<String>]) -> Result<RawBatches, AnalysisError> {
+    let (path, wanted) = (layout.path.as_path(), |name: &str| sources.iter().any(|source| source.as_deref() == Some(name)));
+    Ok(match layout.content {
+        Content::Parquet => {
             let builder = untrusted::parquet(path)?;
             let fields = builder.schema().fields().iter().enumerate();
             let roots: Vec<usize> = fields.filter(|(_, field)| wanted(field.name())).map(|(index, _)| index).collect();
@@ -170,18 +99,27 @@ pub(super) fn raw(path: &Path, wants: &[Want]) -> Result<RawBatches, AnalysisErr
             let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
             Box::new(reader.map_err(|error| unreadable(path, error))?)
         }
-        Encoding::Arrow => Box::new(untrusted::arrow(path, wanted)?),
-        Encoding::Csv { .. } => Box::new(Csv::new(untrusted::text(path)?, &column_names(path)?, wanted, true)),
-        Encoding::Jsonl { .. } | Encoding::Json => {
-            Box::new(JsonLines::new(json_lines(path)?, wants.iter().map(|want| want.name.to_owned()).collect()))
+        Content::Arrow => Box::new(untrusted::arrow(path, wanted)?),
+        Content::Csv => {
+            let (names, delimiter) = csv_names(layout);
+            Box::new(Csv::new(untrusted::lines(csv_text(layout)?), names, delimiter, wanted, true))
+        }
+        Content::JsonLines | Content::JsonList => {
+            Box::new(JsonLines::new(untrusted::lines(layout.text()?), sources.iter().flatten().cloned().collect()))
         }
     })
 }
 
-/// The JSON objects of a file, one a line.
-fn json_lines(path: &Path) -> Result<Box<dyn BufRead + Send>, AnalysisError> {
-    if Encoding::of(path)? == Encoding::Json {
-        return Ok(Box::new(BufReader::new(json_list(untrusted::bytes(path)?))));
+/// The text of CSV for the fast reader: as it stands where it is sound.
+pub(super) fn csv_text(layout: &Layout) -> Result<Box<dyn std::io::Read + Send>, AnalysisError> {
+    if layout.is_sound {
+        return layout.text();
     }
-    Ok(untrusted::text(path)?)
+    Ok(Box::new(Cleaned::new(layout.records()?).map_err(|error| unreadable(&layout.path, error))?))
+}
+
+/// The columns and the delimiter of that text.
+pub(super) fn csv_names(layout: &Layout) -> (&[String], u8) {
+    let columns = layout.names.len() - layout.constants.len();
+    (&layout.names[..columns], if layout.is_sound { layout.delimiter } else { b',' })
 }

@@ -1,8 +1,9 @@
 //! CSV and JSON as batches of text, each of a bounded size whatever the file holds.
 
 use super::reader::BATCH_ROWS;
+use super::records::Records;
 use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_csv::reader::Decoder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use populace_io::untrusted::MAX_RECORD;
@@ -30,10 +31,11 @@ pub(super) struct Csv<R> {
 }
 
 impl<R: BufRead> Csv<R> {
-    pub(super) fn new(text: R, names: &[String], wanted: impl Fn(&str) -> bool, header: bool) -> Self {
+    pub(super) fn new(text: R, names: &[String], delimiter: u8, wanted: impl Fn(&str) -> bool, header: bool) -> Self {
         let kept = names.iter().enumerate().filter(|(_, name)| wanted(name)).map(|(index, _)| index).collect();
         let rows = (BATCH_CELLS / names.len().max(1)).clamp(1, BATCH_ROWS);
-        let builder = arrow_csv::ReaderBuilder::new(all_text(names)).with_header(header).with_projection(kept).with_batch_size(rows);
+        let builder = arrow_csv::ReaderBuilder::new(all_text(names)).with_header(header).with_delimiter(delimiter);
+        let builder = builder.with_projection(kept).with_batch_size(rows);
         Self { text, decoder: builder.build_decoder(), columns: names.len(), rows: 0 }
     }
 
@@ -102,7 +104,7 @@ impl<R: BufRead> JsonLines<R> {
             let object: serde_json::Map<String, Value> =
                 serde_json::from_str(&line).map_err(|error| ArrowError::JsonError(format!("line {}: {error}", self.line)))?;
             for (name, column) in self.names.iter().zip(&mut columns) {
-                match object.get(name) {
+                match object.get(name).or_else(|| within(&object, name)) {
                     None | Some(Value::Null) => column.append_null(),
                     Some(Value::String(text)) => column.append_value(text),
                     Some(other) => column.append_value(other.to_string()),
@@ -114,7 +116,8 @@ impl<R: BufRead> JsonLines<R> {
             return Ok(None);
         }
         let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-        RecordBatch::try_new(all_text(&self.names), columns).map(Some)
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(all_text(&self.names), columns, &options).map(Some)
     }
 }
 
@@ -123,6 +126,79 @@ impl<R: BufRead> Iterator for JsonLines<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.batch().transpose()
+    }
+}
+
+/// The value at a path such as `user.id`. In a list of keys with their values, as GA4 has, the key is part of the path.
+fn within<'a>(object: &'a serde_json::Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let mut steps = path.split('.');
+    let mut value = object.get(steps.next()?)?;
+    for step in steps {
+        value = match value {
+            Value::Object(inner) => inner.get(step)?,
+            Value::Array(items) => {
+                let item = items.iter().find(|item| item.get("key").and_then(Value::as_str) == Some(step))?;
+                match item.get("value")? {
+                    Value::Object(typed) => typed.values().find(|value| !value.is_null())?,
+                    plain => plain,
+                }
+            }
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// Records as sound CSV: with commas, the header first, without what is no row.
+pub(super) struct Cleaned {
+    records: Records,
+    line: Vec<u8>,
+    given: usize,
+}
+
+impl Cleaned {
+    /// The records from the header on.
+    pub(super) fn new(mut records: Records) -> io::Result<Self> {
+        records.header()?;
+        let mut cleaned = Self { records, line: Vec::new(), given: 0 };
+        cleaned.put();
+        Ok(cleaned)
+    }
+
+    /// Writes the current record.
+    fn put(&mut self) {
+        self.line.clear();
+        self.given = 0;
+        for index in 0..self.records.width() {
+            let field = self.records.field(index);
+            let separator = if index == 0 { &b""[..] } else { b"," };
+            self.line.extend_from_slice(separator);
+            // A blank first field alone would be an empty line.
+            if field.iter().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r')) || (field.is_empty() && self.records.width() == 1) {
+                self.line.push(b'"');
+                self.line.extend_from_slice(String::from_utf8_lossy(field).replace('"', "\"\"").as_bytes());
+                self.line.push(b'"');
+            } else {
+                self.line.extend_from_slice(String::from_utf8_lossy(field).as_bytes());
+            }
+        }
+        self.line.push(b'\n');
+    }
+}
+
+impl Read for Cleaned {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.line.len() {
+            match self.records.row()? {
+                None => return Ok(0),
+                Some(Err(_)) => {}
+                Some(Ok(())) => self.put(),
+            }
+        }
+        let count = into.len().min(self.line.len() - self.given);
+        into[..count].copy_from_slice(&self.line[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
     }
 }
 

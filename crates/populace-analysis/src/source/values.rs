@@ -1,6 +1,8 @@
 //! From the text of a field to a number, a date or a moment.
 
 use populace_core::time::{DAY, Date, HOUR, MINUTE, SECOND};
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A value, and whether it was written in another way than the plain one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,10 +28,20 @@ pub(crate) fn trim(mut field: &[u8]) -> &[u8] {
     }
 }
 
+/// Whether a trimmed field is blank, or one of the words that programs write for nothing.
+pub(crate) fn is_nothing(field: &[u8]) -> bool {
+    field.is_empty() || is_null_word(field)
+}
+
 /// Whether a trimmed field is one of the words that programs write for nothing.
 pub(crate) fn is_null_word(field: &[u8]) -> bool {
     const WORDS: [&[u8]; 10] = [b"null", b"nan", b"none", b"na", b"n/a", b"nat", b"<na>", b"nil", b"-", b"\\n"];
     field.len() <= 5 && WORDS.iter().any(|word| field.eq_ignore_ascii_case(word))
+}
+
+/// As [`is_nothing`], of a country's code: `NA` is Namibia.
+pub(crate) fn is_no_country(field: &[u8]) -> bool {
+    is_nothing(field) && !field.eq_ignore_ascii_case(b"na")
 }
 
 /// A whole number of a trimmed field. A fraction of zeros and a plus sign are accepted as another way of writing.
@@ -46,54 +58,217 @@ pub(crate) fn int(field: &[u8]) -> Option<Read<i64>> {
     Some(Read { value: text.parse().ok()?, rewritten })
 }
 
-/// A finite number of a trimmed field. A currency sign and commas between thousands are accepted as another way of writing.
-pub(crate) fn number(field: &[u8]) -> Option<Read<f64>> {
-    let text = str::from_utf8(field).ok()?;
+/// The sign before the fraction of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decimal {
+    /// `1,234.5`
+    Point,
+    /// `1.234,5`
+    Comma,
+    /// Each number says by itself which it is.
+    Either,
+}
+
+/// What a number says of the sign before its fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// It has no such sign, or is no number.
+    Nothing,
+    /// That it is this one.
+    Is(Decimal),
+    /// It has a comma or a point that may be either: `1,234`.
+    Ambiguous,
+}
+
+/// What a trimmed field says of the sign before its fraction.
+pub(crate) fn says(field: &[u8]) -> Says {
+    let Some(text) = bare(field) else { return Says::Nothing };
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'.')) {
+        return Says::Nothing;
+    }
+    let (commas, points) = (text.matches(',').count(), text.matches('.').count());
+    let other = |decimal| if decimal == Decimal::Comma { Decimal::Point } else { Decimal::Comma };
+    let (sign, decimal, count) = match (commas, points) {
+        (0, 0) => return Says::Nothing,
+        (0, count) => ('.', Decimal::Point, count),
+        (count, 0) => (',', Decimal::Comma, count),
+        _ => return Says::Is(if text.rfind(',') > text.rfind('.') { Decimal::Comma } else { Decimal::Point }),
+    };
+    let mut groups = text.split(sign);
+    let first = groups.next().unwrap_or_default();
+    let may_group = (1..=3).contains(&first.len()) && !first.starts_with('0') && groups.all(|group| group.len() == 3);
+    match (may_group, count) {
+        (true, 1) => Says::Ambiguous,
+        (true, _) => Says::Is(other(decimal)),
+        (false, 1) => Says::Is(decimal),
+        (false, _) => Says::Nothing,
+    }
+}
+
+/// A number without its sign, a currency's and blanks between thousands.
+fn bare(field: &[u8]) -> Option<String> {
+    let text = str::from_utf8(field).ok()?.trim_matches(['$', '€', '£', '₹', ' ', '-', '+']);
+    Some(text.replace([' ', '\u{a0}', '\u{202f}', '\''], ""))
+}
+
+/// A finite number of a trimmed field. A currency sign, and between thousands blanks and the sign that is not the decimal one, are
+/// accepted as another way of writing.
+pub(crate) fn number(field: &[u8], decimal: Decimal) -> Option<Read<f64>> {
     let plain = |text: &str| -> Option<f64> {
         // `inf`, `nan` and the like are numbers to the standard library.
         let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
         if digits { text.parse().ok().filter(|value: &f64| value.is_finite()) } else { None }
     };
-    if let Some(value) = plain(text) {
+    let text = str::from_utf8(field).ok()?;
+    let decimal = match decimal {
+        Decimal::Either => {
+            if says(field) == Says::Is(Decimal::Comma) {
+                Decimal::Comma
+            } else {
+                Decimal::Point
+            }
+        }
+        decimal => decimal,
+    };
+    if let Some(value) = plain(text).filter(|_| decimal == Decimal::Point || !text.contains('.')) {
         return Some(Read { value, rewritten: false });
     }
-    let bare = text.trim_matches(['$', '€', '£', '₹', ' ']);
-    let (whole, fraction) = bare.split_once('.').map_or((bare, None), |(whole, fraction)| (whole, Some(fraction)));
-    let mut groups = whole.split(',');
+    let mut text = text.trim_matches(['$', '€', '£', '₹', ' ']).to_owned();
+    if decimal == Decimal::Comma {
+        text = text
+            .chars()
+            .map(|letter| match letter {
+                ',' => '.',
+                '.' => ',',
+                other => other,
+            })
+            .collect();
+    }
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, fraction)| (whole, Some(fraction)));
+    let blanks: &[char] = &[' ', '\u{a0}', '\u{202f}', '\''];
+    let separators: &[char] = if whole.contains(',') { &[','] } else { blanks };
+    let mut groups = whole.split(separators);
     let first = groups.next()?.trim_start_matches('-');
     let grouped = groups.clone().count() == 0 || ((1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3));
     if !grouped || fraction.is_some_and(|fraction| fraction.contains(',')) {
         return None;
     }
-    plain(&bare.replace(',', "")).map(|value| Read { value, rewritten: true })
+    plain(&text.replace(separators, "")).map(|value| Read { value, rewritten: true })
 }
 
-/// A date of a trimmed field: `YYYY-MM-DD`, the same with slashes, points or nothing between, or a moment's date.
-pub(crate) fn date(field: &[u8]) -> Option<Read<Date>> {
-    if let Some((date, plain, rest)) = leading_date(field)
+/// What moments and dates may look like beyond what has one meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// The unit of whole numbers since 1970; without one they are no moments.
+    pub unit: Option<Unit>,
+    /// The order of `01/02/2025`; without one it is no date.
+    pub dates: Dates,
+    /// Microseconds that times without an offset are ahead of UTC.
+    pub zone: i64,
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `s`
+    Seconds,
+    /// `ms`
+    Milliseconds,
+    /// `us`
+    Microseconds,
+    /// `ns`
+    Nanoseconds,
+}
+
+/// The end of the year 9999.
+const LATEST: f64 = 253_402_300_800e6;
+
+impl Unit {
+    /// The units by their names.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("s", Self::Seconds), ("ms", Self::Milliseconds), ("us", Self::Microseconds), ("ns", Self::Nanoseconds)];
+
+    /// A whole number of this unit in microseconds; `None` beyond the years that a moment can have.
+    pub(crate) fn whole(self, number: i64) -> Option<i64> {
+        let micros = match self {
+            Self::Seconds => number.checked_mul(SECOND),
+            Self::Milliseconds => number.checked_mul(1_000),
+            Self::Microseconds => Some(number),
+            Self::Nanoseconds => Some(number.div_euclid(1_000)),
+        };
+        micros.filter(|micros| (micros.unsigned_abs() as f64) < LATEST)
+    }
+
+    /// As [`whole`](Self::whole), of any number.
+    pub(crate) fn micros(self, number: f64) -> Option<i64> {
+        let micros = match self {
+            Self::Seconds => number * 1e6,
+            Self::Milliseconds => number * 1e3,
+            Self::Microseconds => number,
+            Self::Nanoseconds => (number / 1e3).floor(),
+        };
+        (micros.abs() < LATEST).then(|| micros.round() as i64)
+    }
+}
+
+/// Whether a clock may have shown a moment: not before 1990, and not a day or more from now.
+pub(crate) fn is_plausible(micros: i64) -> bool {
+    const EARLIEST: i64 = 7_305 * DAY;
+    static LATEST: LazyLock<i64> = LazyLock::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(now.as_micros()).unwrap_or(i64::MAX - DAY) + DAY
+    });
+    (EARLIEST..*LATEST).contains(&micros)
+}
+
+/// The order of day and month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dates {
+    /// The year comes first.
+    #[default]
+    YearFirst,
+    /// `31/01/2025`
+    DayFirst,
+    /// `01/31/2025`
+    MonthFirst,
+}
+
+/// A date of a trimmed field: `YYYY-MM-DD`, the same with slashes, points or nothing between, with the month's name, or a moment's date.
+pub(crate) fn date(field: &[u8], times: Times) -> Option<Read<Date>> {
+    if let Some((date, plain, rest)) = leading_date(field, times.dates)
         && rest.is_empty()
     {
         return Some(Read { value: date, rewritten: !plain });
     }
-    instant(field).map(|read| Read { value: Date(read.value.div_euclid(DAY) as i32), rewritten: true })
+    instant(field, times).map(|read| Read { value: Date(read.value.div_euclid(DAY) as i32), rewritten: true })
 }
 
 /// A moment of a trimmed field, in microseconds UTC: a date, then `T` or a blank and a time of day, then an offset or none, which is
-/// UTC. Digits beyond the microsecond are cut.
-pub(crate) fn instant(field: &[u8]) -> Option<Read<i64>> {
-    let (date, plain_date, rest) = leading_date(field)?;
+/// the zone of `times`; `[10/Oct/2025:13:55:36 -0700]`; a number since 1970 if its unit is known. Digits beyond the microsecond are cut.
+pub(crate) fn instant(field: &[u8], times: Times) -> Option<Read<i64>> {
+    if let Some(unit) = times.unit
+        && let Some(text) =
+            str::from_utf8(field).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')))
+        && let Some(value) =
+            text.parse().ok().and_then(|whole| unit.whole(whole)).or_else(|| text.parse().ok().and_then(|number| unit.micros(number)))
+    {
+        return Some(Read { value, rewritten: true });
+    }
+    let field = field.strip_prefix(b"[").and_then(|field| field.strip_suffix(b"]")).unwrap_or(field);
+    let (date, plain_date, rest) = leading_date(field, times.dates)?;
     if rest.is_empty() {
-        return Some(Read { value: i64::from(date.0) * DAY, rewritten: true });
+        return Some(Read { value: i64::from(date.0) * DAY - times.zone, rewritten: true });
     }
     let time = match rest[0] {
         b'T' | b't' => &rest[1..],
         b' ' => rest.trim_ascii_start(),
+        b':' | b',' if !plain_date => rest[1..].trim_ascii_start(),
         _ => return None,
     };
     let (micros, plain_time, rest) = time_of_day(time)?;
-    let (offset, plain_offset) = offset(rest)?;
+    let (offset, plain_offset) = if rest.is_empty() { (times.zone, true) } else { offset(rest)? };
     let value = i64::from(date.0) * DAY + micros - offset;
-    Some(Read { value, rewritten: !(plain_date && plain_time && plain_offset) })
+    Some(Read { value, rewritten: !(plain_date && plain_time && plain_offset && rest.len() < field.len()) })
 }
 
 /// The number that a field begins with, its digits (at most `most`) and what follows.
@@ -106,10 +281,13 @@ fn digits(field: &[u8], most: usize) -> Option<(u32, usize, &[u8])> {
     Some((value, count, &field[count..]))
 }
 
-/// The date that a field begins with, whether it is `YYYY-MM-DD`, and what follows. The year comes first: whether 01/02 is of January
-/// or February cannot be known.
-fn leading_date(field: &[u8]) -> Option<(Date, bool, &[u8])> {
-    let (year, count, rest) = digits(field, 4)?;
+/// The date that a field begins with, whether it is `YYYY-MM-DD`, and what follows. Unless the order is known, the year comes first or
+/// the month has a name: whether 01/02 is of January or February cannot be known.
+fn leading_date(field: &[u8], order: Dates) -> Option<(Date, bool, &[u8])> {
+    let Some((year, count, rest)) = digits(field, 4) else { return named_date(field) };
+    if count <= 2 {
+        return named_date(field).or_else(|| ordered_date(field, order));
+    }
     if count != 4 {
         return None;
     }
@@ -131,6 +309,49 @@ fn leading_date(field: &[u8]) -> Option<(Date, bool, &[u8])> {
     Some((Date::from_ymd(year as i32, month, day)?, plain, rest))
 }
 
+/// A date whose month has a name: `31/Jan/2025`, `31 January 2025`, `Fri, 31 Jan 2025`, `Jan 31, 2025`.
+fn named_date(field: &[u8]) -> Option<(Date, bool, &[u8])> {
+    const MONTHS: [&[u8; 3]; 12] = [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+    let word = |field: &[u8]| field.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let month = |field: &[u8]| {
+        let name = field.get(..3)?.to_ascii_lowercase();
+        MONTHS.iter().position(|month| month[..] == name).map(|index| index as u32 + 1)
+    };
+    let skip = |field: &'_ [u8]| field.iter().take_while(|byte| matches!(byte, b' ' | b'-' | b'/' | b',' | b'.')).count();
+    // The day of the week says nothing more.
+    let field = match word(field) {
+        length if length >= 3 && month(field).is_none() => &field[length + skip(&field[length..])..],
+        _ => field,
+    };
+    let (day, month, rest) = if let Some((day, _, rest)) = digits(field, 2) {
+        let rest = &rest[skip(rest)..];
+        (day, month(rest)?, &rest[word(rest)..])
+    } else {
+        let month = month(field)?;
+        let rest = &field[word(field)..];
+        let (day, _, rest) = digits(&rest[skip(rest)..], 2)?;
+        (day, month, rest)
+    };
+    let (year, count, rest) = digits(&rest[skip(rest)..], 4)?;
+    (count == 4).then_some(())?;
+    Some((Date::from_ymd(year as i32, month, day)?, false, rest))
+}
+
+/// A date of numbers with the year last.
+fn ordered_date(field: &[u8], order: Dates) -> Option<(Date, bool, &[u8])> {
+    let (first, _, rest) = digits(field, 2)?;
+    let separator = *rest.first().filter(|byte| matches!(byte, b'-' | b'/' | b'.'))?;
+    let (second, _, rest) = digits(&rest[1..], 2)?;
+    let (year, count, rest) = digits(rest.strip_prefix(&[separator])?, 4)?;
+    let (day, month) = match order {
+        Dates::YearFirst => return None,
+        Dates::DayFirst => (first, second),
+        Dates::MonthFirst => (second, first),
+    };
+    (count == 4).then_some(())?;
+    Some((Date::from_ymd(year as i32, month, day)?, false, rest))
+}
+
 /// Microseconds since midnight of the time of day that a field begins with, whether it is `HH:MM:SS`, and what follows.
 fn time_of_day(field: &[u8]) -> Option<(i64, bool, &[u8])> {
     let (mut hour, hour_digits, rest) = digits(field, 2)?;
@@ -143,7 +364,7 @@ fn time_of_day(field: &[u8]) -> Option<(i64, bool, &[u8])> {
             if count != 2 {
                 return None;
             }
-            if let Some(after) = rest.strip_prefix(b".") {
+            if let Some(after) = rest.strip_prefix(b".").or_else(|| rest.strip_prefix(b",")) {
                 let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
                 if count == 0 {
                     return None;
@@ -197,7 +418,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Option<(String, bool)> {
-        instant(text.as_bytes()).map(|read| (populace_core::time::Instant(read.value).to_string(), read.rewritten))
+        instant(text.as_bytes(), Times::default()).map(|read| (populace_core::time::Instant(read.value).to_string(), read.rewritten))
     }
 
     #[test]
@@ -213,10 +434,15 @@ mod tests {
             ("2025-01-31", "2025-01-31T00:00:00Z", true),
             ("2025-01-31 08:30:05 UTC", "2025-01-31T08:30:05Z", true),
             ("2025-01-31 12:00:00 PM", "2025-01-31T12:00:00Z", true),
+            ("[31/Jan/2025:08:30:05 +0100]", "2025-01-31T07:30:05Z", true),
+            ("31/January/2025 08:30", "2025-01-31T08:30:00Z", true),
+            ("Fri, 31 Jan 2025 08:30:05 GMT", "2025-01-31T08:30:05Z", true),
+            ("Jan 31, 2025 8:30 pm", "2025-01-31T20:30:00Z", true),
+            ("2025-01-31 08:30:05,123", "2025-01-31T08:30:05Z", false),
         ] {
             assert_eq!(shown(text), Some((expected.to_owned(), rewritten)), "{text}");
         }
-        assert_eq!(instant(b"1969-12-31 23:59:59.5").unwrap().value, -500_000);
+        assert_eq!(instant(b"1969-12-31 23:59:59.5", Times::default()).unwrap().value, -500_000);
         for text in [
             "",
             "soon",
@@ -243,12 +469,56 @@ mod tests {
     }
 
     #[test]
+    fn what_must_be_said_is_taken_when_it_is() {
+        let times = Times { unit: Some(Unit::Milliseconds), dates: Dates::DayFirst, zone: 2 * HOUR };
+        let shown = |text: &str| instant(text.as_bytes(), times).map(|read| populace_core::time::Instant(read.value).to_string());
+        for (text, expected) in [
+            ("1735689600000", "2025-01-01T00:00:00Z"),
+            ("01/02/2025 02:30", "2025-02-01T00:30:00Z"),
+            ("31.1.2025", "2025-01-30T22:00:00Z"),
+            ("2025-01-31 02:00:00", "2025-01-31T00:00:00Z"),
+            ("2025-01-31T02:00:00+01:00", "2025-01-31T01:00:00Z"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(shown("1/31/2025"), None);
+        assert_eq!(Unit::Seconds.micros(1_735_689_600.5), Some(1_735_689_600_500_000));
+        assert_eq!(Unit::Seconds.micros(1_735_689_600_000.0), None, "milliseconds are no seconds");
+    }
+
+    #[test]
+    fn a_comma_is_read_as_the_file_says() {
+        let comma = |text: &str| number(text.as_bytes(), Decimal::Comma).map(|read| read.value);
+        for (text, value) in
+            [("45,5", 45.5), ("1.234,5", 1234.5), ("1.234", 1234.0), ("-1 234,5 \u{20ac}", -1234.5), ("7", 7.0), ("1e3", 1000.0)]
+        {
+            assert_eq!(comma(text), Some(value), "{text}");
+        }
+        assert_eq!([comma("45.5"), comma("1,2,3")], [None, None]);
+        assert_eq!(number(b"1'234.50", Decimal::Point).map(|read| read.value), Some(1234.5));
+        let either = |text: &str| number(text.as_bytes(), Decimal::Either).map(|read| read.value);
+        assert_eq!([either("45,5"), either("45.5"), either("1,234.5")], [Some(45.5), Some(45.5), Some(1234.5)]);
+        for (text, said) in [
+            ("45,5", Says::Is(Decimal::Comma)),
+            ("0,123", Says::Is(Decimal::Comma)),
+            ("1,234", Says::Ambiguous),
+            ("1.234", Says::Ambiguous),
+            ("1,234,567", Says::Is(Decimal::Point)),
+            ("$1.234,50", Says::Is(Decimal::Comma)),
+            ("12", Says::Nothing),
+            ("a,b", Says::Nothing),
+        ] {
+            assert_eq!(says(text.as_bytes()), said, "{text}");
+        }
+    }
+
+    #[test]
     fn dates_may_carry_a_time() {
         let expected = Date::from_ymd(2025, 1, 31).unwrap();
         for (text, rewritten) in [("2025-01-31", false), ("2025/01/31", true), ("20250131", true), ("2025-01-31 00:00:00", true)] {
-            assert_eq!(date(text.as_bytes()), Some(Read { value: expected, rewritten }), "{text}");
+            assert_eq!(date(text.as_bytes(), Times::default()), Some(Read { value: expected, rewritten }), "{text}");
         }
-        assert_eq!(date(b"31.01.2025"), None);
+        assert_eq!(date(b"31.01.2025", Times::default()), None);
     }
 
     #[test]
@@ -260,10 +530,10 @@ mod tests {
             ("₹499", 499.0, true),
             ("1,234,567", 1_234_567.0, true),
         ] {
-            assert_eq!(number(text.as_bytes()), Some(Read { value, rewritten }), "{text}");
+            assert_eq!(number(text.as_bytes(), Decimal::Point), Some(Read { value, rewritten }), "{text}");
         }
         for text in ["", "abc", "45,5", "1,23,456", "inf", "NaN", "1.2.3", "1e999", "0x10", "$", ",5", "12,3456", "1.5,000"] {
-            assert_eq!(number(text.as_bytes()), None, "{text}");
+            assert_eq!(number(text.as_bytes(), Decimal::Point), None, "{text}");
         }
         for (text, value, rewritten) in [("12", 12, false), ("012", 12, false), ("12.0", 12, true), ("+12", 12, true), ("-3", -3, false)] {
             assert_eq!(int(text.as_bytes()), Some(Read { value, rewritten }), "{text}");

@@ -1,7 +1,8 @@
 //! Sessions, put together from the calls.
 
+use super::endpoints::Templates;
 use crate::error::AnalysisError;
-use crate::source::{As, Columns, Keys, Want};
+use crate::source::{As, Columns, Want};
 use arrow_array::{Array, RecordBatch, UInt64Array};
 use arrow_select::take::take_record_batch;
 use populace_core::time::Instant;
@@ -32,7 +33,14 @@ pub(crate) const OF_USERS: [Want; 10] = {
 pub struct Endpoints {
     names: Vec<String>,
     places: HashMap<String, usize>,
+    /// The known ones, by which the paths of requests are known too.
+    templates: Templates,
+    /// Paths that are of a template.
+    paths: HashMap<String, usize>,
 }
+
+/// Paths of requests that are remembered, at most.
+const MOST_PATHS: usize = 1 << 16;
 
 impl Endpoints {
     /// Endpoints that are known, in their order.
@@ -41,12 +49,19 @@ impl Endpoints {
         for name in known {
             endpoints.number(&name.into());
         }
+        endpoints.templates = Templates::new(endpoints.names.iter().cloned());
         endpoints
     }
 
-    /// The number of an endpoint; one that is not known yet gets the next.
+    /// The number of an endpoint, or of a path that is of a known one; one that is not known yet gets the next.
     pub fn number(&mut self, name: &str) -> usize {
-        if let Some(&place) = self.places.get(name) {
+        if let Some(&place) = self.places.get(name).or_else(|| self.paths.get(name)) {
+            return place;
+        }
+        if let Some(place) = self.templates.find(name) {
+            if self.paths.len() < MOST_PATHS {
+                self.paths.insert(name.to_owned(), place);
+            }
             return place;
         }
         self.names.push(name.to_owned());
@@ -74,6 +89,10 @@ pub struct Session {
     pub user_id: Option<String>,
     /// Its calls in the order of time, retries among them.
     pub calls: Vec<Call>,
+    /// Rows that were left out because they tell again of a call of the same id.
+    pub repeats: u64,
+    /// Calls that have the id of another of another endpoint.
+    pub ambiguous: u64,
 }
 
 /// A call.
@@ -106,6 +125,8 @@ impl Session {
             id: calls.text("session_id").value(0).to_owned(),
             user_id: users.is_valid(0).then(|| users.value(0).to_owned()),
             calls: Vec::with_capacity(calls.num_rows()),
+            repeats: 0,
+            ambiguous: 0,
         };
         for row in 0..calls.num_rows() {
             let original = originals.is_valid(row).then(|| originals.value(row));
@@ -129,19 +150,53 @@ impl Session {
         session
     }
 
-    /// The sessions in calls of one user, or of one session, in order of time: by their first calls. Rows of a session stay with it.
-    pub(crate) fn all(endpoints: &mut Endpoints, calls: &RecordBatch) -> Result<Vec<Self>, AnalysisError> {
-        Ok(Self::batches(calls)?.iter().map(|calls| Self::new(endpoints, calls)).collect())
+    /// Leaves out what the rows tell again: calls with the id of an earlier one of the same endpoint. Exports repeat rows; runs do not.
+    pub(crate) fn without_repeats(mut self, calls: &RecordBatch) -> Self {
+        let ids = calls.text("call_id");
+        let (mut seen, mut told) = (HashSet::new(), HashSet::new());
+        let all = std::mem::take(&mut self.calls);
+        for call in all {
+            if ids.is_valid(call.row) {
+                let id = ids.value(call.row);
+                if !told.insert((id, call.endpoint)) {
+                    self.repeats += 1;
+                    continue;
+                }
+                self.ambiguous += u64::from(!seen.insert(id));
+            }
+            self.calls.push(call);
+        }
+        self
     }
 
-    /// The calls of each session apart.
+    /// Parts the session where nothing was called for longer than `gap` microseconds.
+    pub(crate) fn parts(self, gap: i64) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        let Self { id, user_id, calls, repeats, ambiguous } = self;
+        for call in calls {
+            let goes_on = parts.last().and_then(|part| part.calls.last()).is_some_and(|last| call.time.since(last.time) <= gap);
+            if goes_on {
+                parts.last_mut().expect("it goes on").calls.push(call);
+            } else {
+                let id = if parts.is_empty() { id.clone() } else { format!("{id}#{}", parts.len() + 1) };
+                parts.push(Self { id, user_id: user_id.clone(), calls: vec![call], repeats: 0, ambiguous: 0 });
+            }
+        }
+        if let Some(first) = parts.first_mut() {
+            (first.repeats, first.ambiguous) = (repeats, ambiguous);
+        }
+        parts
+    }
+
+    /// The calls of each session apart, in order of time: by their first calls. An id that several users have names a session of each.
     pub(crate) fn batches(calls: &RecordBatch) -> Result<Vec<RecordBatch>, AnalysisError> {
-        let keys = Keys::of(calls.column_by_name("session_id").expect("the session is wanted"));
-        let same = |a: usize, b: usize| keys.same(a, &keys, b);
+        let (ids, users) = (calls.text("session_id"), calls.text("user_id"));
+        let same = |a: usize, b: usize| ids.value(a) == ids.value(b) && users.value(a) == users.value(b);
+        let key = |row: usize| (ids.value(row).to_owned(), users.value(row).to_owned());
         let rows = calls.num_rows();
         // Most come session by session.
         let mut starts: Vec<usize> = (0..rows).filter(|&row| row == 0 || !same(row - 1, row)).collect();
-        let distinct: HashSet<String> = starts.iter().map(|&start| keys.show(start)).collect();
+        let distinct: HashSet<(String, String)> = starts.iter().map(|&start| key(start)).collect();
         let times = calls.instant("timestamp").values();
         starts.push(rows);
         let in_order = starts.windows(2).all(|run| times[run[0]..run[1]].is_sorted());
@@ -152,16 +207,16 @@ impl Session {
         }
         let mut order: Vec<u64> = (0..rows as u64).collect();
         order.sort_by_key(|&row| times[row as usize]);
-        let mut sessions: Vec<(String, Vec<u64>)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut sessions: Vec<Vec<u64>> = Vec::new();
+        let mut places: HashMap<(String, String), usize> = HashMap::new();
         for row in order {
-            let place = *places.entry(keys.show(row as usize)).or_insert_with_key(|key| {
-                sessions.push((key.clone(), Vec::new()));
+            let place = *places.entry(key(row as usize)).or_insert_with(|| {
+                sessions.push(Vec::new());
                 sessions.len() - 1
             });
-            sessions[place].1.push(row);
+            sessions[place].push(row);
         }
-        let take = |(_, rows): (String, Vec<u64>)| take_record_batch(calls, &UInt64Array::from(rows));
+        let take = |rows: Vec<u64>| take_record_batch(calls, &UInt64Array::from(rows));
         sessions.into_iter().map(take).collect::<Result<_, _>>().map_err(AnalysisError::input)
     }
 

@@ -1,14 +1,19 @@
 //! Features of calls: transitions, n-grams, labelled histories and statistics of the sequences.
 
-use super::endpoints::normalise;
-use super::{CALL_COLUMNS, Endpoints, Session};
+use super::endpoints::Templates;
+use super::{CALL_COLUMNS, Endpoints, Law, Session};
 use crate::error::AnalysisError;
-use crate::features::{Options, Report, SequencesReport, Statistics};
+use crate::features::{self, Options, Report, SequencesReport, Statistics};
 use crate::pass::{self, Inputs, Observer};
+use crate::source::values::is_plausible;
 use crate::source::{Side, Source};
 use crate::stage::Stage;
 use crate::watch::Watch;
 use arrow_array::{ArrayRef, RecordBatch};
+use populace_core::scenario::Scenario;
+use populace_core::traces::TracesModel;
+use populace_io::catalogue;
+use populace_io::dataset::SCENARIO;
 use populace_io::files::place::Directory;
 use populace_io::files::writer::TableWriter;
 use populace_io::files::{FileOptions, Format};
@@ -88,7 +93,14 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let pairs = Pairs { table: &tables[2], writer: TableWriter::new(&tables[2], files, &place)?, rows: PairRows::default() };
 
     let report = SequencesReport {
+        read: 0,
         calls: 0,
+        malformed: 0,
+        repeats: 0,
+        ambiguous_ids: 0,
+        shared_sessions: 0,
+        odd_clocks: 0,
+        remarks: Vec::new(),
         retries: 0,
         short_sessions: 0,
         transitions: 0,
@@ -97,13 +109,34 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         statistics: Statistics::default(),
         files: names.iter().map(|name| format!("{name}.{ending}")).chain([STATISTICS.to_owned()]).collect(),
     };
+    let is_run = source.manifest().is_some();
+    let templates = templates(options, source)?;
+    let new = || Sequences { templates: Some(&templates), is_run, gap: options.session_gap, ..Sequences::default() };
     let mut all = All { options, counts: Counts::default(), pairs, report };
     let inputs = Inputs::joined("session_id", [Side { table: "calls", wants: &CALL_COLUMNS, time: Some("timestamp") }]);
-    let first = Sequences { all: Some(&mut all), ..Sequences::default() };
-    pass::run_into(source, &inputs, watch, "reading calls", first, Sequences::default)?;
+    let first = Sequences { all: Some(&mut all), ..new() };
+    pass::run_into(source, &inputs, watch, "reading calls", first, new)?;
     let All { counts, pairs, mut report, .. } = all;
     pairs.finish(counts.endpoints.names())?;
+    report.malformed = features::malformed(source);
+    report.read = report.calls + report.repeats + report.malformed;
+    report.remarks = features::remarks(
+        source,
+        [
+            (report.repeats, "rows repeat the id of a call, and were used once"),
+            (report.ambiguous_ids, "calls share their id with one of another endpoint: both count"),
+            (report.shared_sessions, "session ids are those of several users: each user's calls are a session"),
+            (report.odd_clocks, "calls lie before 1990 or in the future: their order may be wrong"),
+        ],
+    );
     let statistics = &mut report.statistics;
+    if statistics.unique_endpoints >= MANY && 2 * statistics.unique_endpoints > statistics.total_calls {
+        let example = counts.endpoints.names().last().map_or("", String::as_str);
+        report.remarks.push(format!(
+            "{} endpoints of {} calls: paths seem to hold ids that are neither numbers nor UUIDs, such as {example}; say which by --template, such as --template '/orders/{{id}}'",
+            statistics.unique_endpoints, statistics.total_calls
+        ));
+    }
     if statistics.total_sequences == 0 {
         let why = format!("{} sessions have fewer than {} calls", report.short_sessions, options.min_length);
         return Err(AnalysisError::input(format!("{}: there is no sequence: {why}", options.data.display())));
@@ -129,6 +162,25 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
 /// Paths whose endpoint is remembered.
 const MOST_PATHS: usize = 1 << 16;
 
+/// So many endpoints may be ids.
+const MANY: u64 = 10;
+
+/// The endpoints that paths are known by: the user's, or else those of the workflow that lies beside the data.
+fn templates(options: &Options, source: &Source) -> Result<Templates, AnalysisError> {
+    if !options.templates.is_empty() {
+        return Ok(Templates::new(options.templates.iter().cloned()));
+    }
+    if !source.root().join(SCENARIO).is_file() {
+        return Ok(Templates::default());
+    }
+    let document = source.scenario()?;
+    if document.family != TracesModel::NAME {
+        return Ok(Templates::default());
+    }
+    let model: TracesModel = catalogue::model(&document)?;
+    Ok(Templates::new(Law::new(&model).names().iter().cloned()))
+}
+
 /// What all sequences come to.
 struct All<'a> {
     options: &'a Options,
@@ -140,33 +192,57 @@ struct All<'a> {
 /// The sessions of a piece, by endpoints of its own; the first takes them.
 #[derive(Default)]
 struct Sequences<'s, 'a> {
+    templates: Option<&'s Templates>,
+    /// Whether the data is a run, which repeats nothing.
+    is_run: bool,
+    gap: Option<i64>,
     /// Paths are normalised once each; a path with an id in it is another each time, and is not kept.
     raw: Endpoints,
     normalised: Vec<u32>,
     endpoints: Endpoints,
     /// Each session with its endpoints, and how many calls it has.
     sessions: Vec<(String, Vec<u32>, u64)>,
+    repeats: u64,
+    ambiguous: u64,
+    shared: u64,
+    odd_clocks: u64,
     all: Option<&'s mut All<'a>>,
 }
 
 impl Observer for Sequences<'_, '_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(calls) = &actor[0] else { return Ok(()) };
-        let session = Session::new(&mut self.raw, calls);
-        for name in &self.raw.names()[self.normalised.len()..] {
-            self.normalised.push(self.endpoints.number(&normalise(name)) as u32);
+        let of_users = if self.is_run { vec![calls.clone()] } else { Session::batches(calls)? };
+        self.shared += u64::from(of_users.len() > 1);
+        for calls in &of_users {
+            let mut session = Session::new(&mut self.raw, calls);
+            if !self.is_run {
+                session = session.without_repeats(calls);
+                self.odd_clocks += session.calls.iter().filter(|call| !is_plausible(call.time.0)).count() as u64;
+            }
+            if let Some(user) = session.user_id.as_ref().filter(|_| of_users.len() > 1) {
+                session.id = format!("{}/{user}", session.id);
+            }
+            self.repeats += session.repeats;
+            self.ambiguous += session.ambiguous;
+            match self.gap {
+                Some(gap) => session.parts(gap).into_iter().for_each(|part| self.push(part)),
+                None => self.push(session),
+            }
+            if self.raw.names().len() > MOST_PATHS {
+                (self.raw, self.normalised) = (Endpoints::default(), Vec::new());
+            }
         }
-        let walk = session.walk().map(|call| self.normalised[call.endpoint]).collect();
-        if self.raw.names().len() > MOST_PATHS {
-            (self.raw, self.normalised) = (Endpoints::default(), Vec::new());
-        }
-        self.sessions.push((session.id, walk, session.calls.len() as u64));
         Ok(())
     }
 
     fn merge(&mut self, later: Self) -> Result<(), AnalysisError> {
         let Some(All { options, counts, pairs, report }) = self.all.as_deref_mut() else { unreachable!("the first takes the others'") };
         let here = counts.endpoints.merge(&later.endpoints);
+        report.repeats += later.repeats;
+        report.ambiguous_ids += later.ambiguous;
+        report.shared_sessions += later.shared;
+        report.odd_clocks += later.odd_clocks;
         for (id, mut walk, calls) in later.sessions {
             report.calls += calls;
             report.retries += calls - walk.len() as u64;
@@ -181,6 +257,18 @@ impl Observer for Sequences<'_, '_> {
             report.pairs += pairs.add(&id, &walk, options.history, counts.endpoints.names())?;
         }
         Ok(())
+    }
+}
+
+impl Sequences<'_, '_> {
+    /// Takes a session's walk, by endpoints.
+    fn push(&mut self, session: Session) {
+        for name in &self.raw.names()[self.normalised.len()..] {
+            let endpoint = self.templates.expect("every observer has the templates").endpoint(name);
+            self.normalised.push(self.endpoints.number(&endpoint) as u32);
+        }
+        let walk = session.walk().map(|call| self.normalised[call.endpoint]).collect();
+        self.sessions.push((session.id, walk, session.calls.len() as u64));
     }
 }
 
@@ -208,7 +296,7 @@ impl Counts {
         }
         if self.ngrams.len() > MOST_NGRAMS {
             return Err(AnalysisError::input(format!(
-                "there are more than {MOST_NGRAMS} different n-grams: endpoints seem to hold ids that are neither numbers nor UUIDs, such as {}",
+                "there are more than {MOST_NGRAMS} different n-grams: endpoints seem to hold ids that are neither numbers nor UUIDs, such as {}; fold them by --template",
                 self.endpoints.names().last().map_or("", String::as_str)
             )));
         }

@@ -29,6 +29,9 @@ struct Tally<'a> {
     retries: u64,
     length: Moments,
     truncated: u64,
+    /// Whether the data is a run, which repeats nothing.
+    is_run: bool,
+    repeats: u64,
     entries: BTreeMap<usize, u64>,
     /// From, to.
     transitions: BTreeMap<(usize, usize), u64>,
@@ -43,10 +46,12 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn new(law: &'a Law<'a>) -> Self {
+    fn new(law: &'a Law<'a>, is_run: bool) -> Self {
         Self {
             endpoints: Endpoints::new(law.names().iter().cloned()),
             law,
+            is_run,
+            repeats: 0,
             per_user: Moments::default(),
             types: BTreeMap::new(),
             sessions: 0,
@@ -119,12 +124,17 @@ impl<'a> Tally<'a> {
 impl Observer for Tally<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(calls) = &actor[0] else { return Ok(()) };
-        let sessions = Session::all(&mut self.endpoints, calls)?;
+        let mut sessions = Vec::new();
+        for calls in Session::batches(calls)? {
+            let session = Session::new(&mut self.endpoints, &calls);
+            sessions.push(if self.is_run { session } else { session.without_repeats(&calls) });
+        }
         self.per_user.add(sessions.len() as f64);
         if let Some(kinds) = calls.column_by_name("user_type").map(Texts::of).filter(|kinds| kinds.is_valid(0)) {
             *self.types.entry(kinds.value(0).to_owned()).or_default() += 1;
         }
         for session in &sessions {
+            self.repeats += session.repeats;
             self.session(session);
         }
         Ok(())
@@ -139,6 +149,7 @@ impl Observer for Tally<'_> {
         self.sessions += sessions;
         self.calls += calls;
         self.retries += retries;
+        self.repeats += later.repeats;
         self.length.combine(length);
         self.truncated += truncated;
         self.entries.combine(entries.into_iter().map(|(state, count)| (here[state], count)).collect());
@@ -163,10 +174,13 @@ pub(crate) fn estimate(
 ) -> Result<BTreeMap<String, u64>, AnalysisError> {
     let model: TracesModel = catalogue::model(document)?;
     let law = Law::new(&model);
-    let has_users = source.table("calls")?.column_names()?.iter().any(|name| name == "user_id");
+    let has_users = source.table("calls")?.has_column("user_id")?;
     let (key, wants) = if has_users { ("user_id", &OF_USERS[..]) } else { ("session_id", &CALL_COLUMNS[..]) };
     let inputs = Inputs::joined(key, [Side { table: "calls", wants, time: Some("timestamp") }]);
-    let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law))?;
+    let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law, source.manifest().is_some()))?;
+    if tally.repeats > 0 {
+        sheet.notes.push(format!("{} rows repeat the id of a call, and are used once", tally.repeats));
+    }
     let users = if has_users {
         people(&law, &tally, sheet);
         tally.per_user.n

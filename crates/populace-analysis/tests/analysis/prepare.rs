@@ -4,6 +4,7 @@ use crate::support::Run;
 use populace_analysis::AnalysisError;
 use populace_analysis::churn::prepare::reasons::{Drop, Note, Reason, Repair};
 use populace_analysis::churn::prepare::{self, ChurnOptions, Progress, Report, Watch};
+use populace_analysis::source::ReadOptions;
 use populace_io::error::RunError;
 use populace_io::files::Format;
 use std::collections::BTreeMap;
@@ -54,7 +55,8 @@ impl Raw {
 
 fn options(raw: &Path, processed: &Path) -> ChurnOptions {
     let (raw, processed) = (raw.to_owned(), processed.to_owned());
-    ChurnOptions { raw, processed, format: Format::Csv, keep_latent: false, from: None, to: None, overwrite: false }
+    let reading = ReadOptions::default();
+    ChurnOptions { raw, processed, format: Format::Csv, keep_latent: false, from: None, to: None, overwrite: false, reading }
 }
 
 fn done(options: &ChurnOptions) -> Report {
@@ -429,12 +431,12 @@ fn days_can_be_given_and_the_latent_kept() {
 #[test]
 fn what_cannot_be_prepared_is_refused_and_leaves_nothing() {
     let users = format!("{USERS}1,2025-01-02,paid,1,IN,ads,0.5\n");
-    let events = format!("{EVENTS}1,1,2025-01-01 10:00:00,login,,,,\n2,1,1970-01-01 00:00:00,login,,,,\n");
+    let events = format!("{EVENTS}1,1,2025-01-01 10:00:00,login,,,,\n2,1,2012-01-01 00:00:00,login,,,,\n");
     let refused = |users: &str, events: &str| {
         let raw = Raw::new(users, events);
         raw.refused(&raw.options())
     };
-    assert!(refused(&users, &events).contains("20090 days from 1970-01-01 to 2025-01-01, which looks like a wrong date"));
+    assert!(refused(&users, &events).contains("4750 days from 2012-01-01 to 2025-01-01, which looks like a wrong date"));
     assert!(refused(&users, EVENTS).contains("the days of the grid are not known"));
     assert!(refused(&users, "").contains("events.csv: is empty"));
     assert!(refused(USERS, &events).contains("no event of a known user can be read"));
@@ -444,7 +446,7 @@ fn what_cannot_be_prepared_is_refused_and_leaves_nothing() {
     assert!(refused("user_id,User ID,signup_date,plan\n", &events).contains("several columns user_id"));
     assert!(refused("user_id,\"plan\n", &events).contains("users.csv:1: the header has a quote that is never closed"));
 
-    let raw = Raw::new(&users, &events.replace("1970", "2025").replace("login", ""));
+    let raw = Raw::new(&users, &events.replace("2012", "2025").replace("login", ""));
     let date = |text: &str| Some(text.parse().unwrap());
     let given = ChurnOptions { from: date("2025-01-01"), to: date("2025-01-31"), ..raw.options() };
     let message = raw.refused(&given);

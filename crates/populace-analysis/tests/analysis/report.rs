@@ -41,7 +41,7 @@ fn run(scenario: &str) -> Run {
 
 /// What is verified and scored is tested elsewhere.
 fn figures_alone() -> Options {
-    Options { verify: false, scores: Vec::new() }
+    Options { verify: false, ..Options::default() }
 }
 
 fn ids(report: &Report) -> Vec<String> {

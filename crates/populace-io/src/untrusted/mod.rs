@@ -9,7 +9,7 @@ mod text;
 
 pub use arrow::{arrow, arrow_schema};
 pub use parquet::{Checked, parquet};
-pub use text::{MAX_RECORD, bytes, text};
+pub use text::{MAX_RECORD, bytes, lines, text};
 
 use crate::error::RunError;
 use std::cell::Cell;

@@ -10,18 +10,19 @@ pub const MAX_RECORD: usize = 4 << 20;
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
 
-/// The bytes of a file, decompressed where its name ends in `.gz` or `.zst`.
+/// The bytes of a file, decompressed where its name ends in `.gz` or `.zst`, or it begins as such a file does.
 ///
 /// # Errors
 /// The file cannot be opened.
 pub fn bytes(path: &Path) -> Result<Box<dyn Read + Send>, RunError> {
     let failed = |error| RunError::io(path, error);
-    let file = File::open(path).map_err(failed)?;
+    let mut file = BufReader::with_capacity(BUFFER, File::open(path).map_err(failed)?);
     let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-    Ok(if ending == "gz" {
-        Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)))
-    } else if ending == "zst" {
-        Box::new(zstd::Decoder::new(file).map_err(failed)?)
+    let start = file.fill_buf().map_err(failed)?;
+    Ok(if ending == "gz" || start.starts_with(b"\x1f\x8b") {
+        Box::new(flate2::bufread::MultiGzDecoder::new(file))
+    } else if ending == "zst" || start.starts_with(b"\x28\xb5\x2f\xfd") {
+        Box::new(zstd::Decoder::with_buffer(file).map_err(failed)?)
     } else {
         Box::new(file)
     })
@@ -32,7 +33,12 @@ pub fn bytes(path: &Path) -> Result<Box<dyn Read + Send>, RunError> {
 /// # Errors
 /// The file cannot be opened.
 pub fn text(path: &Path) -> Result<Box<dyn BufRead + Send>, RunError> {
-    Ok(Box::new(BufReader::with_capacity(BUFFER, Lines { bytes: bytes(path)?, line: 1, length: 0 })))
+    Ok(lines(bytes(path)?))
+}
+
+/// Bytes as text. A line of more than [`MAX_RECORD`] bytes is an error.
+pub fn lines(bytes: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
+    Box::new(BufReader::with_capacity(BUFFER, Lines { bytes, line: 1, length: 0 }))
 }
 
 /// Counts the bytes since the last line feed.

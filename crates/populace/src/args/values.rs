@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Command};
 use populace_analysis::families as analysis;
+use populace_core::time::{DAY, HOUR, MINUTE, SECOND};
 use populace_io::argument;
 pub(crate) use populace_io::argument::number;
 use populace_io::catalogue::{self, LIBRARY};
@@ -27,6 +28,21 @@ pub(crate) fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
 #[cfg(any(feature = "flow", feature = "kafka"))]
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:5215".to_owned())
+}
+
+/// A span of time such as `30m`, in microseconds.
+pub(crate) fn gap(text: &str) -> Result<i64, String> {
+    let wrong = || "must be a span such as 90s, 30m or 2h".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        "d" => DAY,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+    number.checked_mul(unit).ok_or_else(wrong)
 }
 
 /// Text for which completion proposes names. Other text is taken too: a file, or a name that is answered with a better message.

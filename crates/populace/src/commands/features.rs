@@ -15,7 +15,8 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
     let mut options = Options::new(&arguments.directory, output);
     (options.format, options.curve) = (arguments.format.into(), arguments.curve);
     (options.history, options.min_length) = (usize::from(arguments.history), usize::from(arguments.min_length));
-    options.overwrite = arguments.overwrite;
+    (options.overwrite, options.reading) = (arguments.overwrite, arguments.files.options()?);
+    (options.templates, options.session_gap) = (arguments.template.clone(), arguments.session_gap);
     if !arguments.ngram.is_empty() {
         options.ngrams = arguments.ngram.iter().map(|n| usize::from(*n)).collect();
         options.ngrams.sort_unstable();
@@ -37,6 +38,9 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
             Report::Email(report) => recipients(report),
             Report::Traces(report) => sequences(report),
         };
+        for remark in report.remarks() {
+            note!("  {remark}");
+        }
         for file in files {
             let path = options.output.join(file);
             let bytes = std::fs::metadata(&path).map_or_else(|_| String::new(), |file| format!("  {}", size(file.len())));

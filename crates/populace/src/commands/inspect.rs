@@ -3,12 +3,18 @@
 use crate::args::InspectArgs;
 use crate::failure::Failure;
 use crate::show;
+use populace_analysis::families;
+use populace_analysis::source::Inspection;
 use populace_io::dataset::{MANIFEST, check_files, read_manifest, wall_seconds};
 use populace_io::files::place::Directory;
+use populace_io::terminal::printable;
 use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
     let root = &arguments.directory;
+    if root.is_file() || (root.is_dir() && !root.join(MANIFEST).exists() && !root.join(".populace").exists()) {
+        return own_files(arguments);
+    }
     let Some(manifest) = read_manifest(root)? else {
         let unfinished = root.join(".populace").is_dir();
         let why = if unfinished { "the run is unfinished: go on with it by --resume" } else { "there is no complete run" };
@@ -52,4 +58,43 @@ pub(crate) fn run(arguments: &InspectArgs) -> Result<(), Failure> {
     };
     print().map_err(|error| Failure::output(&error))?;
     if unreadable.is_empty() { Ok(()) } else { Err(Failure::input(unreadable.join("\n"))) }
+}
+
+/// What files that are no run would be read as. Exit code 2 if a column of one cannot be read.
+fn own_files(arguments: &InspectArgs) -> Result<(), Failure> {
+    let found = families::inspect(&arguments.directory, &arguments.files.options()?)?;
+    let mut out = show::stdout();
+    if arguments.json {
+        let found = serde_json::to_string_pretty(&found).map_err(Failure::input)?;
+        writeln!(out, "{found}").map_err(|error| Failure::output(&error))?;
+    } else {
+        found.iter().try_for_each(|file| print(&mut out, file)).map_err(|error| Failure::output(&error))?;
+    }
+    let problems: Vec<&str> = found.iter().flat_map(|file| &file.problems).map(String::as_str).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::input(problems.join("\n"))) }
+}
+
+fn print(out: &mut impl Write, file: &Inspection) -> io::Result<()> {
+    writeln!(out, "{}: {}; {} rows, read as {}", file.path.display(), file.format, show::thousands(file.rows), file.table)?;
+    for (wanted, source) in &file.columns {
+        let source = if source == wanted { String::new() } else { format!(" from `{}`", printable(source)) };
+        let blank = file.blank.get(wanted).map_or_else(String::new, |rows| format!(", {} blank", show::thousands(*rows)));
+        let span = file.moments.get(wanted).map_or_else(String::new, |[first, last]| format!(", {first} to {last}"));
+        writeln!(out, "  {wanted}{source}{blank}{span}")?;
+    }
+    writeln!(out, "  times: {}", file.times)?;
+    let ignored: Vec<String> = file.ignored.iter().map(|name| printable(name).into_owned()).collect();
+    for (what, names) in [("not read", ignored), ("missing", file.missing.iter().map(|name| (*name).to_owned()).collect())] {
+        if !names.is_empty() {
+            writeln!(out, "  {what}: {}", names.join(", "))?;
+        }
+    }
+    for (word, (rows, known)) in &file.events {
+        let known = if *known { "" } else { " (unknown: say with --map what it means)" };
+        writeln!(out, "  event `{}`: {}{known}", printable(word), show::thousands(*rows))?;
+    }
+    for loss in &file.left_out {
+        writeln!(out, "  left out: {} rows: {} (the first at line {})", show::thousands(loss.rows), loss.why, loss.first)?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The commands.
 
+use crate::args::FilesArgs;
 use crate::failure::Failure;
 use populace_analysis::source::Source;
 use populace_io::document::Resolved;
@@ -8,8 +9,8 @@ use std::io::Write;
 use std::path::Path;
 
 /// The data of a directory, and the document that it is held against: the one named, or the run's own.
-fn open(directory: &Path, scenario: Option<&str>) -> Result<(Source, Resolved), Failure> {
-    let source = Source::open(directory)?;
+fn open(directory: &Path, scenario: Option<&str>, files: &FilesArgs) -> Result<(Source, Resolved), Failure> {
+    let source = Source::open_with(directory, &files.options()?)?;
     let document = source.judged_by(scenario)?;
     Ok((source, document))
 }

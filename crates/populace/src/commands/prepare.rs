@@ -24,6 +24,7 @@ fn churn(arguments: &PrepareChurnArgs) -> Result<(), Failure> {
         from: arguments.from,
         to: arguments.to,
         overwrite: arguments.overwrite,
+        reading: arguments.files.options()?,
     };
     let start = Instant::now();
     let report = watched(arguments.quiet, Some(1), |watch| prepare::churn(&options, *watch))?;

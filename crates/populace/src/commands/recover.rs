@@ -10,7 +10,7 @@ use std::io::Write;
 
 pub(crate) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
     arguments.output.as_deref().map_or(Ok(()), super::refuse_data)?;
-    let (source, document) = super::open(&arguments.directory, arguments.scenario.as_deref())?;
+    let (source, document) = super::open(&arguments.directory, arguments.scenario.as_deref(), &arguments.files)?;
     let recovery =
         watched(arguments.reading.no_progress, arguments.reading.threads, |watch| recover(&source, &document, arguments.level, watch))?;
     recovery.write(&arguments.output.clone().unwrap_or_else(|| arguments.directory.join(FILE)))?;

@@ -9,7 +9,7 @@ use populace_analysis::{families, write_whole};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
-    let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone() };
+    let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone(), reading: arguments.files.options()? };
     let reading = &arguments.reading;
     let report = watched(reading.no_progress, reading.threads, |watch| families::report(&arguments.directory, &options, watch))?;
     let (page, json) = report::render(&report).map_err(Failure::input)?;

@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Result<(), Failure> {
         thresholds: thresholds(&arguments.thresholds),
         as_of: arguments.as_of,
         alpha: arguments.thresholds.alpha,
+        reading: arguments.files.options()?,
     };
     let output = arguments.output.as_deref();
     output.map_or(Ok(()), super::refuse_data)?;

@@ -1,33 +1,34 @@
 //! One raw row into one clean row.
 
+use super::key::{Ids, Key, Looks};
 use super::reasons::{Drop, Marks, Note, Repair};
 use super::rows::{Place, RawColumn, Rows};
-use crate::source::values::{self, Read};
+use crate::source::values::{self, Decimal, Read};
 use populace_core::churn::EventType;
 use populace_core::time::{DAY, Date};
 use std::borrow::Cow;
 
 /// The columns of raw users.
 pub(super) const USER_COLUMNS: &[RawColumn] = &[
-    RawColumn { name: "user_id", required: true },
-    RawColumn { name: "signup_date", required: true },
-    RawColumn { name: "plan", required: false },
-    RawColumn { name: "is_paid", required: false },
-    RawColumn { name: "country", required: false },
-    RawColumn { name: "marketing_source", required: false },
-    RawColumn { name: "engagement_score", required: false },
+    RawColumn::required("user_id"),
+    RawColumn::required("signup_date"),
+    RawColumn::optional("plan"),
+    RawColumn::optional("is_paid"),
+    RawColumn::optional("country"),
+    RawColumn::optional("marketing_source"),
+    RawColumn::number("engagement_score"),
 ];
 
 /// The columns of raw events.
 pub(super) const EVENT_COLUMNS: &[RawColumn] = &[
-    RawColumn { name: "event_id", required: true },
-    RawColumn { name: "user_id", required: true },
-    RawColumn { name: "event_time", required: true },
-    RawColumn { name: "event_type", required: true },
-    RawColumn { name: "course_id", required: false },
-    RawColumn { name: "watch_minutes", required: false },
-    RawColumn { name: "quiz_score", required: false },
-    RawColumn { name: "amount", required: false },
+    RawColumn::required("event_id"),
+    RawColumn::required("user_id"),
+    RawColumn::required("event_time"),
+    RawColumn::required("event_type"),
+    RawColumn::optional("course_id"),
+    RawColumn::number("watch_minutes"),
+    RawColumn::number("quiz_score"),
+    RawColumn::number("amount"),
 ];
 
 /// Minutes of a day: nobody watches more in one event.
@@ -41,7 +42,7 @@ const CODE_LETTERS: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserRow {
     pub(super) place: Place,
-    pub(super) id: i64,
+    pub(super) id: Key,
     pub(super) signup: i32,
     pub(super) plan: String,
     pub(super) is_paid: bool,
@@ -57,8 +58,8 @@ pub(super) struct UserRow {
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventRow {
     pub(super) place: Place,
-    pub(super) id: i64,
-    pub(super) user: i64,
+    pub(super) id: Key,
+    pub(super) user: Key,
     /// Microseconds since 1970, UTC.
     pub(super) time: i64,
     /// One of the known types by its number; [`OTHER`] where `type_name` holds another.
@@ -81,12 +82,17 @@ pub(super) const OTHER: u8 = EventType::NAMES.len() as u8;
 pub(super) struct UserCleaner {
     /// Whether the engagement score is wanted.
     pub(super) latent: bool,
+    pub(super) ids: Ids,
     scratch: String,
 }
 
 /// Cleans events.
 #[derive(Default)]
 pub(super) struct EventCleaner {
+    pub(super) ids: Ids,
+    pub(super) users: Ids,
+    /// What the event ids look like, where they are read as whole numbers.
+    pub(super) looks: Looks,
     /// The last plain date that was read, and its first instant: neighbours share it.
     date: [u8; 10],
     midnight: i64,
@@ -97,25 +103,29 @@ impl UserCleaner {
     /// Cleans the current row.
     pub(super) fn clean(&mut self, rows: &Rows<'_>, user: &mut UserRow) -> Result<(), Drop> {
         let mut marks = Marks::default();
-        let id = required(rows.field(0), Drop::UserIdBlank, Drop::UserIdUnreadable, values::int)?;
+        let id = required(rows.field(0), Drop::UserIdBlank, Drop::UserIdUnreadable, |field| self.ids.read(field))?;
         marks.repair_if(id.rewritten, Repair::UserIdRewritten);
-        let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, values::date)?;
+        let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, |field| values::date(field, rows.times()))?;
         marks.repair_if(signup.rewritten, Repair::SignupDateRewritten);
         let told = is_paid(rows.field(3));
-        let blank = read_text(rows.field(2), &mut user.plan, &mut marks);
+        let blank = read_text(rows.field(2), &mut user.plan, values::is_nothing, &mut marks);
         if blank {
             user.plan.push_str(if told.ok_or(Drop::PlanBlank)? { "paid" } else { "free" });
             marks.repair(Repair::PlanFromIsPaid);
         } else {
             marks.repair_if(lower(&mut user.plan) || untrimmed(rows.field(2)), Repair::PlanNormalised);
         }
-        user.is_paid = user.plan == "paid";
-        if user.plan != "paid" && user.plan != "free" {
-            marks.note(Note::PlanUnknown);
-        }
+        user.is_paid = match user.plan.as_str() {
+            "paid" => true,
+            "free" => false,
+            _ => {
+                marks.note(Note::PlanUnknown);
+                told.unwrap_or(false)
+            }
+        };
         marks.repair_if(rows.has(3) && told != Some(user.is_paid), Repair::IsPaidCorrected);
 
-        if read_text(rows.field(4), &mut user.country, &mut marks) {
+        if read_text(rows.field(4), &mut user.country, values::is_no_country, &mut marks) {
             marks.repair_if(rows.has(4), Repair::CountryBlank);
         } else {
             let code = user.country.len() <= CODE_LETTERS && user.country.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -125,14 +135,14 @@ impl UserCleaner {
             }
             marks.repair_if(raised || untrimmed(rows.field(4)), Repair::CountryNormalised);
         }
-        if read_text(rows.field(5), &mut user.source, &mut marks) {
+        if read_text(rows.field(5), &mut user.source, values::is_nothing, &mut marks) {
             marks.repair_if(rows.has(5), Repair::MarketingSourceBlank);
         } else {
             marks.repair_if(lower(&mut user.source) || untrimmed(rows.field(5)), Repair::MarketingSourceNormalised);
         }
         user.engagement = f64::NAN;
-        if self.latent && !read_text(rows.field(6), &mut self.scratch, &mut marks) {
-            match values::number(self.scratch.as_bytes()).filter(|read| (0.0..=1.0).contains(&read.value)) {
+        if self.latent && !read_text(rows.field(6), &mut self.scratch, values::is_nothing, &mut marks) {
+            match values::number(self.scratch.as_bytes(), rows.decimal()).filter(|read| (0.0..=1.0).contains(&read.value)) {
                 Some(read) => user.engagement = read.value,
                 None => marks.repair(Repair::EngagementScoreUnreadable),
             }
@@ -146,22 +156,28 @@ impl EventCleaner {
     /// Cleans the current row.
     pub(super) fn clean(&mut self, rows: &Rows<'_>, event: &mut EventRow) -> Result<(), Drop> {
         let mut marks = Marks::default();
-        let id = required(rows.field(0), Drop::EventIdBlank, Drop::EventIdUnreadable, values::int)?;
+        let id = required(rows.field(0), Drop::EventIdBlank, Drop::EventIdUnreadable, |field| self.ids.read(field));
+        match &id {
+            Ok(_) => self.looks.read(rows.field(0)),
+            Err(Drop::EventIdUnreadable) => self.looks.unread(),
+            Err(_) => {}
+        }
+        let id = id?;
         marks.repair_if(id.rewritten, Repair::EventIdRewritten);
-        let user = required(rows.field(1), Drop::UserIdBlank, Drop::UserIdUnreadable, values::int)?;
+        let user = required(rows.field(1), Drop::UserIdBlank, Drop::UserIdUnreadable, |field| self.users.read(field))?;
         marks.repair_if(user.rewritten, Repair::UserIdRewritten);
         let time = match self.plain_time(rows.field(2)) {
-            Some(value) => Read { value, rewritten: false },
-            None => required(rows.field(2), Drop::EventTimeBlank, Drop::EventTimeUnreadable, values::instant)?,
+            Some(value) => Read { value: value - rows.times().zone, rewritten: false },
+            None => required(rows.field(2), Drop::EventTimeBlank, Drop::EventTimeUnreadable, |field| values::instant(field, rows.times()))?,
         };
         marks.repair_if(time.rewritten, Repair::EventTimeRewritten);
-        self.event_type(rows.field(3), event, &mut marks)?;
+        self.event_type(rows, event, &mut marks)?;
 
         if !read_optional(rows.field(4), &mut event.course, &mut marks) {
             marks.repair_if(untrimmed(rows.field(4)), Repair::CourseIdTrimmed);
         }
         let read = |column: usize, most: f64, repairs: [Repair; 3], marks: &mut Marks| {
-            number(rows.field(column), if column == AMOUNT { f64::NEG_INFINITY } else { 0.0 }..=most, repairs, marks)
+            number(rows.field(column), rows.decimal(), if column == AMOUNT { f64::NEG_INFINITY } else { 0.0 }..=most, repairs, marks)
         };
         let [rewritten, unreadable, out] = [Repair::WatchMinutesRewritten, Repair::WatchMinutesUnreadable, Repair::WatchMinutesOutOfRange];
         event.watch = read(WATCH, MOST_MINUTES, [rewritten, unreadable, out], &mut marks).unwrap_or(0.0);
@@ -197,15 +213,19 @@ impl EventCleaner {
     }
 
     /// Reads the type: one of the known ones, or another.
-    fn event_type(&mut self, field: &[u8], event: &mut EventRow, marks: &mut Marks) -> Result<(), Drop> {
+    fn event_type(&mut self, rows: &Rows<'_>, event: &mut EventRow, marks: &mut Marks) -> Result<(), Drop> {
+        let field = rows.field(3);
         if let Some(kind) = known_type(field) {
             event.kind = kind;
             return Ok(());
         }
-        if read_text(field, &mut self.scratch, marks) {
+        if read_text(field, &mut self.scratch, values::is_nothing, marks) {
             return Err(Drop::EventTypeBlank);
         }
         let changed = lower(&mut self.scratch) || untrimmed(field);
+        if let Some(word) = rows.events().get(&self.scratch) {
+            self.scratch.clone_from(word);
+        }
         let joined: String = self.scratch.split([' ', '-', '_']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
         if let Some(kind) = known_type(joined.as_bytes()) {
             event.kind = kind;
@@ -233,26 +253,26 @@ fn untrimmed(field: &[u8]) -> bool {
 }
 
 /// A value that a row cannot be kept without.
-fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: fn(&[u8]) -> Option<Read<T>>) -> Result<Read<T>, Drop> {
+fn required<T>(field: &[u8], blank: Drop, unreadable: Drop, read: impl Fn(&[u8]) -> Option<Read<T>>) -> Result<Read<T>, Drop> {
     if let Some(found) = read(field) {
         return Ok(found);
     }
     let field = values::trim(field);
-    if field.is_empty() || values::is_null_word(field) {
+    if values::is_nothing(field) {
         return Err(blank);
     }
     read(field).map(|read| Read { rewritten: true, ..read }).ok_or(unreadable)
 }
 
 /// A number within a range; `None` where there is none.
-fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 3], marks: &mut Marks) -> Option<f64> {
+fn number(field: &[u8], decimal: Decimal, range: std::ops::RangeInclusive<f64>, repairs: [Repair; 3], marks: &mut Marks) -> Option<f64> {
     let [rewritten, unreadable, out_of_range] = repairs;
     let blanks = untrimmed(field);
     let field = values::trim(field);
     if field.is_empty() {
         return None;
     }
-    let Some(read) = values::number(field) else {
+    let Some(read) = values::number(field, decimal) else {
         marks.repair(if values::is_null_word(field) { Repair::NullWord } else { unreadable });
         return None;
     };
@@ -265,10 +285,10 @@ fn number(field: &[u8], range: std::ops::RangeInclusive<f64>, repairs: [Repair; 
 }
 
 /// Copies a trimmed field; true if it is blank or a word for nothing.
-fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
+fn read_text(field: &[u8], into: &mut String, is_nothing: fn(&[u8]) -> bool, marks: &mut Marks) -> bool {
     into.clear();
     let field = values::trim(field);
-    if field.is_empty() || values::is_null_word(field) {
+    if is_nothing(field) {
         return true;
     }
     let text = String::from_utf8_lossy(field);
@@ -279,7 +299,7 @@ fn read_text(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
 
 /// The same for a field that is rightly blank in most rows: a word for nothing is a repair.
 fn read_optional(field: &[u8], into: &mut String, marks: &mut Marks) -> bool {
-    let blank = read_text(field, into, marks);
+    let blank = read_text(field, into, values::is_nothing, marks);
     marks.repair_if(blank && !values::trim(field).is_empty(), Repair::NullWord);
     blank
 }

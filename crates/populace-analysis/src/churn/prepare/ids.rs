@@ -1,5 +1,6 @@
 //! Which rows repeat the id of an earlier row, in bounded memory.
 
+use super::key::Key;
 use crate::error::AnalysisError;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
@@ -7,7 +8,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, Write};
 /// Bytes of ids that are sorted at a time, about.
 const PARTITION: u64 = 64 << 20;
 /// Bytes of an id with its row.
-const PAIR: usize = 16;
+const PAIR: usize = 24;
 /// No more temporary files than this are open at a time.
 const MOST_PARTITIONS: u64 = 256;
 
@@ -38,7 +39,7 @@ impl RowSet {
 
 /// Finds the rows whose id an earlier row has.
 pub(super) enum Repeats {
-    Memory(Vec<(i64, u64)>),
+    Memory(Vec<(u128, u64)>),
     Files(Vec<BufWriter<File>>),
 }
 
@@ -53,7 +54,8 @@ impl Repeats {
         files.map(Self::Files).map_err(temporary)
     }
 
-    pub(super) fn push(&mut self, id: i64, row: u64) -> Result<(), AnalysisError> {
+    pub(super) fn push(&mut self, id: &Key, row: u64) -> Result<(), AnalysisError> {
+        let id = id.number();
         match self {
             Self::Memory(pairs) => pairs.push((id, row)),
             Self::Files(files) => {
@@ -61,8 +63,8 @@ impl Repeats {
                 let hash = (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
                 let file = (hash % files.len() as u64) as usize;
                 let mut pair = [0; PAIR];
-                pair[..8].copy_from_slice(&id.to_le_bytes());
-                pair[8..].copy_from_slice(&row.to_le_bytes());
+                pair[..16].copy_from_slice(&id.to_le_bytes());
+                pair[16..].copy_from_slice(&row.to_le_bytes());
                 files[file].write_all(&pair).map_err(temporary)?;
             }
         }
@@ -72,7 +74,7 @@ impl Repeats {
     /// The rows that repeat an id.
     pub(super) fn find(self) -> Result<RowSet, AnalysisError> {
         let mut repeated = RowSet::default();
-        let mut mark = |mut pairs: Vec<(i64, u64)>| {
+        let mut mark = |mut pairs: Vec<(u128, u64)>| {
             pairs.sort_unstable();
             for pair in pairs.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
                 repeated.insert(pair[1].1);
@@ -87,8 +89,12 @@ impl Repeats {
                     let mut bytes = Vec::new();
                     BufReader::new(file).read_to_end(&mut bytes).map_err(temporary)?;
                     let (pairs, _) = bytes.as_chunks::<PAIR>();
-                    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half a pair has 8 bytes"));
-                    mark(pairs.iter().map(|pair| (word(&pair[..8]) as i64, word(&pair[8..]))).collect());
+                    let pair = |pair: &[u8; PAIR]| {
+                        let (id, row) = pair.split_at(16);
+                        let id = u128::from_le_bytes(id.try_into().expect("an id has 16 bytes"));
+                        (id, u64::from_le_bytes(row.try_into().expect("a row has 8 bytes")))
+                    };
+                    mark(pairs.iter().map(pair).collect());
                 }
             }
         }
@@ -110,7 +116,7 @@ mod tests {
             let mut repeats = Repeats::new(rows).unwrap();
             assert_eq!(matches!(repeats, Repeats::Files(_)), rows > 10);
             for (row, id) in [5, -1, 5, 7, -1, 5, i64::MIN, 8].into_iter().enumerate() {
-                repeats.push(id, row as u64 + 1).unwrap();
+                repeats.push(&Key::Whole(id), row as u64 + 1).unwrap();
             }
             let found = repeats.find().unwrap();
             let rows: Vec<u64> = (0..100).filter(|row| found.has(*row)).collect();

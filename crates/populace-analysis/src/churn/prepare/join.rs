@@ -2,6 +2,7 @@
 
 use super::clean::{EventCleaner, EventRow, UserCleaner, UserRow};
 use super::ids::RowSet;
+use super::key::Key;
 use super::reasons::{Drop, Marks, Note, Reason, Repair};
 use super::rows::{Place, Rows};
 use crate::error::AnalysisError;
@@ -138,7 +139,7 @@ impl Stream for CleanEvents<'_> {
 /// Watches whether rows come by user; a stream that does not ends at the first row out of order.
 pub(super) struct InOrder<S> {
     pub(super) stream: S,
-    last: Option<i64>,
+    last: Option<Key>,
     /// Whether a row came out of order.
     pub(super) broken: bool,
 }
@@ -151,18 +152,18 @@ impl<S> InOrder<S> {
 
 /// A row of one user.
 pub(super) trait OfUser {
-    fn user(&self) -> i64;
+    fn user(&self) -> &Key;
 }
 
 impl OfUser for UserRow {
-    fn user(&self) -> i64 {
-        self.id
+    fn user(&self) -> &Key {
+        &self.id
     }
 }
 
 impl OfUser for EventRow {
-    fn user(&self) -> i64 {
-        self.user
+    fn user(&self) -> &Key {
+        &self.user
     }
 }
 
@@ -173,22 +174,22 @@ impl<S: Stream<Row: OfUser>> Stream for InOrder<S> {
         if self.broken || !self.stream.advance(row, tally)? {
             return Ok(false);
         }
-        self.broken = self.last.is_some_and(|last| row.user() < last);
-        self.last = Some(row.user());
+        self.broken = self.last.as_ref().is_some_and(|last| row.user() < last);
+        self.last = Some(row.user().clone());
         Ok(!self.broken)
     }
 }
 
 /// Learns of the events that pass what decides how they must be arranged.
 pub(super) struct Facts<S> {
-    stream: S,
-    last_id: Option<i64>,
+    pub(super) stream: S,
+    last_id: Option<Key>,
     /// Whether every id is greater than the one before: then none is repeated.
     pub(super) ids_ascend: bool,
     /// Events that passed.
     pub(super) rows: u64,
     /// The users of every so many events.
-    sample: Vec<i64>,
+    sample: Vec<Key>,
     stride: u64,
 }
 
@@ -201,7 +202,7 @@ impl<S> Facts<S> {
     }
 
     /// The sampled users, in order.
-    pub(super) fn sample(mut self) -> Vec<i64> {
+    pub(super) fn sample(mut self) -> Vec<Key> {
         self.sample.sort_unstable();
         self.sample
     }
@@ -214,10 +215,10 @@ impl<S: Stream<Row = EventRow>> Stream for Facts<S> {
         if !self.stream.advance(event, tally)? {
             return Ok(false);
         }
-        self.ids_ascend &= self.last_id.is_none_or(|last| last < event.id);
-        self.last_id = Some(event.id);
+        self.ids_ascend &= self.last_id.as_ref().is_none_or(|last| *last < event.id);
+        self.last_id = Some(event.id.clone());
         if self.rows.is_multiple_of(self.stride) {
-            self.sample.push(event.user);
+            self.sample.push(event.user.clone());
             if self.sample.len() == SAMPLE {
                 let mut keep = false;
                 self.sample.retain(|_| {
@@ -244,22 +245,23 @@ pub(super) trait Visitor {
     fn end(&mut self) -> Result<(), AnalysisError>;
 }
 
-/// Shows a visitor each user with its events. Both streams come by user; of users with the same id the first stays.
+/// Shows a visitor each user with its events of some days. Both streams come by user; of users with the same id the first stays.
 pub(super) fn join(
     users: &mut dyn Stream<Row = UserRow>,
     events: &mut dyn Stream<Row = EventRow>,
     visitor: &mut dyn Visitor,
+    days: &Range<i64>,
     tallies: &mut Tallies,
 ) -> Result<(), AnalysisError> {
     let (mut user, mut event) = (UserRow::default(), EventRow::default());
-    let mut last = None;
+    let mut last: Option<Key> = None;
     let mut more = events.advance(&mut event, &mut tallies.events)?;
     while users.advance(&mut user, &mut tallies.users)? {
-        if last == Some(user.id) {
+        if last.as_ref() == Some(&user.id) {
             tallies.users.drop(Drop::UserIdDuplicate, user.place);
             continue;
         }
-        last = Some(user.id);
+        last = Some(user.id.clone());
         while more && event.user < user.id {
             tallies.events.drop(Drop::UserUnknown, event.place);
             more = events.advance(&mut event, &mut tallies.events)?;
@@ -267,8 +269,12 @@ pub(super) fn join(
         visitor.user(&mut user)?;
         tallies.users.keep(user.marks, user.place);
         while more && event.user == user.id {
-            tallies.events.keep(event.marks, event.place);
-            visitor.event(&event)?;
+            if days.contains(&event.time) {
+                tallies.events.keep(event.marks, event.place);
+                visitor.event(&event)?;
+            } else {
+                tallies.events.drop(Drop::OddClock, event.place);
+            }
             more = events.advance(&mut event, &mut tallies.events)?;
         }
         visitor.end()?;

@@ -9,9 +9,9 @@
 mod clean;
 mod ids;
 mod join;
+mod key;
 mod output;
 pub mod reasons;
-mod records;
 mod report;
 mod rows;
 mod spill;
@@ -21,12 +21,13 @@ pub use crate::watch::{Progress, Watch};
 pub use report::{GridReport, ReasonReport, Report, TableReport};
 
 use crate::error::AnalysisError;
-use crate::source::Source;
+use crate::source::{ReadOptions, Source};
 use crate::stage::Stage;
 use arrow_array::RecordBatch;
 use clean::{EVENT_COLUMNS, EventCleaner, EventRow, USER_COLUMNS, UserCleaner, UserRow};
 use ids::{Repeats, RowSet};
 use join::{CleanEvents, CleanUsers, Facts, InOrder, Stream, Tallies, Tally, Visitor, join};
+use key::{Ids, Key, Looks};
 use output::{Output, Sink, Span, Tables, Which};
 use populace_core::churn::ChurnModel;
 use populace_core::scenario::Scenario;
@@ -38,6 +39,7 @@ use populace_io::files::writer::{FileInfo, TableWriter};
 use populace_io::files::{FileOptions, Format};
 use rows::RawTable;
 use spill::Spill;
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
@@ -50,6 +52,8 @@ const STEMS: [&str; 3] = ["users_clean", "events_clean", "user_daily"];
 const MOST_DAYS: i32 = 3_660;
 /// Rows of a Parquet row group: the tables are one file each, whose metadata stays small.
 const ROW_GROUP_ROWS: u64 = 512 << 10;
+/// Any moment.
+const ALWAYS: Range<i64> = i64::MIN..i64::MAX;
 /// Batches that wait to be written, of one table.
 const WAITING: usize = 4;
 
@@ -70,6 +74,8 @@ pub struct ChurnOptions {
     pub to: Option<Date>,
     /// Whether the files of an earlier time may be replaced.
     pub overwrite: bool,
+    /// How files are read that are no run.
+    pub reading: ReadOptions,
 }
 
 /// Prepares the data of a subscription.
@@ -80,8 +86,8 @@ pub struct ChurnOptions {
 pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, AnalysisError> {
     let mut remarks = Vec::new();
     let (source, window) = open(options, &mut remarks)?;
-    let (users, users_header) = RawTable::open(source.table("users")?.files(), USER_COLUMNS)?;
-    let (events, events_header) = RawTable::open(source.table("events")?.files(), EVENT_COLUMNS)?;
+    let (users, users_header) = RawTable::open(source.table("users")?, USER_COLUMNS)?;
+    let (events, events_header) = RawTable::open(source.table("events")?, EVENT_COLUMNS)?;
     if users_header.missing.contains(&"plan") && users_header.missing.contains(&"is_paid") {
         let files: Vec<String> = users.files().iter().map(|file| file.display().to_string()).collect();
         return Err(AnalysisError::input(format!("{}: has neither a column plan nor a column is_paid", files.join(", "))));
@@ -93,7 +99,10 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
     {
         return Err(AnalysisError::input(format!("the grid's first day {first} lies after its last, {last}; change --from or --to")));
     }
-    let work = Work { options, users: &users, events: &events, first, last, watch: &watch };
+    // A run's own ids are whole numbers.
+    let user_ids = if source.manifest().is_some() { Ids::Whole } else { ids_of(&users, &watch)? };
+    let event_ids = Cell::new(Ids::Whole);
+    let work = Work { options, users: &users, events: &events, user_ids, event_ids, first, last, watch: &watch };
     let earlier = STEMS.iter().flat_map(|stem| ["csv", "parquet"].map(|ending| format!("{stem}.{ending}"))).chain([REPORT.to_owned()]);
     let stage = Stage::new(&options.processed, earlier.collect(), options.overwrite)?;
     let done = work.run(&stage)?;
@@ -125,7 +134,7 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
 
 /// The raw directory, and the days of the run that it is.
 fn open(options: &ChurnOptions, remarks: &mut Vec<String>) -> Result<(Source, Option<Range<i32>>), AnalysisError> {
-    match Source::open(&options.raw) {
+    match Source::open_with(&options.raw, &options.reading) {
         Ok(source) => {
             let window = match source.manifest() {
                 None => None,
@@ -144,10 +153,21 @@ fn open(options: &ChurnOptions, remarks: &mut Vec<String>) -> Result<(Source, Op
         // A run whose files somebody has edited is data like any other.
         Err(AnalysisError::Run(changed)) if options.raw.join(MANIFEST).is_file() => {
             remarks.push(format!("the files are not those of {MANIFEST} and are read as they are: {changed}"));
-            Ok((Source::open_as_found(&options.raw)?, None))
+            Ok((Source::open_as_found(&options.raw, &options.reading)?, None))
         }
         Err(error) => Err(error),
     }
+}
+
+/// How the ids in the first column of a table are read.
+fn ids_of(table: &RawTable, watch: &Watch<'_>) -> Result<Ids, AnalysisError> {
+    let (mut rows, mut looks) = (table.rows(watch), Looks::default());
+    while let Some(row) = rows.advance()? {
+        if row.is_ok() {
+            looks.add(rows.field(0));
+        }
+    }
+    Ok(looks.ids())
 }
 
 /// What has been done.
@@ -169,6 +189,9 @@ struct Work<'a> {
     options: &'a ChurnOptions,
     users: &'a RawTable,
     events: &'a RawTable,
+    user_ids: Ids,
+    /// Whole numbers, until it is found that they are not.
+    event_ids: Cell<Ids>,
     /// The grid's first day, if it is known from the start.
     first: Option<Date>,
     /// The last.
@@ -179,7 +202,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn clean_users(&self) -> CleanUsers<'a> {
         let mut cleaner = UserCleaner::default();
-        cleaner.latent = self.options.keep_latent;
+        (cleaner.latent, cleaner.ids) = (self.options.keep_latent, self.user_ids);
         CleanUsers { rows: self.users.rows(self.watch), cleaner }
     }
 
@@ -187,7 +210,9 @@ impl<'a> Work<'a> {
         let begin = self.first.map_or(i64::MIN, |first| i64::from(first.0) * DAY);
         let end = self.last.map_or(i64::MAX, |last| i64::from(last.0 + 1) * DAY);
         let range = (self.first.is_some() || self.last.is_some()).then_some(begin..end);
-        CleanEvents { rows: self.events.rows(self.watch), cleaner: EventCleaner::default(), range, repeated }
+        let mut cleaner = EventCleaner::default();
+        (cleaner.ids, cleaner.users) = (self.event_ids.get(), self.user_ids);
+        CleanEvents { rows: self.events.rows(self.watch), cleaner, range, repeated }
     }
 
     fn run(&self, stage: &Stage) -> Result<Done, AnalysisError> {
@@ -205,7 +230,8 @@ impl<'a> Work<'a> {
         let (tallies, files) = write(&tables, self.file_options(), stage, |sink| {
             let mut tallies = spilled.clone();
             let mut output = Output::new(&tables, days.clone(), sink);
-            self.join(&mut arranged, &mut output, &mut tallies)?;
+            let days = i64::from(days.start) * DAY..i64::from(days.end) * DAY;
+            self.join(&mut arranged, &mut output, &days, &mut tallies)?;
             output.finish()?;
             Ok(tallies)
         })?;
@@ -221,9 +247,9 @@ impl<'a> Work<'a> {
             let mut users = InOrder::new(self.clean_users());
             let mut events = InOrder::new(Facts::new(self.clean_events(None)));
             let mut output = Output::new(&tables, days.clone(), sink);
-            join(&mut users, &mut events, &mut output, &mut tallies)?;
+            join(&mut users, &mut events, &mut output, &ALWAYS, &mut tallies)?;
             output.finish()?;
-            let as_hoped = !users.broken && !events.broken && events.stream.ids_ascend;
+            let as_hoped = !users.broken && !events.broken && events.stream.ids_ascend && !self.are_text(&events.stream);
             Ok(as_hoped.then_some(tallies))
         })?;
         Ok(made.map(|tallies| Done { tallies, days, files }))
@@ -235,11 +261,16 @@ impl<'a> Work<'a> {
         let mut users = InOrder::new(self.clean_users());
         let mut events = InOrder::new(Facts::new(self.clean_events(None)));
         let mut unused = Tallies::default();
-        join(&mut users, &mut events, span, &mut unused)?;
+        join(&mut users, &mut events, span, &ALWAYS, &mut unused)?;
         let by_user = !users.broken && !events.broken;
         let mut facts = events.stream;
         let mut event = EventRow::default();
         while facts.advance(&mut event, &mut unused.events)? {}
+        if self.are_text(&facts) {
+            self.event_ids.set(Ids::Text);
+            *span = Span::default();
+            return self.arrange(span, spilled);
+        }
         let (read, rows) = (unused.events.read, facts.rows);
         let repeated = if facts.ids_ascend { None } else { Some(self.repeated(rows)?) };
         if by_user && repeated.as_ref().is_none_or(RowSet::is_empty) {
@@ -252,7 +283,7 @@ impl<'a> Work<'a> {
         };
         if self.first.is_none() || self.last.is_none() {
             *span = Span::default();
-            self.join(&mut arranged, span, &mut Tallies::default())?;
+            self.join(&mut arranged, span, &ALWAYS, &mut Tallies::default())?;
         }
         Ok((arranged, read))
     }
@@ -263,12 +294,12 @@ impl<'a> Work<'a> {
         let mut events = self.clean_events(None);
         let (mut event, mut unused) = (EventRow::default(), Tally::default());
         while events.advance(&mut event, &mut unused)? {
-            repeats.push(event.id, events.rows.read())?;
+            repeats.push(&event.id, events.rows.read())?;
         }
         repeats.find()
     }
 
-    fn spread(&self, bounds: &[i64], repeated: Option<&RowSet>, tallies: &mut Tallies) -> Result<Arranged, AnalysisError> {
+    fn spread(&self, bounds: &[Key], repeated: Option<&RowSet>, tallies: &mut Tallies) -> Result<Arranged, AnalysisError> {
         self.watch.progress.begins("sorting", None);
         let (mut users, mut user) = (Spill::new(bounds)?, UserRow::default());
         let mut clean = self.clean_users();
@@ -283,15 +314,26 @@ impl<'a> Work<'a> {
         Ok(Arranged::Spread { users: Box::new(users), events: Box::new(events) })
     }
 
-    /// Shows a visitor all users with their events, by user.
-    fn join(&self, arranged: &mut Arranged, visitor: &mut dyn Visitor, tallies: &mut Tallies) -> Result<(), AnalysisError> {
+    /// Whether event ids that are read as whole numbers are text.
+    fn are_text(&self, facts: &Facts<CleanEvents<'_>>) -> bool {
+        self.event_ids.get() == Ids::Whole && facts.stream.cleaner.looks.ids() == Ids::Text
+    }
+
+    /// Shows a visitor all users with their events of some days, by user.
+    fn join(
+        &self,
+        arranged: &mut Arranged,
+        visitor: &mut dyn Visitor,
+        days: &Range<i64>,
+        tallies: &mut Tallies,
+    ) -> Result<(), AnalysisError> {
         match arranged {
             Arranged::AsTheyStand { repeated } => {
-                join(&mut self.clean_users(), &mut self.clean_events(repeated.as_ref()), visitor, tallies)
+                join(&mut self.clean_users(), &mut self.clean_events(repeated.as_ref()), visitor, days, tallies)
             }
             Arranged::Spread { users, events } => {
                 for partition in 0..users.partitions() {
-                    join(&mut users.sorted(partition)?, &mut events.sorted(partition)?, visitor, tallies)?;
+                    join(&mut users.sorted(partition)?, &mut events.sorted(partition)?, visitor, days, tallies)?;
                     if self.watch.stop.load(std::sync::atomic::Ordering::Relaxed) {
                         return Err(RunError::Interrupted.into());
                     }
@@ -303,8 +345,8 @@ impl<'a> Work<'a> {
 
     /// The grid's days.
     fn days(&self, span: &Span) -> Result<Range<i32>, AnalysisError> {
-        let first = self.first.map(|date| date.0).or(span.days.map(|(first, _)| first));
-        let last = self.last.map(|date| date.0).or(span.days.map(|(_, last)| last));
+        let first = self.first.map(|date| date.0).or(span.days().map(|(first, _)| first));
+        let last = self.last.map(|date| date.0).or(span.days().map(|(_, last)| last));
         let raw = self.options.raw.display();
         let (Some(first), Some(last)) = (first, last) else {
             return Err(AnalysisError::input(format!(
@@ -323,7 +365,8 @@ impl<'a> Work<'a> {
 
     fn tables(&self) -> Tables {
         let latent = self.options.keep_latent;
-        Tables { users: tables::users(latent), events: tables::events(), daily: tables::daily(), latent }
+        let (events, users) = (self.event_ids.get(), self.user_ids);
+        Tables { users: tables::users(latent, users), events: tables::events(events, users), daily: tables::daily(users), latent }
     }
 
     fn file_options(&self) -> FileOptions {

@@ -2,13 +2,15 @@
 
 use super::clean::{EventRow, OTHER, UserRow};
 use super::join::Visitor;
+use super::key::{Key, KeyColumn};
 use super::reasons::Note;
 use crate::error::AnalysisError;
+use crate::source::values::is_plausible;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::NullBuffer;
 use populace_core::churn::EventType;
 use populace_core::time::DAY;
-use populace_io::table::{Table, codes, dates, dictionary, floats, floats_or_null, instants, ints, longs, shorts};
+use populace_io::table::{Table, codes, dates, dictionary, floats, floats_or_null, instants, ints, shorts};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -36,14 +38,14 @@ pub(super) type Sink<'a> = &'a mut dyn FnMut(Which, RecordBatch) -> Result<(), A
 
 /// Texts as codes. Its size is that of what one batch holds.
 #[derive(Default)]
-struct Words {
+pub(super) struct Words {
     codes: HashMap<String, i32>,
     words: Vec<String>,
 }
 
 impl Words {
     /// The code of a word; that of no word is −1.
-    fn code(&mut self, word: &str) -> i32 {
+    pub(super) fn code(&mut self, word: &str) -> i32 {
         if word.is_empty() {
             return -1;
         }
@@ -56,7 +58,7 @@ impl Words {
         code
     }
 
-    fn take(&mut self) -> ArrayRef {
+    pub(super) fn take(&mut self) -> ArrayRef {
         self.codes.clear();
         dictionary(self.words.drain(..))
     }
@@ -64,7 +66,7 @@ impl Words {
 
 #[derive(Default)]
 struct UserBatch {
-    id: Vec<i64>,
+    id: KeyColumn,
     signup: Vec<i32>,
     plan: Vec<i32>,
     is_paid: Vec<i16>,
@@ -74,10 +76,9 @@ struct UserBatch {
     words: Words,
 }
 
-#[derive(Clone, Copy)]
 struct Event {
-    id: i64,
-    user: i64,
+    id: Key,
+    user: Key,
     time: i64,
     kind: i32,
     course: i32,
@@ -125,7 +126,7 @@ impl Sum {
 
 #[derive(Default)]
 struct DailyBatch {
-    user: Vec<i64>,
+    user: KeyColumn,
     date: Vec<i32>,
     signup: Vec<i32>,
     since: Vec<i32>,
@@ -179,12 +180,12 @@ impl<'a> Output<'a> {
 
     fn flush_users(&mut self) -> Result<(), AnalysisError> {
         let batch = &mut self.users;
-        if batch.id.is_empty() {
+        if batch.id.len() == 0 {
             return Ok(());
         }
         let words = batch.words.take();
         let mut columns = vec![
-            longs(std::mem::take(&mut batch.id)),
+            batch.id.take(),
             dates(std::mem::take(&mut batch.signup)),
             codes(std::mem::take(&mut batch.plan), &words),
             shorts(std::mem::take(&mut batch.is_paid)),
@@ -207,8 +208,8 @@ impl<'a> Output<'a> {
         let (kinds, courses) = (self.events.kinds.take(), self.events.courses.take());
         self.events.kinds = known_kinds();
         let batch = self.tables.events.batch(vec![
-            longs(rows.iter().map(|row| row.id).collect()),
-            longs(rows.iter().map(|row| row.user).collect()),
+            KeyColumn::of(rows.iter().map(|row| &row.id)),
+            KeyColumn::of(rows.iter().map(|row| &row.user)),
             instants(rows.iter().map(|row| row.time).collect()),
             codes(rows.iter().map(|row| row.kind).collect(), &kinds),
             codes(rows.iter().map(|row| row.course).collect(), &courses),
@@ -222,7 +223,7 @@ impl<'a> Output<'a> {
 
     fn flush_daily(&mut self) -> Result<(), AnalysisError> {
         let batch = &mut self.daily;
-        if batch.user.is_empty() {
+        if batch.user.len() == 0 {
             return Ok(());
         }
         let words = batch.words.take();
@@ -232,7 +233,7 @@ impl<'a> Output<'a> {
         let tickets = count(EventType::SupportTicket);
         batch.counts[EventType::VideoWatch as usize].clear();
         let batch = self.tables.daily.batch(vec![
-            longs(std::mem::take(&mut batch.user)),
+            batch.user.take(),
             dates(std::mem::take(&mut batch.date)),
             dates(std::mem::take(&mut batch.signup)),
             ints(std::mem::take(&mut batch.since)),
@@ -265,7 +266,7 @@ impl<'a> Output<'a> {
             let first = self.days.start + next as i32;
             let code = [&user.plan, &user.country, &user.source].map(|word| batch.words.code(word));
             let length = batch.user.len() + days_here;
-            batch.user.resize(length, user.id);
+            batch.user.push(&user.id, days_here);
             batch.signup.resize(length, user.signup);
             batch.plan.resize(length, code[0]);
             batch.country.resize(length, code[1]);
@@ -312,7 +313,7 @@ impl Visitor for Output<'_> {
         }
         self.user.clone_from(user);
         let batch = &mut self.users;
-        batch.id.push(user.id);
+        batch.id.push(&user.id, 1);
         batch.signup.push(user.signup);
         batch.plan.push(batch.words.code(&user.plan));
         batch.is_paid.push(i16::from(user.is_paid));
@@ -326,7 +327,8 @@ impl Visitor for Output<'_> {
         let batch = &mut self.events;
         let kind = if event.kind == OTHER { batch.kinds.code(&event.type_name) } else { i32::from(event.kind) };
         let course = batch.courses.code(&event.course);
-        let (id, user, time, watch, quiz, amount) = (event.id, event.user, event.time, event.watch, event.quiz, event.amount);
+        let (id, user) = (event.id.clone(), event.user.clone());
+        let (time, watch, quiz, amount) = (event.time, event.watch, event.quiz, event.amount);
         batch.rows.push(Event { id, user, time, kind, course, watch, quiz, amount });
 
         let date = event.time.div_euclid(DAY) as i32;
@@ -357,11 +359,36 @@ impl Visitor for Output<'_> {
     }
 }
 
-/// Learns the days that the events of known users lie on.
+/// Learns the days that the events of known users lie on: the first and the last since 1970.
 #[derive(Default)]
 pub(super) struct Span {
-    /// The first and the last day since 1970.
-    pub(super) days: Option<(i32, i32)>,
+    plausible: Days,
+    odd: Days,
+}
+
+/// Some events, and their first and last days.
+#[derive(Clone, Copy, Default)]
+struct Days {
+    events: u64,
+    days: Option<(i32, i32)>,
+}
+
+impl Days {
+    fn add(&mut self, (first, last): (i32, i32), events: u64) {
+        self.events += events;
+        self.days = Some(self.days.map_or((first, last), |days| (days.0.min(first), days.1.max(last))));
+    }
+}
+
+impl Span {
+    /// The first and the last day. Clocks that are wrong say nothing, unless most do.
+    pub(super) fn days(&self) -> Option<(i32, i32)> {
+        let mut all = self.plausible;
+        if let Some(days) = self.odd.days.filter(|_| self.odd.events > self.plausible.events) {
+            all.add(days, self.odd.events);
+        }
+        all.days
+    }
 }
 
 impl Visitor for Span {
@@ -371,7 +398,8 @@ impl Visitor for Span {
 
     fn event(&mut self, event: &EventRow) -> Result<(), AnalysisError> {
         let date = event.time.div_euclid(DAY) as i32;
-        self.days = Some(self.days.map_or((date, date), |(first, last)| (first.min(date), last.max(date))));
+        let days = if is_plausible(event.time) { &mut self.plausible } else { &mut self.odd };
+        days.add((date, date), 1);
         Ok(())
     }
 

@@ -47,17 +47,18 @@ reasons! {
         UnclosedQuote = "unclosed_quote", "a field begins with a quote that is never closed; the lines after it are read on their own";
         FieldCount = "field_count", "the row has more or fewer fields than the header";
         UserIdBlank = "user_id_blank", "there is no user id";
-        UserIdUnreadable = "user_id_unreadable", "the user id is not a whole number";
+        UserIdUnreadable = "user_id_unreadable", "the user id is not a whole number, as nearly all are";
         SignupDateBlank = "signup_date_blank", "there is no signup date";
-        SignupDateUnreadable = "signup_date_unreadable", "the signup date is not a date that can be read in one way only";
+        SignupDateUnreadable = "signup_date_unreadable", "the signup date is not a date that can be read in one way only: 31/01/2025 needs --dates";
         PlanBlank = "plan_blank", "there is neither a plan nor an is_paid from which it follows";
         UserIdDuplicate = "user_id_duplicate", "an earlier row has the same user id";
         EventIdBlank = "event_id_blank", "there is no event id";
-        EventIdUnreadable = "event_id_unreadable", "the event id is not a whole number";
+        EventIdUnreadable = "event_id_unreadable", "the event id is not a whole number, as nearly all are";
         EventTimeBlank = "event_time_blank", "there is no event time";
-        EventTimeUnreadable = "event_time_unreadable", "the event time is not a time that can be read in one way only";
+        EventTimeUnreadable = "event_time_unreadable", "the event time is not a time that can be read in one way only: numbers need --time-unit, 31/01/2025 needs --dates";
         EventTypeBlank = "event_type_blank", "there is no event type";
         EventIdDuplicate = "event_id_duplicate", "an earlier row has the same event id";
+        OddClock = "odd_clock", "the event lies before 1990 or in the future, and most do not";
         OutsideRange = "outside_range", "the event lies before the first or after the last day that was asked for";
         UserUnknown = "user_unknown", "no row of users that was kept has this user id";
     }
@@ -96,7 +97,7 @@ reasons! {
 reasons! {
     /// What is odd about a row that was kept as it is.
     Note {
-        PlanUnknown = "plan_unknown", "the plan is neither free nor paid: is_paid is 0";
+        PlanUnknown = "plan_unknown", "the plan is neither free nor paid: is_paid is what was said, or else 0";
         EventTypeUnknown = "event_type_unknown", "the event type is none of the seven: it counts in total_events alone";
         SignupAfterStart = "signup_after_first_day", "the signup lies after the grid's first day: days_since_signup is 0 until then";
     }

@@ -1,13 +1,15 @@
 //! The rows of a raw table, file after file: the fields of the wanted columns as text.
 
 use super::reasons::Drop;
-use super::records::{Records, Shape};
 use crate::error::AnalysisError;
-use crate::source::{self, As, Batches, TableSource, Want};
+use crate::source::records::{Flaw, Records};
+use crate::source::{As, Batches, Content, Decimal, Layout, TableSource, Times, Want};
 use crate::watch::Watch;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A column of a raw table.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,21 @@ pub(super) struct RawColumn {
     pub(super) name: &'static str,
     /// Whether a table without it cannot be read.
     pub(super) required: bool,
+    pub(super) is_number: bool,
+}
+
+impl RawColumn {
+    pub(super) const fn required(name: &'static str) -> Self {
+        Self { name, required: true, is_number: false }
+    }
+
+    pub(super) const fn optional(name: &'static str) -> Self {
+        Self { name, required: false, is_number: false }
+    }
+
+    pub(super) const fn number(name: &'static str) -> Self {
+        Self { name, required: false, is_number: true }
+    }
 }
 
 /// What the headers of a table's files say.
@@ -28,7 +45,8 @@ pub(super) struct Header {
 
 /// The raw files of one table.
 pub(super) struct RawTable {
-    files: Vec<PathBuf>,
+    source: TableSource,
+    layouts: Vec<Arc<Layout>>,
     columns: &'static [RawColumn],
 }
 
@@ -37,87 +55,45 @@ const STEP: u64 = 1 << 14;
 
 impl RawTable {
     /// Looks at the headers of the files.
-    pub(super) fn open(files: &[PathBuf], columns: &'static [RawColumn]) -> Result<(Self, Header), AnalysisError> {
-        let table = Self { files: files.to_vec(), columns };
+    pub(super) fn open(source: TableSource, columns: &'static [RawColumn]) -> Result<(Self, Header), AnalysisError> {
         let mut header = Header::default();
-        for file in files {
-            let (names, places) = if let Some(mut records) = open_text(file)? {
-                let names = header_names(file, &mut records)?;
-                let places = table.places(file, &names, fold)?;
-                (names, places)
-            } else {
-                let names = TableSource::file(file)?.column_names()?;
-                let places = table.places(file, &names, str::to_owned)?;
-                (names, places)
-            };
-            for (index, name) in names.iter().enumerate() {
-                if !places.contains(&Some(index)) && !header.ignored.contains(name) {
+        let layouts = source.layouts()?;
+        for layout in &layouts {
+            let mut sources = Vec::new();
+            for column in columns {
+                let found = source.find(layout, column.name)?;
+                if found.is_none() && column.required {
+                    return Err(layout.no_columns(&[column.name]));
+                }
+                if found.is_none() && !header.missing.contains(&column.name) {
+                    header.missing.push(column.name);
+                }
+                sources.extend(found);
+            }
+            for name in layout.names.iter().filter(|name| !sources.contains(name)) {
+                if !header.ignored.contains(name) {
                     header.ignored.push(name.clone());
                 }
             }
-            for (column, place) in columns.iter().zip(places) {
-                if place.is_none() && !header.missing.contains(&column.name) {
-                    header.missing.push(column.name);
-                }
-            }
         }
-        Ok((table, header))
+        Ok((Self { source, layouts, columns }, header))
     }
 
     pub(super) fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-
-    /// Where each column stands in a file with these names.
-    fn places(&self, file: &Path, names: &[String], fold: fn(&str) -> String) -> Result<Vec<Option<usize>>, AnalysisError> {
-        let folded: Vec<String> = names.iter().map(|name| fold(name)).collect();
-        let mut places = Vec::with_capacity(self.columns.len());
-        for column in self.columns {
-            let mut found = folded.iter().enumerate().filter(|(_, name)| *name == column.name).map(|(index, _)| index);
-            let place = found.next();
-            if found.next().is_some() {
-                return Err(AnalysisError::input(format!("{}: has several columns {}; keep one", file.display(), column.name)));
-            }
-            if place.is_none() && column.required {
-                let near = names.iter().zip(&folded).find(|(_, name)| strsim::damerau_levenshtein(name, column.name) <= 2);
-                return Err(source::no_columns(file, &[column.name], names, near.map(|(name, _)| name)));
-            }
-            places.push(place);
-        }
-        Ok(places)
+        self.source.files()
     }
 
     /// The rows from the first.
     pub(super) fn rows<'a>(&'a self, watch: &'a Watch<'a>) -> Rows<'a> {
-        Rows { table: self, watch, next_file: 0, input: None, places: Vec::new(), width: 0, read: 0, unseen: 0 }
+        Rows { table: self, watch, next_file: 0, input: None, places: Vec::new(), decimal: Decimal::Point, read: 0, unseen: 0 }
     }
 
     /// Where a row stands, for messages: `events.csv:12`, or `events.parquet: row 11`.
     pub(super) fn shown(&self, place: Place) -> String {
-        let file = &self.files[(place.0 >> LINE_BITS) as usize];
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let layout = &self.layouts[(place.0 >> LINE_BITS) as usize];
+        let name = layout.path.file_name().unwrap_or_default().to_string_lossy();
         let line = place.0 & ((1 << LINE_BITS) - 1);
-        if source::is_csv(file) { format!("{name}:{line}") } else { format!("{name}: row {line}") }
-    }
-}
-
-/// A column's name without what people add to it: `User ID` is `user_id`.
-fn fold(name: &str) -> String {
-    name.trim().to_lowercase().replace([' ', '-'], "_")
-}
-
-fn open_text(file: &Path) -> Result<Option<Records>, AnalysisError> {
-    let Some(input) = source::open_csv(file)? else { return Ok(None) };
-    Records::new(input).map(Some).map_err(|error| AnalysisError::io(file, error))
-}
-
-fn header_names(file: &Path, records: &mut Records) -> Result<Vec<String>, AnalysisError> {
-    match records.advance().map_err(|error| AnalysisError::io(file, error))? {
-        Some(Shape::Fields) => {
-            Ok((0..records.len()).map(|index| String::from_utf8_lossy(records.field(index)).trim().to_owned()).collect())
-        }
-        Some(Shape::Broken) => Err(AnalysisError::input(format!("{}:1: the header has a quote that is never closed", file.display()))),
-        None => Err(AnalysisError::input(format!("{}: is empty; a CSV file begins with the names of its columns", file.display()))),
+        if layout.content == Content::Csv { format!("{name}:{line}") } else { format!("{name}: row {line}") }
     }
 }
 
@@ -128,9 +104,17 @@ const LINE_BITS: u32 = 40;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) u64);
 
+/// Where a column of the open file is.
+enum Column {
+    Missing,
+    At(usize),
+    /// Of all rows.
+    Constant(Option<String>),
+}
+
 enum Input {
-    Text(Records),
-    Batches { batches: Batches, batch: Option<RecordBatch>, row: usize, line: u64 },
+    Text(Box<Records>),
+    Batches { batches: Box<Batches>, batch: Option<RecordBatch>, row: usize, line: u64 },
 }
 
 /// The rows of a table, one at a time.
@@ -140,8 +124,9 @@ pub(super) struct Rows<'a> {
     next_file: usize,
     input: Option<Input>,
     /// Where each column stands in the open file.
-    places: Vec<Option<usize>>,
-    width: usize,
+    places: Vec<Column>,
+    /// The sign before the fractions of the open file.
+    decimal: Decimal,
     read: u64,
     /// Rows that the watch has not been told of.
     unseen: u64,
@@ -167,14 +152,13 @@ impl Rows<'_> {
             };
             let found = match input {
                 Input::Text(records) => {
-                    let advanced = records.advance().map_err(|error| AnalysisError::io(&self.table.files[self.next_file - 1], error))?;
-                    advanced.map(|shape| match shape {
-                        Shape::Broken => Err(Drop::UnclosedQuote),
-                        Shape::Fields if (0..records.len()).all(|index| records.field(index).trim_ascii().is_empty()) => {
-                            Err(Drop::BlankRow)
-                        }
-                        Shape::Fields if records.len() != self.width => Err(Drop::FieldCount),
-                        Shape::Fields => Ok(()),
+                    let row = records.row().map_err(|error| AnalysisError::io(&self.table.files()[self.next_file - 1], error))?;
+                    row.map(|row| {
+                        row.map_err(|flaw| match flaw {
+                            Flaw::BlankRow => Drop::BlankRow,
+                            Flaw::UnclosedQuote => Drop::UnclosedQuote,
+                            Flaw::FieldCount => Drop::FieldCount,
+                        })
                     })
                 }
                 Input::Batches { batches, batch, row, line } => {
@@ -203,32 +187,60 @@ impl Rows<'_> {
     }
 
     fn open_next(&mut self) -> Result<bool, AnalysisError> {
-        let Some(file) = self.table.files.get(self.next_file) else {
+        let table = self.table;
+        let Some(layout) = table.layouts.get(self.next_file) else {
             self.watch.seen(std::mem::take(&mut self.unseen))?;
             return Ok(false);
         };
         self.next_file += 1;
-        if let Some(mut records) = open_text(file)? {
-            let names = header_names(file, &mut records)?;
-            self.width = names.len();
-            self.places = self.table.places(file, &names, fold)?;
-            self.input = Some(Input::Text(records));
+        let sources = table.columns.iter().map(|column| table.source.find(layout, column.name)).collect::<Result<Vec<_>, _>>()?;
+        let numbers: Vec<String> =
+            table.columns.iter().zip(&sources).filter(|(column, _)| column.is_number).filter_map(|(_, source)| source.clone()).collect();
+        self.decimal = table.source.decimal(layout, &numbers)?;
+        if layout.content == Content::Csv {
+            let mut records = layout.records()?;
+            records.header().map_err(|error| AnalysisError::io(&layout.path, error))?;
+            let place = |source: &Option<String>| {
+                let Some(source) = source else { return Column::Missing };
+                let constant = layout.constants.iter().find(|(name, _)| name == source);
+                let place = || layout.names.iter().position(|name| name == source).map_or(Column::Missing, Column::At);
+                constant.map_or_else(place, |(_, value)| Column::Constant(value.clone()))
+            };
+            self.places = sources.iter().map(place).collect();
+            self.input = Some(Input::Text(Box::new(records)));
         } else {
-            let source = TableSource::file(file)?;
-            let names = source.column_names()?;
-            // Files that programs write carry the names as they are.
-            let places = self.table.places(file, &names, str::to_owned)?;
-            let wants: Vec<Want> = self.table.columns.iter().map(|column| Want::optional(column.name, As::Text)).collect();
-            self.places = places.iter().enumerate().map(|(index, place)| place.map(|_| index)).collect();
-            self.input = Some(Input::Batches { batches: source.read(&wants)?, batch: None, row: 0, line: 0 });
+            let wants: Vec<Want> = table.columns.iter().map(|column| Want::optional(column.name, As::Text)).collect();
+            let found = sources.iter().enumerate().map(|(index, source)| source.as_ref().map_or(Column::Missing, |_| Column::At(index)));
+            self.places = found.collect();
+            self.input =
+                Some(Input::Batches { batches: Box::new(table.source.only(&layout.path).read(&wants)?), batch: None, row: 0, line: 0 });
         }
         Ok(true)
+    }
+
+    /// What moments may look like.
+    pub(super) fn times(&self) -> Times {
+        self.table.source.options().times
+    }
+
+    /// The sign before fractions.
+    pub(super) fn decimal(&self) -> Decimal {
+        self.decimal
+    }
+
+    /// The user's words for events.
+    pub(super) fn events(&self) -> &BTreeMap<String, String> {
+        &self.table.source.options().map.events
     }
 
     /// The field of a column, by its place in the table's list; empty where it is null or missing.
     #[inline]
     pub(super) fn field(&self, column: usize) -> &[u8] {
-        let Some(place) = self.places[column] else { return b"" };
+        let place = match &self.places[column] {
+            Column::Missing => return b"",
+            Column::At(place) => *place,
+            Column::Constant(value) => return value.as_deref().unwrap_or_default().as_bytes(),
+        };
         match &self.input {
             Some(Input::Text(records)) => records.field(place),
             Some(Input::Batches { batch: Some(batch), row, .. }) => {
@@ -241,7 +253,7 @@ impl Rows<'_> {
 
     /// Whether the open file has a column.
     pub(super) fn has(&self, column: usize) -> bool {
-        self.places[column].is_some()
+        !matches!(self.places[column], Column::Missing)
     }
 
     /// Where the current row stands.

@@ -3,6 +3,7 @@
 use super::clean::{EventRow, UserRow};
 use super::ids::temporary;
 use super::join::{OfUser, Stream, Tally};
+use super::key::Key;
 use super::reasons::Marks;
 use super::rows::Place;
 use crate::error::AnalysisError;
@@ -19,7 +20,7 @@ const MOST_PARTITIONS: u64 = 256;
 /// A row that can be put into a file and sorted.
 pub(super) trait SpillRow: OfUser + Default {
     /// What orders the rows of a table.
-    fn order(&self) -> (i64, i64, Place);
+    fn order(&self) -> (&Key, i64, Place);
     /// Appends the row.
     fn encode(&self, out: &mut Vec<u8>);
     /// Takes a row from the beginning of `bytes`; `None` if they are cut off.
@@ -27,16 +28,16 @@ pub(super) trait SpillRow: OfUser + Default {
 }
 
 /// The first user of each partition but the first, for so many events with a sample of their users, in order.
-pub(super) fn bounds(events: u64, sample: &[i64]) -> Vec<i64> {
+pub(super) fn bounds(events: u64, sample: &[Key]) -> Vec<Key> {
     let partitions = (events * EVENT_BYTES).div_ceil(PARTITION).clamp(1, MOST_PARTITIONS) as usize;
-    let mut bounds: Vec<i64> = (1..partitions).filter_map(|index| sample.get(index * sample.len() / partitions).copied()).collect();
+    let mut bounds: Vec<Key> = (1..partitions).filter_map(|index| sample.get(index * sample.len() / partitions).cloned()).collect();
     bounds.dedup();
     bounds
 }
 
 /// The rows of a table in partitions, by user.
 pub(super) struct Spill<R> {
-    bounds: Vec<i64>,
+    bounds: Vec<Key>,
     /// The one partition that there is.
     memory: Vec<R>,
     files: Vec<BufWriter<File>>,
@@ -44,7 +45,7 @@ pub(super) struct Spill<R> {
 }
 
 impl<R: SpillRow> Spill<R> {
-    pub(super) fn new(bounds: &[i64]) -> Result<Self, AnalysisError> {
+    pub(super) fn new(bounds: &[Key]) -> Result<Self, AnalysisError> {
         let files: Result<Vec<_>, _> = match bounds {
             [] => Ok(Vec::new()),
             _ => (0..=bounds.len()).map(|_| tempfile::tempfile().map(|file| BufWriter::with_capacity(64 << 10, file))).collect(),
@@ -57,7 +58,7 @@ impl<R: SpillRow> Spill<R> {
             self.memory.push(std::mem::take(row));
             return Ok(());
         }
-        let partition = self.bounds.partition_point(|bound| *bound <= row.user());
+        let partition = self.bounds.partition_point(|bound| bound <= row.user());
         self.scratch.clear();
         row.encode(&mut self.scratch);
         self.files[partition].write_all(&self.scratch).map_err(temporary)
@@ -80,10 +81,10 @@ impl<R: SpillRow> Spill<R> {
             while !rest.is_empty() {
                 loaded.push(R::decode(&mut rest).ok_or_else(|| temporary(std::io::ErrorKind::UnexpectedEof.into()))?);
             }
-            loaded.sort_unstable_by_key(R::order);
+            loaded.sort_unstable_by(|a: &R, b| a.order().cmp(&b.order()));
             return Ok(Sorted { rows: Rows::Loaded(loaded), next: 0 });
         }
-        self.memory.sort_unstable_by_key(R::order);
+        self.memory.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
         Ok(Sorted { rows: Rows::Held(&self.memory), next: 0 })
     }
 }
@@ -136,6 +137,25 @@ fn text(bytes: &mut &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
+fn put_key(out: &mut Vec<u8>, key: &Key) {
+    match key {
+        Key::Whole(value) => {
+            out.push(0);
+            put(out, &[*value as u64]);
+        }
+        Key::Text(text) => {
+            out.push(1);
+            put_text(out, text);
+        }
+    }
+}
+
+fn key(bytes: &mut &[u8]) -> Option<Key> {
+    let (is_text, rest) = bytes.split_first()?;
+    *bytes = rest;
+    if *is_text == 0 { word(bytes).map(|value| Key::Whole(value as i64)) } else { text(bytes).map(|text| Key::Text(text.into())) }
+}
+
 fn put_marks(out: &mut Vec<u8>, marks: Marks) {
     put(out, &[u64::from(marks.repairs) << 32 | u64::from(marks.notes)]);
 }
@@ -145,12 +165,13 @@ fn marks(bytes: &mut &[u8]) -> Option<Marks> {
 }
 
 impl SpillRow for UserRow {
-    fn order(&self) -> (i64, i64, Place) {
-        (self.id, 0, self.place)
+    fn order(&self) -> (&Key, i64, Place) {
+        (&self.id, 0, self.place)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put(out, &[self.place.0, self.id as u64, self.signup as u64, u64::from(self.is_paid), self.engagement.to_bits()]);
+        put(out, &[self.place.0, self.signup as u64, u64::from(self.is_paid), self.engagement.to_bits()]);
+        put_key(out, &self.id);
         put_marks(out, self.marks);
         put_text(out, &self.plan);
         put_text(out, &self.country);
@@ -160,10 +181,10 @@ impl SpillRow for UserRow {
     fn decode(bytes: &mut &[u8]) -> Option<Self> {
         Some(Self {
             place: Place(word(bytes)?),
-            id: word(bytes)? as i64,
             signup: word(bytes)? as i32,
             is_paid: word(bytes)? == 1,
             engagement: f64::from_bits(word(bytes)?),
+            id: key(bytes)?,
             marks: marks(bytes)?,
             plan: text(bytes)?,
             country: text(bytes)?,
@@ -173,13 +194,15 @@ impl SpillRow for UserRow {
 }
 
 impl SpillRow for EventRow {
-    fn order(&self) -> (i64, i64, Place) {
-        (self.user, self.time, self.place)
+    fn order(&self) -> (&Key, i64, Place) {
+        (&self.user, self.time, self.place)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put(out, &[self.place.0, self.id as u64, self.user as u64, self.time as u64, u64::from(self.kind)]);
+        put(out, &[self.place.0, self.time as u64, u64::from(self.kind)]);
         put(out, &[self.watch.to_bits(), self.quiz.to_bits(), self.amount.to_bits()]);
+        put_key(out, &self.id);
+        put_key(out, &self.user);
         put_marks(out, self.marks);
         put_text(out, if self.kind == super::clean::OTHER { &self.type_name } else { "" });
         put_text(out, &self.course);
@@ -188,13 +211,13 @@ impl SpillRow for EventRow {
     fn decode(bytes: &mut &[u8]) -> Option<Self> {
         Some(Self {
             place: Place(word(bytes)?),
-            id: word(bytes)? as i64,
-            user: word(bytes)? as i64,
             time: word(bytes)? as i64,
             kind: word(bytes)? as u8,
             watch: f64::from_bits(word(bytes)?),
             quiz: f64::from_bits(word(bytes)?),
             amount: f64::from_bits(word(bytes)?),
+            id: key(bytes)?,
+            user: key(bytes)?,
             marks: marks(bytes)?,
             type_name: text(bytes)?,
             course: text(bytes)?,
@@ -211,8 +234,8 @@ mod tests {
         let rows: Vec<EventRow> = (0..1_000_i64)
             .map(|index| EventRow {
                 place: Place(index as u64),
-                id: index - 7,
-                user: index * 7_919 % 101 - 50,
+                id: if index % 4 == 0 { Key::Text(format!("e{index}").into()) } else { Key::Whole(index - 7) },
+                user: Key::Whole(index * 7_919 % 101 - 50),
                 time: -index % 13,
                 kind: if index % 3 == 0 { super::super::clean::OTHER } else { 2 },
                 type_name: if index % 3 == 0 { format!("other {index}") } else { String::new() },
@@ -224,7 +247,8 @@ mod tests {
             })
             .collect();
         let shown = |bounds: &[i64]| {
-            let mut spill = Spill::new(bounds).unwrap();
+            let keys: Vec<Key> = bounds.iter().map(|bound| Key::Whole(*bound)).collect();
+            let mut spill = Spill::new(&keys).unwrap();
             for row in &rows {
                 spill.push(&mut row.clone()).unwrap();
             }
@@ -245,7 +269,7 @@ mod tests {
             unreachable!("the second time returns")
         };
         let mut expected = rows.clone();
-        expected.sort_by_key(SpillRow::order);
+        expected.sort_by(|a, b| a.order().cmp(&b.order()));
         let expected: Vec<String> = expected.iter().map(|row| format!("{row:?}")).collect();
         assert_eq!(shown(&[]), expected);
         assert_eq!(shown(&[-20, 0, 49, 1_000]), expected);
@@ -254,7 +278,7 @@ mod tests {
     #[test]
     fn a_file_that_is_cut_off_is_an_error() {
         let mut bytes = Vec::new();
-        let user = UserRow { plan: "paid".into(), country: "IN".into(), ..UserRow::default() };
+        let user = UserRow { id: Key::Text("00123".into()), plan: "paid".into(), country: "IN".into(), ..UserRow::default() };
         user.encode(&mut bytes);
         for length in 0..bytes.len() {
             assert!(UserRow::decode(&mut &bytes[..length]).is_none(), "{length}");
@@ -264,10 +288,11 @@ mod tests {
 
     #[test]
     fn bounds_part_the_users_evenly() {
-        let sample: Vec<i64> = (0..1_000).collect();
+        let keys = |values: std::ops::Range<i64>| values.map(Key::Whole).collect::<Vec<_>>();
+        let sample = keys(0..1_000);
         assert!(bounds(1_000, &sample).is_empty());
-        assert_eq!(bounds(1 << 20, &sample), [333, 666]);
+        assert_eq!(bounds(1 << 20, &sample), [Key::Whole(333), Key::Whole(666)]);
         assert_eq!(bounds(1 << 40, &sample).len(), 255);
-        assert_eq!(bounds(1 << 40, &[7; 50]), [7], "one user cannot be parted");
+        assert_eq!(bounds(1 << 40, &vec![Key::Whole(7); 50]), [Key::Whole(7)], "one user cannot be parted");
     }
 }

@@ -1,21 +1,22 @@
 //! The three tables that come out.
 
+use super::key::Ids;
 use populace_io::table::{Column, InstantText, Kind, Table};
 
 /// The columns of a user that both tables of users have.
 fn user_columns() -> [Column; 4] {
     [
         Column::new("plan", Kind::Text, "`free` or `paid`, or what else was there, in small letters"),
-        Column::new("is_paid", Kind::Int16, "1 if the plan is `paid`, else 0"),
+        Column::new("is_paid", Kind::Int16, "1 if the plan is `paid`, 0 if it is `free`, otherwise what was said"),
         Column::nullable("country", Kind::Text, "Country; a code in capitals"),
         Column::nullable("marketing_source", Kind::Text, "Acquisition channel, in small letters"),
     ]
 }
 
 /// `users_clean`; with the latent engagement if it is kept.
-pub(super) fn users(latent: bool) -> Table {
+pub(super) fn users(latent: bool, ids: Ids) -> Table {
     let mut columns =
-        vec![Column::new("user_id", Kind::Int64, "Id of the user"), Column::new("signup_date", Kind::Date, "When the user signed up")];
+        vec![Column::new("user_id", ids.kind(), "Id of the user"), Column::new("signup_date", Kind::Date, "When the user signed up")];
     columns.extend(user_columns());
     if latent {
         columns.push(Column::nullable("engagement_score", Kind::Float, "Latent engagement, 0 to 1: known of synthetic users only"));
@@ -24,10 +25,10 @@ pub(super) fn users(latent: bool) -> Table {
 }
 
 /// `events_clean`.
-pub(super) fn events() -> Table {
+pub(super) fn events(ids: Ids, users: Ids) -> Table {
     let columns = vec![
-        Column::new("event_id", Kind::Int64, "Id of the event"),
-        Column::new("user_id", Kind::Int64, "Id of the user"),
+        Column::new("event_id", ids.kind(), "Id of the event"),
+        Column::new("user_id", users.kind(), "Id of the user"),
         Column::new("event_time", Kind::Instant(InstantText::Exact), "When it happened, UTC"),
         Column::new("event_type", Kind::Text, "What happened, in small letters"),
         Column::nullable("course_id", Kind::Text, "The course"),
@@ -40,9 +41,9 @@ pub(super) fn events() -> Table {
 }
 
 /// `user_daily`.
-pub(super) fn daily() -> Table {
+pub(super) fn daily(ids: Ids) -> Table {
     let mut columns = vec![
-        Column::new("user_id", Kind::Int64, "Id of the user"),
+        Column::new("user_id", ids.kind(), "Id of the user"),
         Column::new("as_of_date", Kind::Date, "The day"),
         Column::new("signup_date", Kind::Date, "When the user signed up"),
         Column::new("days_since_signup", Kind::Int32, "Days from signup_date to as_of_date, 0 before it"),

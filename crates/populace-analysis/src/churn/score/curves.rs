@@ -65,7 +65,7 @@ impl Curves {
         let wants = [Want::new("user_id", As::Int), when, Want::new("survival", As::Float)];
         let mut users: BTreeMap<i64, Curve> = BTreeMap::new();
         let mut number = 0;
-        for batch in TableSource::file(context.predictions)?.read(&wants)? {
+        for batch in TableSource::file_with(context.predictions, &context.options.reading)?.read(&wants)? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
                 number += 1;

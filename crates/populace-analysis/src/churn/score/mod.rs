@@ -40,7 +40,7 @@ pub(super) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         return Err(AnalysisError::input(format!("--as-of: must be from {first} to {end}, got {}", start.plus(as_of))));
     }
     let horizon = Horizon { start, as_of, last };
-    let names = TableSource::file(context.predictions)?.column_names()?;
+    let names = TableSource::file_with(context.predictions, &context.options.reading)?.column_names()?;
     let has = |column: &str| names.iter().any(|name| name == column);
     let guesses = if has("survival") && !has("score") {
         if context.options.ranks {
@@ -50,7 +50,7 @@ pub(super) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     } else {
         let value = if context.options.ranks { finite } else { probability };
         let wants = [Want::new("score", As::Float)];
-        Guesses::Scores(Predictions::read(context.predictions, "user_id", &wants, |batch, row| value(batch, "score", row))?)
+        Guesses::Scores(Predictions::read(context, "user_id", &wants, |batch, row| value(batch, "score", row))?)
     };
     let mut scorer = Scorer {
         horizon,
@@ -223,7 +223,7 @@ impl Scorer {
         if self.missing.count() > 0 {
             card.counts.insert("without a prediction".into(), self.missing.count() as u64);
         }
-        if context.source.table("users")?.column_names()?.iter().any(|name| name == "engagement_score") {
+        if context.source.table("users")?.has_column("engagement_score")? {
             card.notes.push(
                 "observable history leaves the column engagement_score of users out: it is latent, and a model that reads it can reach everything known"
                     .into(),

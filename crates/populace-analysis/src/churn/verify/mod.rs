@@ -108,7 +108,7 @@ impl Observer for Checks<'_> {
 pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, watch: &Watch<'_>) -> Result<(), AnalysisError> {
     let model: ChurnModel = catalogue::model(document)?;
     let config = model.config();
-    let latent = source.table("users")?.column_names()?.iter().any(|name| name == "engagement_score");
+    let latent = source.table("users")?.has_column("engagement_score")?;
     let wants = [[&USER_COLUMNS[..], &MORE_OF_USERS].concat(), [&EVENT_COLUMNS[..], &MORE_OF_EVENTS].concat()];
     let [users, events] = SIDES;
     let joined = [Side { wants: &wants[0], ..users }, Side { wants: &wants[1], ..events }];

@@ -3,8 +3,9 @@
 mod computer;
 
 use crate::error::AnalysisError;
-use crate::features::{Curve, Options, Report};
+use crate::features::{self, Curve, Options, Report};
 use crate::pass::{self, Inputs};
+use crate::source::values::is_plausible;
 use crate::source::{As, Columns, Side, Source, TableSource, Want};
 use crate::stage::Stage;
 use crate::watch::Watch;
@@ -23,7 +24,9 @@ use populace_core::time::{Instant, MINUTES_PER_WEEK};
 use populace_io::dataset::read_manifest;
 use populace_io::error::RunError;
 use populace_io::files::Format;
+use populace_io::terminal::printable;
 use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,11 +38,13 @@ const PIECE: usize = 8 << 10;
 /// Recipients of a row group: about 20 MiB of curves.
 const GROUP: usize = 256;
 
-const WANTS: [Want; 4] = [
+/// What is read; the last of files of a user's own alone, which may tell an event again.
+const WANTS: [Want; 5] = [
     Want::new("recipient_id", As::Text),
     Want::new("timestamp", As::Instant),
     Want::new("event_type", As::Text),
     Want::optional("universal_id", As::Text),
+    Want::optional("event_id", As::Text),
 ];
 
 /// What was computed of the recipients.
@@ -49,10 +54,20 @@ pub struct RecipientsReport {
     pub computed_at: String,
     /// Recipients.
     pub recipients: u64,
-    /// Events that were read.
+    /// Rows that were read.
+    pub read: u64,
+    /// Events among them: all but malformed rows, repeats and odd clocks.
     pub events: u64,
+    /// Rows that are no rows of the table, which are left out.
+    pub malformed: u64,
+    /// Rows that tell an event again, by its id and type, which are left out.
+    pub repeats: u64,
+    /// Events before 1990 or in the future, which are left out unless most are.
+    pub odd_clocks: u64,
     /// Events of a type that is not known: they count for nothing.
     pub unknown_types: u64,
+    /// Their words, as many as are kept, with how often each comes.
+    pub unknown_words: BTreeMap<String, u64>,
     /// Events after the moment: they count for nothing.
     pub later: u64,
     /// Recipients without a click.
@@ -65,10 +80,14 @@ pub struct RecipientsReport {
     pub suppressed: u64,
     /// Recipients with an active hot path.
     pub hot: u64,
+    /// What else is worth knowing.
+    pub remarks: Vec<String>,
     /// What was written.
     pub files: Vec<String>,
 }
 
+/// Unknown words that are kept.
+const MOST_WORDS: usize = 1_000;
 /// Confidences are counted in so many classes for their quartiles, so that memory does not grow with the recipients.
 const CLASSES: usize = 10_000;
 
@@ -81,12 +100,11 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         None => Rules::default(),
     };
     let events = source.table("events")?;
-    let now = match options.now {
-        Some(now) => now,
-        None => {
-            last_instant(&events, watch)?.ok_or_else(|| AnalysisError::input(format!("{}: there are no events", options.data.display())))?
-        }
-    };
+    let is_run = source.manifest().is_some();
+    let clocks = if is_run && options.now.is_some() { Clocks::default() } else { Clocks::of(&events, is_run, watch)? };
+    let without_odd = clocks.odd > 0 && clocks.plausible >= clocks.odd;
+    let now = options.now.or(clocks.last(without_odd).map(Instant));
+    let now = now.ok_or_else(|| AnalysisError::input(format!("{}: there are no events", options.data.display())))?;
     let stage = Stage::new(&options.output, vec![FILE.to_owned()], options.overwrite)?;
     let path = stage.path().join(FILE);
     let file = File::create(&path).map_err(|error| AnalysisError::io(&path, error))?;
@@ -101,10 +119,10 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let computer = Computer::new(rules);
     let mut rows = Rows::new(options.curve);
     let mut report = Tally::new(now);
-    let side = Side { table: "events", wants: &WANTS, time: Some("timestamp") };
+    let side = Side { table: "events", wants: if is_run { &WANTS[..4] } else { &WANTS }, time: Some("timestamp") };
     // A row of features is a hundred times as long as its recipient's events.
     let inputs = Inputs { piece: PIECE, ..Inputs::joined("recipient_id", [side]) };
-    let work = |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now)));
+    let work = |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, without_odd)));
     pass::each(source, &inputs, watch, "computing", work, |computed: Option<Computed>| {
         let Some(computed) = computed else { return Ok(()) };
         report.add(&computed);
@@ -119,8 +137,16 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         writer.write(&rows.take()).map_err(RunError::from)?;
     }
     writer.close().map_err(RunError::from)?;
+    let report = report.finish(source);
+    if report.events > 0 && report.unknown_types == report.events {
+        let data = options.data.display();
+        let words = told(&report.unknown_words).unwrap_or_default();
+        return Err(AnalysisError::input(format!(
+            "{data}: no event is of a known type: {words}\nhint: say with --map what your words mean"
+        )));
+    }
     stage.complete(&[FILE])?;
-    Ok(Report::Email(report.finish()))
+    Ok(Report::Email(report))
 }
 
 /// The recipients of a run, and the bytes that their curves by the minute take, about; none where the directory holds no run of email.
@@ -132,16 +158,55 @@ pub fn curves_by_the_minute(directory: &Path) -> Option<(u64, u64)> {
     (run.family == EmailModel::NAME).then_some((run.users, run.users.saturating_mul(BYTES)))
 }
 
-/// The moment of the last event.
-fn last_instant(events: &TableSource, watch: &Watch<'_>) -> Result<Option<Instant>, AnalysisError> {
-    watch.progress.begins("looking for the last event", None);
-    let mut last = None;
-    for batch in events.read(&[Want::new("timestamp", As::Instant)])? {
-        let batch = batch?;
-        watch.seen(batch.num_rows() as u64)?;
-        last = last.max(batch.instant("timestamp").values().iter().copied().max());
+/// What the clocks of all events show.
+#[derive(Default)]
+struct Clocks {
+    plausible: u64,
+    odd: u64,
+    last_plausible: Option<i64>,
+    last_of_all: Option<i64>,
+}
+
+impl Clocks {
+    fn of(events: &TableSource, is_run: bool, watch: &Watch<'_>) -> Result<Self, AnalysisError> {
+        watch.progress.begins("looking for the last event", None);
+        let mut clocks = Self::default();
+        for batch in events.read(&[Want::new("timestamp", As::Instant)])? {
+            let batch = batch?;
+            watch.seen(batch.num_rows() as u64)?;
+            let times = batch.instant("timestamp").values();
+            clocks.last_of_all = clocks.last_of_all.max(times.iter().copied().max());
+            if !is_run {
+                let plausible = times.iter().copied().filter(|time| is_plausible(*time));
+                clocks.last_plausible = clocks.last_plausible.max(plausible.clone().max());
+                let plausible = plausible.count();
+                clocks.plausible += plausible as u64;
+                clocks.odd += (times.len() - plausible) as u64;
+            }
+        }
+        Ok(clocks)
     }
-    Ok(last.map(Instant))
+
+    fn last(&self, without_odd: bool) -> Option<i64> {
+        if without_odd { self.last_plausible } else { self.last_of_all }
+    }
+}
+
+/// Words with their counts, and what may be meant by them.
+fn told(words: &BTreeMap<String, u64>) -> Option<String> {
+    /// Words that are told.
+    const MOST: usize = 8;
+    let known: Vec<&str> = EventType::ALL.iter().map(|kind| kind.name()).collect();
+    let mut words: Vec<(&String, &u64)> = words.iter().collect();
+    words.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let one = |(word, count): &(&String, &u64)| {
+        let folded = word.to_lowercase();
+        let close = |known: &&&str| strsim::damerau_levenshtein(&folded, known) <= 2 || (folded.len() > 3 && known.starts_with(&folded));
+        let near = known.iter().find(close).map_or_else(String::new, |near| format!(", near {near}"));
+        format!("`{}` ({count}{near})", printable(word))
+    };
+    let shown: Vec<String> = words.iter().take(MOST).map(one).collect();
+    (!shown.is_empty()).then(|| shown.join(", ") + if words.len() > MOST { ", …" } else { "" })
 }
 
 /// What was computed of a recipient.
@@ -151,23 +216,39 @@ struct Computed {
     events: u64,
     unknown_types: u64,
     later: u64,
+    repeats: u64,
+    odd_clocks: u64,
+    words: Vec<String>,
     features: Features,
 }
 
 impl Computed {
-    fn new(group: &RecordBatch, computer: &Computer, now: Instant) -> Self {
+    fn new(group: &RecordBatch, computer: &Computer, now: Instant, without_odd: bool) -> Self {
         let (times, types) = (group.instant("timestamp"), group.text("event_type"));
+        let ids = group.column_by_name("event_id").map(|_| group.text("event_id"));
+        let mut seen = HashSet::new();
         let mut events = Vec::with_capacity(group.num_rows());
+        let (mut repeats, mut odd_clocks, mut words) = (0, 0, Vec::new());
         for row in 0..group.num_rows() {
-            if let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
+            let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
+            if id.is_some_and(|id| !seen.insert((id, types.value(row)))) {
+                repeats += 1;
+            } else if without_odd && !is_plausible(times.value(row)) {
+                odd_clocks += 1;
+            } else if let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
                 events.push(Event { time: Instant(times.value(row)), kind });
+            } else {
+                words.push(types.value(row).to_owned());
             }
         }
         Self {
             id: group.text("recipient_id").value(0).to_owned(),
             universal_id: group.text("universal_id").iter().flatten().next().map(str::to_owned),
-            events: group.num_rows() as u64,
-            unknown_types: (group.num_rows() - events.len()) as u64,
+            events: (events.len() + words.len()) as u64,
+            unknown_types: words.len() as u64,
+            repeats,
+            odd_clocks,
+            words,
             later: events.iter().filter(|event| event.time > now).count() as u64,
             features: computer.compute(&events, now),
         }
@@ -185,7 +266,13 @@ impl Tally {
         let report = RecipientsReport {
             computed_at: now.to_string(),
             recipients: 0,
+            read: 0,
             events: 0,
+            malformed: 0,
+            repeats: 0,
+            odd_clocks: 0,
+            unknown_words: BTreeMap::new(),
+            remarks: Vec::new(),
             unknown_types: 0,
             later: 0,
             without_clicks: 0,
@@ -202,6 +289,13 @@ impl Tally {
         let features = &computed.features;
         self.report.events += computed.events;
         self.report.unknown_types += computed.unknown_types;
+        self.report.repeats += computed.repeats;
+        self.report.odd_clocks += computed.odd_clocks;
+        for word in &computed.words {
+            if self.report.unknown_words.len() < MOST_WORDS || self.report.unknown_words.contains_key(word) {
+                *self.report.unknown_words.entry(word.clone()).or_default() += 1;
+            }
+        }
         self.report.later += computed.later;
         self.report.recipients += 1;
         self.report.without_clicks += u64::from(features.last_click.is_none());
@@ -211,7 +305,7 @@ impl Tally {
         self.classes[(features.confidence * CLASSES as f64).round() as usize] += 1;
     }
 
-    fn finish(mut self) -> RecipientsReport {
+    fn finish(mut self, source: &Source) -> RecipientsReport {
         let recipients = self.report.recipients;
         if recipients > 0 {
             self.report.mean_confidence = self.total / recipients as f64;
@@ -225,6 +319,19 @@ impl Tally {
                 *quartile = class.unwrap_or(CLASSES) as f64 / CLASSES as f64;
             }
         }
+        let report = &mut self.report;
+        report.malformed = features::malformed(source);
+        report.read = report.events + report.repeats + report.odd_clocks + report.malformed;
+        report.remarks = features::remarks(
+            source,
+            [
+                (report.repeats, "rows tell an event again, and were used once"),
+                (report.odd_clocks, "events lie before 1990 or in the future, and were left out"),
+            ],
+        );
+        report
+            .remarks
+            .extend(told(&report.unknown_words).map(|words| format!("unknown types of events: {words}; say with --map what they mean")));
         self.report
     }
 }

@@ -48,7 +48,7 @@ fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> 
     let options = context.options;
     let wants = [Want::new("score", As::Float)];
     let value = if options.ranks { finite } else { probability };
-    let predictions = Predictions::<u128, f64>::read(context.predictions, "message_id", &wants, |batch, row| value(batch, "score", row))?;
+    let predictions = Predictions::<u128, f64>::read(context, "message_id", &wants, |batch, row| value(batch, "score", row))?;
     let law = Law::new(model, context.source.seed(context.document));
     let judge = Judge { step, inference: &Inference::new(&law), predictions: &predictions };
     let mut scorer = Scorer {

@@ -58,7 +58,7 @@ struct Given {
 /// Scores latencies.
 pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let model: &EmailModel = &catalogue::model(context.document)?;
-    let names = TableSource::file(context.predictions)?.column_names()?;
+    let names = TableSource::file_with(context.predictions, &context.options.reading)?.column_names()?;
     let levels: Vec<(&'static str, f64)> = QUANTILES.into_iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
     let predictions = read(context, &levels)?;
     let law = Law::new(model, context.source.seed(context.document));
@@ -121,7 +121,7 @@ fn read(context: &Context<'_>, levels: &[(&'static str, f64)]) -> Result<Predict
         let value = finite(batch, column, row)?;
         if value < 0.0 { Err(format!("{column} is {value}, and must be a number of seconds of at least 0")) } else { Ok(value) }
     };
-    Predictions::read(context.predictions, "message_id", &wants, |batch, row| {
+    Predictions::read(context, "message_id", &wants, |batch, row| {
         let seconds = positive(batch, "seconds", row)?;
         let quantiles = levels.iter().map(|(name, _)| positive(batch, name, row)).collect::<Result<Box<[f64]>, String>>()?;
         if let Some(place) = quantiles.windows(2).position(|pair| pair[0] > pair[1]) {

@@ -31,7 +31,7 @@ struct Worth {
 pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let model: &EmailModel = &catalogue::model(context.document)?;
     let wants = [Want::new("minute_of_week", As::Int)];
-    let predictions = Predictions::<String, u16>::read(context.predictions, "recipient_id", &wants, |batch, row| {
+    let predictions = Predictions::<String, u16>::read(context, "recipient_id", &wants, |batch, row| {
         let minute = batch.int("minute_of_week").value(row);
         u16::try_from(minute)
             .ok()

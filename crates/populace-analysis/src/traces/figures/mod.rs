@@ -54,6 +54,9 @@ struct Gathered<'a> {
     endpoints: Endpoints,
     /// Whether the truth tells which calls were slow.
     truth: bool,
+    /// Whether the data is a run, which repeats nothing.
+    is_run: bool,
+    repeats: u64,
     sessions: u64,
     calls: u64,
     retries: u64,
@@ -87,7 +90,8 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
         ..Inputs::joined(key, [calls, sessions].into_iter().take(1 + usize::from(truth)).collect::<Vec<_>>())
     };
     let root = source.root();
-    let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(law.as_ref(), truth, root))?;
+    let is_run = source.manifest().is_some();
+    let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(law.as_ref(), truth, root, is_run))?;
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
     let facts = gathered.facts(model.as_ref().filter(|_| whole));
     let notes = gathered.notes();
@@ -138,7 +142,11 @@ impl Observer for Gathered<'_> {
         let Some(calls) = &actor[0] else { return Ok(()) };
         let truth = if self.truth { known(actor) } else { None };
         for calls in Session::batches(calls)? {
-            let session = Session::new(&mut self.endpoints, &calls);
+            let mut session = Session::new(&mut self.endpoints, &calls);
+            if !self.is_run {
+                session = session.without_repeats(&calls);
+                self.repeats += session.repeats;
+            }
             let known = match &truth {
                 None => None,
                 Some((faults, starts)) => {
@@ -172,6 +180,7 @@ impl Observer for Gathered<'_> {
         self.sessions += later.sessions;
         self.calls += later.calls;
         self.retries += later.retries;
+        self.repeats += later.repeats;
         self.failures += later.failures;
         self.cascades += later.cascades;
         self.lengths.combine(later.lengths);
@@ -189,13 +198,15 @@ impl Observer for Gathered<'_> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(law: Option<&'a Law<'a>>, truth: bool, root: &'a Path) -> Self {
+    fn new(law: Option<&'a Law<'a>>, truth: bool, root: &'a Path, is_run: bool) -> Self {
         let endpoints = Endpoints::new(law.map_or(&[][..], Law::names).iter().map(String::as_str));
         Self {
             law,
             root,
             endpoints,
             truth,
+            is_run,
+            repeats: 0,
             sessions: 0,
             calls: 0,
             retries: 0,
@@ -324,6 +335,9 @@ impl<'a> Gathered<'a> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if self.repeats > 0 {
+            notes.push(format!("{} rows repeat the id of a call, and are used once.", self.repeats));
+        }
         if self.law.is_none() {
             notes.push(
                 "There is no scenario.yaml beside the data: true probabilities and distributions, which need it, are left out.".to_owned(),

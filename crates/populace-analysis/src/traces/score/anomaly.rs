@@ -38,7 +38,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let model: TracesModel = catalogue::model(context.document)?;
     let law = Law::new(&model);
     let cascades = Cascades::new(&law)?;
-    let names = TableSource::file(context.predictions)?.column_names()?;
+    let names = TableSource::file_with(context.predictions, &context.options.reading)?.column_names()?;
     let has = |column: &str| names.iter().any(|name| name == column);
     let unit = match (has("call_id"), has("session_id")) {
         (true, false) => Unit::Call,
@@ -49,7 +49,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         }
     };
     let column = if unit == Unit::Call { "call_id" } else { "session_id" };
-    let mut predictions = Predictions::<u128, Guess>::read(context.predictions, column, &[Want::new("score", As::Float)], |batch, row| {
+    let mut predictions = Predictions::<u128, Guess>::read(context, column, &[Want::new("score", As::Float)], |batch, row| {
         Ok(Guess { score: finite(batch, "score", row)?, label: None })
     })?;
     label(context, unit, &mut predictions)?;

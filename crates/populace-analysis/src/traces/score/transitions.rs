@@ -7,6 +7,7 @@ use crate::score::predictions::{listed, probability};
 use crate::score::{Context, Options};
 use crate::source::{As, Columns, Side, TableSource, Want};
 use crate::stats::{Merge, binomial, likelihood_ratio};
+use crate::traces::endpoints::Templates;
 use crate::traces::{CALL_COLUMNS, Endpoints, Law, Session};
 use arrow_array::{Array, RecordBatch};
 use populace_core::traces::TracesModel;
@@ -77,16 +78,21 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
 fn read(context: &Context<'_>, law: &Law<'_>) -> Result<BTreeMap<usize, Learned>, AnalysisError> {
     let path = context.predictions.display();
     let places: BTreeMap<&str, usize> = law.names().iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let templates = Templates::new(law.names().iter().cloned());
     let mut learned: BTreeMap<usize, Learned> = BTreeMap::new();
     let mut number = 0;
-    for batch in TableSource::file(context.predictions)?.read(&COLUMNS)? {
+    for batch in TableSource::file_with(context.predictions, &context.options.reading)?.read(&COLUMNS)? {
         let batch = batch?;
         for row in 0..batch.num_rows() {
             number += 1;
             let wrong = |what: String| AnalysisError::input(format!("{path}: row {number}: {what}"));
             let end = |column: &'static str| {
                 let name = batch.text(column).value(row);
-                places.get(name).copied().ok_or_else(|| wrong(format!("{column} {name} is not an endpoint of the workflow")))
+                places
+                    .get(name)
+                    .copied()
+                    .or_else(|| templates.find(name))
+                    .ok_or_else(|| wrong(format!("{column} {name} is not an endpoint of the workflow")))
             };
             let (from, to) = (end("from")?, end("to")?);
             let edge = || format!("{} → {}", law.names()[from], law.names()[to]);

@@ -1,0 +1,72 @@
+//! What only the user can say of files of their own.
+
+use super::map::{Map, Settings};
+use super::values::{Dates, Decimal, Times, Unit};
+use crate::error::AnalysisError;
+use populace_core::time::{HOUR, MINUTE};
+use populace_io::document::suggest;
+
+/// How files are read that are no run of Populace.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// What a moment may look like.
+    pub times: Times,
+    /// The sign before the fraction of a number; without one, what the file says.
+    pub decimal: Option<Decimal>,
+    /// Names of columns and words for events.
+    pub map: Map,
+}
+
+impl ReadOptions {
+    /// Of the options of a command; those that it has stand against those of its map, which is a file or a preset.
+    ///
+    /// # Errors
+    /// The map cannot be read, or an option has a value that it cannot have.
+    pub fn new(map: Option<&str>, settings: Settings) -> Result<Self, AnalysisError> {
+        let (map, of_map) = map.map(Map::named).transpose()?.unwrap_or_default();
+        let mut times = Times::default();
+        let one_of = |option: &str, value: &str, names: &[&str]| {
+            AnalysisError::input(format!("--{option} {value}: is none of {}\nhint: {}", names.join(", "), suggest(value, names, "values")))
+        };
+        if let Some(name) = settings.time_unit.or(of_map.time_unit) {
+            let names = Unit::NAMES.map(|(name, _)| name);
+            let unit = Unit::NAMES.into_iter().find(|(known, _)| *known == name);
+            times.unit = Some(unit.ok_or_else(|| one_of("time-unit", &name, &names))?.1);
+        }
+        if let Some(name) = settings.dates.or(of_map.dates) {
+            times.dates = match name.as_str() {
+                "year-first" => Dates::YearFirst,
+                "day-first" => Dates::DayFirst,
+                "month-first" => Dates::MonthFirst,
+                _ => return Err(one_of("dates", &name, &["year-first", "day-first", "month-first"])),
+            };
+        }
+        if let Some(text) = settings.utc_offset.or(of_map.utc_offset) {
+            times.zone = offset(&text).ok_or_else(|| {
+                AnalysisError::input(format!("--utc-offset {text}: is no offset such as +02:00; names of zones are not known"))
+            })?;
+        }
+        let decimal = match settings.decimal.or(of_map.decimal).as_deref() {
+            None => None,
+            Some("point") => Some(Decimal::Point),
+            Some("comma") => Some(Decimal::Comma),
+            Some(name) => return Err(one_of("decimal", name, &["point", "comma"])),
+        };
+        Ok(Self { times, decimal, map })
+    }
+}
+
+/// Microseconds of an offset.
+fn offset(text: &str) -> Option<i64> {
+    if matches!(text, "Z" | "UTC") {
+        return Some(0);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = text[1..].split_once(':').unwrap_or((&text[1..], "0"));
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * HOUR + minutes * MINUTE))
+}

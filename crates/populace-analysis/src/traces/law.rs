@@ -2,10 +2,13 @@
 
 use populace_core::traces::{TracesConfig, TracesModel};
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+use statrs::statistics::Distribution;
 use std::collections::BTreeMap;
 
 /// Steps of the integrals over the factor of a slow call: Simpson's rule.
 const STEPS: usize = 64;
+/// Beyond so many standard deviations the density of a normal is negligible.
+const DEVIATIONS: f64 = 9.0;
 
 /// The laws of a document. States are endpoints by the number that the model gives them.
 pub struct Law<'a> {
@@ -74,35 +77,24 @@ impl<'a> Law<'a> {
         self.exits[state]
     }
 
-    fn response(&self, state: usize) -> (Normal, f64) {
-        let law = &self.config().response_times;
+    /// The response time of a call that no fault struck.
+    pub fn response(&self, state: usize) -> Response {
+        let times = &self.config().response_times;
         let mean = self.means_ms[state];
         // A deviation of 0 is a step, as steep as doubles resolve.
-        let normal = Normal::new(mean, mean * law.relative_sd.max(1e-9)).expect("means of a checked document are positive");
-        let kept = normal.sf(law.minimum_ms);
-        (normal, kept)
+        let normal = Normal::new(mean, mean * times.relative_sd.max(1e-9)).expect("means of a checked document are positive");
+        Response { normal, kept: normal.sf(times.minimum_ms), minimum: times.minimum_ms }
     }
 
-    /// P(response time ≤ `ms`) of a call that no fault struck: a normal, truncated below.
+    /// P(response time ≤ `ms`) of a call that no fault struck.
     pub fn response_cdf(&self, state: usize, ms: f64) -> f64 {
-        let (normal, kept) = self.response(state);
-        if ms <= self.config().response_times.minimum_ms { 0.0 } else { 1.0 - normal.sf(ms) / kept }
-    }
-
-    /// The density of the response time of a call that no fault struck, per millisecond.
-    pub fn response_density(&self, state: usize, ms: f64) -> f64 {
-        let (normal, kept) = self.response(state);
-        if ms < self.config().response_times.minimum_ms { 0.0 } else { normal.pdf(ms) / kept }
+        self.response(state).cdf(ms)
     }
 
     /// P(response time ≤ `ms`) of a call that a cascade slowed down: the response time × a uniform factor.
     pub fn slow_response_cdf(&self, state: usize, ms: f64) -> f64 {
-        self.over_factors(|factor| self.response_cdf(state, ms / factor))
-    }
-
-    /// The density of the response time of a call that a cascade slowed down, per millisecond.
-    pub fn slow_response_density(&self, state: usize, ms: f64) -> f64 {
-        self.over_factors(|factor| self.response_density(state, ms / factor) / factor)
+        let response = self.response(state);
+        self.over_factors(|factor| response.cdf(ms / factor))
     }
 
     /// The mean of `value` over the factor of a slow call.
@@ -111,5 +103,35 @@ impl<'a> Law<'a> {
         let weight = |step: usize| if step == 0 || step == STEPS { 1.0 } else { 2.0 + 2.0 * (step % 2) as f64 };
         let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
         (0..=STEPS).map(|step| weight(step) * value(at(step))).sum::<f64>() / (3 * STEPS) as f64
+    }
+}
+
+/// A response time in ms: a normal, truncated below.
+#[derive(Clone, Copy, Debug)]
+pub struct Response {
+    normal: Normal,
+    /// The share that truncation keeps.
+    kept: f64,
+    minimum: f64,
+}
+
+impl Response {
+    /// P(response time ≤ `ms`).
+    pub fn cdf(&self, ms: f64) -> f64 {
+        if ms <= self.minimum { 0.0 } else { 1.0 - self.normal.sf(ms) / self.kept }
+    }
+
+    /// The density per ms.
+    pub fn density(&self, ms: f64) -> f64 {
+        if ms < self.minimum { 0.0 } else { self.normal.pdf(ms) / self.kept }
+    }
+
+    /// The part of an interval where the density is not negligible.
+    pub(super) fn within(&self, from: f64, to: f64) -> [f64; 2] {
+        let moment = "a normal has a mean and a deviation";
+        let (mean, sd) = (self.normal.mean().expect(moment), self.normal.std_dev().expect(moment));
+        // A normal that is truncated far above its mean has its mass within a deviation of the minimum.
+        let top = mean.max(self.minimum) + DEVIATIONS * sd;
+        [from.max(self.minimum).max(mean - DEVIATIONS * sd), to.min(top)]
     }
 }

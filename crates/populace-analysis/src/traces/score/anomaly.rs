@@ -222,7 +222,7 @@ impl Rows {
             card.gains.push(Gain { metric: "average_precision".into(), ceiling: Predictor::Observable, share, excess });
         }
         card.notes.push(
-            "observable history is the posterior by the known mixture, given all calls of the session: endpoint, response time, status, retries"
+            "observable history is the posterior by the known mixture, given all calls of the session: endpoint, response time, status, retries, gaps"
                 .into(),
         );
     }

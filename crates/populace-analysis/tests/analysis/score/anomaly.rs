@@ -66,6 +66,58 @@ fn the_posterior_of_cascades_is_calibrated() {
     }
 }
 
+/// Responses as long as the delays between calls, so that a gap depends on the response time without a fault; delays that are wide, narrow
+/// and fixed, and a fixed factor.
+#[test]
+fn the_posterior_uses_the_gap_to_the_next_call() {
+    let documents: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("delays.usual_seconds", "[2.0, 2.2]"), ("delays.thinking_seconds", "[10.0, 10.5]")],
+        &[("delays.usual_seconds", "[3.0, 3.0]"), ("cascade.timeout", "0.3"), ("cascade.timeout_ms", "3000")],
+        &[("delays.usual_seconds", "[2.0, 2.2]"), ("cascade.slow_factor", "[1.4, 1.4]")],
+    ];
+    let slow = [("workflow.avg_response_times", "{}"), ("response_times.default_mean_ms", "2500"), ("population.users", "500")];
+    for (number, document) in documents.into_iter().enumerate() {
+        let bench = Bench::new(Run::new("traces", 55 + number as u64, &[&HARD[..], &slow, document].concat()));
+        let (sessions, _) = rows(&bench, "sessions", "session_id");
+        assert_calibrated_by_bin(sessions.iter().map(|row| (row.1, row.2)).collect(), "session_id");
+        let (calls, _) = rows(&bench, "calls", "call_id");
+        let gaps = gaps(&bench.run);
+        let limits = [f64::NEG_INFINITY, 0.0, 0.5, 1.0, 2.0, 4.0, 9.0, f64::INFINITY];
+        for pair in limits.windows(2) {
+            let within = |gap: &Option<(f64, f64)>| gap.is_some_and(|(slack, _)| pair[0] < slack && slack <= pair[1]);
+            let of_gap = calls.iter().zip(&gaps).filter(|(_, gap)| within(gap));
+            let pairs: Vec<(bool, f64)> = of_gap.map(|(row, _)| (row.1, row.2)).collect();
+            assert_calibrated(&pairs, 4.0 * 7.0_f64.sqrt(), &format!("document {number}, gaps above {} s after the response", pair[0]));
+        }
+        // A gap that neither delay allows without a fault is the trace of one.
+        let delays = document.iter().find(|(key, _)| *key == "delays.usual_seconds").map_or([1.0, 5.0], |(_, range)| {
+            let ends: Vec<f64> = range.trim_matches(['[', ']']).split(", ").map(|end| end.parse().unwrap()).collect();
+            [ends[0], ends[1]]
+        });
+        let is_odd = |(slack, delay): (f64, f64)| slack > 0.0 && delay < 9.999 && !(delays[0] - 1e-5..=delays[1] + 1e-5).contains(&delay);
+        let odd: Vec<&Row> = calls.iter().zip(&gaps).filter(|(_, gap)| gap.is_some_and(is_odd)).map(|(row, _)| row).collect();
+        assert!(odd.iter().all(|row| row.1 && row.2 > 0.999), "document {number}");
+        assert!(odd.len() > if number == 0 { 0 } else { 50 }, "document {number}: {} of {} gaps are odd", odd.len(), calls.len());
+    }
+}
+
+/// Of each call that another follows, seconds from its response and from its start to that call.
+fn gaps(run: &Run) -> Vec<Option<(f64, f64)>> {
+    let wants = [Want::new("session_id", As::Text), Want::new("timestamp", As::Instant), Want::new("response_time_ms", As::Float)];
+    let mut calls = Vec::new();
+    for batch in run.source().table("calls").unwrap().read(&wants).unwrap() {
+        let batch = batch.unwrap();
+        let (sessions, times) = (batch.text("session_id"), batch.instant("timestamp"));
+        let ends = |row: usize| times.value(row) as f64 / 1e6 + batch.float("response_time_ms").value(row) / 1e3;
+        calls.extend((0..batch.num_rows()).map(|row| (sessions.value(row).to_owned(), times.value(row) as f64 / 1e6, ends(row))));
+    }
+    let next = |row: usize| calls.get(row + 1).filter(|next| next.0 == calls[row].0);
+    let rounded = |seconds: f64| (seconds * 1e6).round() / 1e6;
+    let gap = |row: usize| next(row).map(|next| (rounded(next.1 - calls[row].2), rounded(next.1 - calls[row].1)));
+    (0..calls.len()).map(gap).collect()
+}
+
 #[test]
 fn the_ceiling_has_all_of_the_gain_and_a_constant_none() {
     let bench = Bench::new(Run::new("traces", 52, &[&HARD[..], &[("population.users", "600")]].concat()));

@@ -440,10 +440,18 @@ pub struct Heat {
     pub x: Axis,
     /// Down, the first at the top.
     pub y: Axis,
-    /// What the colours say.
-    pub value: Axis,
     /// The maps, the first at the top.
     pub maps: Vec<Map>,
+}
+
+/// What the colours of a map mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Multiples of a mean, from an eighth to eight times: colours diverge from 1.
+    Multiple,
+    /// Standard errors, from −4 to 4: colours diverge from 0.
+    StandardErrors,
 }
 
 /// One map of a grid.
@@ -451,6 +459,8 @@ pub struct Heat {
 pub struct Map {
     /// Its name.
     pub name: String,
+    /// What its colours mean.
+    pub scale: Scale,
     /// Rows of values, as `y` and `x` say.
     pub rows: Vec<Vec<Option<f64>>>,
 }

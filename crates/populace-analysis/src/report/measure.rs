@@ -2,6 +2,7 @@
 
 use super::figure::{Draw, Role, Series};
 use crate::stats::{Merge, Sum};
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 /// The 97.5% point of the standard normal law.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
@@ -29,15 +30,26 @@ pub(crate) struct Rate {
     pub(crate) n: u64,
     /// Occasions on which it happened.
     pub(crate) hits: u64,
-    /// The sum of the probabilities that are known, and how many are not.
+    /// The sums of the probabilities that are known and of their squares, and how many are not.
     expected: Sum,
+    squares: Sum,
     unknown: u64,
 }
 
 impl Rate {
     /// Of occasions counted elsewhere.
     pub(crate) fn counted(hits: u64, n: u64) -> Self {
-        Self { n, hits, expected: Sum::default(), unknown: n }
+        Self { n, hits, unknown: n, ..Self::default() }
+    }
+
+    /// With the same probability of each occasion.
+    pub(crate) fn of(mut self, probability: f64) -> Self {
+        self.expected = Sum::default();
+        self.expected.add(self.n as f64 * probability);
+        self.squares = Sum::default();
+        self.squares.add(self.n as f64 * probability * probability);
+        self.unknown = 0;
+        self
     }
 
     /// One occasion with its probability, where that is known.
@@ -45,6 +57,7 @@ impl Rate {
         self.n += 1;
         self.hits += u64::from(hit);
         self.expected.add(expected.unwrap_or(0.0));
+        self.squares.add(expected.unwrap_or(0.0).powi(2));
         self.unknown += u64::from(expected.is_none());
     }
 
@@ -53,6 +66,7 @@ impl Rate {
         self.n += other.n;
         self.hits += other.hits;
         Merge::combine(&mut self.expected, other.expected);
+        Merge::combine(&mut self.squares, other.squares);
         self.unknown += other.unknown;
     }
 
@@ -66,6 +80,41 @@ impl Rate {
         (self.n > 0 && self.unknown == 0).then(|| self.expected.value() / self.n as f64)
     }
 }
+
+/// Whether rates agree with their probabilities, in a sentence that begins with a blank: how many lie within two standard errors, and the
+/// p-value of all by Pearson's chi-square. Points with a variance below [`LEAST_VARIANCE`] are pooled with the next. Empty where no
+/// probability is known.
+pub(crate) fn agreement<'a>(rates: impl IntoIterator<Item = &'a Rate>) -> String {
+    let known = rates.into_iter().filter(|rate| rate.n > 0 && rate.unknown == 0);
+    deviations(known.map(|rate| (rate.hits as f64, rate.expected.value(), rate.expected.value() - rate.squares.value())))
+}
+
+/// As [`agreement`], of counts, their expectations and their variances.
+pub(crate) fn deviations(counts: impl Iterator<Item = (f64, f64, f64)>) -> String {
+    let (mut points, mut near, mut square) = (0_u32, 0_u32, 0.0);
+    let mut pooled = [0.0; 2];
+    for (count, expected, variance) in counts {
+        pooled = [pooled[0] + count - expected, pooled[1] + variance];
+        if pooled[1] >= LEAST_VARIANCE {
+            let [difference, variance] = std::mem::take(&mut pooled);
+            points += 1;
+            near += u32::from(difference.abs() <= 2.0 * variance.sqrt());
+            square += difference * difference / variance;
+        }
+    }
+    if points == 0 {
+        return String::new();
+    }
+    let p = ChiSquared::new(f64::from(points)).expect("degrees of freedom are positive").sf(square);
+    let p_value = if p < 1e-4 { "below 0.0001".to_owned() } else { format!("{p:.4}") };
+    let verdict = if p < 1e-3 { ": they do not agree" } else { "" };
+    format!(
+        " Of {points} points, {near} lie within two standard errors of the truth (about 95% should); p-value of all: {p_value}{verdict}."
+    )
+}
+
+/// The variance that a count needs to be about normal.
+const LEAST_VARIANCE: f64 = 5.0;
 
 impl Merge for Rate {
     fn combine(&mut self, later: Self) {
@@ -176,6 +225,18 @@ mod tests {
         let (low, high) = wilson(0, 20).unwrap();
         assert!(low == 0.0 && (high - 0.1611).abs() < 5e-5, "{low} {high}");
         assert_eq!(wilson(0, 0), None);
+    }
+
+    #[test]
+    fn rates_that_miss_their_probabilities_are_found() {
+        let rates = |hits: [u64; 3]| hits.map(|hits| Rate::counted(hits, 1_000).of(0.5));
+        // The squares of the deviations are 0.4, 0.1 and 4.9 times the variance: a chi-square of 5.4 with three degrees of freedom.
+        let sound = agreement(&rates([510, 505, 465]));
+        assert_eq!(sound, " Of 3 points, 2 lie within two standard errors of the truth (about 95% should); p-value of all: 0.1447.");
+        assert!(agreement(&rates([510, 505, 420])).ends_with("below 0.0001: they do not agree."));
+        assert_eq!(agreement(&[Rate::counted(3, 10)]), "");
+        // Too few to say anything by themselves.
+        assert!(agreement(&[Rate::counted(1, 10).of(0.5); 4]).starts_with(" Of 2 points"));
     }
 
     #[test]

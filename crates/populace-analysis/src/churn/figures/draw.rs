@@ -2,7 +2,7 @@
 
 use super::{AROUND, BINS, Gathered, SILENCE, Survival};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Mark, Panel, Plot, Role, Section, Series};
-use crate::report::measure::{Rate, expected, observed, percent, wilson};
+use crate::report::measure::{Rate, agreement, expected, observed, percent, wilson};
 use populace_core::time::Date;
 use statrs::distribution::{Beta, ContinuousCDF};
 
@@ -11,13 +11,13 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
         Section::new(
             "survival",
             "Who stays",
-            "Some users churn on a date that is in the truth tables.",
+            "Churn, by the dates of the truth tables and by what the data shows.",
             vec![survival(gathered), calibration(gathered), around(gathered)],
         ),
         Section::new(
             "engagement",
             "How they engage",
-            "A latent engagement sets how often a user is active, and how likely the user is to churn.",
+            "Activity, by the latent engagement and by day.",
             vec![engagement(gathered), activity(gathered), days(gathered)],
         ),
     ]
@@ -39,7 +39,7 @@ fn survival(gathered: &Gathered<'_>) -> Option<Figure> {
     let left = 1.0 - all.churned.iter().sum::<u64>() as f64 / all.users.max(1) as f64;
     let seen = if gathered.truth { format!("{} of the users stay to the end. ", percent(Some(left))) } else { String::new() };
     let caption = format!(
-        "{seen}The true curve is the mean of 1 − P(churn) × the share of churn dates that have passed. From the data alone a user is taken to be gone after the last event if {SILENCE} days of silence follow, which is a little early."
+        "{seen}The true curve is the mean of 1 − P(churn) × the share of churn dates that have passed. From the data alone, a user is gone after the last event if {SILENCE} days without one follow."
     );
     (!panels.is_empty()).then(|| Figure::choice("survival-curve", "Survival", caption, "Users", panels).wide())
 }
@@ -107,11 +107,9 @@ fn calibration(gathered: &Gathered<'_>) -> Option<Figure> {
         diagonal: Some("observed = true".into()),
         ..Chart::default()
     };
-    let caption = format!(
-        "Users in groups {}% wide by their true churn probability: the share that churned lies on the diagonal, within its interval.",
-        100 / BINS
-    );
-    Some(Figure::new("churn-calibration", "The truth is calibrated", caption, Plot::Chart(chart)))
+    let caption =
+        format!("Users in groups {}% wide by their true churn probability, with the share that churned.{}", 100 / BINS, agreement(&rates));
+    Some(Figure::new("churn-calibration", "Calibration of the true probability", caption, Plot::Chart(chart)))
 }
 
 fn around(gathered: &Gathered<'_>) -> Option<Figure> {
@@ -134,8 +132,9 @@ fn around(gathered: &Gathered<'_>) -> Option<Figure> {
         ..Chart::default()
     };
     let caption = format!(
-        "Users who will churn are less active than those who stay ({}), but nothing announces the date: activity is level up to the last day, and nothing follows it.",
-        percent(gathered.stay.share())
+        "Share of the users who churned with a session, by days from the churn date; of those who stay, {} on any day.{}",
+        percent(gathered.stay.share()),
+        agreement(&gathered.around)
     );
     Some(Figure::new("churn-activity", "Activity around the churn date", caption, Plot::Chart(chart)))
 }
@@ -155,10 +154,12 @@ fn engagement(gathered: &Gathered<'_>) -> Option<Figure> {
     if let Some(beta) = beta {
         let at = |bin: usize| beta.cdf(bin as f64 / BINS as f64);
         series.push(Series::new("true distribution", Role::Truth, Draw::Ticks, (0..BINS).map(|bin| Some(at(bin + 1) - at(bin))).collect()));
-        law = format!(" The ticks are its distribution, Beta({}, {}).", beta.shape_a(), beta.shape_b());
+        // One bin follows from the others.
+        let others = rates.iter().enumerate().skip(1).map(|(bin, rate)| rate.of(at(bin + 1) - at(bin))).collect::<Vec<_>>();
+        law = format!(" The ticks are the distribution Beta({}, {}).{}", beta.shape_a(), beta.shape_b(), agreement(&others));
     }
     let chart = Chart { x: Axis::categories("Latent engagement", bins()), y: Axis::share("Of users"), series, ..Chart::default() };
-    let caption = format!("How engagement is spread over the users.{law}");
+    let caption = format!("Users by their engagement.{law}");
     Some(Figure::new("engagement-spread", "Engagement", caption, Plot::Chart(chart)))
 }
 
@@ -179,7 +180,12 @@ fn activity(gathered: &Gathered<'_>) -> Option<Figure> {
     };
     let least = gathered.activity.iter().find(|rate| rate.n > 0).and_then(Rate::share);
     let most = gathered.activity.iter().rev().find(|rate| rate.n > 0).and_then(Rate::share);
-    let caption = format!("The more engaged, the more often a user comes: from {} of days to {}.", percent(least), percent(most));
+    let caption = format!(
+        "Share of days with a session: {} of the least engaged users, {} of the most engaged.{}",
+        percent(least),
+        percent(most),
+        agreement(&gathered.activity)
+    );
     Some(Figure::new("engagement-activity", "Engagement and activity", caption, Plot::Chart(chart)))
 }
 
@@ -204,6 +210,6 @@ fn days(gathered: &Gathered<'_>) -> Option<Figure> {
         series,
         ..Chart::default()
     };
-    let caption = "Active users by day. They fall only as users churn: the model has no weekends and no seasons.";
+    let caption = "Users with a session, by day. In the model they fall as users churn, and by nothing else.";
     Some(Figure::new("active-day", "The run day by day", caption, Plot::Chart(chart)).wide())
 }

@@ -1,8 +1,8 @@
 //! The figures of mail.
 
 use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
-use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Section, Series};
-use crate::report::measure::{Rate, Sketch, expected, observed, percent, quantile_of};
+use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Scale, Section, Series};
+use crate::report::measure::{Rate, Sketch, agreement, deviations, expected, observed, percent, quantile_of};
 use populace_core::email::{Chart as EffectChart, Points};
 use populace_core::time::Date;
 use std::ops::Range;
@@ -22,14 +22,14 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     ];
     [
         Section::new("funnel", "Who engages", "From sending to the click, and the run day by day.", who),
-        Section::new("timing", "When they engage", "Each persona has hours and days of its own.", when),
+        Section::new("timing", "When they engage", "Opens by the hour and by the day of the week.", when),
         Section::new(
             "causes",
             "What moves the open rate",
-            "What the recipient just did, how much mail came before, and when it is wiser not to send.",
+            "The open rate by what the recipient just did, by how much mail came before, and around complaints and tickets.",
             why,
         ),
-        Section::new("latency", "From sending to delivery", "Mail sent with everybody else's arrives late.", latency),
+        Section::new("latency", "From sending to delivery", "Latency by the minute and by the hour of sending.", latency),
     ]
     .into_iter()
     .flatten()
@@ -52,33 +52,45 @@ fn week(gathered: &Gathered<'_>) -> Option<Figure> {
         let counts: Vec<f64> = gathered.engagement[persona].iter().map(|count| *count as f64).collect();
         relative(&counts).unwrap_or_else(|| empty.clone())
     };
-    let mut maps = vec![Map { name: "Observed: when mail is opened".into(), rows: present.iter().map(|&persona| seen(persona)).collect() }];
+    let map = |name: &str, scale, rows| Map { name: name.into(), scale, rows };
+    let mut maps =
+        vec![map("Observed: when mail is opened", Scale::Multiple, present.iter().map(|&persona| seen(persona)).collect::<Vec<_>>())];
+    let mut agree = String::new();
     if let Some(law) = gathered.law {
-        let map = |name: &str, week: &dyn Fn(usize) -> Vec<f64>| {
-            let known = |persona: &usize| (*persona < law.personas().len()).then(|| relative(&week(*persona))).flatten();
-            Map { name: name.into(), rows: present.iter().map(|persona| known(persona).unwrap_or_else(|| empty.clone())).collect() }
+        let known = |persona: &&usize| **persona < law.personas().len();
+        let weeks: Vec<(usize, Vec<f64>)> =
+            present.iter().filter(known).map(|&persona| (persona, expected_opens(law, persona, &gathered.open_mass[persona]))).collect();
+        let rows_of = |row: &dyn Fn(usize, &[f64]) -> Option<Vec<Option<f64>>>| -> Vec<Vec<Option<f64>>> {
+            let of = |persona: &usize| weeks.iter().find(|(of, _)| of == persona).and_then(|(_, week)| row(*persona, week));
+            present.iter().map(|persona| of(persona).unwrap_or_else(|| empty.clone())).collect()
         };
-        maps.push(map("True: when it is expected to be opened", &|persona| expected_opens(law, persona, &gathered.open_mass[persona])));
-        maps.push(map("True: timing factor of mail delivered then", &|persona| true_week(law, persona)));
+        maps.push(map("True: when it is expected to be opened", Scale::Multiple, rows_of(&|_, week| relative(week))));
+        // The count of an hour is a sum of many rare events, so that its variance is about its expectation.
+        let counts = |persona: usize| gathered.engagement[persona].iter().map(|count| *count as f64);
+        let z = |count: f64, expected: f64| (expected >= 1.0).then(|| (count - expected) / expected.sqrt());
+        let errors = |persona: usize, week: &[f64]| Some(counts(persona).zip(week).map(|(count, expected)| z(count, *expected)).collect());
+        maps.push(map("Observed − expected opens, in standard errors", Scale::StandardErrors, rows_of(&errors)));
+        maps.push(map(
+            "True: timing factor of mail delivered then",
+            Scale::Multiple,
+            rows_of(&|persona, _| relative(&true_week(law, persona))),
+        ));
+        agree = deviations(
+            weeks.iter().flat_map(|(persona, week)| counts(*persona).zip(week).map(|(count, expected)| (count, *expected, *expected))),
+        );
     }
-    let mut values: Vec<f64> = maps.iter().flat_map(|map| map.rows.iter().flatten().flatten().copied()).collect();
-    if values.is_empty() {
+    if maps.iter().all(|map| map.rows.iter().flatten().flatten().next().is_none()) {
         return None;
     }
-    values.sort_by(f64::total_cmp);
-    // A few hours with one event too many must not bleach the rest.
-    let top = values[(values.len() - 1) * 98 / 100].max(1.5).ceil();
     let categories = DAYS.iter().flat_map(|_| hours()).map(|hour| format!("{hour}:00"));
     let mut x = Axis::categories("Hour of the week", categories);
     x.groups = DAYS.map(str::to_owned).to_vec();
-    let heat = Heat {
-        x,
-        y: Axis::categories("Persona", present.iter().map(|&persona| gathered.names[persona].clone())),
-        value: Axis::number("times the persona's mean", "×").between(0.0, top),
-        maps,
-    };
-    let caption = "Each row is a persona, each column an hour of the week on the recipients' clock, each colour a multiple of the persona's own mean. Opens gather in a persona's own hours and days as the scenario says they should; rows without habits stay even.";
-    Some(Figure::new("week", "The week of each persona", caption, Plot::Heat(heat)).wide())
+    let heat = Heat { x, y: Axis::categories(gathered.who(), present.iter().map(|&persona| gathered.names[persona].clone())), maps };
+    let caption = format!(
+        "Each row is {}, each column an hour of the week on the recipients' clock. Colours are multiples of the row's own mean.{agree}",
+        if gathered.law.is_some() { "a persona" } else { "all recipients" }
+    );
+    Some(Figure::new("week", "Opens by hour of the week", caption, Plot::Heat(heat)).wide())
 }
 
 /// Open rate by hour of the day, a panel for each persona.
@@ -105,9 +117,10 @@ fn by_hour(gathered: &Gathered<'_>) -> Option<Figure> {
     };
     let panels: Vec<Panel> = gathered.present().into_iter().map(panel).collect();
     let caption = format!(
-        "Share of messages opened by the hour at which they were delivered. The points scatter around the true curve, which has all factors in it; hours with fewer than {FEW} messages are left out."
+        "Share of messages opened by the hour at which they were delivered; the true curve has all factors in it. Hours with fewer than {FEW} messages are left out.{}",
+        agreement(gathered.by_hour.iter().flatten().flatten())
     );
-    (!panels.is_empty()).then(|| Figure::choice("open-hour", "Open rate by hour of the day", caption, "Persona", panels).wide())
+    (!panels.is_empty()).then(|| Figure::choice("open-hour", "Open rate by hour of the day", caption, gathered.who(), panels).wide())
 }
 
 /// Delivered, opened and clicked by persona.
@@ -140,7 +153,7 @@ fn funnel(gathered: &Gathered<'_>) -> Option<Figure> {
         series.push(expected("clicked, true", Draw::Ticks, &clicks));
     }
     let chart = Chart {
-        x: Axis::categories("Persona", present.iter().map(|&persona| gathered.names[persona].clone())),
+        x: Axis::categories(gathered.who(), present.iter().map(|&persona| gathered.names[persona].clone())),
         y: Axis::share("Of messages sent").between(0.0, 1.0),
         series,
         horizontal: true,
@@ -149,12 +162,14 @@ fn funnel(gathered: &Gathered<'_>) -> Option<Figure> {
     let total = gathered.total();
     let share = |hits: u64| 100.0 * hits as f64 / total.sent.max(1) as f64;
     let caption = format!(
-        "Of 100 messages sent, {:.0} are delivered, {:.0} opened and {:.0} clicked; the personas differ widely. The ticks are what the scenario's probabilities add up to.",
+        "Of 100 messages sent, {:.0} are delivered, {:.0} opened and {:.0} clicked.{}{}",
         share(total.delivered),
         share(total.opens.hits),
-        share(total.clicks.hits)
+        share(total.clicks.hits),
+        if gathered.law.is_some() { " The ticks are the sums of the true probabilities." } else { "" },
+        agreement(opens.iter().chain(&clicks))
     );
-    Some(Figure::new("funnel-persona", "The funnel of each persona", caption, Plot::Chart(chart)))
+    Some(Figure::new("funnel-persona", "The funnel", caption, Plot::Chart(chart)))
 }
 
 /// Events by day.
@@ -182,7 +197,7 @@ fn days(gathered: &Gathered<'_>) -> Option<Figure> {
         series,
         ..Chart::default()
     };
-    let caption = "Events of each type by day. Sends stay level over the window, and so does what they lead to.";
+    let caption = "Events of each type by the day on which they happened.";
     Some(Figure::new("days", "The run day by day", caption, Plot::Chart(chart)))
 }
 
@@ -219,7 +234,8 @@ fn effect(gathered: &Gathered<'_>, of: &EffectChart, rates: &[Rate]) -> Option<F
             Chart { x: Axis::number(&of.axis, unit).between(0.0, *end), series, ..Chart::default() }
         }
     };
-    let caption = of.shares.iter().fold(of.caption.clone(), |caption, points| caption.replacen("{}", &share(points), 1));
+    let caption =
+        of.shares.iter().fold(of.caption.clone(), |caption, points| caption.replacen("{}", &share(points), 1)) + &agreement(rates);
     let chart = Chart { y: Axis::share("Opened, of delivered"), ..chart };
     Some(Figure::new(of.id, of.title, caption, Plot::Chart(chart)))
 }
@@ -244,9 +260,17 @@ fn breakers(gathered: &Gathered<'_>) -> Option<Figure> {
         };
         Panel { name: format!("{hours} hours ({windows} breakers)"), plot: Plot::Chart(chart) }
     };
-    let seen = gathered.breakers.iter().filter(|(hours, _)| gathered.breaker_windows.contains_key(hours));
-    let panels: Vec<Panel> = seen.map(panel).collect();
-    let caption = "Nothing is opened while a complaint or a ticket is open, and opens return to their level afterwards. Only breakers that do not overlap another are drawn.";
+    let seen = || gathered.breakers.iter().filter(|(hours, _)| gathered.breaker_windows.contains_key(hours));
+    let during = |(hours, rates): (&i64, &'_ Vec<Rate>)| {
+        let bins = (BREAKER_BEFORE / BREAKER_BIN) as usize..((BREAKER_BEFORE + hours) / BREAKER_BIN) as usize;
+        rates[bins].iter().map(|rate| rate.hits).sum::<u64>()
+    };
+    let caption = format!(
+        "Opened by the time from a complaint or a ticket to the delivery; {} opened while suppressed. Breakers that overlap another are left out.{}",
+        seen().map(during).sum::<u64>(),
+        agreement(seen().flat_map(|(_, rates)| rates))
+    );
+    let panels: Vec<Panel> = seen().map(panel).collect();
     (!panels.is_empty()).then(|| Figure::choice("breaker", "Around a circuit breaker", caption, "Lasting", panels))
 }
 
@@ -263,9 +287,10 @@ fn calibration(gathered: &Gathered<'_>) -> Option<Figure> {
         ..Chart::default()
     };
     let caption = format!(
-        "Messages in {CALIBRATION_BINS} groups by their true probability of being opened: the share that was opened lies on the diagonal, so the probabilities are what they claim to be."
+        "Messages in {CALIBRATION_BINS} groups by their true probability of an open, with the share that was opened.{}",
+        agreement(&rates)
     );
-    (!rates.is_empty()).then(|| Figure::new("open-calibration", "The truth is calibrated", caption, Plot::Chart(chart)))
+    (!rates.is_empty()).then(|| Figure::new("open-calibration", "Calibration of the true probability", caption, Plot::Chart(chart)))
 }
 
 /// Median and 95% of the latency.
@@ -299,7 +324,7 @@ fn latency(gathered: &Gathered<'_>, id: &str, title: &str, sketches: &[Sketch], 
         .filter(|place| sketches[*place].n() > 0)
         .min_by(|a, b| sketches[*a].quantile(0.5).unwrap_or(0.0).total_cmp(&sketches[*b].quantile(0.5).unwrap_or(0.0)))?;
     let caption = format!(
-        "Half of the messages arrive within the median. It is longest at {} {slowest:02}, {:.1} s, and shortest at {} {fastest:02}, {:.1} s.",
+        "The median is longest at {} {slowest:02}, {:.1} s, and shortest at {} {fastest:02}, {:.1} s.",
         if by_minute { "minute" } else { "hour" },
         sketches[slowest].quantile(0.5)?,
         if by_minute { "minute" } else { "hour" },

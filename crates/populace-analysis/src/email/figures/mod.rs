@@ -318,6 +318,11 @@ impl<'a> Gathered<'a> {
         notes
     }
 
+    /// What a row of recipients is.
+    fn who(&self) -> &'static str {
+        if self.law.is_some() { "Persona" } else { "Recipients" }
+    }
+
     /// The personas that have recipients, by index.
     fn present(&self) -> Vec<usize> {
         (0..self.names.len()).filter(|&persona| self.funnels[persona].recipients > 0).collect()

@@ -65,7 +65,7 @@ function head() {
 
 // Verdicts.
 
-const words = { pass: '✓ holds', fail: '✗ fails', skip: '– left out' };
+const words = { pass: '✓ passed', fail: '✗ failed', skip: '– skipped' };
 const badge = (verdict) => make('span', { class: 'verdict ' + verdict }, words[verdict]);
 
 function verdicts() {
@@ -77,8 +77,8 @@ function verdicts() {
     const others = found.checks.filter((check) => check.verdict !== 'fail');
     const total = found.passed + found.failed;
     const summary = found.failed === 0
-        ? `All ${whole.format(total)} checks of the data against its laws hold.`
-        : `${whole.format(found.failed)} of ${whole.format(total)} checks of the data against its laws fail.`;
+        ? `All ${whole.format(total)} checks of the data against the scenario passed.`
+        : `${whole.format(found.failed)} of ${whole.format(total)} checks of the data against the scenario failed.`;
     const skipped = found.skipped ? ` ${whole.format(found.skipped)} could not be made.` : '';
     const card = make('div', { class: 'card' },
         make('p', { class: 'summary' }, badge(found.failed ? 'fail' : 'pass'), make('span', null, summary + skipped)));
@@ -87,7 +87,7 @@ function verdicts() {
         card.append(make('details', null, make('summary', null, `The ${whole.format(others.length)} ${failed.length ? 'other ' : ''}checks`),
             make('ul', { class: 'checks' }, ...others.map(item))));
     }
-    content.append(make('section', { id: 'verdicts' }, make('h2', null, 'Does the data keep its laws?'), card));
+    content.append(make('section', { id: 'verdicts' }, make('h2', null, 'Does the data follow the scenario?'), card));
 }
 
 // Scores.
@@ -291,7 +291,7 @@ function nav() {
 function foot() {
     const run = report.run;
     const rows = run.tables.map((table) => make('tr', null, make('td', null, table.name), make('td', null, whole.format(table.rows)), make('td', { class: 'left' }, make('code', null, table.digest))));
-    const clipped = run.clipped.map(([what, count]) => make('li', null, `${what} set to its bound ${whole.format(count)} times (by design)`));
+    const clipped = run.clipped.map(([what, count]) => make('li', null, `${what} ${what === 'p_open' ? 'capped at max_probability' : 'set to its bound'} ${whole.format(count)} times (by design)`));
     const warnings = run.warnings.map((warning) => make('li', null, warning));
     document.getElementById('foot').append(...[
         rows.length ? make('h2', null, 'Tables of the run') : null,

@@ -249,21 +249,29 @@ function marksOf(plot, theme) {
 
 // Maps of values.
 
+// The ends of a scale, the place of a value on it, and how both are written: colours diverge from the middle.
+const multiple = (value) => (value < .1 ? value.toFixed(2) : plain.format(value)) + '×';
+const SCALES = {
+    multiple: { end: 3, place: (value) => Math.log2(Math.max(value, 1e-3)), show: multiple, ends: ['⅛× the mean or less', '8× the mean or more'], short: ['⅛×', '8×'] },
+    standard_errors: { end: 4, place: (value) => value, show: (value) => value.toFixed(1) + ' standard errors', ends: ['−4 standard errors', '+4 standard errors'], short: ['−4 se', '+4 se'] },
+};
+
 function heatOption(plot, theme, narrow, height) {
-    const [head, gap, foot] = [24, 26, 44];
-    const each = (height - foot) / plot.maps.length;
+    const [head, gap] = [24, 58];
+    const each = height / plot.maps.length;
     const left = Math.min(narrow ? 100 : 150, 14 + Math.max(...plot.y.categories.map((name) => name.length)) * (narrow ? 5.6 : 6.8));
     const titles = plot.maps.map((map, index) => ({
         text: map.name, left: 0, top: index * each + 4, padding: 0, textStyle: { color: theme.ink, fontSize: 13, fontWeight: 600 },
     }));
     const grid = plot.maps.map((_, index) => ({ left, right: 6, top: index * each + head, height: each - head - gap, outerBoundsMode: 'none' }));
-    const data = (map) => map.rows.flatMap((row, y) => row.map((value, x) => [x, y, value ?? '-']));
+    const data = (map) => map.rows.flatMap((row, y) => row.map((value, x) => (value === null ? [x, y, '-', '-'] : [x, y, SCALES[map.scale].place(value), value])));
     return {
         ...base(theme, {
             formatter: (item) => {
-                const [x, y, value] = item.value;
-                const shown = value === '-' ? 'no data' : show(value, plot.value);
-                return tip(`${plot.y.categories[y]}, ${placeName(plot.x, x)}`, [[item.color, plot.maps[item.seriesIndex].name + ':', shown]]);
+                const [x, y, , value] = item.value;
+                const map = plot.maps[item.seriesIndex];
+                const shown = value === '-' ? 'no data' : SCALES[map.scale].show(value);
+                return tip(`${plot.y.categories[y]}, ${placeName(plot.x, x)}`, [[item.color, map.name + ':', shown]]);
             },
         }),
         title: titles,
@@ -272,12 +280,14 @@ function heatOption(plot, theme, narrow, height) {
         yAxis: plot.maps.map((_, index) => axisOption(plot.y, theme, narrow, {
             gridIndex: index, inverse: true, axisLine: { show: false }, axisLabel: { ...axisText(theme, narrow), interval: 0, width: left - 8, overflow: 'truncate', fontSize: narrow ? 10 : 12 },
         })),
-        visualMap: {
-            type: 'continuous', min: plot.value.min ?? 0, max: plot.value.max ?? 1, calculable: false, orient: 'horizontal', left, bottom: 0,
-            itemWidth: 10, itemHeight: narrow ? 110 : 180, textGap: 8, textStyle: { color: theme.muted, fontSize: 11 },
-            text: [`${show(plot.value.max, plot.value)} or more`, narrow ? show(plot.value.min, plot.value) : `${axisName(plot.value)}: ${show(plot.value.min, plot.value)}`],
-            inRange: { color: theme.heat },
-        },
+        visualMap: plot.maps.map((map, index) => {
+            const scale = SCALES[map.scale];
+            return {
+                type: 'continuous', seriesIndex: index, dimension: 2, min: -scale.end, max: scale.end, calculable: false, orient: 'horizontal',
+                left, top: (index + 1) * each - 26, itemWidth: 10, itemHeight: narrow ? 90 : 160, textGap: 8,
+                textStyle: { color: theme.muted, fontSize: 11 }, text: [...(narrow ? scale.short : scale.ends)].reverse(), inRange: { color: theme.heat },
+            };
+        }),
         series: plot.maps.map((map, index) => ({
             type: 'heatmap', xAxisIndex: index, yAxisIndex: index, data: data(map), progressive: 0,
             emphasis: { itemStyle: { borderColor: theme.ink, borderWidth: 1 } },
@@ -510,7 +520,7 @@ function spansOption(plot, theme, narrow) {
 /** How tall a plot is, pixels. */
 function heightOf(plot, narrow) {
     switch (plot.kind) {
-        case 'heat': return plot.maps.length * (plot.y.categories.length * (narrow ? 17 : 22) + 48) + 44;
+        case 'heat': return plot.maps.length * (plot.y.categories.length * (narrow ? 17 : 22) + 82);
         case 'graph': {
             const layers = Math.max(...plot.nodes.map((node) => node.layer));
             const row = Math.max(...plot.nodes.map((one) => plot.nodes.filter((other) => other.layer === one.layer).length));

@@ -2,7 +2,7 @@
 
 use super::{AROUND, Example, Fault, Gathered, graph, seconds};
 use crate::report::figure::{Axis, Boxes, Chart, Draw, Figure, Mark, Panel, Plot, Role, Section, Series, Span, Spans};
-use crate::report::measure::{Rate, Sketch, observed, quantile_of, wilson};
+use crate::report::measure::{Rate, Sketch, agreement, observed, quantile_of, wilson};
 use crate::traces::Law;
 use populace_core::time::Date;
 
@@ -19,16 +19,11 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
             "Every call is a step of a walk from endpoint to endpoint.",
             vec![workflow(gathered), learned(gathered), lengths(gathered)],
         ),
-        Section::new(
-            "responses",
-            "Response times",
-            "How long the endpoints take to answer when nothing is wrong.",
-            vec![responses(gathered)],
-        ),
+        Section::new("responses", "Response times", "Calls that no fault struck.", vec![responses(gathered)]),
         Section::new(
             "cascades",
             "Sessions and cascades",
-            "A cascade strikes in the middle of a session: calls become slow, time out or are refused, and some are tried again.",
+            "Calls one by one, and the faults of a cascade: calls that are slow, time out or are refused.",
             vec![examples(gathered), around(gathered), days(gathered)],
         ),
     ]
@@ -75,10 +70,15 @@ fn learned(gathered: &Gathered<'_>) -> Option<Figure> {
     let impossible = edges.iter().filter(|edge| edge.truth == Some(0.0)).count();
     let never =
         if impossible == 0 { "none was seen that cannot happen".to_owned() } else { format!("{impossible} were seen that cannot happen") };
+    let within = |(edge, ends): (&_, &Option<(f64, f64)>)| {
+        let edge: &crate::report::figure::Edge = edge;
+        ends.zip(edge.truth).is_some_and(|((low, high), truth)| (low..=high).contains(&truth))
+    };
     let caption = format!(
-        "Each point is one of the {} transitions of {}: its share in the data against its true probability. Points lie on the diagonal within their intervals, and {never}.",
+        "Each point is one of the {} transitions of {}: its share in the data against its true probability. {} of the intervals contain the true probability (about 95% should); {never}.",
         edges.len(),
-        law.config().workflow.name
+        law.config().workflow.name,
+        edges.iter().zip(&ends).filter(|pair| within(*pair)).count()
     );
     let chart = Chart {
         x: Axis::share("True probability").between(0.0, 1.0),
@@ -159,7 +159,7 @@ fn examples(gathered: &Gathered<'_>) -> Option<Figure> {
     let panel = |(name, example): (&str, &Example)| Panel { name: name.into(), plot: Plot::Spans(spans(gathered, example)) };
     let examples = [("with a cascade", gathered.struck.as_ref()), ("without faults", gathered.healthy.as_ref())];
     let panels: Vec<Panel> = examples.into_iter().filter_map(|(name, example)| Some(panel((name, example?)))).collect();
-    let caption = "Every call of one session, from its start to its response. The caller waits for each response, so a slow call delays all that follow it.";
+    let caption = "Every call of one session, from its start to its response.";
     (!panels.is_empty()).then(|| Figure::choice("session", "A session, call by call", caption, "Session", panels).wide())
 }
 
@@ -200,6 +200,7 @@ fn around(gathered: &Gathered<'_>) -> Option<Figure> {
     });
     let places = (-AROUND..=AROUND).map(|place| place as f64);
     let mut series = Vec::new();
+    let (mut known, mut before) = (Vec::new(), 0);
     for (kind, (name, role)) in kinds.into_iter().enumerate() {
         let rates: Vec<Rate> = gathered.around.iter().map(|rates| rates[kind]).collect();
         if let Some(law) = law {
@@ -209,6 +210,9 @@ fn around(gathered: &Gathered<'_>) -> Option<Figure> {
             series.push(Series::new(&format!("{name}, true"), role, Draw::Dashed, truth.to_vec()).at(ends));
         }
         series.push(observed(&format!("{name}, observed"), role, Draw::Points, &rates).at(places.clone()));
+        let within = rates.iter().skip(AROUND as usize).filter(|_| law.is_some());
+        known.extend(within.map(|rate| rate.of(law.map_or(0.0, |law| law[kind]))));
+        before += rates.iter().take(AROUND as usize).map(|rate| rate.hits).sum::<u64>();
     }
     let chart = Chart {
         x: Axis::number("Calls since the cascade began; the ends hold all beyond", "").between(-AROUND as f64 - 0.5, AROUND as f64 + 0.5),
@@ -217,10 +221,8 @@ fn around(gathered: &Gathered<'_>) -> Option<Figure> {
         marks: vec![Mark { from: -0.5, to: Some(AROUND as f64 + 0.5), label: "cascade".into() }],
         ..Chart::default()
     };
-    let caption = format!(
-        "Over {} sessions with a cascade: no call is struck before it begins, and each one after it with the same probabilities.",
-        gathered.cascades
-    );
+    let caption =
+        format!("{} sessions with a cascade; {before} calls before its start have a fault.{}", gathered.cascades, agreement(&known));
     Some(Figure::new("cascade", "Around the start of a cascade", caption, Plot::Chart(chart)))
 }
 

@@ -88,9 +88,7 @@ impl Effect for Fatigue {
             title: "After recent sends",
             axis: format!("Sends to the same recipient in the {hours} hours before"),
             points: Points::Named((0..=last).map(name).collect()),
-            caption: format!(
-                "The more mail has come in the {hours} hours before, the less of it is opened: {{}} after none, {{}} after {last} or more."
-            ),
+            caption: format!("Opened by how many sends came in the {hours} hours before: {{}} after none, {{}} after {last} or more."),
             shares: [0..1, last..last + 1],
         })
     }

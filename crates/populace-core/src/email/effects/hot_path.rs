@@ -223,10 +223,7 @@ impl Effect for HotPath {
             title: "After a hot path",
             axis: "Minutes since the latest hot path".into(),
             points: Points::Steps { width: STEP, unit: "min", end, others: "without a hot path" },
-            caption:
-                "Right after a visit to the site or the like, mail is opened more often, and the effect fades within minutes: {} within \
-                      ten minutes, {} without a hot path."
-                    .into(),
+            caption: "Opened by the minutes since a visit to the site or the like: {} within ten minutes, {} without a hot path.".into(),
             shares: [0..EARLY.min(steps), steps..steps + 1],
         })
     }

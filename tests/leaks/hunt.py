@@ -104,9 +104,8 @@ def table(run, name):
 
 
 def text(ids):
-    """Ids as `score` writes them."""
-    hexadecimal = ids.map(lambda value: value.hex() if isinstance(value, bytes) else str(value).replace("-", ""))
-    return hexadecimal
+    """Ids without hyphens, whatever their type."""
+    return ids.map(lambda value: value.hex() if isinstance(value, bytes) else str(value).replace("-", ""))
 
 
 class Hunt:
@@ -176,7 +175,10 @@ class Hunt:
 
     def transitions(self):
         calls = table(self.run, "calls")
-        calls = calls[calls.attempt == 1].reset_index(drop=True)
+        # A fault tells that half of the session is over, and so where it goes: only sessions without a cascade follow the table.
+        sessions = table(self.run, "truth/sessions")
+        healthy = text(calls.session_id).isin(set(text(sessions.session_id[~sessions.is_cascade])))
+        calls = calls[(calls.attempt == 1) & healthy].reset_index(drop=True)
         after = calls.groupby("session_id").endpoint.shift(-1)
         truth = table(self.run, "truth/transitions")
         likeliest = truth.sort_values("probability").groupby("from").last()

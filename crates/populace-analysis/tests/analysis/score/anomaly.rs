@@ -102,19 +102,28 @@ fn the_posterior_uses_the_gap_to_the_next_call() {
     }
 }
 
-/// Of each call that another follows, seconds from its response and from its start to that call.
+/// Of each call that another follows, neither of them a retry, seconds from its response and from its start to that call.
 fn gaps(run: &Run) -> Vec<Option<(f64, f64)>> {
-    let wants = [Want::new("session_id", As::Text), Want::new("timestamp", As::Instant), Want::new("response_time_ms", As::Float)];
+    let wants = [
+        Want::new("session_id", As::Text),
+        Want::new("timestamp", As::Instant),
+        Want::new("response_time_ms", As::Float),
+        Want::new("attempt", As::Int),
+    ];
     let mut calls = Vec::new();
     for batch in run.source().table("calls").unwrap().read(&wants).unwrap() {
         let batch = batch.unwrap();
-        let (sessions, times) = (batch.text("session_id"), batch.instant("timestamp"));
-        let ends = |row: usize| times.value(row) as f64 / 1e6 + batch.float("response_time_ms").value(row) / 1e3;
-        calls.extend((0..batch.num_rows()).map(|row| (sessions.value(row).to_owned(), times.value(row) as f64 / 1e6, ends(row))));
+        let times = batch.instant("timestamp");
+        calls.extend((0..batch.num_rows()).map(|row| {
+            let (session, first) = (batch.text("session_id").value(row).to_owned(), batch.int("attempt").value(row) == 1);
+            (session, first, times.value(row), times.value(row) + (batch.float("response_time_ms").value(row) * 1e3).round() as i64)
+        }));
     }
-    let next = |row: usize| calls.get(row + 1).filter(|next| next.0 == calls[row].0);
-    let rounded = |seconds: f64| (seconds * 1e6).round() / 1e6;
-    let gap = |row: usize| next(row).map(|next| (rounded(next.1 - calls[row].2), rounded(next.1 - calls[row].1)));
+    let gap = |row: usize| {
+        let (call, next) = (&calls[row], calls.get(row + 1)?);
+        let since = |micros: i64| (next.2 - micros) as f64 / 1e6;
+        (next.0 == call.0 && call.1 && next.1).then(|| (since(call.3), since(call.2)))
+    };
     (0..calls.len()).map(gap).collect()
 }
 

@@ -98,6 +98,37 @@ fn every_family_has_its_figures() {
 }
 
 #[test]
+fn captions_give_the_test_of_their_figure() {
+    let captions = |path: &Path| {
+        let report = families::report(path, &figures_alone(), &Watch::none(2)).expect("the run can be shown");
+        let figures = report.sections.into_iter().flat_map(|section| section.figures);
+        figures.map(|figure| (figure.id, figure.caption)).collect::<BTreeMap<String, String>>()
+    };
+    let sound = run("churn");
+    for (scenario, _) in FAMILIES {
+        let found = captions(run(scenario).path());
+        assert!(found.values().any(|caption| caption.contains("p-value of all: 0.")), "{scenario}: {found:?}");
+        assert!(!found.values().any(|caption| caption.contains("do not agree")), "{scenario}: {found:?}");
+    }
+    // The same data beside a document that says otherwise.
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir(other.path().join("truth")).unwrap();
+    copy(sound.path(), other.path(), &["users.csv", "events.csv", "truth/users.csv"]);
+    let document = fs::read_to_string(sound.path().join("scenario.yaml")).unwrap();
+    let edited = document.replace("base: 0.15", "base: 0.2");
+    assert_ne!(edited, document);
+    fs::write(other.path().join("scenario.yaml"), edited).unwrap();
+    let found = captions(other.path());
+    assert!(found["engagement-activity"].ends_with("below 0.0001: they do not agree."), "{found:?}");
+    // Own files: nothing is said of personas, nor of a truth.
+    let own = tempfile::tempdir().unwrap();
+    copy(run("email").path(), own.path(), &["events.parquet"]);
+    let report = json(&families::report(own.path(), &figures_alone(), &Watch::none(2)).expect("the file can be shown"));
+    let sections = report["sections"].to_string().replace("funnel-persona", "");
+    assert!(!sections.contains("ersona") && !sections.contains("p-value"), "{sections}");
+}
+
+#[test]
 fn observed_shares_scatter_around_the_true_ones_as_their_intervals_say() {
     for (scenario, _) in FAMILIES {
         let report = json(&families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown"));

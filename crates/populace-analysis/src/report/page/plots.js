@@ -284,7 +284,7 @@ function heatOption(plot, theme, narrow, height) {
             const scale = SCALES[map.scale];
             return {
                 type: 'continuous', seriesIndex: index, dimension: 2, min: -scale.end, max: scale.end, calculable: false, orient: 'horizontal',
-                left, top: (index + 1) * each - 26, itemWidth: 10, itemHeight: narrow ? 90 : 160, textGap: 8,
+                left, top: (index + 1) * each - 36, itemWidth: 10, itemHeight: narrow ? 90 : 160, textGap: 8,
                 textStyle: { color: theme.muted, fontSize: 11 }, text: [...(narrow ? scale.short : scale.ends)].reverse(), inRange: { color: theme.heat },
             };
         }),

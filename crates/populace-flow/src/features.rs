@@ -62,6 +62,12 @@ pub trait EventPages: Send + Sync {
     /// # Errors
     /// The table is not to be read.
     fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError>;
+
+    /// The moment of the last event there is.
+    ///
+    /// # Errors
+    /// The table is not to be read.
+    fn last(&self) -> Result<Option<Instant>, FlowError>;
 }
 
 impl EventPages for EmbeddedTable {
@@ -71,6 +77,10 @@ impl EventPages for EmbeddedTable {
 
     fn recipient_of(&self, universal_id: &str) -> Result<Option<String>, FlowError> {
         Ok(self.of_person(universal_id)?.into_iter().next().map(|first| first.recipient_id.into_owned()))
+    }
+
+    fn last(&self) -> Result<Option<Instant>, FlowError> {
+        Self::last(self)
     }
 }
 
@@ -180,11 +190,25 @@ impl Features for Kept {
             }
         };
         let options = Options { overwrite: true, now: as_of, ..Options::new(data, &self.output) };
-        let report = families::compute_features(&options, &Watch::none(1)).map_err(|error| match error {
-            AnalysisError::Io { path, source } | AnalysisError::Run(RunError::Io { path, source }) => FlowError::io(path, source),
-            error => refused(error),
-        })?;
-        serde_json::to_value(report).map(Some).map_err(refused)
+        serde_json::to_value(computed(&options)?).map(Some).map_err(refused)
+    }
+
+    fn compute_one(&self, universal_id: &str, universal_ids: &[String]) -> Result<Option<Value>, FlowError> {
+        let Source::Table(table, _) = &self.source else {
+            // Files are read whole, or not at all.
+            return if self.open_file()?.is_none() && self.compute(None)?.is_some() { self.of(universal_id) } else { Ok(None) };
+        };
+        let Some(now) = table.last()? else { return Ok(None) };
+        let _alone = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = tempfile::Builder::new().prefix(".events-").tempdir_in(&self.output);
+        let scratch = scratch.map_err(|error| FlowError::io(&self.output, error))?;
+        if !export_one(table.as_ref(), (universal_id, universal_ids), scratch.path())? {
+            return Ok(None);
+        }
+        let output = scratch.path().join("features");
+        computed(&Options { now: Some(now), ..Options::new(scratch.path(), &output) })?;
+        let path = output.join(FILE);
+        row(&path, File::open(&path).map_err(|error| FlowError::io(&path, error))?, universal_id)
     }
 
     fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
@@ -209,16 +233,8 @@ impl Features for Kept {
     }
 
     fn of(&self, universal_id: &str) -> Result<Option<Value>, FlowError> {
-        let path = self.file();
         let Some(file) = self.open_file()? else { return Ok(None) };
-        // The file is replaced as a whole: both readers have the one that was there.
-        let again = file.try_clone().map_err(|error| FlowError::io(&path, error))?;
-        let batch = reading(&path, || {
-            let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
-            let reader = ParquetRecordBatchReaderBuilder::try_new(Checked::new(file))?;
-            Ok(reader.with_offset(row).with_limit(1).build()?.next().transpose()?)
-        })?;
-        batch.filter(|batch| batch.num_rows() > 0).map(|batch| first_row(&batch)).transpose()
+        row(&self.file(), file, universal_id)
     }
 }
 
@@ -247,6 +263,54 @@ fn without(from: (&Path, File), to: (&Path, File), universal_ids: &[String]) -> 
     }
     writer.close().map_err(failed)?;
     Ok(erased)
+}
+
+fn computed(options: &Options) -> Result<populace_analysis::features::Report, FlowError> {
+    families::compute_features(options, &Watch::none(1)).map_err(|error| match error {
+        AnalysisError::Io { path, source } | AnalysisError::Run(RunError::Io { path, source }) => FlowError::io(path, source),
+        error => refused(error),
+    })
+}
+
+/// Writes the events of a person under the id of now. Whether there are any.
+fn export_one(table: &dyn EventPages, (universal_id, universal_ids): (&str, &[String]), to: &Path) -> Result<bool, FlowError> {
+    let path = to.join("events.jsonl");
+    let failed = |error| FlowError::io(&path, error);
+    let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
+    let mut recipient: Option<String> = None;
+    for id in universal_ids {
+        let mut end = PageEnd::before(id);
+        'of_id: loop {
+            let (events, next) = table.page(&end, PAGE)?;
+            if events.is_empty() {
+                break;
+            }
+            end = next;
+            for mut event in events {
+                if event.universal_id != *id {
+                    break 'of_id;
+                }
+                let recipient = recipient.get_or_insert_with(|| event.recipient_id.to_string());
+                event.recipient_id = recipient.as_str().into();
+                event.universal_id = universal_id.into();
+                file.write_all(&event.to_json()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+            }
+        }
+    }
+    file.flush().map_err(failed)?;
+    Ok(recipient.is_some())
+}
+
+/// The row of a person in a file of features.
+fn row(path: &Path, file: File, universal_id: &str) -> Result<Option<Value>, FlowError> {
+    // The file is replaced as a whole: both readers have the one that was there.
+    let again = file.try_clone().map_err(|error| FlowError::io(path, error))?;
+    let batch = reading(path, || {
+        let Some(row) = row_of(again, universal_id)? else { return Ok(None) };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Checked::new(file))?;
+        Ok(reader.with_offset(row).with_limit(1).build()?.next().transpose()?)
+    })?;
+    batch.filter(|batch| batch.num_rows() > 0).map(|batch| first_row(&batch)).transpose()
 }
 
 /// The first row of a batch as a JSON object.

@@ -4,7 +4,7 @@ use crate::connector::{Connector, Ledger};
 use crate::consume::{Consume, Counts, Limits as Batches, Witness};
 use crate::embedded::{EmbeddedLog, EmbeddedTable};
 use crate::error::FlowError;
-use crate::http::{Access, Eraser, FeatureSource, Gauges, Limits, Services};
+use crate::http::{Access, Eraser, FeatureSource, Gauges, Limits, Services, WebhookKeys};
 use crate::identity::{IdentityDatabase, KeyRing};
 use crate::log::{GROUP, Producer, Record, TOPIC};
 use crate::table::{DeadLetters, EventTable};
@@ -82,7 +82,17 @@ impl Embedded {
         let log: Arc<dyn Producer> = Arc::new(self.log.clone());
         let ledger = Ledger::open(&self.directory, &ring)?;
         let connector = Connector::new(log, Arc::clone(&self.identities) as _, ring, ledger);
-        Ok(Services { connector, access, limits, gauges: self.gauges(), features, erasers: self.erasers(), kept: BTreeMap::new() })
+        Ok(Services {
+            connector,
+            access,
+            webhooks: WebhookKeys::default(),
+            hosts: Vec::new(),
+            limits,
+            gauges: self.gauges(),
+            features,
+            erasers: self.erasers(),
+            kept: BTreeMap::new(),
+        })
     }
 
     fn gauges(&self) -> Gauges {

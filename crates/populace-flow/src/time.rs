@@ -8,6 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Microseconds in a millisecond.
 pub const MILLISECOND: i64 = SECOND / 1_000;
 
+/// A moment before 1970 or in a far year is a unit that was taken for another. The year 2200 begins so many days after 1970.
+pub(crate) const YEAR_2200: i64 = 84_006 * DAY;
+
 /// Now, to the millisecond.
 pub fn now() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -51,6 +54,51 @@ pub fn parse(text: &str) -> Option<Instant> {
     Some(Instant(local - offset(zone)?))
 }
 
+/// A moment as a text gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The moment, cut to the millisecond, in UTC where there is no zone.
+    pub at: Instant,
+    /// Whether there is a zone.
+    pub zoned: bool,
+    /// Whether nothing was cut.
+    pub exact: bool,
+}
+
+/// A moment as programs write it: ISO 8601 with or without zone and seconds, with a fraction of any length after a point or a comma, an
+/// offset with or without colon and minutes, or ` UTC`.
+///
+/// ```
+/// use populace_flow::time::{read, text};
+/// let read = |moment| read(moment).map(|read| (text(read.at), read.zoned, read.exact));
+/// let noon = "2025-10-01T12:20:00.123Z".to_owned();
+/// assert_eq!(read("2025-10-01T12:20:00.1234567"), Some((noon.clone(), false, false)));
+/// assert_eq!(read("2025-10-01 14:20:00,123000+0200"), Some((noon, true, true)));
+/// assert_eq!(read("01.10.2025 12:20"), None);
+/// ```
+pub fn read(text: &str) -> Option<Read> {
+    let (minutes, rest) = text.trim().split_at_checked(16)?;
+    let (seconds, rest) = match rest.strip_prefix(':') {
+        Some(rest) => rest.split_at_checked(2)?,
+        None => ("00", rest),
+    };
+    let (fraction, zone) = match rest.strip_prefix(['.', ',']) {
+        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+        None => ("0", rest),
+    };
+    let zone = zone.trim_start();
+    let utc = zone.is_empty() || ["UTC", "GMT"].iter().any(|name| zone.eq_ignore_ascii_case(name));
+    let zone_with_colon = match zone.as_bytes() {
+        _ if utc => "Z".to_owned(),
+        [b'+' | b'-', _, _] => format!("{zone}:00"),
+        [b'+' | b'-', digits @ ..] if digits.len() == 4 && digits.is_ascii() => format!("{}:{}", &zone[..3], &zone[3..]),
+        _ => zone.to_owned(),
+    };
+    let millis = &fraction[..fraction.len().min(3)];
+    let at = parse(&format!("{minutes}:{seconds}.{millis}{zone_with_colon}"))?;
+    Some(Read { at, zoned: !zone.is_empty(), exact: fraction.bytes().skip(3).all(|digit| digit == b'0') })
+}
+
 /// The offset of a zone from UTC, microseconds.
 fn offset(zone: &[u8]) -> Option<i64> {
     match zone {
@@ -77,6 +125,44 @@ mod tests {
     fn a_moment_survives_being_written() {
         for at in [0, 1_759_280_588_927_000, 951_782_400_000_000, 4_102_444_799_999_000] {
             assert_eq!(parse(&text(Instant(at))), Some(Instant(at)));
+        }
+    }
+
+    #[test]
+    fn moments_of_other_programs_are_read_and_what_is_none_is_not() {
+        let noon = Date::from_ymd(2026, 2, 28).unwrap().midnight().plus(12 * HOUR);
+        let same = [
+            ("2026-02-28T12:00:00", false, true),
+            ("2026-02-28T12:00", false, true),
+            ("2026-02-28T12:00Z", true, true),
+            ("2026-02-28T12:00:00.000000", false, true),
+            ("2026-02-28T12:00:00.0000001", false, false),
+            ("2026-02-28T12:00:00.0009999Z", true, false),
+            ("2026-02-28t13:00:00,0+01", true, true),
+            ("2026-02-28 06:30:00-0530", true, true),
+            (" 2026-02-28 12:00:00 UTC", true, true),
+            ("2026-02-28 12:00:00.000000000 +0000", true, true),
+        ];
+        for (text, zoned, exact) in same {
+            assert_eq!(read(text), Some(Read { at: noon, zoned, exact }), "{text}");
+        }
+        let wrong = [
+            "",
+            "2026-02-28",
+            "2026-02-28T12",
+            "2026-02-30T12:00:00",
+            "2026-02-28T24:00:00",
+            "2026-02-28T12:00:00.",
+            "2026-02-28T12:00:00.Z",
+            "2026-02-28T12:00:00+1",
+            "2026-02-28T12:00:00+01é",
+            "2026-02-28T12:00:00 CET",
+            "1764400100",
+            "2026-02-28T12:00:0",
+            "2026-02-28T12:00:00é",
+        ];
+        for text in wrong {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

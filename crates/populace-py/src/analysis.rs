@@ -234,6 +234,7 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
     let gap: Option<f64> = option(options, "session_gap_minutes")?;
     wanted.session_gap = gap.map(|minutes| (minutes * MINUTE as f64) as i64);
     wanted.reading = files(options)?;
+    wanted.include_suspected = option(options, "include_suspected")?.unwrap_or(false);
     let (progress, threads) = reading(options)?;
     json(&watched(py, progress, threads, |watch| families::compute_features(&wanted, watch))?)
 }

@@ -52,3 +52,6 @@ def test_the_email_scripts(tmp_path):
     module("populace.email.generate_synthetic_data_v2", "--count", 1000, "--seed", 1, "-o", "small", cwd=tmp_path)
     assert pp.open(tmp_path / "small").events.count() == 1000
     assert "--count" in module("populace.email.generate_synthetic_data", "--count", 0, cwd=tmp_path, code=2).stderr
+    # As the described script: a hundred events without a number, and fewer users.
+    module("populace.email.generate_synthetic_data_v2", "--users", 10, "--count", "--seed", 1, "--output-dir", "few", cwd=tmp_path)
+    assert pp.open(tmp_path / "few").events.count() == 100

@@ -125,11 +125,17 @@ pub(crate) enum PrepareCommand {
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct PrepareChurnArgs {
     /// Directory of users and events: a run, or files of your own
-    #[arg(value_name = "RAW", value_hint = ValueHint::DirPath)]
-    pub(crate) raw: PathBuf,
+    #[arg(value_name = "RAW", value_hint = ValueHint::DirPath, required_unless_present = "raw_dir")]
+    pub(crate) raw: Option<PathBuf>,
     /// Directory for the clean tables and prepare_report.json
-    #[arg(value_name = "PROCESSED", value_hint = ValueHint::DirPath)]
-    pub(crate) processed: PathBuf,
+    #[arg(value_name = "PROCESSED", value_hint = ValueHint::DirPath, required_unless_present = "processed_dir")]
+    pub(crate) processed: Option<PathBuf>,
+    /// The same as RAW
+    #[arg(long, value_name = "RAW", value_hint = ValueHint::DirPath, conflicts_with = "raw")]
+    pub(crate) raw_dir: Option<PathBuf>,
+    /// The same as PROCESSED
+    #[arg(long, value_name = "PROCESSED", value_hint = ValueHint::DirPath, conflicts_with = "processed")]
+    pub(crate) processed_dir: Option<PathBuf>,
     /// File format
     #[arg(short, long, value_enum, default_value_t = TableFormatArg::Csv)]
     pub(crate) format: TableFormatArg,
@@ -179,6 +185,7 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct FeaturesArgs {
     /// Directory of the data: a run of email or traces, or files of your own
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -192,6 +199,9 @@ pub(crate) struct FeaturesArgs {
     /// The moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
     #[arg(help_heading = "Features of email", long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
+    /// Count opens and clicks that metadata marks as no person's (`suspected_bot`), too
+    #[arg(help_heading = "Features of email", long)]
+    pub(crate) include_suspected: bool,
     /// How finely the click curve of a week is written: by the minute, by the hour (a fortieth of the size) or not at all
     #[arg(help_heading = "Features of email", long, value_name = "STEP", default_value = "minute", value_parser = curves())]
     pub(crate) curve: Curve,

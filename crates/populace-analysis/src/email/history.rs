@@ -25,7 +25,8 @@ pub struct History {
     pub breakers: Vec<Breaker>,
     /// The moments of the hot paths, in order.
     pub interests: Vec<Instant>,
-    /// Rows that fit nowhere: of an unknown type, without a message, or of a message that was never sent.
+    /// Rows that fit nowhere: of an unknown type, or without a message; in a run also of a message that was never sent, or of a type that is
+    /// not simulated.
     pub orphans: u64,
     /// Rows that tell again what a row before has told: a second `sent`, `delivered`, `opened` or `clicked` of a message.
     pub repeats: u64,
@@ -45,7 +46,7 @@ pub struct Breaker {
 pub struct Message {
     /// `message_id`.
     pub id: u128,
-    /// When it was sent.
+    /// When it was sent, or its first event where there is no `sent`.
     pub sent: Instant,
     /// The row of its `sent` in the batch that the history was made from.
     pub sent_row: usize,
@@ -83,8 +84,17 @@ impl Message {
 }
 
 impl History {
-    /// The history in the events of one recipient, in order of time: a batch with at least the [`EVENT_COLUMNS`].
+    /// The history in the events of one recipient of a run, in order of time: a batch with at least the [`EVENT_COLUMNS`].
     pub fn new(model: &EmailModel, events: &RecordBatch) -> Self {
+        Self::of(model, events, true)
+    }
+
+    /// The history in events of any origin: providers that report no `sent` have messages all the same, each from its first event on.
+    pub fn of_any(model: &EmailModel, events: &RecordBatch) -> Self {
+        Self::of(model, events, false)
+    }
+
+    fn of(model: &EmailModel, events: &RecordBatch, is_run: bool) -> Self {
         let mut history = Self { recipient_id: events.text("recipient_id").value(0).to_owned(), ..Self::default() };
         let (times, types, ids) = (events.instant("timestamp"), events.text("event_type"), events.uuid("message_id"));
         let mut places: HashMap<u128, usize> = HashMap::new();
@@ -105,10 +115,20 @@ impl History {
         }
         for row in 0..events.num_rows() {
             let time = Instant(times.value(row));
-            let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) else {
+            let known = EventType::of_name(types.value(row));
+            let Some(kind) = known.filter(|kind| !is_run || EventType::SIMULATED.contains(&kind.name())) else {
                 history.orphans += 1;
                 continue;
             };
+            if !is_run
+                && matches!(kind.group(), Group::Mail | Group::Failure)
+                && let Some(id) = ids.get(row)
+            {
+                places.entry(id).or_insert_with(|| {
+                    history.messages.push(Message::new(id, time, row));
+                    history.messages.len() - 1
+                });
+            }
             match kind {
                 EventType::Sent => {}
                 EventType::Delivered | EventType::Opened | EventType::Clicked => {
@@ -131,7 +151,14 @@ impl History {
                     }
                 }
                 kind if kind.group() == Group::Breaker => history.breaker(model, kind, time),
-                _ => history.interests.push(time),
+                kind if kind.group() == Group::HotPath => history.interests.push(time),
+                _ => {}
+            }
+        }
+        if !is_run {
+            // What was opened was delivered, whether or not the provider says so; when, is not known.
+            for message in &mut history.messages {
+                message.delivered = message.delivered.or(message.opened).or(message.clicked);
             }
         }
         history.messages.sort_by_key(|message| message.sent);

@@ -22,6 +22,8 @@ pub struct Options {
     pub format: Format,
     /// email: the moment at which features are computed; without one, that of the last event.
     pub now: Option<Instant>,
+    /// email: whether opens and clicks count that are marked as no person's.
+    pub include_suspected: bool,
     /// email: how finely the curves are written.
     pub curve: Curve,
     /// traces: the lengths of n-grams, each at least 2.
@@ -48,6 +50,7 @@ impl Options {
             output: output.into(),
             format: Format::Parquet,
             now: None,
+            include_suspected: false,
             curve: Curve::Minute,
             ngrams: vec![2, 3],
             history: 20,

@@ -375,3 +375,35 @@ fn what_has_no_features_is_refused_and_leaves_nothing() {
     assert!(refused(&options).contains("there is no sequence: 1 sessions have fewer than 2 calls"));
     assert!(refused(&Options { ngrams: vec![1], ..options.clone() }).contains("n must be at least 2, got 1"));
 }
+
+/// A scanner follows every link at once, and nobody who was marked for it makes a click window.
+#[test]
+fn opens_and_clicks_that_are_no_persons_count_for_nothing_unless_they_are_asked_for() {
+    let marks = ["{\"suspected_bot\":[\"scanner_agent\"]}", "{\"suspected_bot\":true}", "{\"x\":1,\"suspected_bot\":\"machine_open\"}"];
+    let people = ["{}", "{\"suspected_bot\":[]}", "{\"suspected_bot\":false}", "{\"note\":\"suspected_bot\"}"];
+    for format in ["jsonl", "csv"] {
+        let own = tempfile::tempdir().unwrap();
+        let mut lines = Vec::new();
+        for (number, metadata) in marks.iter().chain(&people).enumerate() {
+            for kind in ["delivered", "opened", "clicked"] {
+                lines.push(if format == "csv" {
+                    format!("r,2025-10-02T10:{number:02}:00Z,{kind},\"{}\"", metadata.replace('"', "\"\""))
+                } else {
+                    format!("{{\"recipient_id\":\"r\",\"timestamp\":\"2025-10-02T10:{number:02}:00Z\",\"event_type\":\"{kind}\",\"metadata\":{metadata}}}")
+                });
+            }
+        }
+        if format == "csv" {
+            lines.insert(0, "recipient_id,timestamp,event_type,metadata".into());
+        }
+        fs::write(own.path().join(format!("events.{format}")), lines.join("\n") + "\n").unwrap();
+        for (include_suspected, suspected, clicks) in [(false, 6, 4), (true, 0, 7)] {
+            let options = Options { include_suspected, overwrite: true, ..Options::new(own.path(), own.path().join("features")) };
+            let Report::Email(report) = compute(&options).unwrap() else { panic!("events of email") };
+            assert_eq!((report.events, report.suspected, report.unknown_types), (21, suspected, 0), "{format}");
+            let row = &features_of(&options.output)[0];
+            let count = |name: &str| row.column_by_name(name).unwrap().as_primitive::<Int32Type>().value(0);
+            assert_eq!((count("clicks_30d"), count("opens_30d"), count("delivered_30d")), (clicks, clicks, 7), "{format}");
+        }
+    }
+}

@@ -369,3 +369,37 @@ fn what_is_no_data_is_refused() {
     let error = families::report(empty.path(), &Options::default(), &Watch::none(2)).expect_err("a date is wrong").to_string();
     assert!(error.contains("from 0203-01-01 to 2025-01-01") && error.contains("is a date wrong?"), "{error}");
 }
+
+/// Klaviyo reports no `sent`, and may be asked for opens and clicks alone.
+#[test]
+fn messages_exist_from_their_first_event_and_a_report_of_nothing_is_an_error() {
+    let report_of = |kinds: &[&str], id: bool| {
+        let own = tempfile::tempdir().expect("a temporary directory");
+        let mut lines = vec!["recipient_id,timestamp,event_type,message_id".to_owned()];
+        for message in 0..40 {
+            for (step, kind) in kinds.iter().enumerate().filter(|(step, _)| step + message % 4 < 4) {
+                let id = if id { format!("018cc251-f400-7cde-8f00-{message:012x}") } else { String::new() };
+                lines.push(format!("r{},2025-10-{:02}T{:02}:00:00Z,{kind},{id}", message % 5, 1 + message % 20, 8 + step));
+            }
+        }
+        fs::write(own.path().join("events.csv"), lines.join("\n") + "\n").expect("a file");
+        families::report(own.path(), &Options::default(), &Watch::none(2))
+    };
+    let facts = |report: &Report| -> Vec<(String, f64)> {
+        let json = json(report);
+        let fact = |fact: &Value| (fact["name"].as_str().unwrap().to_owned(), fact["value"].as_f64().unwrap_or(f64::NAN));
+        json["facts"].as_array().unwrap().iter().map(fact).collect()
+    };
+    for (kinds, opened) in [(&["delivered", "opened", "clicked"][..], 0.75), (&["opened", "clicked"], 1.0)] {
+        let report = report_of(kinds, true).expect("messages");
+        let facts = facts(&report);
+        let value = |name: &str| facts.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name}: {facts:?}")).1;
+        assert_eq!((value("messages sent"), value("opened, of delivered")), (40.0, opened), "{kinds:?}");
+        assert!(!facts.iter().any(|(name, _)| name == "median latency"), "no time of sending is known: {facts:?}");
+        report::render(&report).expect("every number is finite");
+    }
+    let error = report_of(&["open", "click"], true).expect_err("words that are not known").to_string();
+    assert!(error.contains("none of the") && error.contains("opened, clicked"), "{error}");
+    let error = report_of(&["opened", "clicked"], false).expect_err("no message").to_string();
+    assert!(error.contains("have no message_id"), "{error}");
+}

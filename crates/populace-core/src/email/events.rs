@@ -1,6 +1,6 @@
 //! The types of event.
 
-/// The ten types of event.
+/// The types of event: the first ten are simulated, the others come in from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum EventType {
@@ -24,11 +24,17 @@ pub enum EventType {
     SmsClick,
     /// `product_view`
     ProductView,
+    /// `bounced`
+    Bounced,
+    /// `deferred`
+    Deferred,
+    /// `resubscribed`
+    Resubscribed,
 }
 
 impl EventType {
     /// All, by number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Sent,
         Self::Delivered,
         Self::Opened,
@@ -39,10 +45,13 @@ impl EventType {
         Self::SiteVisit,
         Self::SmsClick,
         Self::ProductView,
+        Self::Bounced,
+        Self::Deferred,
+        Self::Resubscribed,
     ];
 
     /// The names as written, by number.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 13] = [
         "sent",
         "delivered",
         "opened",
@@ -53,7 +62,26 @@ impl EventType {
         "site_visit",
         "sms_click",
         "product_view",
+        "bounced",
+        "deferred",
+        "resubscribed",
     ];
+
+    /// The names of those that are simulated, by number.
+    pub const SIMULATED: [&str; 10] = {
+        let mut names = [""; 10];
+        let mut number = 0;
+        while number < names.len() {
+            names[number] = Self::NAMES[number];
+            number += 1;
+        }
+        names
+    };
+
+    /// That of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// The name as written.
     pub const fn name(self) -> &'static str {
@@ -66,6 +94,8 @@ impl EventType {
             Self::Sent | Self::Delivered | Self::Opened | Self::Clicked => Group::Mail,
             Self::SupportTicket | Self::Complaint | Self::UnsubscribeRequest => Group::Breaker,
             Self::SiteVisit | Self::SmsClick | Self::ProductView => Group::HotPath,
+            Self::Bounced | Self::Deferred => Group::Failure,
+            Self::Resubscribed => Group::Return,
         }
     }
 }
@@ -79,4 +109,8 @@ pub enum Group {
     Breaker,
     /// After them a user engages more.
     HotPath,
+    /// A message did not arrive, or not yet.
+    Failure,
+    /// After them a user may be mailed again.
+    Return,
 }

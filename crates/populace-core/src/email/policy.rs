@@ -99,7 +99,7 @@ pub(super) struct Triggered {
     delay_minutes: UniformF64,
     campaign: u8,
     /// By the type of what calls for it.
-    metadata: [u8; EventType::NAMES.len()],
+    metadata: [u8; EventType::SIMULATED.len()],
 }
 
 impl Triggered {
@@ -124,7 +124,7 @@ impl Triggered {
                 format!("choose from {}", known.join(", ")),
             );
         }
-        let mut of_type = [0; EventType::NAMES.len()];
+        let mut of_type = [0; EventType::SIMULATED.len()];
         metadata.for_each(|(kind, metadata)| of_type[kind as usize] = metadata);
         Some(Self {
             occurs: occurs?,

@@ -24,14 +24,15 @@ pub struct Volumes {
     pub scheduled: f64,
     /// Sends that hot paths triggered.
     pub triggered: f64,
-    /// Events by the number of their type, as in [`EventType::NAMES`].
-    pub events: [f64; EventType::NAMES.len()],
+    /// Events by the number of their type, as in [`EventType::SIMULATED`].
+    pub events: [f64; EventType::SIMULATED.len()],
 }
 
 impl Volumes {
     /// Events of one type.
     pub fn of(&self, event_type: EventType) -> f64 {
-        self.events[event_type as usize]
+        // What is not simulated is not expected.
+        self.events.get(event_type as usize).copied().unwrap_or(0.0)
     }
 
     /// All events.
@@ -284,7 +285,7 @@ impl<'a> Calendar<'a> {
                 for (persona, (hours, sum)) in self.model.personas().iter().zip(hours.iter().zip(&mut volumes)) {
                     let engaged = self.engaged(persona, &hours[of_week], moment, &mails);
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * sent);
-                    let mut events = [0.0; EventType::NAMES.len()];
+                    let mut events = [0.0; EventType::SIMULATED.len()];
                     events[EventType::Sent as usize] = scheduled + triggered;
                     events[EventType::Delivered as usize] = self.config.delivery.probability * (scheduled + triggered);
                     [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;

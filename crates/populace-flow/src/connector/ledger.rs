@@ -1,5 +1,6 @@
 //! What was published and answered before, so that nothing is published twice.
 
+use super::letters::Letter;
 use super::{Moment, Receipt, Request};
 use crate::embedded::Store;
 use crate::error::FlowError;
@@ -8,7 +9,7 @@ use crate::time;
 use data_encoding::HEXLOWER;
 use populace_core::time::{DAY, Instant};
 use rusqlite::{OptionalExtension, Transaction, params};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -17,6 +18,8 @@ const SCHEMA_VERSION: u32 = 1;
 const HASHED: &str = "hashed";
 /// How long ids and keys are kept: providers send again for three days at most. The table knows ids for ever.
 const KEPT: i64 = 7 * DAY;
+/// How long dead letters are kept.
+const LETTERS_KEPT: i64 = 30 * DAY;
 /// Every so many publications, keys that are older are removed.
 const SWEEP: u64 = 1_024;
 /// With every publication, so many ids and twice as many as it added are looked at, one after another and all again and again, and those
@@ -29,6 +32,16 @@ const SCHEMA: &str = "
         PRIMARY KEY (client, key)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE events (event_id BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// What later versions added.
+const ADDED: &str = "
+    DROP INDEX IF EXISTS events_by_time;
+    CREATE TABLE IF NOT EXISTS sends (message_id BLOB PRIMARY KEY, sent_at INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS dead_letters (
+        id BLOB PRIMARY KEY, at TEXT NOT NULL, provider TEXT NOT NULL, event TEXT NOT NULL, item INTEGER NOT NULL, reason TEXT NOT NULL,
+        value TEXT NOT NULL, universal_id TEXT
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The ledger of a connector: one process at a time.
@@ -63,8 +76,7 @@ impl Ledger {
         let store = Store::open(&directory.join("connector.sqlite"), SCHEMA, SCHEMA_VERSION)?;
         let (keys, events) = (Held::default(), Held::default());
         let ledger = Self { store, ring: ring.clone(), keys, events, finished: 0.into(), swept: Mutex::default() };
-        // Earlier versions had it.
-        ledger.store.write(|file| file.execute_batch("DROP INDEX IF EXISTS events_by_time"))?;
+        ledger.store.write(|file| file.execute_batch(ADDED))?;
         ledger.hash_old_keys()?;
         Ok(ledger)
     }
@@ -161,9 +173,68 @@ impl Ledger {
             self.sweep(file, LOOKED_AT + 2 * ids.len(), expired)?;
             if sweep {
                 file.execute("DELETE FROM requests WHERE at < ?", [expired])?;
+                file.execute("DELETE FROM sends WHERE at < ?", [expired])?;
+                file.execute("DELETE FROM dead_letters WHERE at < ?", [time::text(Instant(time::now().0 - LETTERS_KEPT))])?;
             }
             Ok(())
         })
+    }
+
+    /// Remembers when messages were sent.
+    pub(super) fn sent(&self, sends: &HashMap<u128, Instant>, now: Instant) -> Result<(), FlowError> {
+        if sends.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|file| {
+            let mut insert = file.prepare("INSERT OR IGNORE INTO sends VALUES (?, ?, ?)")?;
+            sends.iter().try_for_each(|(id, at)| insert.execute(params![id.to_be_bytes(), at.0, now.0]).map(drop))
+        })
+    }
+
+    /// When messages were sent, of those that are known.
+    pub(super) fn sent_at(&self, ids: &[u128]) -> Result<HashMap<u128, Instant>, FlowError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.store.read(|file| {
+            let mut find = file.prepare("SELECT sent_at FROM sends WHERE message_id = ?")?;
+            let mut found = HashMap::new();
+            for id in ids {
+                if let Some(at) = find.query_row([id.to_be_bytes()], |row| row.get(0)).optional()? {
+                    found.insert(*id, Instant(at));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Keeps dead letters, each once.
+    pub(super) fn bury(&self, letters: &[Letter], at: Instant) -> Result<(), FlowError> {
+        let at = time::text(at);
+        self.store.write(|file| {
+            let mut insert = file.prepare("INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+            letters.iter().try_for_each(|letter| {
+                let Letter { id, provider, event, item, reason, value, universal_id } = letter;
+                insert.execute(params![id, at, provider, event, *item as i64, reason, value, universal_id]).map(drop)
+            })
+        })
+    }
+
+    /// How many dead letters there are.
+    pub(super) fn letters(&self) -> Result<u64, FlowError> {
+        self.store.number("SELECT count(*) FROM dead_letters")
+    }
+
+    /// Removes the dead letters of a person, by all ids the person has had.
+    pub(super) fn erase_letters(&self, universal_ids: &[String]) -> Result<u64, FlowError> {
+        let removed = self.store.write(|file| {
+            let mut delete = file.prepare("DELETE FROM dead_letters WHERE universal_id = ?")?;
+            universal_ids.iter().try_fold(0, |removed, id| Ok(removed + delete.execute([id])? as u64))
+        })?;
+        if removed > 0 {
+            self.store.forget()?;
+        }
+        Ok(removed)
     }
 
     /// Looks at the next ids, `count` of them, and removes those that are older than `expired`.

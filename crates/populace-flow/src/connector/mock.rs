@@ -34,7 +34,7 @@ const JOURNEY_DAYS: u32 = 28;
 /// In how many histories: a click in 28 days has a probability of 0.4 for the least engaged, so this many fail with one of 10¹⁴.
 const JOURNEYS: u64 = 64;
 /// The number in the address of the recipient of actor 0.
-const FIRST_RECIPIENT: u64 = 1_000;
+pub(super) const FIRST_RECIPIENT: u64 = 1_000;
 
 /// A generator, with the first day and the days that it is for.
 type Window = (Date, u32, Arc<dyn Generator>);
@@ -171,7 +171,7 @@ fn actor_of_address(text: &str) -> Option<u64> {
 
 /// Rows of recipients of the scenario, whose addresses are resolved like all others.
 fn drafts(rows: impl Iterator<Item = Fields<'static>>, moment: Moment) -> Drafts<'static> {
-    let mut made = Drafts { seed: Some(moment.seed), ..Drafts::default() };
+    let mut made = Drafts { seed: Some(moment.seed), shown: true, ..Drafts::default() };
     let mut addresses: HashMap<String, String> = HashMap::new();
     for (item, mut fields) in rows.enumerate() {
         let recipient = fields.text(const { column("recipient_id") }).unwrap_or_default().to_owned();
@@ -182,7 +182,7 @@ fn drafts(rows: impl Iterator<Item = Fields<'static>>, moment: Moment) -> Drafts
         let identifier = Identifier::Email(address.clone());
         fields.set(const { column("universal_id") }, Given::Missing);
         fields.set(const { column("recipient_email_hash") }, Given::Missing);
-        made.drafts.push(Draft { item, fields, identifiers: vec![("recipient_email", identifier)] });
+        made.drafts.push(Draft { item, fields, identifiers: vec![("recipient_email", identifier)], event: "" });
     }
     made
 }

@@ -1,33 +1,40 @@
 //! What happens to events between the request that brings them and the log: checks, identities, each event once.
 //!
 //! 1. A request becomes drafts: fields, and identifiers in place of what names a person.
-//! 2. Every draft is checked. One problem rejects the request, and nothing of it is published.
+//! 2. Every draft is checked. One problem rejects the request, and nothing of it is published; of a webhook, whose sender cannot correct
+//!    it, the item becomes a dead letter, and the others are published.
 //! 3. Identifiers are resolved; from here on no address is left.
 //! 4. Events whose id was published before are left out; the others are published, all at once.
 //! 5. Only then the request is answered, and its answer is kept under its `Idempotency-Key`.
 
 mod drafts;
 mod ledger;
+mod lenient;
+mod letters;
 pub mod mock;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod webhooks;
 
-pub use drafts::{Draft, Drafts, Ignored, Items, MAX_ITEMS, Named};
+pub use drafts::{Draft, Drafts, Ignored, Items, MAX_ITEMS, Named, Webhook};
 pub use ledger::Ledger;
+pub use tally::{Adjusted, Matter, Outcome, Tally};
 
 use crate::error::FlowError;
-use crate::event::{Event, Problem};
+use crate::event::{Event, MAX_LATENCY_MS, Problem};
 use crate::identity::{Claim, IdentityStore, KeyRing};
 use crate::log::{Producer, Record};
 use crate::time;
-use drafts::Claims;
+use drafts::{Claims, Unfit};
 use ledger::Begun;
 use mock::Mock;
+use populace_core::email::EventType;
 use populace_core::time::Instant;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,8 +47,24 @@ pub struct Receipt {
     pub published: u64,
     /// Events that were there before, by their id.
     pub duplicates: u64,
+    /// The same as `accepted`, in the word of the described connector.
+    #[serde(default)]
+    pub count: u64,
+    /// Of one event and of what was generated: the event, or the first five.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(value_type = Vec<Object>)]
+    pub events: Vec<Value>,
     /// Items of a webhook that have no type of event.
     pub ignored: Vec<Ignored>,
+    /// What was changed so that items could be taken, `field: what`, and how often.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub adjusted: BTreeMap<String, u64>,
+    /// Items of a webhook that were no events and are dead letters now.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub dead_letters: u64,
+    /// Why: the first 200 problems of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub problems: Vec<ItemProblem>,
     /// Seed of what was generated: the same seed at the same moment makes the same events.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seed: Option<u64>,
@@ -50,8 +73,13 @@ pub struct Receipt {
     pub replayed: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// A problem of one item of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ItemProblem {
     /// Number of the item, from 0.
     pub item: usize,
@@ -127,7 +155,14 @@ pub struct Counts {
     pub replayed: AtomicU64,
     /// Publications that failed.
     pub failed: AtomicU64,
+    /// What was changed, ignored or became a dead letter: by sender, event and field.
+    pub items: Tally,
 }
+
+/// Events of which an answer shows the first.
+const SHOWN: usize = 5;
+/// The most problems that an answer lists.
+const LISTED: usize = 200;
 
 /// The way from requests to the log.
 pub struct Connector {
@@ -194,23 +229,34 @@ impl Connector {
     }
 
     fn publish(&self, request: &Request, moment: Moment, drafts: Drafts<'_>, key: Option<&str>) -> Result<Receipt, Rejection> {
-        let Drafts { drafts, ignored, mut problems, seed } = drafts;
+        let Drafts { drafts, ignored, mut problems, seed, webhook, mut adjusted, shown } = drafts;
         let mut claims = Claims::new(&self.ring);
         let mut checked: Vec<(Event<'_>, usize)> = Vec::with_capacity(drafts.len());
+        let mut needs_key = false;
         for draft in drafts {
             let item = draft.item;
-            match draft.check(&mut claims, moment) {
+            match draft.check(&mut claims, moment, &mut adjusted) {
                 Ok(sound) => checked.push(sound),
-                Err(found) => problems.extend(found.into_iter().map(|problem| ItemProblem::of(item, problem))),
+                Err(Unfit { problems: found, needs_key: is_ours }) => {
+                    needs_key |= is_ours;
+                    problems.extend(found.into_iter().map(|problem| ItemProblem::of(item, problem)));
+                }
             }
         }
-        if !problems.is_empty() {
+        // Where all it takes is a key of ours, the provider is to send it again.
+        if !problems.is_empty() && (webhook.is_none() || checked.is_empty() && needs_key) {
             problems.sort_by_key(|problem| problem.item);
             self.counts.invalid.fetch_add(problems.len() as u64, Ordering::Relaxed);
             return Err(Rejection::Invalid(problems));
         }
         self.counts.ignored.fetch_add(ignored.len() as u64, Ordering::Relaxed);
-        let events = self.resolve(checked, claims.all(), request, moment)?;
+        adjusted.tally(webhook.as_ref().map_or("synthetic", |webhook| webhook.provider), &self.counts.items);
+        let mut events = self.resolve(checked, claims.all(), request, moment)?;
+        let mut dead_letters = 0;
+        if let Some(webhook) = &webhook {
+            dead_letters = self.bury(webhook, &mut problems, &ignored, moment)?;
+            self.time(&mut events, moment)?;
+        }
 
         let accepted = events.len() as u64;
         let mut seen = HashSet::with_capacity(events.len());
@@ -227,11 +273,45 @@ impl Connector {
             })?;
         }
         let published = records.len() as u64;
-        let receipt = Receipt { accepted, published, duplicates: accepted - published, ignored, seed, replayed: false };
+        let first = events.iter().take(if shown { SHOWN } else { 0 });
+        problems.truncate(LISTED);
+        let receipt = Receipt {
+            accepted,
+            published,
+            duplicates: accepted - published,
+            count: accepted,
+            events: first.filter_map(|event| serde_json::from_slice(&event.to_json()).ok()).collect(),
+            ignored,
+            adjusted: adjusted.told(),
+            dead_letters,
+            problems,
+            seed,
+            replayed: false,
+        };
         self.ledger.finish(&ids, moment.at, key.map(|key| (request.client.as_str(), key)), &receipt)?;
         self.counts.published.fetch_add(published, Ordering::Relaxed);
         self.counts.duplicates.fetch_add(receipt.duplicates, Ordering::Relaxed);
         Ok(receipt)
+    }
+
+    /// Gives a delivery its latency where the provider has reported the sending of the message before, and remembers what is sent now.
+    fn time(&self, events: &mut [Event<'_>], moment: Moment) -> Result<(), FlowError> {
+        let of = |kind: EventType| move |event: &&Event<'_>| event.event_type == kind;
+        let sent = |event: &Event<'_>| Some((event.message_id?.to_u128(), event.timestamp));
+        let now: HashMap<u128, Instant> = events.iter().filter(of(EventType::Sent)).filter_map(sent).collect();
+        self.ledger.sent(&now, moment.at)?;
+        let open = |event: &&Event<'_>| event.send_time.is_none() && event.latency_ms.is_none() && !now.contains_key(&id_of(event));
+        let asked: Vec<u128> = events.iter().filter(of(EventType::Delivered)).filter(open).map(id_of).collect();
+        let before = self.ledger.sent_at(&asked)?;
+        for event in events.iter_mut().filter(|event| event.event_type == EventType::Delivered && event.latency_ms.is_none()) {
+            let id = id_of(event);
+            let Some(sent) = event.send_time.or_else(|| now.get(&id).or_else(|| before.get(&id)).copied()) else { continue };
+            let millis = event.timestamp.since(sent) / time::MILLISECOND;
+            if (0.0..=MAX_LATENCY_MS).contains(&(millis as f64)) {
+                (event.send_time, event.latency_ms) = (Some(sent), Some(millis));
+            }
+        }
+        Ok(())
     }
 
     /// Gives every event the id of its person, given its claim's number. Claims that are alike are resolved once.
@@ -268,6 +348,11 @@ impl Connector {
         });
         Ok(named.collect())
     }
+}
+
+/// The message of an event of mail.
+fn id_of(event: &Event<'_>) -> u128 {
+    event.message_id.map_or(0, populace_core::email::Uuid::to_u128)
 }
 
 /// SHA-256 of parts, none of which can run into the next.

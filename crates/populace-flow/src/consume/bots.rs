@@ -14,7 +14,7 @@ const TOO_FAST: i64 = 2 * SECOND;
 /// Deliveries that are remembered.
 const REMEMBERED: usize = 100_000;
 /// The field of `metadata`.
-pub(super) const FIELD: &str = "suspected_bot";
+pub const FIELD: &str = "suspected_bot";
 
 /// What user agents of scanners and programs hold, in lower case.
 const AGENTS: [&str; 16] = [
@@ -109,9 +109,20 @@ fn in_ranges(address: &IpAddr) -> bool {
     RANGES.iter().any(|(block, bits)| (address.to_bits() ^ Ipv4Addr::from(*block).to_bits()) >> (32 - bits) == 0)
 }
 
-/// Writes suspicions into the metadata of an event.
-pub(super) fn mark(event: &mut Event<'_>, found: &[&'static str]) {
-    if !found.is_empty() {
-        event.metadata.insert(FIELD.to_owned(), found.iter().map(|why| Value::from(*why)).collect());
+/// Writes suspicions into the metadata of an event, after those of its sender. Whether there are any.
+pub(super) fn mark(event: &mut Event<'_>, found: &[&'static str]) -> bool {
+    let mut all = match event.metadata.get(FIELD) {
+        Some(Value::Array(before)) => before.clone(),
+        _ => Vec::new(),
+    };
+    for why in found {
+        if !all.iter().any(|before| before == why) {
+            all.push(Value::from(*why));
+        }
     }
+    if !found.is_empty() {
+        event.metadata.insert(FIELD.to_owned(), all.into());
+        return true;
+    }
+    !all.is_empty()
 }

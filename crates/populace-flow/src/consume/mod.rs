@@ -8,7 +8,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-pub use bots::{Suspicions, suspicions};
+pub use bots::{FIELD as SUSPECTED, Suspicions, suspicions};
 pub use goal::listed;
 pub use progress::Progress;
 

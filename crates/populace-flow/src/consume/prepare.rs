@@ -26,8 +26,7 @@ pub(super) fn prepare<'a>(topic: &str, messages: &'a [Message], suspicions: &mut
         match checked {
             Ok(mut event) => {
                 let found = suspicions.of(&event);
-                prepared.suspected += u64::from(!found.is_empty());
-                mark(&mut event, &found);
+                prepared.suspected += u64::from(mark(&mut event, &found));
                 prepared.events.push(event);
             }
             Err(reason) => {

@@ -8,6 +8,7 @@ use crate::log::Position;
 use crate::table::{DeadLetter, DeadLetters, EventTable, Inserted};
 use crate::time;
 use populace_core::email::Uuid;
+use populace_core::time::Instant;
 use populace_io::text::DateText;
 use rusqlite::types::{Null, ToSql, ToSqlOutput, Value};
 use rusqlite::{Row, Transaction, params};
@@ -75,6 +76,16 @@ impl EmbeddedTable {
         Ok(self.select(query, [universal_id])?.0)
     }
 
+    /// The moment of the last event there is.
+    ///
+    /// # Errors
+    /// The file is not to be read.
+    pub fn last(&self) -> Result<Option<Instant>, FlowError> {
+        let last =
+            self.store.read(|file| file.query_row("SELECT max(timestamp) FROM email_events", [], |row| row.get::<_, Option<String>>(0)))?;
+        Ok(last.and_then(|text| time::parse(&text)))
+    }
+
     fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
         let rows = self.store.read(|file| {
             let mut select = file.prepare(query)?;
@@ -114,6 +125,11 @@ impl EmbeddedTable {
 pub struct PageEnd(pub(crate) String, pub(crate) String, pub(crate) String);
 
 impl PageEnd {
+    /// A page that ended before the first event of a person.
+    pub(crate) fn before(universal_id: &str) -> Self {
+        Self(universal_id.to_owned(), "1970-01-01T00:00:00.000Z".to_owned(), String::new())
+    }
+
     /// A page that ended with this event.
     pub(crate) fn of(event: &Event<'_>) -> Self {
         Self(event.universal_id.to_string(), time::text(event.timestamp), event.event_id.to_string())

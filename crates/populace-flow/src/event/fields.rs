@@ -5,7 +5,7 @@ use crate::address::holds_address;
 use crate::memo::Memo;
 use crate::time::{self, MILLISECOND};
 use populace_core::email::{EventType, Uuid};
-use populace_core::time::{DAY, Instant};
+use populace_core::time::Instant;
 use populace_io::terminal::printable;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -15,9 +15,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// The longest latency that is one, milliseconds: 30 days, after which every provider has given up.
-const MAX_LATENCY_MS: f64 = 30.0 * 86_400_000.0;
-/// A moment before 1970 or in a far year is a unit that was taken for another. The year 2200 begins so many days after 1970.
-const YEAR_2200: i64 = 84_006 * DAY;
+pub(crate) const MAX_LATENCY_MS: f64 = 30.0 * 86_400_000.0;
 
 /// What is wrong with text that holds some.
 const CONTROLS: &str = "must not hold control characters";
@@ -149,6 +147,10 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub(crate) fn get(&self, column: usize) -> &Given<'a> {
         &self.values[column]
+    }
+
+    pub(crate) fn get_mut(&mut self, column: usize) -> &mut Given<'a> {
+        &mut self.values[column]
     }
 
     pub(crate) fn set(&mut self, column: usize, value: Given<'a>) {
@@ -377,19 +379,30 @@ impl<'a> Checks<'a> {
     }
 
     pub(super) fn instant(&mut self, column: usize, required: bool) -> Option<Instant> {
-        let reason = "must be a moment in ISO 8601 with its zone, such as 2026-01-31T09:15:00.123Z";
-        let at = self.parsed(column, required, |text| time::parse(&text), reason)?;
-        if at.0 % MILLISECOND != 0 {
-            self.fail(column, "must be a whole number of milliseconds");
-        }
-        if !(0..YEAR_2200).contains(&at.0) {
+        let text = self.string(column, required)?;
+        let parsed = time::parse(&text).filter(|at| at.0 % MILLISECOND == 0);
+        let at = match parsed.map_or_else(|| Err(time::read(&text)), Ok) {
+            Ok(at) => at,
+            Err(Some(read)) => {
+                self.fail(
+                    column,
+                    if read.exact { "must have a zone: Z or an offset such as +01:00" } else { "must be a whole number of milliseconds" },
+                );
+                read.at
+            }
+            Err(None) => {
+                self.fail(column, "must be a moment in ISO 8601 with its zone, such as 2026-01-31T09:15:00.123Z");
+                return None;
+            }
+        };
+        if !(0..time::YEAR_2200).contains(&at.0) {
             self.fail(column, "must lie in the years 1970 to 2199");
         }
         Some(at)
     }
 
     pub(super) fn universal_id(&mut self) -> Option<Cow<'a, str>> {
-        let reason = "must be `sf_` and 26 characters of lower-case base32 (a to z, 2 to 7)";
+        let reason = "must be `sf_` and 26 characters of lower-case base32 (a to z, 2 to 7), or 16 hexadecimal digits";
         self.parsed(const { column("universal_id") }, true, |text| is_universal_id(&text).then_some(text), reason)
     }
 
@@ -479,10 +492,13 @@ pub(crate) fn holds_controls(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
-/// Whether text is of the form of a universal id.
+/// Whether text is of the form of a universal id: ours, or the described connector's.
 pub(crate) fn is_universal_id(text: &str) -> bool {
-    text.strip_prefix("sf_")
-        .is_some_and(|digits| digits.len() == 26 && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+    text.strip_prefix("sf_").is_some_and(|digits| match digits.len() {
+        26 => digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')),
+        16 => digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+        _ => false,
+    })
 }
 
 /// Whether a test holds of any text or key within an object.

@@ -6,7 +6,7 @@ mod fields;
 use crate::time::MILLISECOND;
 use fields::Checks;
 pub use fields::Fields;
-pub(crate) use fields::{Given, holds_controls, is_universal_id};
+pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
@@ -208,13 +208,12 @@ impl<'a> Event<'a> {
             fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
         }
         if let Some(kind) = event_type {
-            let is_mail = kind.group() == Group::Mail;
             let given = message_id.is_some() || !fields.is_sound("message_id");
-            fields.check(
-                given == is_mail,
-                "message_id",
-                if is_mail { "must be given of mail" } else { "must be null for non-mail events" },
-            );
+            match kind.group() {
+                Group::Mail => fields.check(given, "message_id", "must be given of mail"),
+                Group::Failure => {}
+                _ => fields.check(!given, "message_id", "must be null for non-mail events"),
+            }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
@@ -470,13 +469,13 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_with_its_field() {
-        let many = json!({ "event_id": "7", "event_type": "bounced", "timestamp": "yesterday", "minutes": 3, "metadata": [], "esp": "" });
+        let many = json!({ "event_id": "7", "event_type": "returned", "timestamp": "yesterday", "minutes": 3, "metadata": [], "esp": "" });
         assert_eq!(
             problems(&many),
             [
                 "event_id: must be a UUID such as 018cc251-f400-7cde-8f00-0123456789ab",
                 "event_type: must be one of sent, delivered, opened, clicked, support_ticket, complaint, unsubscribe_request, site_visit, \
-                 sms_click, product_view",
+                 sms_click, product_view, bounced, deferred, resubscribed",
                 "timestamp: must be a moment in ISO 8601 with its zone, such as 2026-01-31T09:15:00.123Z",
                 "esp: must not be empty",
                 "metadata: must be a JSON object",
@@ -492,6 +491,7 @@ mod tests {
         assert!(
             told(json!({ "timestamp": "2026-01-31T09:15:00.123456Z" })).starts_with("timestamp: must be a whole number of milliseconds")
         );
+        assert!(told(json!({ "timestamp": "2026-01-31T09:15:00" })).starts_with("timestamp: must have a zone"));
         assert_eq!(
             told(json!({ "timestamp": "1969-12-31T23:59:59.999Z" })),
             "timestamp: must lie in the years 1970 to 2199; latency_seconds: must be timestamp less send_time, to the millisecond"

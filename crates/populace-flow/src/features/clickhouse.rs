@@ -4,6 +4,7 @@ use super::EventPages;
 use crate::embedded::PageEnd;
 use crate::error::FlowError;
 use crate::event::{Event, Fields, reasons};
+use populace_core::time::Instant;
 use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{Server, quoted};
 use populace_io::tables::email::{EVENT_COLUMNS, EVENTS_TABLE as EMAIL_EVENTS};
@@ -69,5 +70,12 @@ impl EventPages for ClickHouseEvents {
             quoted(universal_id)
         );
         Ok(self.ask(&sql)?.lines().next().map(str::to_owned))
+    }
+
+    fn last(&self) -> Result<Option<Instant>, FlowError> {
+        let sql = format!("SELECT toUnixTimestamp64Micro(max(timestamp)), count() FROM {EMAIL_EVENTS} FORMAT TabSeparatedRaw");
+        let answer = self.ask(&sql)?;
+        let numbers: Vec<i64> = answer.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        Ok(numbers.first().filter(|_| numbers.get(1).is_some_and(|count| *count > 0)).map(|micros| Instant(*micros)))
     }
 }

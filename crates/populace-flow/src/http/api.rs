@@ -58,18 +58,19 @@ pub(super) fn document(paths: OpenApi) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     document["components"]["schemas"]["Event"] = schema::event();
     let paths = &mut document["paths"];
-    if let Some(webhook) = paths.as_object_mut().and_then(|paths| paths.remove("/api/webhooks/{esp}")) {
+    for (base, name) in [("/api/webhooks", "webhook"), ("/api/webhook", "described_webhook")] {
+        let Some(webhook) = paths.as_object_mut().and_then(|paths| paths.remove(&format!("{base}/{{esp}}"))) else { continue };
         for provider in PROVIDERS {
             let mut webhook = webhook.clone();
             if let Some(parameters) = webhook["post"]["parameters"].as_array_mut() {
                 parameters.retain(|parameter| parameter["name"] != "esp");
             }
-            webhook["post"]["operationId"] = format!("webhook_{provider}").into();
-            paths[format!("/api/webhooks/{provider}")] = webhook;
+            webhook["post"]["operationId"] = format!("{name}_{provider}").into();
+            paths[format!("{base}/{provider}")] = webhook;
         }
     }
     for (path, body) in schema::bodies() {
-        paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"] = body;
+        paths[path.as_str()]["post"]["requestBody"]["content"]["application/json"]["schema"] = body;
     }
     // A seed has 64 bits, which no number of the macros says.
     let operations = paths.as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.get_mut("post"));

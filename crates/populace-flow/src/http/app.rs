@@ -1,10 +1,10 @@
 //! What the services are made of.
 
-use super::Access;
 use super::limits::{Limits, Rates};
 use super::metrics::{Gauges, Metrics};
 use super::reply::Probe;
 use super::share::Share;
+use super::{Access, WebhookKeys};
 use crate::connector::Connector;
 use crate::error::FlowError;
 use populace_core::time::Instant;
@@ -30,6 +30,13 @@ pub trait Features: Send + Sync {
     /// They are not to be read or written.
     fn erase(&self, universal_ids: &[String]) -> Result<u64, FlowError>;
 
+    /// The features of a person under the id of now, computed from the events under all ids the person has had, as of the last event there
+    /// is; none if there are no such events.
+    ///
+    /// # Errors
+    /// The events are not to be read.
+    fn compute_one(&self, universal_id: &str, universal_ids: &[String]) -> Result<Option<Value>, FlowError>;
+
     /// The features of a person, as last computed.
     ///
     /// # Errors
@@ -46,6 +53,10 @@ pub struct Services {
     pub connector: Connector,
     /// Who may do what.
     pub access: Access,
+    /// The keys of the providers' webhooks.
+    pub webhooks: WebhookKeys,
+    /// Names under which a tunnel brings webhooks to a service that no token guards.
+    pub hosts: Vec<String>,
     /// What a client may ask for.
     pub limits: Limits,
     /// What is reported of the other parts at `/metrics` and `/ready`.
@@ -73,7 +84,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(services: Services) -> Arc<Self> {
-        let limits = services.limits;
+        let limits = &services.limits;
         Arc::new(Self {
             rates: [Rates::new(limits.requests_a_second), Rates::new(limits.requests_a_second)],
             in_flight: Share::of(limits.in_flight),

@@ -8,6 +8,7 @@ use super::problem::{later, problem, rejected};
 use super::reply::{Probe, Reply};
 use super::server::{Visitor, text};
 use super::share::Held;
+use super::signature::Checked;
 use crate::connector::{self, Items, Rejection, fingerprint};
 use crate::json;
 use axum::body::Body;
@@ -42,17 +43,24 @@ pub(super) struct Route {
     json: bool,
     /// The parameters that its query may have.
     query: &'static [&'static str],
+    /// The provider whose webhook it is.
+    provider: Option<&'static str>,
 }
 
 impl Route {
     /// A route that takes neither JSON nor parameters.
     pub(super) const fn of(path: &'static str, scope: Scope) -> Self {
-        Self { path, scope, json: false, query: &[] }
+        Self { path, scope, json: false, query: &[], provider: None }
     }
 
     /// With a body that is JSON.
     pub(super) const fn with_json(self) -> Self {
         Self { json: true, ..self }
+    }
+
+    /// Of a webhook.
+    pub(super) const fn of_provider(self, provider: Option<&'static str>) -> Self {
+        Self { provider, ..self }
     }
 
     /// With these parameters.
@@ -97,14 +105,13 @@ impl Call {
 
     /// The last part of the path, decoded.
     pub(super) fn last(&self) -> Result<String, Rejection> {
-        let last = self.uri.path().rsplit('/').next().unwrap_or_default();
-        decode(last).ok_or_else(undecoded)
+        last(&self.uri).ok_or_else(undecoded)
     }
 
     /// The last part of the path, which must be an id of a person.
     pub(super) fn person(&self) -> Result<String, Rejection> {
         let id = self.last()?;
-        let reason = "must be `sf_` and 26 characters of lower-case base32";
+        let reason = "must be `sf_` and 26 characters of lower-case base32, or 16 hexadecimal digits";
         if crate::event::is_universal_id(&id) { Ok(id) } else { Err(Rejection::Malformed(format!("universal_id: {reason}"))) }
     }
 
@@ -124,6 +131,11 @@ impl Call {
             seed: self.number("seed")?,
         })
     }
+}
+
+/// The last part of a path, decoded.
+pub(super) fn last(uri: &Uri) -> Option<String> {
+    decode(uri.path().rsplit('/').next().unwrap_or_default())
 }
 
 fn undecoded() -> Rejection {
@@ -234,18 +246,53 @@ fn client(app: &App, parts: &Parts, scope: Scope) -> Result<(String, bool), Resp
     Err(response)
 }
 
+/// A webhook whose provider has keys, and what of it is to be checked.
+type Signed = (&'static str, Checked);
+
+/// Whose request it is, and whether by a token or by a provider's key.
+fn who(app: &App, parts: &Parts, route: &Route) -> Result<(String, bool, Option<Signed>), Response> {
+    let keys = &app.services.webhooks;
+    let bearer = text(&parts.headers, &header::AUTHORIZATION)
+        .is_some_and(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+    let Some(provider) = route.provider.filter(|provider| keys.has(provider) && (app.services.access.is_open() || !bearer)) else {
+        let (name, has_token) = client(app, parts, route.scope)?;
+        return Ok((name, has_token, None));
+    };
+    let visitor = visitor(parts)?;
+    match keys.check_head(provider, &parts.headers) {
+        Ok(checked) => Ok((visitor.address.to_string(), false, Some((provider, checked)))),
+        Err(reason) => {
+            // Guesses count against the one who guesses.
+            limit(app, None, visitor)?;
+            Err(unsigned(reason))
+        }
+    }
+}
+
+/// The answer to a webhook that is not its provider's.
+fn unsigned(reason: String) -> Response {
+    let mut response = problem(StatusCode::UNAUTHORIZED, "Unauthorized", reason);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"webhooks\""));
+    response
+}
+
 async fn admit<A>(app: Arc<App>, route: Route, request: Request, act: A, start: Instant) -> Result<Response, Response>
 where
     A: FnOnce(&App, &Call) -> Result<Reply, Rejection> + Send + 'static,
 {
-    let limits = app.services.limits;
+    let limits = &app.services.limits;
+    let (request_time, deepest) = (limits.request_time, limits.json_depth);
     let (parts, body) = request.into_parts();
     refuse_browsers(&app, &parts)?;
-    let (name, has_token) = client(&app, &parts, route.scope)?;
+    let (name, has_token, signed) = who(&app, &parts, &route)?;
     limit(&app, has_token.then_some(&name), visitor(&parts)?)?;
+    let most = route.provider.map_or(limits.body_bytes, |provider| limits.of(provider).body_bytes);
     let key = idempotency_key(&parts)?;
     let query = parameters(parts.uri.query().unwrap_or_default(), route.query).map_err(rejected)?;
-    if route.json && !text(&parts.headers, &header::CONTENT_TYPE).is_some_and(is_json) {
+    // Amazon's SNS sends JSON as text.
+    let is_text =
+        route.provider == Some("ses") && text(&parts.headers, &header::CONTENT_TYPE).is_some_and(|media| media.starts_with("text/plain"));
+    if route.json && !is_text && !text(&parts.headers, &header::CONTENT_TYPE).is_some_and(is_json) {
         let detail = "send the body as application/json";
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail));
     }
@@ -253,30 +300,37 @@ where
         let detail = "send the body as it is, without Content-Encoding";
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail));
     }
-    if text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) > Some(limits.body_bytes as u64) {
+    if text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) > Some(most as u64) {
         // Who sends on without asking whether to would not read the answer if the connection were closed now.
         if !parts.headers.contains_key(header::EXPECT) {
             let _ = tokio::time::timeout(LINGER, discard(body)).await;
         }
-        return Err(too_large(limits.body_bytes));
+        return Err(too_large(most));
     }
     let mut held = app.bodies.nothing_yet(&name);
-    let Ok(body) = tokio::time::timeout(limits.request_time, read(body, limits.body_bytes, &mut held)).await else {
-        let detail = format!("the body did not come within {} s", limits.request_time.as_secs());
+    let Ok(body) = tokio::time::timeout(request_time, read(body, most, &mut held)).await else {
+        let detail = format!("the body did not come within {} s", request_time.as_secs());
         return Err(problem(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail));
     };
     let body = body?;
+    if let Some((provider, checked)) = &signed {
+        app.services.webhooks.check_body(provider, checked, &body).map_err(unsigned)?;
+    }
     // Only now: who sends slowly keeps nobody else from the work.
     let Some(permit) = app.in_flight.take(&name, 1) else {
         return Err(busy(&format!("{} requests are worked on, of which this client has its share", app.in_flight.used())));
     };
-    let client = if has_token { name } else { String::new() };
-    let call = Call { client, key, method: parts.method, uri: parts.uri, query, body, deepest: limits.json_depth };
+    let client = match &signed {
+        Some((provider, _)) => format!("webhook/{provider}"),
+        None if has_token => name,
+        None => String::new(),
+    };
+    let call = Call { client, key, method: parts.method, uri: parts.uri, query, body, deepest };
     let work = tokio::task::spawn_blocking(move || {
         let _held = (permit, held);
         act(&app, &call)
     });
-    let left = limits.request_time.saturating_sub(start.elapsed());
+    let left = request_time.saturating_sub(start.elapsed());
     let Ok(done) = tokio::time::timeout(left, work).await else {
         let detail = "the work goes on; send the same request again, with the same event ids or Idempotency-Key";
         return Err(later(StatusCode::SERVICE_UNAVAILABLE, "Takes too long", detail, Duration::from_secs(5)));
@@ -330,7 +384,8 @@ fn refuse_browsers(app: &App, parts: &Parts) -> Result<(), Response> {
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
     let here = name.is_empty()
         || name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || app.services.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) && comes_by_tunnel(parts.uri.path());
     if !here && parts.uri.authority().is_some() {
         return Err(problem(
             StatusCode::BAD_REQUEST,
@@ -346,6 +401,11 @@ fn refuse_browsers(app: &App, parts: &Parts) -> Result<(), Response> {
         return Err(problem(StatusCode::FORBIDDEN, "Forbidden", "this service takes nothing from other web sites"));
     }
     Ok(())
+}
+
+/// What a tunnel may bring to a service that no token guards.
+fn comes_by_tunnel(path: &str) -> bool {
+    path == HEALTH || ["/api/webhook/", "/api/webhooks/"].iter().any(|base| path.starts_with(base))
 }
 
 fn is_json(media: &str) -> bool {

@@ -2,18 +2,22 @@
 
 use super::access::Scope;
 use super::app::App;
-use super::call::{Route, answer};
+use super::call::{Route, answer, last};
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::connector::{Drafts, Receipt, Rejection, webhooks};
+use crate::connector::{Drafts, Receipt, webhooks};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::Arc;
 
-fn accepted(receipt: &Receipt) -> Reply {
-    Reply::json(StatusCode::ACCEPTED, receipt)
+/// Clients of the described connector take no other status for a success.
+fn done(receipt: &Receipt) -> Reply {
+    Reply::json(StatusCode::OK, receipt)
 }
+
+/// Whose journey it is, as with the described connector.
+const A_USER: &str = "user_001";
 
 /// Generate the last events of the scenario `email` before now, and publish them.
 #[utoipa::path(
@@ -25,7 +29,7 @@ fn accepted(receipt: &Receipt) -> Reply {
         ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
     ),
-    responses((status = 202, description = "In the log", body = Receipt)),
+    responses((status = 200, description = "In the log", body = Receipt)),
 )]
 pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/api/mock/events/generate", Scope::Generate).with_query(&["count", "seed"]);
@@ -34,7 +38,7 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
         let connector = &app.services.connector;
         let _turn = connector.mock().turn();
         let receipt = connector.submit(&call.request("mock/generate")?, |moment| connector.mock().generate(count, moment))?;
-        Ok(accepted(&receipt))
+        Ok(done(&receipt))
     })
     .await
 }
@@ -45,20 +49,20 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
     path = "/api/mock/events/pattern",
     tag = "events",
     params(
-        ("userId" = String, Query, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", description = "A recipient of the scenario, such as synth_user_01000, or any id"),
+        ("userId" = Option<String>, Query, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", description = "A recipient of the scenario, such as synth_user_01000, or any id; user_001 unless given"),
         ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
     ),
-    responses((status = 202, description = "In the log", body = Receipt)),
+    responses((status = 200, description = "In the log", body = Receipt)),
 )]
 pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/api/mock/events/pattern", Scope::Generate).with_query(&["userId", "seed"]);
     answer(app, route, request, |app, call| {
-        let user = call.parameter("userId").ok_or_else(|| Rejection::Malformed("userId: must be given".to_owned()))?;
+        let user = call.parameter("userId").unwrap_or(A_USER);
         let connector = &app.services.connector;
         let _turn = connector.mock().turn();
         let receipt = connector.submit(&call.request("mock/pattern")?, |moment| connector.mock().journey(user, moment))?;
-        Ok(accepted(&receipt))
+        Ok(done(&receipt))
     })
     .await
 }
@@ -71,41 +75,68 @@ pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Re
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again")),
     request_body = Value,
     responses(
-        (status = 202, description = "In the log", body = Receipt),
+        (status = 200, description = "In the log", body = Receipt),
         (status = 422, description = "No event: each field with its reason", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> Response {
     let route = Route::of("/api/mock/events/synthetic", Scope::Ingest).with_json();
     answer(app, route, request, |app, call| {
-        let drafts = Drafts::of_events(call.items()?)?;
-        Ok(accepted(&app.services.connector.submit(&call.request("synthetic")?, |_| Ok(drafts))?))
+        let drafts = Drafts::of_events(call.items()?, app.services.connector.ring())?;
+        Ok(done(&app.services.connector.submit(&call.request("synthetic")?, |_| Ok(drafts))?))
     })
     .await
 }
 
-/// Take a webhook of an email service provider.
+/// Take a webhook of an email service provider. Items that are no events become dead letters; the others are published.
 #[utoipa::path(
     post,
     path = "/api/webhooks/{esp}",
     tag = "events",
     params(
-        ("esp" = String, Path, description = "klaviyo or sendgrid"),
+        ("esp" = String, Path, description = "The provider"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
     ),
     request_body = Value,
     responses(
-        (status = 202, description = "In the log", body = Receipt),
-        (status = 422, description = "No event: each field with its reason", body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "In the log, or a dead letter", body = Receipt),
+        (status = 422, description = "No event, for want of an identity key", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn webhook(State(app): State<Arc<App>>, request: Request) -> Response {
-    let route = Route::of("/api/webhooks/{esp}", Scope::Ingest).with_json();
-    answer(app, route, request, |app, call| {
-        let provider = call.last()?;
-        let drafts = webhooks::read(&provider, call.json()?)?;
+    taken(app, request, "/api/webhooks/{esp}", StatusCode::ACCEPTED).await
+}
+
+/// The same, at the path of the described connector.
+#[utoipa::path(
+    post,
+    path = "/api/webhook/{esp}",
+    tag = "events",
+    params(
+        ("esp" = String, Path, description = "The provider"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+    ),
+    request_body = Value,
+    responses(
+        (status = 200, description = "In the log, or a dead letter", body = Receipt),
+        (status = 422, description = "No event, for want of an identity key", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn described_webhook(State(app): State<Arc<App>>, request: Request) -> Response {
+    taken(app, request, "/api/webhook/{esp}", StatusCode::OK).await
+}
+
+async fn taken(app: Arc<App>, request: Request, path: &'static str, status: StatusCode) -> Response {
+    let provider = last(request.uri()).and_then(|last| webhooks::PROVIDERS.into_iter().find(|known| *known == last));
+    let route = Route::of(path, Scope::Ingest).with_json().of_provider(provider);
+    answer(app, route, request, move |app, call| {
+        // Of another provider there is none.
+        let provider = provider.map_or_else(|| call.last(), |known| Ok(known.to_owned()))?;
+        let connector = &app.services.connector;
+        let most = app.services.limits.of(&provider).events;
+        let drafts = webhooks::read(&provider, call.json()?, connector.ring(), most)?;
         let purpose = format!("webhook/{provider}");
-        Ok(accepted(&app.services.connector.submit(&call.request(&purpose)?, |_| Ok(drafts))?))
+        Ok(Reply::json(status, &connector.submit(&call.request(&purpose)?, |_| Ok(drafts))?))
     })
     .await
 }

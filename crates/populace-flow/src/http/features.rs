@@ -44,11 +44,11 @@ pub(super) async fn compute(State(app): State<Arc<App>>, request: Request) -> Re
     .await
 }
 
-/// The features of a person, as last computed.
+/// The features of a person, as last computed, or computed now if they were not.
 #[utoipa::path(
     get,
     path = "/features/{universal_id}",
-    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    params(("universal_id" = String, Path, pattern = "^sf_([a-z2-7]{26}|[0-9a-f]{16})$", description = "The person: an id that it has or has had")),
     responses((status = 200, description = "The features", body = Value)),
 )]
 pub(super) async fn features(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -57,18 +57,23 @@ pub(super) async fn features(State(app): State<Arc<App>>, request: Request) -> R
         let (id, source) = (call.person()?, source(app)?);
         let mut features = source.of(&id)?;
         // Who gave way to another id, or was computed under an earlier one, is found under each.
-        if features.is_none()
-            && let Some(person) = app.services.connector.identities().person(&id)?
-        {
-            let ids = person.members.iter().map(|(id, _)| id.as_str());
-            for id in std::iter::once(person.universal_id.as_str()).chain(ids) {
+        if features.is_none() {
+            let person = app.services.connector.identities().person(&id)?;
+            let (now, ids) = person.map_or_else(
+                || (id.clone(), vec![id]),
+                |person| (person.universal_id, person.members.into_iter().map(|(id, _)| id).collect()),
+            );
+            for id in std::iter::once(&now).chain(&ids) {
                 features = source.of(id)?;
                 if features.is_some() {
                     break;
                 }
             }
+            if features.is_none() {
+                features = source.compute_one(&now, &ids)?;
+            }
         }
-        found(features, "there are no features of this person; POST /compute-features computes them from the events there are")
+        found(features, "there are no events of this person")
     })
     .await
 }

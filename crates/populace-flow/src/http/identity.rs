@@ -134,7 +134,7 @@ pub(super) async fn link(State(app): State<Arc<App>>, request: Request) -> Respo
 #[utoipa::path(
     get,
     path = "/api/identity/persons/{universal_id}",
-    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    params(("universal_id" = String, Path, pattern = "^sf_([a-z2-7]{26}|[0-9a-f]{16})$", description = "The person: an id that it has or has had")),
     responses((status = 200, description = "The person", body = Person)),
 )]
 pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -150,7 +150,7 @@ pub(super) async fn person(State(app): State<Arc<App>>, request: Request) -> Res
 #[utoipa::path(
     delete,
     path = "/api/identity/persons/{universal_id}",
-    params(("universal_id" = String, Path, pattern = "^sf_[a-z2-7]{26}$", description = "The person: an id that it has or has had")),
+    params(("universal_id" = String, Path, pattern = "^sf_([a-z2-7]{26}|[0-9a-f]{16})$", description = "The person: an id that it has or has had")),
     responses((status = 200, description = "How many rows were erased where", body = Erasure)),
 )]
 pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -164,6 +164,10 @@ pub(super) async fn erase(State(app): State<Arc<App>>, request: Request) -> Resp
         let mut erased = BTreeMap::new();
         for (name, eraser) in &app.services.erasers {
             erased.insert(name.clone(), eraser(&ids)?);
+        }
+        let letters = app.services.connector.erase_letters(&ids)?;
+        if letters > 0 {
+            *erased.entry("dead_letters".to_owned()).or_insert(0) += letters;
         }
         if let Some(features) = &app.services.features {
             erased.insert("features".to_owned(), features.erase(&ids)?);

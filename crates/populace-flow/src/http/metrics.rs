@@ -72,6 +72,14 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = write!(out, "# HELP populace_{name} {help}\n# TYPE populace_{name} {kind}\n");
 }
 
+/// A counter by labels.
+pub(super) fn labelled(out: &mut String, name: &str, help: &str, values: impl Iterator<Item = (String, u64)>) {
+    head(out, name, "counter", help);
+    for (labels, value) in values {
+        let _ = writeln!(out, "populace_{name}{{{labels}}} {value}");
+    }
+}
+
 /// A counter, if its name ends in `_total`, or a gauge.
 pub(super) fn figure(out: &mut String, name: &str, help: &str, value: f64) {
     head(out, name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);

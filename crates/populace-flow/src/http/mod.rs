@@ -16,12 +16,14 @@ mod routes;
 mod schema;
 mod server;
 mod share;
+mod signature;
 mod watched;
 
 pub use access::{Access, Scope};
 pub use app::{Eraser, FeatureSource, Features, Services};
-pub use limits::Limits;
+pub use limits::{Limits, WebhookLimits};
 pub use metrics::{Gauge, Gauges, Part};
+pub use signature::{MAX_AGE, WebhookKeys};
 pub use watched::{Watched, WatchedAt};
 
 use crate::error::FlowError;

@@ -3,8 +3,9 @@
 use super::access::Scope;
 use super::app::App;
 use super::call::{HEALTH, open, probe};
-use super::metrics::figure;
+use super::metrics::{figure, labelled};
 use super::reply::Reply;
+use crate::connector::Matter;
 use crate::error::FlowError;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -116,13 +117,18 @@ fn page(app: &App) -> String {
         ("events_published_total", "Events that the log has acknowledged", &counts.published),
         ("events_duplicate_total", "Events that had been published before", &counts.duplicates),
         ("problems_total", "Problems of items that were no events", &counts.invalid),
-        ("webhook_items_ignored_total", "Items of webhooks without a type of event", &counts.ignored),
+        ("webhook_items_ignored_total", "Items of webhooks that are no events of mail", &counts.ignored),
         ("requests_replayed_total", "Requests answered from their Idempotency-Key", &counts.replayed),
         ("publications_failed_total", "Publications that the log did not acknowledge", &counts.failed),
     ];
     for (name, help, count) in totals {
         figure(&mut out, name, help, count.load(Ordering::Relaxed) as f64);
     }
+    let items = counts.items.all().into_iter().map(|((outcome, about), count)| {
+        let Matter { from, event, field, what } = about;
+        (format!("outcome=\"{}\",from=\"{from}\",event=\"{event}\",field=\"{field}\",what=\"{what}\"", outcome.name()), count)
+    });
+    labelled(&mut out, "items_total", "Items that were changed, ignored or are dead letters", items);
     figure(&mut out, "http_requests_in_flight", "Requests that are worked on", app.in_flight.used() as f64);
     figure(&mut out, "http_bodies_bytes", "Bytes of the bodies that are held", app.bodies.used() as f64);
     let mut failed = 0;
@@ -131,6 +137,10 @@ fn page(app: &App) -> String {
             Ok(measured) => figure(&mut out, name, help, measured),
             Err(_) => failed += 1,
         }
+    }
+    match app.services.connector.letters() {
+        Ok(letters) => figure(&mut out, "webhook_dead_letters", "Items of webhooks that were no events", letters as f64),
+        Err(_) => failed += 1,
     }
     figure(&mut out, "gauges_failed", "Values that could not be measured now", f64::from(failed));
     app.metrics.requests(&mut out);

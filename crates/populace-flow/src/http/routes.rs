@@ -32,6 +32,7 @@ fn events_and_persons() -> Routes {
         .routes(routes!(events::pattern))
         .routes(routes!(events::synthetic))
         .routes(routes!(events::webhook))
+        .routes(routes!(events::described_webhook))
         .routes(routes!(identity::resolve))
         .routes(routes!(identity::link))
         .routes(routes!(identity::person, identity::erase))
@@ -58,6 +59,9 @@ fn served(routes: Routes, app: Arc<App>) -> Router {
         })
         .route("/openapi.json", get(openapi))
         .route("/scalar/v1", get(scalar))
+        .route("/swagger", get(scalar))
+        .route("/swagger/index.html", get(scalar))
+        .route("/swagger/v1/swagger.json", get(openapi))
         .with_state(app)
 }
 

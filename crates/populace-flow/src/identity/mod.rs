@@ -87,8 +87,15 @@ pub enum ClaimError {
     #[error("must not be empty, and have at most 256 characters")]
     Empty,
     /// No universal id.
-    #[error("must be `sf_` and 26 characters of lower-case base32")]
+    #[error("must be `sf_` and 26 characters of lower-case base32, or 16 hexadecimal digits")]
     Universal,
+}
+
+impl ClaimError {
+    /// Whether a secret key, which is ours to give, would help.
+    pub(crate) const fn needs_key(self) -> bool {
+        matches!(self, Self::Unprotected | Self::Address(IdentityError::Unprotected))
+    }
 }
 
 impl From<IdentityError> for ClaimError {

@@ -112,6 +112,9 @@ const FIELDS: [&str; 14] = [
     "universal_id",
 ];
 
+/// The place of an id that may be any text.
+const MESSAGE_ID: usize = 6;
+
 /// An event with a disguise in one of its fields, in its metadata, or as the name of something.
 fn event(field: usize, number: usize, text: &str) -> Value {
     let mut event = visit(number);
@@ -225,10 +228,12 @@ fn no_address_is_stored_published_or_answered_under_any_disguise() {
             };
             let events = post(flow.connector, "/api/mock/events/synthetic", &json!(items(event, FIELDS.len() + 4)).to_string()).unwrap();
             assert_eq!(events.status, 422, "{}", events.body);
+            // Of an id of a message a key is made under the ring's, whatever it holds.
+            let keyed = (0..texts.len()).filter(|index| (group + index + turn) % (FIELDS.len() + 4) == MESSAGE_ID).count();
             let errors = events.json();
             let mut refused: Vec<u64> = errors["errors"].as_array().unwrap().iter().map(|error| error["item"].as_u64().unwrap()).collect();
             refused.dedup();
-            assert_eq!(refused.len(), texts.len(), "{errors}");
+            assert_eq!(refused.len(), texts.len() - keyed, "{errors}");
             let mails = post(flow.connector, "/api/webhooks/sendgrid", &json!(items(sendgrid, 8)).to_string()).unwrap();
             let profiles = post(flow.connector, "/api/webhooks/klaviyo", &json!({ "data": items(klaviyo, 5) }).to_string()).unwrap();
             assert_eq!((mails.status, profiles.status), (202, 202), "{} {}", mails.body, profiles.body);
@@ -246,7 +251,7 @@ fn no_address_is_stored_published_or_answered_under_any_disguise() {
                 for name in ["Location", "WWW-Authenticate", "Content-Type"] {
                     forbidden.check("head", answer.field(name).unwrap_or_default().as_bytes());
                 }
-                accepted += u64::from(answer.status == 202);
+                accepted += answer.json()["published"].as_u64().unwrap_or(0);
                 tried += 1;
             }
         }

@@ -1,7 +1,8 @@
 use populace_flow::client::{Answer, post, send};
+use populace_flow::connector::webhooks::PROVIDERS;
 use populace_flow::error::FlowError;
 use populace_flow::features::{self, Source};
-use populace_flow::http::{Access, Bound, Limits, Running, Scope};
+use populace_flow::http::{Access, Bound, Limits, Running, Scope, WebhookKeys};
 use populace_flow::identity::KeyRing;
 use populace_flow::service::{Background, Embedded};
 use populace_flow::table::{DeadLetters, EventTable};
@@ -18,23 +19,28 @@ pub(super) const EVENTS: &str = "/api/mock/events/synthetic";
 
 pub(super) struct Flow {
     pub(super) address: SocketAddr,
-    features: SocketAddr,
+    pub(super) features: SocketAddr,
     running: Option<Running>,
-    embedded: Arc<Embedded>,
-    _directory: TempDir,
+    pub(super) embedded: Arc<Embedded>,
+    pub(super) directory: TempDir,
 }
 
 impl Flow {
-    fn with(access: Access, limits: Limits) -> Self {
+    pub(super) fn with(access: Access, limits: Limits) -> Self {
+        Self::signed(access, limits, WebhookKeys::default(), &[])
+    }
+
+    pub(super) fn signed(access: Access, limits: Limits, keys: WebhookKeys, hosts: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let embedded = Arc::new(Embedded::open(directory.path()).unwrap());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let bound = Bound::new(&access, any, Some(any)).unwrap();
         let source = Source::Table(Arc::clone(&embedded.table) as _, Arc::clone(&embedded.identities) as _);
         let features = features::open(source, directory.path()).unwrap();
-        let services = embedded.services(KeyRing::synthetic(), access, limits, Some(features)).unwrap();
+        let mut services = embedded.services(KeyRing::synthetic(), access, limits, Some(features)).unwrap();
+        (services.webhooks, services.hosts) = (keys, hosts.iter().map(ToString::to_string).collect());
         let running = Running::start(services, bound).unwrap();
-        Self { address: running.connector, features: running.features.unwrap(), running: Some(running), embedded, _directory: directory }
+        Self { address: running.connector, features: running.features.unwrap(), running: Some(running), embedded, directory }
     }
 
     pub(super) fn new() -> Self {
@@ -51,7 +57,7 @@ impl Flow {
         post(self.address, path, body).unwrap()
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> Answer {
         send(self.address, "GET", path, &[], b"").unwrap()
     }
 
@@ -85,10 +91,10 @@ pub(super) fn problem(answer: &Answer, status: u16) -> Value {
 }
 
 #[test]
-fn what_is_answered_with_202_is_in_the_log_and_then_in_the_table() {
+fn what_is_answered_with_200_is_in_the_log_and_then_in_the_table() {
     let flow = Flow::new();
     let generated = flow.post("/api/mock/events/generate?count=250&seed=5", "");
-    assert_eq!((generated.status, &generated.json()["published"]), (202, &json!(250)), "{}", generated.body);
+    assert_eq!((generated.status, &generated.json()["published"]), (200, &json!(250)), "{}", generated.body);
     assert_eq!(generated.json()["seed"], 5);
     assert_eq!(flow.post("/api/mock/events/generate", "").json()["published"], 100);
     assert_eq!(flow.post("/api/mock/events/pattern?userId=synth_user_01000", "").json()["published"], 4);
@@ -134,14 +140,14 @@ fn what_is_malformed_is_refused_with_what_to_do() {
     assert_eq!(detail(&flow.post("/api/mock/events/generate?count=10001", ""), 400), "count: must be from 1 to 10000, got 10001");
     assert_eq!(detail(&flow.post("/api/mock/events/generate?count=many", ""), 400), "count: must be a whole number");
     assert_eq!(detail(&flow.post("/api/mock/events/generate?count=1&count=2", ""), 400), "count: is given twice");
-    assert_eq!(detail(&flow.post("/api/mock/events/pattern", ""), 400), "userId: must be given");
+    assert_eq!(detail(&flow.post("/api/mock/events/pattern?userId=", ""), 400), "userId: must have 1 to 256 characters");
     let told = "the query has a parameter that is not known; there are count and seed";
     assert_eq!(detail(&flow.post("/api/mock/events/generate?counts=5", ""), 400), told);
     assert_eq!(
         detail(&flow.post(&format!("{EVENTS}?count=5"), "[]"), 400),
         "the query has a parameter that is not known; this path has none"
     );
-    assert!(detail(&flow.post("/api/webhooks/mailchimp", "{}"), 404).contains("klaviyo, sendgrid"));
+    assert!(detail(&flow.post("/api/webhooks/mailchimp", "{}"), 404).contains("klaviyo, mailgun, postmark, sendgrid, ses"));
     assert!(detail(&flow.get("/api"), 404).contains("/scalar/v1"));
     problem(&flow.get(EVENTS), 405);
     problem(&send(flow.address, "POST", EVENTS, &[("Content-Type", "text/plain")], b"{}").unwrap(), 415);
@@ -181,7 +187,7 @@ fn one_key_is_one_request_however_often_and_at_once_it_is_sent() {
         let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| ask("a", "/api/mock/events/generate?count=20"))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(answers.iter().all(|answer| answer.status == 202 && answer.json()["published"] == 20), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.json()["published"] == 20), "{answers:?}");
     assert_eq!(answers.iter().filter(|answer| answer.json()["replayed"] == false).count(), 1);
     assert_eq!(flow.published(), 20);
     let document = problem(&ask("a", "/api/mock/events/generate?count=21"), 422);
@@ -199,7 +205,7 @@ fn a_token_opens_what_its_scope_says_and_nothing_else() {
     };
     let paths = [("POST", EVENTS), ("POST", "/api/mock/events/generate?count=1"), ("GET", "/metrics")];
     // The body is not a list of events, so what is allowed to ingest is told so.
-    let allowed = [[400, 403, 403], [403, 202, 403], [400, 202, 200]];
+    let allowed = [[400, 403, 403], [403, 200, 403], [400, 200, 200]];
     for (token, statuses) in TOKENS.iter().zip(allowed) {
         for ((method, path), status) in paths.iter().zip(statuses) {
             assert_eq!(ask(method, path, token), status, "{token} {path}");
@@ -245,8 +251,8 @@ fn a_web_page_elsewhere_cannot_use_what_is_open_on_this_machine() {
     };
     assert_eq!(ask("Host: populace.example\r\n"), "421");
     assert_eq!(ask("Host: localhost\r\nOrigin: https://populace.example\r\n"), "403");
-    assert_eq!(ask("Host: localhost:5215\r\nOrigin: http://localhost:5215\r\n"), "202");
-    assert_eq!(ask("Host: [::1]:5215\r\n"), "202");
+    assert_eq!(ask("Host: localhost:5215\r\nOrigin: http://localhost:5215\r\n"), "200");
+    assert_eq!(ask("Host: [::1]:5215\r\n"), "200");
     flow.stop();
     assert_eq!(flow.published(), 2);
 }
@@ -299,8 +305,8 @@ fn what_is_worked_on_at_a_time_is_bounded() {
         let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| flow.post("/api/mock/events/generate?count=5000", "").status)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let done = statuses.iter().filter(|status| **status == 202).count();
-    assert!(done >= 2 && statuses.iter().all(|status| [202, 503].contains(status)) && statuses.contains(&503), "{statuses:?}");
+    let done = statuses.iter().filter(|status| **status == 200).count();
+    assert!(done >= 2 && statuses.iter().all(|status| [200, 503].contains(status)) && statuses.contains(&503), "{statuses:?}");
     assert_eq!(flow.published(), 5_000 * done as u64);
 }
 
@@ -315,7 +321,7 @@ fn what_is_counted_can_be_scraped() {
     assert_eq!(page.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
         "populace_events_published_total 30",
-        "populace_http_requests_total{route=\"/api/mock/events/generate\",status=\"202\"} 1",
+        "populace_http_requests_total{route=\"/api/mock/events/generate\",status=\"200\"} 1",
         "populace_http_requests_total{route=\"/api/mock/events/synthetic\",status=\"422\"} 1",
         "populace_http_request_seconds_count{route=\"/api/mock/events/generate\"} 1",
         "populace_http_requests_in_flight 0",
@@ -351,7 +357,7 @@ fn persons_are_resolved_linked_shown_and_erased() {
         |weight: f64| flow.post("/api/identity/links", &json!({ "ids": [id, other], "source": "device", "weight": weight }).to_string());
     assert_eq!(link(0.7).json()["outcome"], "linked");
     problem(&link(1.5), 400);
-    assert_eq!(flow.post("/api/mock/events/synthetic", &visit(1).to_string()).status, 202);
+    assert_eq!(flow.post("/api/mock/events/synthetic", &visit(1).to_string()).status, 200);
     assert_eq!(flow.embedded.consume(true, &AtomicBool::new(false)).unwrap().stored, 1);
     let path = format!("/api/identity/persons/{id}");
     let person = flow.get(&path).json();
@@ -389,7 +395,7 @@ fn every_path_is_described_and_the_description_can_be_browsed() {
             described += 1;
         }
     }
-    assert_eq!(described, 15);
+    assert_eq!(described, 13 + 2 * PROVIDERS.len());
     let columns = document["components"]["schemas"]["Event"]["properties"].as_object().unwrap();
     for column in &populace_flow::event::COLUMNS[..24] {
         assert!(columns.contains_key(column.name), "{}", column.name);
@@ -407,7 +413,7 @@ fn features_follow_a_person_whose_identifiers_turn_out_to_be_one_persons() {
     event.remove("recipient_email");
     event.insert("phone".to_owned(), json!("+447700900123"));
     for event in [by_phone, visit(2)] {
-        assert_eq!(flow.post(EVENTS, &event.to_string()).status, 202);
+        assert_eq!(flow.post(EVENTS, &event.to_string()).status, 200);
     }
     let features = |path: &str| send(flow.features, "GET", path, &[], b"").unwrap();
     let compute = || post(flow.features, "/compute-features", "").unwrap();
@@ -433,6 +439,7 @@ fn features_follow_a_person_whose_identifiers_turn_out_to_be_one_persons() {
         assert_eq!((found.status, &found.json()["universal_id"]), (200, &json!(person)), "{}", found.body);
     }
     problem(&features("/features/sf_zibadpwptzraqjc5y2s24jmkdn"), 404);
+    problem(&features("/features/sf_0123456789abcdef"), 404);
     let erased = send(flow.address, "DELETE", &format!("/api/identity/persons/{before}"), &[], b"").unwrap().json();
     assert_eq!(erased["erased"], json!({ "log": 2, "table": 2, "dead_letters": 0, "features": 1, "identifiers": 2 }));
     problem(&features(&format!("/features/{person}")), 404);

@@ -3,6 +3,8 @@
 mod addresses;
 mod attacks;
 mod disguises;
+mod hooks;
 mod http;
 mod identity;
+mod migrants;
 mod sqlite;

@@ -38,7 +38,7 @@ pub(crate) struct GenerateArgs {
     #[arg(short, long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX))]
     pub(crate) seed: Option<u64>,
     /// Directory for the data, or `-` for one table on standard output
-    #[arg(short, long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
+    #[arg(short, long, visible_alias = "output-dir", value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     /// Send the rows there instead of writing files: kafka://HOST:PORT/TOPIC, clickhouse://USER:PASSWORD@HOST:PORT/DATABASE or
     /// http://HOST:PORT of a connector; may be repeated

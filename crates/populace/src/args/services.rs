@@ -50,6 +50,20 @@ pub(crate) struct ServeArgs {
     /// Requests a second that one client may send
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<u32>(1..=1_000_000))]
     pub(crate) rate: u32,
+    /// File of the keys of webhooks, on each line PROVIDER SCHEME KEY: `sendgrid ecdsa` and the verification key, `klaviyo hmac` or `mailgun hmac` and
+    /// the secret, or any provider, basic and USER:PASSWORD. POPULACE_WEBHOOK_SENDGRID and the like give SCHEME KEY
+    #[arg(help_heading = "Webhooks", long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) webhook_key_file: Option<PathBuf>,
+    /// Seconds that the time of a signature may be from now
+    #[arg(help_heading = "Webhooks", long, value_name = "SECONDS", default_value_t = 600, value_parser = whole::<u64>(1..=31_536_000))]
+    pub(crate) webhook_age: u64,
+    /// The largest webhook of a provider, bytes, and its most events; may be repeated [default: sendgrid=2097152,10000 klaviyo=4194304,5000, of
+    /// others 1048576,1000]
+    #[arg(help_heading = "Webhooks", long, value_name = "PROVIDER=BYTES,EVENTS", action = clap::ArgAction::Append, value_parser = values::webhook_limit)]
+    pub(crate) webhook_limit: Vec<(String, populace_flow::http::WebhookLimits)>,
+    /// A tunnel's name, as in the Host of its requests: without tokens, webhooks alone are taken under it; may be repeated
+    #[arg(help_heading = "Webhooks", long, value_name = "NAME", action = clap::ArgAction::Append, value_parser = values::host)]
+    pub(crate) allow_host: Vec<String>,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
 }

@@ -4,6 +4,10 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Command};
 use populace_analysis::families as analysis;
 use populace_core::time::{DAY, HOUR, MINUTE, SECOND};
+#[cfg(feature = "flow")]
+use populace_flow::connector::webhooks::PROVIDERS;
+#[cfg(feature = "flow")]
+use populace_flow::http::WebhookLimits;
 use populace_io::argument;
 pub(crate) use populace_io::argument::number;
 use populace_io::catalogue::{self, LIBRARY};
@@ -22,6 +26,25 @@ pub(crate) fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
     move |text| T::try_from(argument::whole(text, &range)?).map_err(|_| format!("must be at most {}", range.end()))
+}
+
+/// A name of a host, without a port.
+#[cfg(feature = "flow")]
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let ends_in_letters = |(_, last): (&str, &str)| last.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_host = text.split('.').all(is_label) && text.rsplit_once('.').is_some_and(ends_in_letters);
+    if is_host { Ok(text.to_owned()) } else { Err("must be the name of a host, such as hooks.example.com".to_owned()) }
+}
+
+/// A limit of webhooks: `PROVIDER=BYTES,EVENTS`.
+#[cfg(feature = "flow")]
+pub(crate) fn webhook_limit(text: &str) -> Result<(String, WebhookLimits), String> {
+    let wrong = || format!("must be PROVIDER=BYTES,EVENTS, such as sendgrid=2097152,10000; the providers are {}", PROVIDERS.join(", "));
+    let (provider, limits) = text.split_once('=').filter(|(provider, _)| PROVIDERS.contains(provider)).ok_or_else(wrong)?;
+    let (bytes, events) = limits.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str, most: usize| text.trim().parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(wrong);
+    Ok((provider.to_owned(), WebhookLimits { body_bytes: number(bytes, 32 << 20)?, events: number(events, 100_000)? }))
 }
 
 /// An address to listen at.

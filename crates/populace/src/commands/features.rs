@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: &FeaturesArgs) -> Result<(), Failure> {
     (options.history, options.min_length) = (usize::from(arguments.history), usize::from(arguments.min_length));
     (options.overwrite, options.reading) = (arguments.overwrite, arguments.files.options()?);
     (options.templates, options.session_gap) = (arguments.template.clone(), arguments.session_gap);
+    options.include_suspected = arguments.include_suspected;
     if !arguments.ngram.is_empty() {
         options.ngrams = arguments.ngram.iter().map(|n| usize::from(*n)).collect();
         options.ngrams.sort_unstable();
@@ -63,12 +64,13 @@ fn tell_size(directory: &Path) {
 
 fn recipients(report: &RecipientsReport) -> &[String] {
     note!(
-        "{} recipients at {}, from {} events ({} later, {} of an unknown type)",
+        "{} recipients at {}, from {} events ({} later, {} of an unknown type, {} left out as no person's)",
         thousands(report.recipients),
         report.computed_at,
         thousands(report.events),
         thousands(report.later),
-        thousands(report.unknown_types)
+        thousands(report.unknown_types),
+        thousands(report.suspected)
     );
     let [least, first, median, third, greatest] = report.confidence_quartiles;
     note!("  confidence: mean {:.4}; quartiles {least:.4} {first:.4} {median:.4} {third:.4} {greatest:.4}", report.mean_confidence);

@@ -57,7 +57,11 @@ fn demo(arguments: &FlowDemoArgs) -> Result<(), Failure> {
     let ask = |path: &str, body: &str| -> Result<Answer, Failure> {
         let answer =
             post(running.connector, path, body).map_err(|error| Failure::input(format!("http://{}: {error}", running.connector)))?;
-        if answer.status == 202 { Ok(answer) } else { Err(Failure::check(format!("{path}: status {}: {}", answer.status, answer.body))) }
+        if (200..300).contains(&answer.status) {
+            Ok(answer)
+        } else {
+            Err(Failure::check(format!("{path}: status {}: {}", answer.status, answer.body)))
+        }
     };
     let seed = |turn: u64| arguments.seed.map_or_else(String::new, |seed| format!("&seed={}", seed.wrapping_add(turn)));
     let (mut left, mut turn) = (arguments.count, 0);

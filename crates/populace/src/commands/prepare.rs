@@ -17,8 +17,8 @@ pub(crate) fn run(arguments: &PrepareArgs) -> Result<(), Failure> {
 
 fn churn(arguments: &PrepareChurnArgs) -> Result<(), Failure> {
     let options = ChurnOptions {
-        raw: arguments.raw.clone(),
-        processed: arguments.processed.clone(),
+        raw: arguments.raw.clone().or_else(|| arguments.raw_dir.clone()).unwrap_or_default(),
+        processed: arguments.processed.clone().or_else(|| arguments.processed_dir.clone()).unwrap_or_default(),
         format: arguments.format.into(),
         keep_latent: arguments.keep_latent,
         from: arguments.from,

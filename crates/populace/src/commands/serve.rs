@@ -3,8 +3,9 @@
 use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
 use populace_flow::FlowError;
+use populace_flow::connector::webhooks::PROVIDERS;
 use populace_flow::features::{self, Source};
-use populace_flow::http::{Access, Bound, Limits, Running, Scope};
+use populace_flow::http::{Access, Bound, Limits, Running, Scope, WebhookKeys};
 use populace_flow::identity::{IdentityStore, KeyRing, missing_keys};
 use populace_flow::log::GROUP;
 use populace_flow::service::{Background, Embedded};
@@ -13,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The environment variable of the one token that may do everything.
 const TOKEN: &str = "POPULACE_TOKEN";
@@ -20,6 +22,8 @@ const TOKEN: &str = "POPULACE_TOKEN";
 const FEATURES_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8001);
 /// The environment variable of the one key of identities.
 const KEY: &str = "POPULACE_IDENTITY_KEY";
+/// The environment variables of keys of webhooks begin so, and end with the provider.
+const WEBHOOK: &str = "POPULACE_WEBHOOK_";
 /// The environment variable of `--identities`.
 #[cfg(feature = "kafka")]
 const IDENTITIES: &str = "POPULACE_IDENTITIES";
@@ -46,6 +50,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     }
     let access = access(&arguments.service)?;
     let ring = ring(&arguments.service)?;
+    let webhooks = webhook_keys(arguments)?;
     // First, so that nothing is made where nothing can be served.
     let bound = Bound::new(&access, arguments.listen, Some(arguments.features_listen.unwrap_or(FEATURES_LISTEN)))?;
     let flow = Arc::new(Embedded::open(&arguments.data)?);
@@ -56,9 +61,9 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
         None => Source::Table(Arc::clone(&flow.table) as _, identities),
     };
     let features = features::open(source, &arguments.data)?;
-    let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
     let open = access.is_open();
-    let services = flow.services(ring, access, limits, Some(features))?;
+    let mut services = flow.services(ring, access, limits(arguments), Some(features))?;
+    (services.webhooks, services.hosts) = (webhooks, arguments.allow_host.clone());
     let stop = super::progress::stop_flag()?;
     let background = Background::start(&flow);
     let running = Running::start(services, bound)?;
@@ -102,7 +107,6 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     use populace_flow::table::EventTable;
     use populace_io::sinks::Target;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     let target = super::sinks::target("--log", url, "kafka")?;
     let server = |option: &str, url: &Option<String>, variable: &str| {
@@ -120,6 +124,7 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         )));
     }
     let listen_features = has_features.then(|| arguments.features_listen.unwrap_or(FEATURES_LISTEN));
+    let webhooks = webhook_keys(arguments)?;
     let bound = Bound::new(&access, arguments.listen, listen_features)?;
     let _held = populace_flow::service::hold(&arguments.data)?;
     let log = Arc::new(KafkaLog::open(&target, Duration::from_secs(10))?);
@@ -152,8 +157,8 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
         (None, None) => None,
     };
     let source = source.map(|source| features::open(source, &arguments.data)).transpose()?;
-    let limits = Limits { requests_a_second: f64::from(arguments.rate), ..Limits::default() };
-    let services = Services { connector, access, limits, gauges, features: source, erasers, kept };
+    let hosts = arguments.allow_host.clone();
+    let services = Services { connector, access, webhooks, hosts, limits: limits(arguments), gauges, features: source, erasers, kept };
     let stop = super::progress::stop_flag()?;
     let running = Running::start(services, bound)?;
     note!("connector   http://{}  (described at /scalar/v1)", running.connector);
@@ -170,6 +175,36 @@ fn publish(arguments: &ServeArgs, url: &str) -> Result<(), Failure> {
     note!("Ctrl-C ends what was begun and stops");
     running.until_signal(|| stop.load(Ordering::Relaxed));
     super::progress::ended(&stop, "what was begun is done")
+}
+
+fn limits(arguments: &ServeArgs) -> Limits {
+    let webhooks = arguments.webhook_limit.iter().cloned().collect();
+    Limits { requests_a_second: f64::from(arguments.rate), webhooks, ..Limits::default() }
+}
+
+/// The keys of webhooks, from a file and from the environment, and a warning of what anybody may send by a tunnel.
+fn webhook_keys(arguments: &ServeArgs) -> Result<WebhookKeys, Failure> {
+    let mut keys = WebhookKeys::default().with_max_age(Duration::from_secs(arguments.webhook_age));
+    if let Some(path) = &arguments.webhook_key_file {
+        warn_if_shared(path);
+        keys = keys.read(path)?;
+    }
+    for provider in PROVIDERS {
+        let variable = format!("{WEBHOOK}{}", provider.to_uppercase());
+        if let Ok(text) = env::var(&variable) {
+            let (scheme, key) =
+                text.trim().split_once(char::is_whitespace).ok_or_else(|| Failure::input(format!("{variable}: must be SCHEME KEY")))?;
+            keys = keys.with(provider, scheme, key.trim()).map_err(|error| Failure::input(format!("{variable}: {error}")))?;
+        }
+    }
+    let unsigned: Vec<&str> = PROVIDERS.into_iter().filter(|provider| !keys.has(provider)).collect();
+    if !arguments.allow_host.is_empty() && !unsigned.is_empty() {
+        note!(
+            "warning: --allow-host: whoever finds the tunnel may send webhooks of {}, which have no key; --webhook-key-file gives them one",
+            unsigned.join(", ")
+        );
+    }
+    Ok(keys)
 }
 
 /// Who may do what: tokens from a file and from the environment, never from the command line, which every process can read.

@@ -164,7 +164,7 @@ fn what_was_acknowledged_is_in_the_table_once_though_the_server_was_killed_again
             // From the first event that has no answer yet: what has no answer is sent again.
             let mut next = acknowledged;
             while let Ok(answer) = post(connector, "/api/mock/events/synthetic", &format!("[{},{}]", visit(next), visit(next + 1))) {
-                assert_eq!(answer.status, 202, "{}", answer.body);
+                assert_eq!(answer.status, 200, "{}", answer.body);
                 next += 2;
             }
             next
@@ -191,7 +191,7 @@ fn a_request_to_terminate_ends_what_was_begun() {
     let scratch = Scratch::new("flow-end");
     let data = scratch.path("data");
     let mut server = Server::start(&data, &[]);
-    assert_eq!(server.post("/api/mock/events/generate?count=2000&seed=1", "").status, 202);
+    assert_eq!(server.post("/api/mock/events/generate?count=2000&seed=1", "").status, 200);
     let killed = std::process::Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let start = Instant::now();
@@ -208,7 +208,7 @@ fn features_are_computed_from_what_is_stored() {
     let server = Server::start(&scratch.path("data"), &[]);
     let unknown = send(server.features, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap();
     assert_eq!(unknown.status, 404);
-    assert_eq!(server.post("/api/mock/events/pattern?userId=synth_user_01000&seed=1", "").status, 202);
+    assert_eq!(server.post("/api/mock/events/pattern?userId=synth_user_01000&seed=1", "").status, 200);
     let until = Instant::now() + Duration::from_mins(1);
     let features = loop {
         let computed = post(server.features, "/compute-features", "").unwrap();
@@ -249,6 +249,13 @@ fn wrong_arguments_end_with_what_to_do() {
     refuse(&["serve", "--embedded", "--data", other.to_str().unwrap(), "--listen", &taken], "is another program listening there?");
     assert!(!other.exists(), "nothing is made where nothing can be served");
     refuse(&["serve", "--embedded", "--token-file", "/no/such/file"], "/no/such/file");
+    refuse(&["serve", "--embedded", "--webhook-key-file", "/no/such/file"], "/no/such/file");
+    for host in ["hooks", "https://hooks.example.com", "hooks.example.com:443", ".com", ""] {
+        refuse(&["serve", "--embedded", "--allow-host", host], "must be the name of a host");
+    }
+    for limit in ["mailchimp=1,1", "sendgrid=1", "sendgrid=0,1", "sendgrid=1,many"] {
+        refuse(&["serve", "--embedded", "--webhook-limit", limit], "must be PROVIDER=BYTES,EVENTS");
+    }
     refuse(&["flow", "demo", "--count", "0"], "must be a whole number from 1 to 1,000,000");
 }
 
@@ -355,7 +362,7 @@ fn a_full_disk_is_reported_by_every_write_and_what_was_acknowledged_is_stored_af
     let events = |from: usize| format!("[{},{}]", visit(from), visit(from + 1));
     let (mut sent, mut refused) = (0, 0);
     for round in 0..rounds {
-        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 202);
+        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 200);
         sent += 2;
         server.has_stored(sent);
         // Nothing of a file may be written, or its first bytes.
@@ -387,7 +394,7 @@ fn a_full_disk_is_reported_by_every_write_and_what_was_acknowledged_is_stored_af
             std::thread::sleep(Duration::from_millis(50));
         }
         // What was refused is sent again.
-        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 202);
+        assert_eq!(server.post("/api/mock/events/synthetic", &events(sent)).status, 200);
         sent += 2;
         server.has_stored(sent);
         assert_eq!(post(server.features, "/compute-features", "").unwrap().status, 200);

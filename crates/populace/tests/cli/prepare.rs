@@ -34,6 +34,13 @@ fn the_report_is_printed_for_people_and_as_json() {
     let on_file: serde_json::Value = serde_json::from_slice(&fs::read(scratch.path("out/prepare_report.json")).unwrap()).unwrap();
     assert_eq!(report, on_file);
     assert!(scratch.path("out/user_daily.parquet").is_file() && !scratch.path("out/user_daily.csv").exists());
+    let named = succeed(&["prepare", "churn", "--raw-dir", raw, "--processed-dir", out, "--overwrite", "--json", "--format", "parquet"]);
+    assert_eq!(named.stdout, json.stdout, "by the names of the described script");
+    for wrong in
+        [&["prepare", "churn", raw][..], &["prepare", "churn", raw, out, "--raw-dir", raw], &["prepare", "churn", "--raw-dir", raw]]
+    {
+        assert_eq!(populace(wrong).status.code(), Some(2), "{wrong:?}");
+    }
     let quiet = text(&succeed(&["prepare", "churn", raw, out, "--overwrite", "-q"]).stderr);
     assert!(quiet.starts_with("the files are not those of manifest.json") && quiet.lines().count() == 1, "{quiet}");
 }

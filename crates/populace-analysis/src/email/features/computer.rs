@@ -143,11 +143,14 @@ impl Computer {
             interest_factor: 1.0,
         };
         let mut weights = vec![0.0; MINUTES_PER_WEEK];
+        // Who subscribes again takes an earlier unsubscription or complaint back.
+        let returns = events.iter().filter(|event| event.kind == EventType::Resubscribed && event.time <= now);
+        let resubscribed = returns.map(|event| event.time).max();
         for event in events.iter().filter(|event| event.time <= now) {
             let age = now.since(event.time);
             let time = event.time.0;
             match event.kind {
-                EventType::Sent => {}
+                EventType::Sent | EventType::Bounced | EventType::Deferred | EventType::Resubscribed => {}
                 EventType::Delivered => note(&mut features.last_delivered, &mut features.delivered, time, age),
                 EventType::Opened => note(&mut features.last_open, &mut features.opens, time, age),
                 EventType::Clicked => {
@@ -159,7 +162,8 @@ impl Computer {
                 kind if kind.group() == Group::Breaker => {
                     let hours = self.rules.breaker_hours[kind as usize - EventType::SupportTicket as usize];
                     let end = time + hours * HOUR;
-                    if end > now.0 {
+                    let is_ended = kind != EventType::SupportTicket && resubscribed.is_some_and(|again| again >= event.time);
+                    if end > now.0 && !is_ended {
                         features.suppressed_until = features.suppressed_until.max(Some(end));
                     }
                 }
@@ -314,6 +318,19 @@ mod tests {
         assert!(of(5, 2.0) > of(5, 500.0));
         let single: Vec<f64> = (0..100).map(|minute| f64::from(minute == 7)).collect();
         assert_eq!((confidence(&single), confidence(&[0.25; 4])), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_resubscription_ends_what_the_user_asked_for_before_it_and_no_support_ticket() {
+        let event = |hours: f64, kind| Event { time: at(hours), kind };
+        let until = |events: &[Event], now: f64| Computer::new(Rules::default()).compute(events, at(now)).suppressed_until;
+        for kind in [EventType::UnsubscribeRequest, EventType::Complaint] {
+            let events = [event(20.0, EventType::Resubscribed), event(10.0, kind)];
+            assert!(until(&events, 19.0).is_some() && until(&events, 21.0).is_none(), "{kind:?}");
+            assert!(until(&[event(5.0, EventType::Resubscribed), event(10.0, kind)], 21.0).is_some(), "{kind:?}");
+        }
+        let ticket = [event(10.0, EventType::SupportTicket), event(20.0, EventType::Resubscribed)];
+        assert_eq!(until(&ticket, 21.0), Some(at(58.0).0));
     }
 
     #[test]

@@ -38,13 +38,15 @@ const PIECE: usize = 8 << 10;
 /// Recipients of a row group: about 20 MiB of curves.
 const GROUP: usize = 256;
 
-/// What is read; the last of files of a user's own alone, which may tell an event again.
-const WANTS: [Want; 5] = [
+/// What is read; the last two of files of a user's own alone, which may tell an event again, or a machine's.
+const WANTS: [Want; 6] = [
     Want::new("recipient_id", As::Text),
     Want::new("timestamp", As::Instant),
     Want::new("event_type", As::Text),
     Want::optional("universal_id", As::Text),
     Want::optional("event_id", As::Text),
+    // Of events from elsewhere, whether they are no person's.
+    Want::optional("metadata", As::Text),
 ];
 
 /// What was computed of the recipients.
@@ -70,6 +72,8 @@ pub struct RecipientsReport {
     pub unknown_words: BTreeMap<String, u64>,
     /// Events after the moment: they count for nothing.
     pub later: u64,
+    /// Opens and clicks whose metadata marks them as no person's (`suspected_bot`): they count for nothing unless they are asked for.
+    pub suspected: u64,
     /// Recipients without a click.
     pub without_clicks: u64,
     /// Mean of the recipients' confidence.
@@ -119,10 +123,13 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let computer = Computer::new(rules);
     let mut rows = Rows::new(options.curve);
     let mut report = Tally::new(now);
+    // A run has people only.
+    let marked = !is_run && !options.include_suspected;
     let side = Side { table: "events", wants: if is_run { &WANTS[..4] } else { &WANTS }, time: Some("timestamp") };
     // A row of features is a hundred times as long as its recipient's events.
     let inputs = Inputs { piece: PIECE, ..Inputs::joined("recipient_id", [side]) };
-    let work = |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, without_odd)));
+    let work =
+        |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, (without_odd, marked))));
     pass::each(source, &inputs, watch, "computing", work, |computed: Option<Computed>| {
         let Some(computed) = computed else { return Ok(()) };
         report.add(&computed);
@@ -219,14 +226,18 @@ struct Computed {
     repeats: u64,
     odd_clocks: u64,
     words: Vec<String>,
+    suspected: u64,
     features: Features,
 }
 
 impl Computed {
-    fn new(group: &RecordBatch, computer: &Computer, now: Instant, without_odd: bool) -> Self {
+    fn new(group: &RecordBatch, computer: &Computer, now: Instant, (without_odd, marked): (bool, bool)) -> Self {
         let (times, types) = (group.instant("timestamp"), group.text("event_type"));
         let ids = group.column_by_name("event_id").map(|_| group.text("event_id"));
+        let metadata = marked.then(|| group.text("metadata"));
+        let is_no_person = |row: usize| metadata.is_some_and(|metadata| metadata.is_valid(row) && is_suspected(metadata.value(row)));
         let mut seen = HashSet::new();
+        let mut suspected = 0;
         let mut events = Vec::with_capacity(group.num_rows());
         let (mut repeats, mut odd_clocks, mut words) = (0, 0, Vec::new());
         for row in 0..group.num_rows() {
@@ -235,7 +246,11 @@ impl Computed {
                 repeats += 1;
             } else if without_odd && !is_plausible(times.value(row)) {
                 odd_clocks += 1;
-            } else if let Some(kind) = EventType::ALL.into_iter().find(|kind| kind.name() == types.value(row)) {
+            } else if let Some(kind) = EventType::of_name(types.value(row)) {
+                if matches!(kind, EventType::Opened | EventType::Clicked) && is_no_person(row) {
+                    suspected += 1;
+                    continue;
+                }
                 events.push(Event { time: Instant(times.value(row)), kind });
             } else {
                 words.push(types.value(row).to_owned());
@@ -244,15 +259,27 @@ impl Computed {
         Self {
             id: group.text("recipient_id").value(0).to_owned(),
             universal_id: group.text("universal_id").iter().flatten().next().map(str::to_owned),
-            events: (events.len() + words.len()) as u64,
+            events: (events.len() + words.len()) as u64 + suspected,
             unknown_types: words.len() as u64,
             repeats,
             odd_clocks,
             words,
             later: events.iter().filter(|event| event.time > now).count() as u64,
+            suspected,
             features: computer.compute(&events, now),
         }
     }
+}
+
+/// Whether metadata marks an event as no person's: `suspected_bot` is `true`, or says why.
+fn is_suspected(metadata: &str) -> bool {
+    metadata.contains("suspected_bot")
+        && serde_json::from_str::<serde_json::Value>(metadata).is_ok_and(|metadata| match &metadata["suspected_bot"] {
+            serde_json::Value::Bool(is) => *is,
+            serde_json::Value::Array(why) => !why.is_empty(),
+            serde_json::Value::String(why) => !why.is_empty(),
+            _ => false,
+        })
 }
 
 struct Tally {
@@ -275,6 +302,7 @@ impl Tally {
             remarks: Vec::new(),
             unknown_types: 0,
             later: 0,
+            suspected: 0,
             without_clicks: 0,
             mean_confidence: 0.0,
             confidence_quartiles: [0.0; 5],
@@ -297,6 +325,7 @@ impl Tally {
             }
         }
         self.report.later += computed.later;
+        self.report.suspected += computed.suspected;
         self.report.recipients += 1;
         self.report.without_clicks += u64::from(features.last_click.is_none());
         self.report.suppressed += u64::from(features.suppressed_until.is_some());

@@ -76,7 +76,8 @@ merge_fields!(Gathered<'_> {
 impl Observer for Gathered<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         if let Some(events) = &actor[0] {
-            self.recipient(&History::new(self.model, events));
+            let of = if self.law.is_some() { History::new } else { History::of_any };
+            self.recipient(&of(self.model, events));
         }
         Ok(())
     }
@@ -116,6 +117,14 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
 fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
     let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }]);
     let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law))?;
+    if gathered.orphans > 0 && gathered.days.is_empty() && gathered.breaker_events + gathered.interests == 0 {
+        return Err(AnalysisError::input(format!(
+            "events: none of the {} events can be used: they are of an unknown type or have no message_id, and a report of nothing would be \
+             empty\nhint: the types are {}",
+            gathered.orphans,
+            EventType::NAMES.join(", ")
+        )));
+    }
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
     let expected = law.filter(|_| whole).map(|law| law.expectation().total());
     let facts = gathered.facts(expected.as_ref());
@@ -212,6 +221,10 @@ impl<'a> Gathered<'a> {
         let local = self.config.esp_timezone.local(message.sent);
         let (minute, hour) = (usize::from(local.minute()), usize::from(local.hour()));
         let seconds = delivered.since(message.sent) as f64 / MICROSECONDS;
+        if message.delivered_row.is_none_or(|row| row == message.sent_row) {
+            // Its time of sending is not known, or not that of its delivery.
+            return;
+        }
         self.latency_by_minute[minute].add(seconds);
         self.latency_by_hour[hour].add(seconds);
         if let Some(law) = self.law {

@@ -87,7 +87,7 @@ impl<'a> Recipient<'a> {
             match kind.group() {
                 EventGroup::HotPath => interests.push(kind),
                 EventGroup::Breaker => breakers.push((time, kind)),
-                EventGroup::Mail => {}
+                EventGroup::Mail | EventGroup::Failure | EventGroup::Return => {}
             }
         }
         let triggers = history.messages.iter().map(|message| trigger_of(metadata.value(message.sent_row))).collect();
@@ -113,7 +113,7 @@ impl<'a> Recipient<'a> {
 }
 
 fn kind_of(name: &str) -> Option<EventType> {
-    EventType::ALL.into_iter().find(|kind| kind.name() == name)
+    EventType::of_name(name).filter(|kind| EventType::SIMULATED.contains(&kind.name()))
 }
 
 /// The hot path that a message's metadata names: `{"trigger":"site_visit"}`.

@@ -106,7 +106,7 @@ fn assert_volumes(what: &str, document: &Value, users: u64) {
         let share = share / expected.users.iter().sum::<f64>();
         mean.events.iter_mut().zip(volumes.events).for_each(|(mean, of)| *mean += share * of);
     }
-    for (kind, (observed, expected)) in EventType::NAMES.iter().zip(observed.iter().zip(mean.events)) {
+    for (kind, (observed, expected)) in EventType::SIMULATED.iter().zip(observed.iter().zip(mean.events)) {
         // A hundredth, beside what so many independent events leave to chance; an open brings variance of its own from user to user.
         let bound = 0.01 * expected + 4.0 * (1.5 * expected / n).sqrt();
         assert!((observed - expected).abs() <= bound, "{what}, {kind}: {observed}, expected {expected} ± {bound}");

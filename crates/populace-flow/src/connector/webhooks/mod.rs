@@ -1,41 +1,165 @@
 //! What email service providers send. A provider's event becomes ours; an address becomes a person, and is dropped.
+//!
+//! A provider cannot correct what it sends: a bad optional field is left out, text that is too long is cut, an id that is missing is made of
+//! the item, so that it is the same when the item comes again. All of it is counted. What is no event for all that is a problem of its item.
 
 mod klaviyo;
+mod mailgun;
+mod postmark;
 mod sendgrid;
+mod ses;
 
 use super::drafts::{named, unique};
-use super::{Draft, Drafts, Rejection};
+use super::{Draft, Drafts, Ignored, Rejection, Webhook};
 use crate::address::holds_address;
-use crate::event::{Fields, Given, column};
-use crate::identity::Identifier;
+use crate::event::{COLUMNS, Fields, Given, column};
+use crate::identity::{Identifier, KeyRing};
 use crate::time;
 use populace_core::email::{EventType, Group};
 use populace_core::time::{Instant, SECOND};
+use populace_io::identity::normalise;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 
 /// The providers whose payloads are known.
-pub const PROVIDERS: [&str; 2] = ["klaviyo", "sendgrid"];
+pub const PROVIDERS: [&str; ADAPTERS.len()] = {
+    let mut names = [""; ADAPTERS.len()];
+    let mut number = 0;
+    while number < names.len() {
+        names[number] = ADAPTERS[number].provider;
+        number += 1;
+    }
+    names
+};
+
+const ADAPTERS: [&Adapter; 5] = [&klaviyo::ADAPTER, &mailgun::ADAPTER, &postmark::ADAPTER, &sendgrid::ADAPTER, &ses::ADAPTER];
 
 /// What stands where an address stood.
 const REMOVED: &str = "[address removed]";
 /// `campaign_id` of what a provider tells no campaign of.
 const NO_CAMPAIGN: &str = "unknown";
+/// The longest reason of a bounce that is kept, characters.
+const LONGEST_REASON: usize = 512;
 
-/// The drafts of a payload.
+/// How a provider's payload is read.
+struct Adapter {
+    provider: &'static str,
+    /// The provider's events, and ours that they are; none: known, and no event of mail.
+    events: &'static [(&'static str, Option<EventType>)],
+    /// Names of the provider's fields that problems may name.
+    fields: &'static [&'static str],
+    /// The items of a body.
+    items: fn(Value) -> Result<Vec<Value>, String>,
+    /// The event of an item, if it is one.
+    read: fn(&Value, &mut Reader<'_>) -> Option<Reported>,
+}
+
+/// The drafts of a payload of at most `most` items.
 ///
 /// # Errors
 /// The provider is not known, or the payload is not of its form.
-pub fn read(provider: &str, body: Value) -> Result<Drafts<'static>, Rejection> {
-    match provider {
-        "klaviyo" => klaviyo::read(&body),
-        "sendgrid" => sendgrid::read(body),
-        _ => Err(Rejection::Missing(format!("there are no webhooks of this provider; there are {}", PROVIDERS.join(", ")))),
+pub fn read(provider: &str, body: Value, ring: &KeyRing, most: usize) -> Result<Drafts<'static>, Rejection> {
+    let Some(adapter) = ADAPTERS.into_iter().find(|adapter| adapter.provider == provider) else {
+        return Err(Rejection::Missing(format!("there are no webhooks of this provider; there are {}", PROVIDERS.join(", "))));
+    };
+    let items = (adapter.items)(body).map_err(Rejection::Malformed)?;
+    if items.len() > most {
+        let reason = format!("there are {} events in the body; at most {most} are taken at once (--webhook-limit)", items.len());
+        return Err(Rejection::Malformed(reason));
+    }
+    let (mut made, mut events) = (Drafts::default(), Vec::with_capacity(items.len()));
+    for (item, value) in items.iter().enumerate() {
+        let mut reader = Reader { adapter, ring, item, event: "other", made: &mut made };
+        if !value.is_object() {
+            reader.problem("", "must be a JSON object");
+        } else if let Some(reported) = (adapter.read)(value, &mut reader) {
+            reported.draft(value, &mut reader);
+        }
+        events.push(reader.event);
+    }
+    made.webhook = Some(Webhook { provider: adapter.provider, items, events, fields: adapter.fields });
+    Ok(made)
+}
+
+/// One item at hand.
+struct Reader<'d> {
+    adapter: &'static Adapter,
+    ring: &'d KeyRing,
+    item: usize,
+    /// The provider's name of the event.
+    event: &'static str,
+    made: &'d mut Drafts<'static>,
+}
+
+impl Reader<'_> {
+    /// What is wrong, for which the item is a dead letter.
+    fn problem(&mut self, field: &str, reason: &str) {
+        self.made.problem(self.item, field, reason);
+    }
+
+    /// What was changed.
+    fn note(&mut self, field: &'static str, what: &'static str) {
+        self.made.adjusted.event = self.event;
+        self.made.adjusted.note(field, what);
+    }
+
+    /// Our event that the provider's is. What is none of mail is ignored, by its name.
+    fn kind(&mut self, name: &str) -> Option<EventType> {
+        let known = self.adapter.events.iter().find(|(known, _)| *known == name);
+        if let Some((known, kind)) = known {
+            self.event = known;
+            if kind.is_some() {
+                return *kind;
+            }
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:- ".contains(&byte);
+        let shown = name.len() <= 64 && name.bytes().all(plain) && !holds_address(name);
+        let reason = if shown { format!("`{name}` is no event of mail") } else { "is no event of mail".to_owned() };
+        self.made.ignored.push(Ignored { item: self.item, reason });
+        None
+    }
+
+    /// Text of a field that may be missing. What is neither text nor number is left out.
+    fn text(&mut self, map: &Map<String, Value>, key: &str, field: &'static str) -> Option<String> {
+        let found = text(map, key);
+        if found.is_none()
+            && map.get(key).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
+        {
+            self.note(field, "no text, left out");
+        }
+        found
+    }
+
+    /// The first of some fields that is there.
+    fn first(&mut self, map: &Map<String, Value>, keys: &[&str], field: &'static str) -> Option<String> {
+        keys.iter().find_map(|key| self.text(map, key, field))
+    }
+
+    /// Text that may stand in a field of so many characters.
+    fn fit(&mut self, field: &'static str, longest: usize, text: String) -> String {
+        let count = text.chars().count();
+        // All of it: an address, in whatever disguise, may lie across the cut.
+        if holds_address(&text) {
+            self.note(field, "an address in it, removed");
+            return REMOVED.to_owned();
+        }
+        if count <= longest {
+            return text;
+        }
+        self.note(field, "too long, cut");
+        text.chars().take(longest).collect()
+    }
+
+    /// The same of a column.
+    fn fitted(&mut self, number: usize, text: Option<String>) -> Option<String> {
+        let known = &COLUMNS[number];
+        text.map(|text| self.fit(known.name, known.longest.unwrap_or(usize::MAX), text))
     }
 }
 
 /// What a provider says of one event, in our words.
 #[derive(Default)]
-struct Told {
+struct Reported {
     kind: Option<EventType>,
     /// The provider's id of the event.
     id: Option<String>,
@@ -51,66 +175,100 @@ struct Told {
     url: Option<String>,
     user_agent: Option<String>,
     ip: Option<String>,
-    /// The provider's name of what happened.
-    name: String,
+    bounce_type: Option<String>,
+    /// Why it bounced.
+    reason: Option<String>,
+    /// Milliseconds from sending to delivery.
+    latency_ms: Option<i64>,
+    /// Why the provider holds it for a machine's.
+    machine: Option<&'static str>,
 }
 
-/// Names of the fields as the provider calls them, for its own eyes in a problem.
-struct Names {
-    provider: &'static str,
-    id: &'static str,
-    at: &'static str,
-    address: &'static str,
-    message: &'static str,
-}
-
-impl Told {
+impl Reported {
     /// A draft, or what is missing.
-    fn draft(self, item: usize, names: &Names, into: &mut Drafts<'_>) {
-        let (Some(kind), Some(id), Some(at)) = (self.kind, &self.id, self.at) else {
-            if self.id.is_none() {
-                into.problem(item, names.id, "must be given");
-            }
-            if self.at.is_none() {
-                into.problem(item, names.at, "must be the moment of the event");
-            }
-            return;
+    fn draft(self, raw: &Value, reader: &mut Reader<'_>) {
+        let provider = reader.adapter.provider;
+        let (Some(kind), Some(at)) = (self.kind, self.at) else {
+            return reader.problem("timestamp", "must be given, and be the moment of the event");
         };
         let mut identifiers = Vec::new();
-        identifiers.extend(self.address.map(|address| (names.address, Identifier::Email(address))));
+        let person = self.address.as_deref().map(|address| normalise(address).into_owned());
+        identifiers.extend(self.address.map(|address| ("email", Identifier::Email(address))));
         identifiers.extend(self.phone.map(|phone| ("phone_number", Identifier::Phone(phone))));
-        identifiers.extend(self.person.map(|person| ("profile", Identifier::Provider(names.provider.to_owned(), person))));
+        identifiers.extend(self.person.map(|person| ("profile", Identifier::Provider(provider.to_owned(), person))));
         if identifiers.is_empty() {
-            return into.problem(item, names.address, "must be given");
+            return reader.problem("email", "must be given");
         }
-        let is_mail = kind.group() == Group::Mail;
-        if is_mail && self.message.is_none() {
-            return into.problem(item, names.message, "must be given");
-        }
-        let message = self.message.map(|message| named(&[names.provider.as_bytes(), b"message", message.as_bytes()]));
-        let internal = || ("circuit_breaker".to_owned(), "Circuit breaker".to_owned());
-        let unknown = || (NO_CAMPAIGN.to_owned(), "Unknown".to_owned());
-        let campaign = if kind.group() == Group::Breaker { internal() } else { self.campaign.unwrap_or_else(unknown) };
-        let clean = |text: String| if holds_address(&text) { REMOVED.to_owned() } else { text };
+        // Nobody who guesses an address may find it by the ids that are made of it.
+        let sealed = |reader: &Reader<'_>| reader.ring.seal(&[&serde_json::to_vec(raw).unwrap_or_default()]);
+        // The provider's own id, so that what it sends twice is one event.
+        let event_id = if let Some(id) = &self.id {
+            unique(at, &[provider.as_bytes(), b"event", id.as_bytes()])
+        } else {
+            reader.note("event_id", "not given, made of the item");
+            unique(at, &[provider.as_bytes(), b"event", b"sealed", &sealed(reader)])
+        };
+        let group = kind.group();
+        let of_message = matches!(group, Group::Mail | Group::Failure);
+        let message = match &self.message {
+            _ if !of_message => None,
+            // One call of a provider's interface may go to many.
+            Some(id) => Some(match person.filter(|_| reader.adapter.provider != klaviyo::ADAPTER.provider) {
+                Some(person) => named(&[provider.as_bytes(), b"message", id.as_bytes(), &reader.ring.seal(&[person.as_bytes()])]),
+                None => named(&[provider.as_bytes(), b"message", id.as_bytes()]),
+            }),
+            None if group == Group::Mail => {
+                reader.note("message_id", "not given, made of the item");
+                Some(named(&[provider.as_bytes(), b"message", b"sealed", &sealed(reader)]))
+            }
+            None => None,
+        };
+        let campaign = match group {
+            Group::Breaker | Group::Return => ("circuit_breaker".to_owned(), "Circuit breaker".to_owned()),
+            _ => self.campaign.unwrap_or_else(|| (NO_CAMPAIGN.to_owned(), "Unknown".to_owned())),
+        };
         let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
         let mut fields = Fields::default();
-        // The provider's own id, so that what it sends twice is one event.
-        let event_id = unique(at, &[names.provider.as_bytes(), b"event", id.as_bytes()]);
         fields.set_text(const { column("event_id") }, Some(event_id.to_string()));
         fields.set_text(const { column("event_type") }, Some(kind.name()));
         fields.set_text(const { column("timestamp") }, Some(time::text(at)));
-        fields.set_text(const { column("esp") }, Some(names.provider));
-        fields.set_text(const { column("campaign_id") }, Some(clean(campaign.0)));
-        fields.set_text(const { column("campaign_name") }, Some(clean(campaign.1)));
-        fields.set_text(const { column("message_id") }, message.filter(|_| is_mail).map(|message| message.to_string()));
-        fields.set_text(const { column("subject") }, self.subject.filter(|_| is_mail).map(clean));
-        fields.set_text(const { column("click_url") }, self.url.filter(|_| kind == EventType::Clicked).map(clean));
-        fields.set_text(const { column("user_agent") }, self.user_agent.filter(|_| engaged).map(clean));
-        fields.set_text(const { column("ip_address") }, self.ip.filter(|_| engaged));
+        fields.set_text(const { column("esp") }, Some(provider));
+        fields.set_text(const { column("message_id") }, message.map(|message| message.to_string()));
+        let texts = [
+            (const { column("campaign_id") }, Some(campaign.0)),
+            (const { column("campaign_name") }, Some(campaign.1)),
+            (const { column("subject") }, self.subject.filter(|_| of_message)),
+            (const { column("click_url") }, self.url.filter(|_| kind == EventType::Clicked)),
+            (const { column("user_agent") }, self.user_agent.filter(|_| engaged)),
+            (const { column("bounce_type") }, self.bounce_type.filter(|_| group == Group::Failure)),
+        ];
+        for (number, text) in texts {
+            let text = reader.fitted(number, text);
+            fields.set_text(number, text);
+        }
+        if let Some(ip) = self.ip.filter(|_| engaged) {
+            if ip.parse::<IpAddr>().is_ok() {
+                fields.set_text(const { column("ip_address") }, Some(ip));
+            } else {
+                reader.note("ip_address", "no network address, left out");
+            }
+        }
         fields.set_text(const { column("source") }, Some("esp_webhook"));
-        let metadata = Map::from_iter([("provider_event".to_owned(), self.name.into())]);
+        if let Some(millis) = self.latency_ms.filter(|_| kind == EventType::Delivered) {
+            fields.set(const { column("latency_seconds") }, Given::Real(millis as f64 / 1e3));
+            fields.set_text(const { column("send_time") }, Some(time::text(at.plus(-millis * time::MILLISECOND))));
+        }
+        let mut metadata = Map::from_iter([("provider_event".to_owned(), reader.event.into())]);
+        if let Some(reason) = self.reason.filter(|_| group == Group::Failure) {
+            metadata.insert("reason".to_owned(), reader.fit("metadata", LONGEST_REASON, reason).into());
+        }
+        if let Some(why) = self.machine.filter(|_| engaged) {
+            metadata.insert(crate::consume::SUSPECTED.to_owned(), vec![why].into());
+            reader.note("metadata", "a machine's, by the provider's mark");
+        }
         fields.set(const { column("metadata") }, Given::Object(Box::new(metadata)));
-        into.drafts.push(Draft { item, fields, identifiers });
+        let (item, event) = (reader.item, reader.event);
+        reader.made.drafts.push(Draft { item, fields, identifiers, event });
     }
 }
 
@@ -123,12 +281,29 @@ fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
-/// A moment as seconds since 1970, whole or not; to the millisecond, what is finer is cut.
+/// Whether a mark is set.
+fn is_set(map: &Map<String, Value>, key: &str) -> bool {
+    match map.get(key) {
+        Some(Value::Bool(is)) => *is,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true") || text == "1",
+        Some(Value::Number(number)) => number.as_f64().is_some_and(|number| number != 0.0),
+        _ => false,
+    }
+}
+
+/// A moment as seconds since 1970, whole or not, also as text; to the millisecond, what is finer is cut.
 fn seconds(value: Option<&Value>) -> Option<Instant> {
-    let seconds = value?.as_f64().filter(|seconds| (0.0..1e10).contains(seconds))?;
+    let value = value?;
+    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    let seconds = Some(seconds).filter(|seconds| (0.0..time::YEAR_2200 as f64 / SECOND as f64).contains(seconds))?;
     Some(whole(Instant((seconds * SECOND as f64) as i64)))
 }
 
 fn whole(at: Instant) -> Instant {
     Instant(at.0 - at.0.rem_euclid(time::MILLISECOND))
+}
+
+/// A moment as text.
+fn moment(value: Option<&Value>) -> Option<Instant> {
+    value.and_then(Value::as_str).and_then(time::read).map(|read| read.at).filter(|at| (0..time::YEAR_2200).contains(&at.0))
 }

@@ -1,62 +1,71 @@
 //! The Event Webhook of SendGrid: a list of events.
 
-use super::{Names, Told, seconds, text};
-use crate::connector::drafts::check_count;
-use crate::connector::{Drafts, Ignored, Rejection};
+use super::{Adapter, Reader, Reported, is_set, seconds, text};
 use populace_core::email::EventType;
 use serde_json::{Map, Value};
 
-const NAMES: Names = Names { provider: "sendgrid", id: "sg_event_id", at: "timestamp", address: "email", message: "sg_message_id" };
+pub(super) const ADAPTER: Adapter = Adapter {
+    provider: "sendgrid",
+    events: &[
+        ("processed", Some(EventType::Sent)),
+        ("delivered", Some(EventType::Delivered)),
+        ("open", Some(EventType::Opened)),
+        ("click", Some(EventType::Clicked)),
+        ("bounce", Some(EventType::Bounced)),
+        ("blocked", Some(EventType::Bounced)),
+        ("dropped", Some(EventType::Bounced)),
+        ("deferred", Some(EventType::Deferred)),
+        ("spamreport", Some(EventType::Complaint)),
+        ("unsubscribe", Some(EventType::UnsubscribeRequest)),
+        ("group_unsubscribe", Some(EventType::UnsubscribeRequest)),
+        ("group_resubscribe", Some(EventType::Resubscribed)),
+        ("resubscribe", Some(EventType::Resubscribed)),
+        ("account_status_change", None),
+    ],
+    fields: &["event", "email", "timestamp"],
+    items,
+    read,
+};
 
-pub(super) fn read(body: Value) -> Result<Drafts<'static>, Rejection> {
-    let Value::Array(items) = body else {
-        return Err(Rejection::Malformed("the body must be a list of events, as SendGrid's Event Webhook sends it".to_owned()));
-    };
-    check_count(items.len())?;
-    let mut made = Drafts::default();
-    for (item, value) in items.iter().enumerate() {
-        let Value::Object(event) = value else {
-            made.problem(item, "", "must be a JSON object");
-            continue;
-        };
-        let name = text(event, "event").unwrap_or_default();
-        let kind = match name.as_str() {
-            "processed" => EventType::Sent,
-            "delivered" => EventType::Delivered,
-            "open" => EventType::Opened,
-            "click" => EventType::Clicked,
-            "spamreport" => EventType::Complaint,
-            "unsubscribe" | "group_unsubscribe" => EventType::UnsubscribeRequest,
-            "" => {
-                made.problem(item, "event", "must be given");
-                continue;
-            }
-            "bounce" | "dropped" | "deferred" | "group_resubscribe" => {
-                made.ignored.push(Ignored { item, reason: format!("`{name}` has no type of event") });
-                continue;
-            }
-            _ => {
-                made.ignored.push(Ignored { item, reason: "this event of SendGrid is not known".to_owned() });
-                continue;
-            }
-        };
-        let told = Told {
-            kind: Some(kind),
-            id: text(event, "sg_event_id"),
-            message: text(event, "sg_message_id").map(|id| message(&id)),
-            at: seconds(event.get("timestamp")),
-            address: text(event, "email"),
-            campaign: campaign(event),
-            subject: text(event, "subject"),
-            url: text(event, "url"),
-            user_agent: text(event, "useragent"),
-            ip: text(event, "ip"),
-            name,
-            ..Told::default()
-        };
-        told.draft(item, &NAMES, &mut made);
+fn items(body: Value) -> Result<Vec<Value>, String> {
+    match body {
+        Value::Array(items) => Ok(items),
+        _ => Err("the body must be a list of events, as SendGrid's Event Webhook sends it".to_owned()),
     }
-    Ok(made)
+}
+
+fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
+    let event = item.as_object()?;
+    let Some(name) = text(event, "event") else {
+        reader.problem("event", "must be given");
+        return None;
+    };
+    let kind = reader.kind(&name)?;
+    // `type` says of a bounce whether the address was refused for good, or the message for now.
+    let bounce_type = match (kind, name.as_str(), reader.text(event, "type", "bounce_type").as_deref()) {
+        (EventType::Bounced, "dropped", _) => Some("dropped".to_owned()),
+        (EventType::Bounced, "blocked", _) => Some("blocked".to_owned()),
+        (EventType::Bounced, _, Some("bounce") | None) => Some("hard".to_owned()),
+        (EventType::Bounced, _, Some(other)) => Some(other.to_lowercase()),
+        (EventType::Deferred, _, _) => Some("deferred".to_owned()),
+        _ => None,
+    };
+    Some(Reported {
+        kind: Some(kind),
+        id: reader.text(event, "sg_event_id", "event_id"),
+        message: reader.text(event, "sg_message_id", "message_id").map(|id| message(&id)),
+        at: seconds(event.get("timestamp")),
+        address: text(event, "email"),
+        campaign: campaign(event),
+        subject: reader.text(event, "subject", "subject"),
+        url: reader.text(event, "url", "click_url"),
+        user_agent: reader.text(event, "useragent", "user_agent"),
+        ip: reader.text(event, "ip", "ip_address"),
+        bounce_type,
+        reason: reader.first(event, &["reason", "response"], "metadata"),
+        machine: is_set(event, "sg_machine_open").then_some("machine_open"),
+        ..Reported::default()
+    })
 }
 
 /// The part of a message's id that all its events share: what follows names the machine that took it.
@@ -71,9 +80,10 @@ fn campaign(event: &Map<String, Value>) -> Option<(String, String)> {
         return Some((id.clone(), name.unwrap_or(id)));
     }
     let category = match event.get("category")? {
-        Value::Array(list) => list.first()?.as_str()?.to_owned(),
-        Value::String(category) => category.clone(),
+        Value::Array(list) => list.first()?.as_str()?,
+        Value::String(category) => category,
         _ => return None,
     };
+    let category = category.trim().replace(char::is_control, " ");
     (!category.is_empty()).then(|| (category.clone(), category))
 }

@@ -47,7 +47,12 @@ pub const EVENT_COLUMNS: [Column; 24] = [
     Column::nullable("message_id", Kind::Uuid, "Message, the same from sent to clicked; null for non-mail events"),
     Column::nullable("subject", Kind::Text, "Subject line; null for non-mail events").at_most(1_024),
     Column::nullable("click_url", Kind::Text, "What was clicked; of a clicked").at_most(2_048),
-    Column::nullable("bounce_type", Kind::Text, "Always null: a message that is not delivered has only its sent row").at_most(64),
+    Column::nullable(
+        "bounce_type",
+        Kind::Text,
+        "Kind of bounce or deferral. Never in generated data: a message that is not delivered has only its sent row",
+    )
+    .at_most(64),
     Column::nullable("user_agent", Kind::Text, "User agent; of an opened, a clicked or a hot path").at_most(1_024),
     Column::nullable("ip_address", Kind::Text, "Address from the documentation ranges; of an opened, a clicked or a hot path"),
     Column::new("source", Kind::Text, "System that reported the event").at_most(64),

@@ -79,7 +79,7 @@ impl Tables for Email {
         Self {
             tables: columns::tables(&model),
             identities: Identities::synthetic(),
-            event_types: dictionary(EventType::NAMES),
+            event_types: dictionary(EventType::SIMULATED),
             esps: dictionary(model.esps()),
             campaign_ids: dictionary(model.campaigns().iter().map(|campaign| &campaign.id)),
             campaign_names: dictionary(model.campaigns().iter().map(|campaign| &campaign.name)),
@@ -111,7 +111,7 @@ impl Tables for Email {
         Axes {
             rows_name: "persona",
             rows: self.model.personas().iter().map(|persona| persona.name.clone()).collect(),
-            columns: EventType::NAMES.map(str::to_owned).into(),
+            columns: EventType::SIMULATED.map(str::to_owned).into(),
         }
     }
 

@@ -1,0 +1,108 @@
+//! The events of Amazon SES, in the envelope of SNS or without it: one event of one or more recipients.
+
+use super::{Adapter, Reader, Reported, moment, text};
+use populace_core::email::EventType;
+use serde_json::{Map, Value};
+
+pub(super) const ADAPTER: Adapter = Adapter {
+    provider: "ses",
+    events: &[
+        ("Send", Some(EventType::Sent)),
+        ("Delivery", Some(EventType::Delivered)),
+        ("Open", Some(EventType::Opened)),
+        ("Click", Some(EventType::Clicked)),
+        ("Bounce", Some(EventType::Bounced)),
+        ("Reject", Some(EventType::Bounced)),
+        ("DeliveryDelay", Some(EventType::Deferred)),
+        ("Complaint", Some(EventType::Complaint)),
+        ("Subscription", Some(EventType::UnsubscribeRequest)),
+        ("Rendering Failure", None),
+        ("AmazonSnsSubscriptionSucceeded", None),
+        ("UnsubscribeConfirmation", None),
+    ],
+    fields: &["eventType", "email", "timestamp", "SubscribeURL"],
+    items,
+    read,
+};
+
+/// The recipient of an item: an event of several is one item for each.
+const RECIPIENT: &str = "recipient";
+/// The lists of recipients of the kinds of event.
+const LISTS: [(&str, &str); 4] = [
+    ("/bounce/bouncedRecipients", "emailAddress"),
+    ("/complaint/complainedRecipients", "emailAddress"),
+    ("/deliveryDelay/delayedRecipients", "emailAddress"),
+    ("/delivery/recipients", ""),
+];
+
+fn items(body: Value) -> Result<Vec<Value>, String> {
+    let wrong = || "the body must be an event of SES, or a notification of SNS with one".to_owned();
+    let event = match body.get("Message").and_then(Value::as_str) {
+        Some(message) if body["Type"] == "Notification" => serde_json::from_str(message).ok().filter(Value::is_object).unwrap_or(body),
+        _ => body,
+    };
+    if !event.is_object() {
+        return Err(wrong());
+    }
+    let listed = LISTS.iter().find_map(|(list, field)| {
+        let of = |one: &Value| if field.is_empty() { one.clone() } else { one[*field].clone() };
+        Some(event.pointer(list)?.as_array()?.iter().map(of).collect::<Vec<_>>())
+    });
+    let all = listed.or_else(|| event["mail"]["destination"].as_array().cloned()).unwrap_or_default();
+    if all.is_empty() {
+        return Ok(vec![event]);
+    }
+    let of = |recipient: Value| {
+        let mut event = event.clone();
+        event[RECIPIENT] = recipient;
+        event
+    };
+    Ok(all.into_iter().map(of).collect())
+}
+
+fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
+    let nothing = Map::new();
+    let event = item.as_object()?;
+    if item["Type"] == "SubscriptionConfirmation" {
+        reader.problem("SubscribeURL", "SNS asks whether its notifications are wanted: open SubscribeURL of this dead letter");
+        return None;
+    }
+    let Some(name) = text(event, "eventType").or_else(|| text(event, "notificationType")) else {
+        reader.problem("eventType", "must be given");
+        return None;
+    };
+    let kind = reader.kind(&name)?;
+    let (mail, part) = (&item["mail"], name.get(..1).map(|first| first.to_lowercase() + &name[1..]).unwrap_or_default());
+    let of = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (mail_map, detail, headers) = (of(mail), of(&item[&part]), of(&mail["commonHeaders"]));
+    let bounce_type = match (kind, detail.get("bounceType").and_then(Value::as_str)) {
+        (EventType::Bounced, Some("Permanent")) => Some("hard".to_owned()),
+        (EventType::Bounced, Some("Transient")) => Some("soft".to_owned()),
+        (EventType::Bounced, Some(other)) => Some(other.to_lowercase()),
+        (EventType::Bounced, None) => Some("dropped".to_owned()),
+        (EventType::Deferred, _) => Some("deferred".to_owned()),
+        _ => None,
+    };
+    let tag = mail["tags"]["ses:configuration-set"][0].as_str().map(str::to_owned);
+    let latency = detail.get("processingTimeMillis").and_then(Value::as_i64).filter(|millis| (0..=2_592_000_000).contains(millis));
+    let address =
+        item[RECIPIENT].as_str().map(|address| address.rsplit_once('<').map_or(address, |(_, of)| of.trim_end_matches('>')).to_owned());
+    Some(Reported {
+        kind: Some(kind),
+        message: reader.text(&mail_map, "messageId", "message_id"),
+        at: moment(detail.get("timestamp")).or_else(|| moment(mail.get("timestamp"))),
+        address,
+        campaign: tag.map(|tag| (tag.clone(), tag)),
+        subject: reader.text(&headers, "subject", "subject"),
+        url: reader.text(&detail, "link", "click_url"),
+        user_agent: reader.text(&detail, "userAgent", "user_agent"),
+        ip: reader.text(&detail, "ipAddress", "ip_address"),
+        bounce_type,
+        reason: reader.text(&detail, "reason", "metadata").or_else(|| {
+            let first = item["bounce"]["bouncedRecipients"][0].as_object().unwrap_or(&nothing).clone();
+            reader.text(&first, "diagnosticCode", "metadata")
+        }),
+        latency_ms: latency.filter(|_| kind == EventType::Delivered),
+        ..Reported::default()
+    })
+}

@@ -18,7 +18,7 @@ use crate::document::Resolved;
 use crate::error::RunError;
 use crate::files::place::{Directory, Place, STATE};
 use crate::files::table_file::FileInfo;
-use crate::files::{Compression, FileOptions};
+use crate::files::{Compression, FileOptions, Format};
 use crate::generator::{Generator, TableSet, Tally};
 use crate::run::{Job, NoProgress, Order, Part, PartState, Progress};
 pub use existing::Existing;
@@ -66,6 +66,9 @@ pub struct Identity {
     pub format: String,
     /// The compression.
     pub compression: String,
+    /// The types of Parquet columns; none of other formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<String>,
     /// Rows of a Parquet row group, about.
     pub row_group_rows: u64,
     /// Rows after which a table goes on in a new file, about.
@@ -154,6 +157,7 @@ impl<'a> Dataset<'a> {
             users: job.actors.end - job.actors.start,
             format: options.format.as_str().into(),
             compression: describe(options.compression),
+            types: (options.format == Format::Parquet).then(|| options.types.as_str().into()),
             row_group_rows: options.row_group_rows,
             file_rows: options.file_rows,
             order: job.order,

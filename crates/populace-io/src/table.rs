@@ -273,6 +273,16 @@ impl Table {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
+    /// Its schema in files that every reader knows: ids are text too.
+    pub fn portable_schema(&self) -> SchemaRef {
+        let plain = self.plain_schema();
+        let fields = plain.fields().iter().map(|field| match field.data_type() {
+            DataType::FixedSizeBinary(_) => Field::new(field.name(), DataType::Utf8, field.is_nullable()),
+            _ => field.as_ref().clone(),
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
     /// A batch under its [plain schema](Self::plain_schema).
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::stream::Meter;
 use populace_io::dataset::{Dataset, Document, Existing};
 use populace_io::error::RunError;
 use populace_io::files::place::Directory;
-use populace_io::files::{Compression, FileOptions, Format};
+use populace_io::files::{Compression, FileOptions, Format, Types};
 use populace_io::run::{Job, Order, Part};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -40,6 +40,10 @@ impl Target {
         let compression: Option<String> = option(options, "compression")?;
         if let Some(text) = compression {
             file_options.compression = text.parse::<Compression>().map_err(|error| errors::input(format!("--compression: {error}")))?;
+        }
+        let types: Option<String> = option(options, "parquet")?;
+        if let Some(text) = types {
+            file_options.types = text.parse::<Types>().map_err(|error| errors::input(format!("--parquet: {error}")))?;
         }
         file_options.row_group_rows = option(options, "row_group_rows")?.unwrap_or(file_options.row_group_rows);
         file_options.file_rows = option(options, "file_rows")?.unwrap_or(file_options.file_rows);

@@ -11,6 +11,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
     new_null_array,
 };
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
@@ -278,12 +279,24 @@ fn uuids_of_bytes(values: &BinaryArray) -> ArrayRef {
     Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(sixteen, 16).expect("every UUID has 16 bytes"))
 }
 
+/// The UUIDs of texts; null where a text is none, unless `any` text is an id.
 fn uuids(values: &StringArray, any: bool) -> ArrayRef {
-    let parse = |text: &str| {
-        let digits: String = text.trim().chars().filter(|letter| *letter != '-').collect();
-        (digits.len() == UUID_DIGITS).then(|| u128::from_str_radix(&digits, 16).ok()).flatten().map(u128::to_be_bytes)
-    };
-    let key = |text: &str| parse(text).or_else(|| any.then(|| number_of(text).to_be_bytes()));
-    let parsed = values.iter().map(|value| value.and_then(key));
-    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(parsed, 16).expect("every UUID has 16 bytes"))
+    let mut bytes = Vec::with_capacity(16 * values.len());
+    let mut valid = BooleanBufferBuilder::new(values.len());
+    for value in values {
+        let id = value.and_then(|text| uuid(text).or_else(|| any.then(|| number_of(text).to_be_bytes())));
+        bytes.extend_from_slice(&id.unwrap_or_default());
+        valid.append(id.is_some());
+    }
+    Arc::new(FixedSizeBinaryArray::new(16, bytes.into(), Some(NullBuffer::new(valid.finish()))))
+}
+
+/// A UUID of 32 digits, with hyphens wherever.
+fn uuid(text: &str) -> Option<[u8; 16]> {
+    let (mut id, mut digits) = (0_u128, 0);
+    for byte in text.trim().bytes().filter(|byte| *byte != b'-') {
+        id = id << 4 | u128::from(char::from(byte).to_digit(16)?);
+        digits += 1;
+    }
+    (digits == UUID_DIGITS).then(|| id.to_be_bytes())
 }

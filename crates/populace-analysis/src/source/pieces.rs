@@ -194,7 +194,12 @@ fn metadata(path: &Path, wants: &[Want], sources: &[Option<String>]) -> Result<A
     let found = untrusted::parquet(path)?;
     let coded = |field: &Arc<Field>| {
         let mut wanted = wants.iter().zip(sources).filter(|(_, source)| source.as_ref() == Some(field.name()));
-        let is_text = *field.data_type() == DataType::Utf8 && wanted.any(|(want, _)| want.kind == As::Text);
+        // Text that the file does not hold as codes would be hashed for them, row by row.
+        let first = found.metadata().row_groups().first();
+        let mut chunks = first.into_iter().flat_map(parquet::file::metadata::RowGroupMetaData::columns);
+        let mut held =
+            || chunks.any(|chunk| chunk.column_path().parts() == [field.name().as_str()] && chunk.dictionary_page_offset().is_some());
+        let is_text = *field.data_type() == DataType::Utf8 && wanted.any(|(want, _)| want.kind == As::Text) && held();
         let codes = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         if is_text { Arc::new(field.as_ref().clone().with_data_type(codes)) } else { Arc::clone(field) }
     };

@@ -71,6 +71,38 @@ impl FromStr for Compression {
     }
 }
 
+/// The physical types of Parquet columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Types {
+    /// Those that every reader knows: ids are text, whole numbers and times are plain.
+    #[default]
+    Portable,
+    /// The smallest: ids are UUIDs of 16 bytes, whole numbers and times differences to the ones before.
+    Compact,
+}
+
+impl Types {
+    /// As they are named on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Compact => "compact",
+        }
+    }
+}
+
+impl FromStr for Types {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "portable" => Ok(Self::Portable),
+            "compact" => Ok(Self::Compact),
+            _ => Err(format!("`{text}` is none of portable, compact")),
+        }
+    }
+}
+
 /// A format with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOptions {
@@ -78,6 +110,8 @@ pub struct FileOptions {
     pub format: Format,
     /// The compression.
     pub compression: Compression,
+    /// The types of Parquet columns.
+    pub types: Types,
     /// Rows of a Parquet row group, about: row groups end where a unit of work ends.
     pub row_group_rows: u64,
     /// Rows of a file, about. A table that is expected to have more is a directory: `NAME/part-00000.EXT`, `NAME/part-00001.EXT` …
@@ -96,7 +130,7 @@ impl FileOptions {
             Format::Parquet | Format::Arrow => 16 << 20,
             Format::Csv | Format::Jsonl => u64::MAX,
         };
-        Self { format, compression, row_group_rows: 96 << 10, file_rows }
+        Self { format, compression, types: Types::Portable, row_group_rows: 96 << 10, file_rows }
     }
 
     /// Checks that the format knows the compression.

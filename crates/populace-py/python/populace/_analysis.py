@@ -119,11 +119,23 @@ def _directory(run: Any, tables: list[str] | None = None) -> Iterator[str]:
     yield _options.path("run", run)
 
 
-def _reading(threads: int | None, progress: Callable[[int], object] | None, **options: Any) -> dict[str, Any]:
+def _files(reading: Mapping[str, str] | None) -> dict[str, str]:
+    """How files are read that are no run: the options `map`, `time_unit`, `dates`, `utc_offset` and `decimal` of the command."""
+    known = ("map", "time_unit", "dates", "utc_offset", "decimal")
+    reading = dict(reading or {})
+    unknown = sorted(set(reading) - set(known))
+    if unknown:
+        raise InputError(f"reading: there is no option {unknown[0]}; there are {', '.join(known)}")
+    return {name: str(os.fspath(value)) if isinstance(value, os.PathLike) else str(value) for name, value in reading.items()}
+
+
+def _reading(
+    threads: int | None, progress: Callable[[int], object] | None, reading: Mapping[str, str] | None = None, **options: Any
+) -> dict[str, Any]:
     """Options of what reads a run on several threads. `progress` is called with the number of rows that were read."""
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: must be callable, got {progress!r}")
-    return {"threads": _options.whole("--threads", threads, 1, 1024), "progress": progress, **options}
+    return {"threads": _options.whole("--threads", threads, 1, 1024), "progress": progress, **_files(reading), **options}
 
 
 def verify(
@@ -133,6 +145,7 @@ def verify(
     alpha: float | None = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> Verdicts:
     """Hold the data of a run, or of a directory, against the laws of its scenario, or of another: `populace verify`.
 
@@ -144,7 +157,7 @@ def verify(
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _directory(run) as directory:
-        return Verdicts(json.loads(_populace.verify_run(directory, name, _options.number("alpha", alpha), _reading(threads, progress))))
+        return Verdicts(json.loads(_populace.verify_run(directory, name, _options.number("alpha", alpha), _reading(threads, progress, reading))))
 
 
 def score(
@@ -159,6 +172,7 @@ def score(
     as_of: Any = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    reading: Mapping[str, str] | None = None,
     **thresholds: float,
 ) -> Scorecard:
     """Grade predictions against the truth of a run, and against the best that any model could do: `populace score`.
@@ -174,6 +188,7 @@ def score(
     options = _reading(
         threads,
         progress,
+        reading,
         subset=subset,
         ranks=ranks,
         rows=None if rows is None else _options.path("rows", rows),
@@ -219,6 +234,7 @@ def prepare_churn(
     start: Any = None,
     end: Any = None,
     overwrite: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> Result:
     """Make `users_clean`, `events_clean` and `user_daily` of raw users and events: `populace prepare churn`.
 
@@ -232,6 +248,7 @@ def prepare_churn(
         "from": _options.date("--from", start),
         "to": _options.date("--to", end),
         "overwrite": overwrite,
+        **_files(reading),
     }
     with _directory(raw) as directory:
         return Result(json.loads(_populace.prepare_churn(directory, _options.path("processed", processed), options)))
@@ -255,6 +272,7 @@ def recover(
     level: float | None = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> Recovery:
     """Estimate the parameters of a scenario from the data of a run, with intervals of `level` (default .95): `populace recover`.
 
@@ -262,7 +280,7 @@ def recover(
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _directory(run) as directory:
-        return Recovery(json.loads(_populace.recover_run(directory, name, _options.number("--level", level), _reading(threads, progress))))
+        return Recovery(json.loads(_populace.recover_run(directory, name, _options.number("--level", level), _reading(threads, progress, reading))))
 
 
 def effects(scenario: Any, **options: Any) -> dict[str, str]:
@@ -314,6 +332,7 @@ def report(
     scores: list[str | os.PathLike[str]] | None = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> Result:
     """Draw a report of a run: `populace report`. Gives its figures; with `path`, which ends in .html, the page is written there and the
     figures beside it, in a file that ends in .json.
@@ -325,7 +344,7 @@ def report(
         raise InputError(f"{target}: must end in .html; the figures go beside it, to a file that ends in .json")
     files = [_options.path("scores", score) for score in scores or []]
     with _directory(run) as directory:
-        page, figures = _populace.report_run(directory, verify, files, _reading(threads, progress))
+        page, figures = _populace.report_run(directory, verify, files, _reading(threads, progress, reading))
     if target is not None:
         for name, text in ((target[: -len(".html")] + ".json", figures), (target, page)):
             with open(name + ".partial", "w", encoding="utf-8") as file:
@@ -344,14 +363,18 @@ def features(
     ngrams: list[int] | None = None,
     history: int | None = None,
     min_length: int | None = None,
+    templates: list[str] | None = None,
+    session_gap_minutes: float | None = None,
     overwrite: bool = False,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> Result:
     """Compute the features of the actors of a run, of recipients or of callers, into a directory: `populace features`.
 
     `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: of the last event), and `curve` how
-    finely their click curves are written: "minute", "hour" (a fortieth of the size) or "none"; the rest is of callers. Gives the report. Raises `InputError`, `FileError`.
+    finely their click curves are written: "minute", "hour" (a fortieth of the size) or "none"; the rest is of callers: `templates` are endpoints by which paths are known, `session_gap_minutes` parts their sessions. `reading` says
+    how files of your own are read, such as `{"map": "sendgrid", "time_unit": "s"}`. Gives the report. Raises `InputError`, `FileError`.
     """
     import datetime
 
@@ -360,12 +383,15 @@ def features(
     options = _reading(
         threads,
         progress,
+        reading,
         as_of=as_of,
         curve=curve,
         format=format,
         ngrams=None if ngrams is None else [_options.whole("ngrams", n, 0, 2**31) for n in ngrams],
         history=_options.whole("history", history, 1, 2**31),
         min_length=_options.whole("min_length", min_length, 1, 2**31),
+        templates=templates,
+        session_gap_minutes=session_gap_minutes,
         overwrite=overwrite,
     )
     with _directory(run) as directory:

@@ -342,6 +342,7 @@ class Run:
         *,
         format: str | None = None,
         compression: str | None = None,
+        parquet: str | None = None,
         parts: int = 1,
         order: str = "actor",
         row_group_rows: int | None = None,
@@ -353,7 +354,7 @@ class Run:
         """Write the run as `populace generate -o directory` does, to the same bytes; give the run that is now there.
 
         `format` is parquet, csv, jsonl or arrow (default: the scenario's own), `compression` none, zstd, zstd:1 to zstd:19, snappy,
-        lz4 or gzip, as the format knows it. `parts` writes each table in so many files. `order` is actor or time.
+        lz4 or gzip, as the format knows it; `parquet` is portable (every reader knows its types) or compact. `parts` writes each table in so many files. `order` is actor or time.
 
         Raises `InputError` (the directory holds something else, an option is wrong), `FileError`, and `KeyboardInterrupt`, after which
         `resume=True` goes on from what was written.
@@ -362,6 +363,7 @@ class Run:
         options = {
             "format": format,
             "compression": compression,
+            "parquet": parquet,
             "parts": _options.whole("parts", parts, 1, 100_000),
             "order": order,
             "row_group_rows": _options.whole("row_group_rows", row_group_rows, 1_024, 16_777_216),

@@ -5,7 +5,7 @@ use super::values::number;
 use super::values::{self, proposed, whole};
 use crate::shortcuts::Shortcuts;
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
-use populace_io::files::Compression;
+use populace_io::files::{Compression, Types};
 use std::path::PathBuf;
 
 /// What decides the scenario.
@@ -48,7 +48,7 @@ pub(crate) struct GenerateArgs {
         value_name = "URL",
         action = ArgAction::Append,
         conflicts_with_all = [
-            "output", "format", "compression", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
+            "output", "format", "compression", "parquet", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
         ]
     )]
     pub(crate) to: Vec<String>,
@@ -61,6 +61,9 @@ pub(crate) struct GenerateArgs {
     /// Compression: none, zstd, zstd:LEVEL, snappy, lz4, gzip [default: zstd for parquet, else none]
     #[arg(help_heading = "Files", long, value_name = "CODEC", value_parser = values::Codecs, hide_possible_values = true)]
     pub(crate) compression: Option<Compression>,
+    /// Types of Parquet columns: portable, which every reader knows, or compact, the smallest
+    #[arg(help_heading = "Files", long, value_name = "TYPES", default_value = "portable", value_parser = values::types())]
+    pub(crate) parquet: Types,
     /// Worker threads [default: one a core]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -1,6 +1,6 @@
 //! What options take, what completion proposes for them, and what a message says of something else.
 
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, Command};
 use populace_analysis::families as analysis;
 use populace_core::time::{DAY, HOUR, MINUTE, SECOND};
@@ -13,7 +13,7 @@ pub(crate) use populace_io::argument::number;
 use populace_io::catalogue::{self, LIBRARY};
 use populace_io::document::{Request, Resolved, Source};
 use populace_io::family::{self, FAMILIES};
-use populace_io::files::Compression;
+use populace_io::files::{Compression, Types};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 #[cfg(any(feature = "flow", feature = "kafka"))]
@@ -103,6 +103,11 @@ impl TypedValueParser for Codecs {
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         Some(Box::new(["none", "zstd", "snappy", "lz4", "gzip"].into_iter().map(PossibleValue::new)))
     }
+}
+
+/// The types of Parquet columns.
+pub(crate) fn types() -> impl TypedValueParser<Value = Types> {
+    PossibleValuesParser::new(["portable", "compact"]).try_map(|name| name.parse::<Types>())
 }
 
 /// The built-in scenarios.

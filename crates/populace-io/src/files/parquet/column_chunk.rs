@@ -7,10 +7,13 @@
 //! all that is not a page.
 //!
 //! UUIDs and doubles stay `PLAIN`: every reader knows it, and zstd makes more of them than of `DELTA_BYTE_ARRAY` (ids of sessions
-//! grow by a fifth, ids of calls shrink by a twentieth) or `BYTE_STREAM_SPLIT` (twice the size).
+//! grow by a fifth, ids of calls shrink by a twentieth) or `BYTE_STREAM_SPLIT` (twice the size). Portable types have UUIDs as text
+//! and whole numbers `PLAIN`: Spark 4 refuses the logical type of UUIDs, and fastparquet misreads `DELTA_BINARY_PACKED`.
 
 use crate::error::RunError;
+use crate::files::Types;
 use crate::table::{Kind, as_codes};
+use crate::text::append_uuid;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
@@ -82,6 +85,7 @@ pub(super) struct EncodedColumn {
 /// A column chunk, being encoded.
 pub(super) struct ColumnEncoder {
     kind: Kind,
+    types: Types,
     descriptor: ColumnDescPtr,
     codec: Codec,
     dictionary: Option<Dictionary>,
@@ -95,14 +99,14 @@ pub(super) struct ColumnEncoder {
 }
 
 impl ColumnEncoder {
-    pub(super) fn new(kind: Kind, descriptor: ColumnDescPtr, codec: Codec) -> Self {
+    pub(super) fn new(kind: Kind, types: Types, descriptor: ColumnDescPtr, codec: Codec) -> Self {
         let dictionary = match kind {
             Kind::Bool | Kind::Int64 | Kind::Instant(_) | Kind::Uuid => None,
             Kind::Int16 | Kind::Int32 | Kind::Date | Kind::Float | Kind::Fixed(_) => Some(Dictionary::Numbers(Numbers::default())),
             Kind::Text | Kind::Json => Some(Dictionary::Texts(Texts::default())),
         };
         let coding = dictionary.is_some();
-        Self { kind, descriptor, codec, dictionary, coding, pages: Vec::new(), rows: 0, nulls: 0, range: None }
+        Self { kind, types, descriptor, codec, dictionary, coding, pages: Vec::new(), rows: 0, nulls: 0, range: None }
     }
 
     /// Encodes arrays as one page.
@@ -145,6 +149,7 @@ impl ColumnEncoder {
         match self.kind {
             Kind::Bool => plain_booleans(arrays, body),
             Kind::Int16 | Kind::Int32 | Kind::Date | Kind::Float | Kind::Fixed(_) => plain_numbers(self.kind, numbers, body),
+            Kind::Uuid if self.types == Types::Portable => texts_of_uuids(arrays, body),
             Kind::Uuid => plain_uuids(arrays, body),
             Kind::Text | Kind::Json => plain_texts(arrays, body),
             Kind::Int64 | Kind::Instant(_) => {
@@ -152,8 +157,11 @@ impl ColumnEncoder {
                     let (least, greatest) = self.range.unwrap_or((number, number));
                     self.range = Some((least.min(number), greatest.max(number)));
                 }
-                delta(numbers, body);
-                return Encoding::DELTA_BINARY_PACKED;
+                if self.types == Types::Compact {
+                    delta(numbers, body);
+                    return Encoding::DELTA_BINARY_PACKED;
+                }
+                body.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
             }
         }
         Encoding::PLAIN
@@ -436,6 +444,19 @@ fn plain_uuids(arrays: &[&dyn Array], body: &mut Vec<u8>) {
         }
     }
 }
+
+/// UUIDs as text of 36 characters.
+fn texts_of_uuids(arrays: &[&dyn Array], body: &mut Vec<u8>) {
+    for array in arrays {
+        each(*array, array.as_fixed_size_binary().value_data().as_chunks::<16>().0, |id: [u8; 16]| {
+            body.extend_from_slice(&UUID_TEXT.to_le_bytes());
+            append_uuid(&id, body);
+        });
+    }
+}
+
+/// Characters of a UUID.
+const UUID_TEXT: u32 = 36;
 
 fn plain_booleans(arrays: &[&dyn Array], body: &mut Vec<u8>) {
     let mut bits = BooleanBufferBuilder::new(0);

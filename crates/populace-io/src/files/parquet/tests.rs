@@ -1,7 +1,7 @@
 //! What is encoded here, the `parquet` crate reads back.
 
 use super::{ParquetSpec, RowGroupFactory};
-use crate::files::{Compression, FileOptions, Format};
+use crate::files::{Compression, FileOptions, Format, Types};
 use crate::table::{Column, InstantText, Kind, Table};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array, Int32Array, Int64Array,
@@ -138,8 +138,8 @@ impl Rows {
 }
 
 /// Writes row groups, each of pages, each of batches.
-fn write(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) -> Bytes {
-    let options = FileOptions { compression, ..FileOptions::new(Format::Parquet) };
+fn write(table: &Table, types: Types, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) -> Bytes {
+    let options = FileOptions { compression, types, ..FileOptions::new(Format::Parquet) };
     let mut file = ParquetSpec::new(table, &options).unwrap().open(Vec::new()).unwrap();
     let factory = RowGroupFactory::new(table, &options).unwrap();
     for pages in groups {
@@ -164,7 +164,8 @@ fn read(bytes: &Bytes) -> (Arc<ParquetMetaData>, RecordBatch) {
 
 /// What the files hold must be what was put in, and the metadata must tell of it.
 fn check(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) {
-    let (metadata, read) = read(&write(table, compression, groups));
+    check_portable(table, compression, groups);
+    let (metadata, read) = read(&write(table, Types::Compact, compression, groups));
     let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.plain(batch).unwrap()).collect();
     let expected = concat_batches(&table.plain_schema(), &plain).unwrap();
     assert_eq!(read.num_rows(), expected.num_rows());
@@ -191,6 +192,31 @@ fn check(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>
                 assert!(least.is_none() || told.unwrap().null_count_opt() == Some(nulls as u64));
             }
         }
+    }
+}
+
+/// Portable files hold the same values, ids as text, in encodings that every reader knows.
+fn check_portable(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) {
+    let (metadata, read) = read(&write(table, Types::Portable, compression, groups));
+    let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.plain(batch).unwrap()).collect();
+    let expected = concat_batches(&table.plain_schema(), &plain).unwrap();
+    for (index, column) in table.columns.iter().enumerate() {
+        if column.kind == Kind::Uuid {
+            let text = |bytes: &[u8]| {
+                let mut text = Vec::new();
+                crate::text::append_uuid(bytes.try_into().unwrap(), &mut text);
+                String::from_utf8(text).unwrap()
+            };
+            let ids = expected.column(index).as_any().downcast_ref::<FixedSizeBinaryArray>().unwrap();
+            let ids: StringArray = ids.iter().map(|id| id.map(text)).collect();
+            assert!(read.column(index).as_ref() == &ids as &dyn Array, "{} differs", column.name);
+        } else {
+            assert!(read.column(index) == expected.column(index), "{} differs", column.name);
+        }
+    }
+    for chunk in metadata.row_groups().iter().flat_map(parquet::file::metadata::RowGroupMetaData::columns) {
+        let pages = chunk.page_encoding_stats_mask().expect("encodings are known");
+        assert!(pages.is_only(Encoding::PLAIN) || !pages.is_set(Encoding::DELTA_BINARY_PACKED), "{}", chunk.column_path());
     }
 }
 
@@ -224,7 +250,7 @@ fn texts(dictionaries: Dictionaries, pages: &[Vec<u64>]) -> (Table, Vec<Vec<Reco
     let column = |page: &Vec<u64>| array(Kind::Text, &page.iter().copied().map(Some).collect::<Vec<_>>(), dictionaries, &shared);
     let pages: Vec<Vec<RecordBatch>> = pages.iter().map(|page| vec![table.rows(&[("text", column(page))])]).collect();
     check(&table, Compression::None, std::slice::from_ref(&pages));
-    let (metadata, _) = read(&write(&table, Compression::None, std::slice::from_ref(&pages)));
+    let (metadata, _) = read(&write(&table, Types::Compact, Compression::None, std::slice::from_ref(&pages)));
     let chunk = metadata.row_group(0).column(0).clone();
     (table, pages, chunk)
 }
@@ -279,7 +305,8 @@ fn uuids_are_uuids() {
     let table = table();
     let mut rows = Rows { seed: 2, values: 10, null_percent: 0 };
     let shared: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(text)));
-    let (metadata, batch) = read(&write(&table, Compression::None, &[vec![vec![rows.batch(&table, 1, Dictionaries::Shared, &shared)]]]));
+    let (metadata, batch) =
+        read(&write(&table, Types::Compact, Compression::None, &[vec![vec![rows.batch(&table, 1, Dictionaries::Shared, &shared)]]]));
     for (index, column) in table.columns.iter().enumerate().filter(|(_, column)| column.kind == Kind::Uuid) {
         let logical = metadata.file_metadata().schema_descr().column(index).logical_type_ref().cloned();
         assert_eq!(logical, Some(LogicalType::Uuid), "{}", column.name);

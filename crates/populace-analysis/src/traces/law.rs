@@ -78,6 +78,9 @@ impl<'a> Law<'a> {
     }
 
     /// The response time of a call that no fault struck.
+    ///
+    /// # Panics
+    /// Never: the means of a checked document are positive.
     pub fn response(&self, state: usize) -> Response {
         let times = &self.config().response_times;
         let mean = self.means_ms[state];

@@ -7,6 +7,9 @@ use populace_core::email::{Chart as EffectChart, Points};
 use populace_core::time::Date;
 use std::ops::Range;
 
+/// A row of a map.
+type Cells = Vec<Option<f64>>;
+
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// Observations below which a point says nothing.
 const FEW: u64 = 5;
@@ -43,7 +46,7 @@ fn hours() -> impl Iterator<Item = String> {
 /// Engagement by hour of the week beside the true timing factor.
 fn week(gathered: &Gathered<'_>) -> Option<Figure> {
     let present = gathered.present();
-    let relative = |row: &[f64]| -> Option<Vec<Option<f64>>> {
+    let relative = |row: &[f64]| -> Option<Cells> {
         let mean = row.iter().sum::<f64>() / row.len() as f64;
         (mean > 0.0).then(|| row.iter().map(|value| Some(value / mean)).collect())
     };
@@ -60,7 +63,7 @@ fn week(gathered: &Gathered<'_>) -> Option<Figure> {
         let known = |persona: &&usize| **persona < law.personas().len();
         let weeks: Vec<(usize, Vec<f64>)> =
             present.iter().filter(known).map(|&persona| (persona, expected_opens(law, persona, &gathered.open_mass[persona]))).collect();
-        let rows_of = |row: &dyn Fn(usize, &[f64]) -> Option<Vec<Option<f64>>>| -> Vec<Vec<Option<f64>>> {
+        let rows_of = |row: &dyn Fn(usize, &[f64]) -> Option<Cells>| -> Vec<Cells> {
             let of = |persona: &usize| weeks.iter().find(|(of, _)| of == persona).and_then(|(_, week)| row(*persona, week));
             present.iter().map(|persona| of(persona).unwrap_or_else(|| empty.clone())).collect()
         };

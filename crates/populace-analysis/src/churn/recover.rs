@@ -249,20 +249,32 @@ fn line(sheet: &mut Sheet, config: &ChurnConfig, path: &str, linear: &Linear, tr
     sheet.normal(slope, Scale::Linear, found.slope.0, found.slope.1, n);
 }
 
-/// ln p = ln base + ln paid factor if paying + ln factor of engagement, which is known.
+/// ln p = ln base + ln paid factor if paying + ln factor of engagement, where that is known. Where it is not, p is the mean over
+/// engagement, of which a part is at the cap.
 struct Hazards {
-    cells: Vec<(bool, f64)>,
+    /// Whether paying, and the factors with their weights.
+    cells: Vec<(bool, Vec<(f64, f64)>)>,
+    cap: f64,
 }
 
 impl Predictor for Hazards {
     fn predict(&self, cell: usize, coefficients: &[f64], derivatives: &mut Vec<(usize, f64)>) -> f64 {
-        let (paid, offset) = self.cells[cell];
-        derivatives.clear();
-        derivatives.push((0, 1.0));
-        if paid {
-            derivatives.push((1, 1.0));
+        let (paid, factors) = &self.cells[cell];
+        let base = (coefficients[0] + if *paid { coefficients[1] } else { 0.0 }).exp();
+        // What lies below the cap moves with the coefficients.
+        let (mut p, mut moving) = (0.0, 0.0);
+        for (factor, weight) in factors {
+            let own = base * factor;
+            p += weight * if factors.len() > 1 { own.min(self.cap) } else { own };
+            moving += weight * if own < self.cap { own } else { 0.0 };
         }
-        offset + derivatives.iter().map(|&(place, _)| coefficients[place]).sum::<f64>()
+        let share = if factors.len() > 1 { moving / p } else { 1.0 };
+        derivatives.clear();
+        derivatives.push((0, share));
+        if *paid {
+            derivatives.push((1, share));
+        }
+        p.ln()
     }
 }
 
@@ -274,22 +286,28 @@ fn departures(model: &ChurnModel, tally: &Tally<'_>, sheet: &mut Sheet) {
     sheet.share(rate, tally.labelled.successes, tally.labelled.trials);
     let law = &config.churn;
     let factor = |e: f64| law.engagement_floor + law.engagement_weight * (1.0 - e).powf(law.engagement_power);
-    let mean_factor = Engagement::new(config).mean(factor);
+    let engagement = Engagement::new(config);
+    let mean_factor = engagement.mean(factor);
+    let unknown: Vec<(f64, f64)> = engagement.values.iter().map(|e| factor(*e)).zip(engagement.weights.iter().copied()).collect();
     let is_seen = tally.engagement.n > 0;
     let (mut cells, mut counts) = (Vec::new(), Vec::new());
     for (paid, bins) in [false, true].into_iter().zip(&tally.churned) {
         for bin in bins.iter() {
-            let offset = if is_seen { factor(bin.engagement) } else { mean_factor };
+            let factors = if is_seen { vec![(factor(bin.engagement), 1.0)] } else { unknown.clone() };
             // Whose factor is 0 never churns, and tells nothing of the others.
-            if offset > 0.0 {
-                cells.push((paid, offset.ln()));
+            if factors.iter().any(|(factor, _)| *factor > 0.0) {
+                cells.push((paid, factors));
                 counts.push(Count { trials: bin.trials, successes: bin.successes });
             }
         }
     }
     let start = vec![(tally.labelled.successes.max(1) as f64 / tally.labelled.trials.max(1) as f64 / mean_factor).ln(), 0.0];
     let churned = |index: usize| tally.churned[index].iter().map(|bin| bin.successes).sum::<u64>();
-    let fit = if churned(0) > 0 && churned(1) > 0 { loglinear::fit(&Hazards { cells }, &counts, law.max_probability, start) } else { None };
+    let fit = if churned(0) > 0 && churned(1) > 0 {
+        loglinear::fit(&Hazards { cells, cap: law.max_probability }, &counts, law.max_probability, start)
+    } else {
+        None
+    };
     let Some(fit) = fit else {
         for path in ["churn_base_rate", "churn.paid_factor"] {
             sheet.skip(path, "too few users churned on the one plan or the other");

@@ -181,7 +181,8 @@ pub(crate) fn plan(
         let worth = second
             .estimate(&estimate.parameter)
             .map_or(1.0, |again| 2.0 * (scaled(again) / error).ln() / (f64::from(days) / f64::from(other)).ln());
-        needed.push(Needs { parameter: &estimate.parameter, scale, from, value, error, worth, days }.solve(study, users_of_document)?);
+        let needs = Needs { parameter: &estimate.parameter, scale, from, value, error, worth, days, is_share: is_share(estimate) };
+        needed.push(needs.solve(study, users_of_document)?);
     }
     Ok(Plan {
         scenario: document.name.clone(),
@@ -239,11 +240,16 @@ fn with_value(document: &Resolved, parameter: &str, value: f64) -> Option<Resolv
     catalogue::generator(&moved).is_ok().then_some(moved)
 }
 
+/// Whether an estimate lies from 0 to 1.
+fn is_share(estimate: &Estimate) -> bool {
+    ["share", "probability"].iter().any(|unit| estimate.unit.starts_with(unit)) && estimate.basis.neutral != Some(1.0)
+}
+
 /// The value that is to be told from the neutral one or, of a level, from the document's.
 fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, AnalysisError> {
     let path = &estimate.parameter;
     let from = estimate.basis.neutral.unwrap_or(truth);
-    let is_share = ["share", "probability"].iter().any(|unit| estimate.unit.starts_with(unit)) && estimate.basis.neutral != Some(1.0);
+    let is_share = is_share(estimate);
     let value = match (study.target, estimate.basis.neutral) {
         (Target::Value(value), _) => value,
         (Target::Document, Some(_)) => truth,
@@ -278,6 +284,7 @@ struct Needs<'e> {
     error: f64,
     worth: f64,
     days: u32,
+    is_share: bool,
 }
 
 impl Needs<'_> {
@@ -289,6 +296,10 @@ impl Needs<'_> {
         let reach = critical + signed_quantile(study.power);
         let users = |days: f64| {
             let error = self.error * (f64::from(self.days) / days).powf(self.worth / 2.0);
+            if let Some(trials) = self.trials(error) {
+                // What is not there is never seen: one that is seen is proof.
+                return ((1.0 - study.power).ln() / (-value).ln_1p() / trials).ceil().max(1.0);
+            }
             (reach.max(0.0) * error / size).powi(2).ceil().max(1.0)
         };
         let needed = users(f64::from(self.days));
@@ -309,9 +320,18 @@ impl Needs<'_> {
             worth_of_days: self.worth,
             users: needed as u64,
             users_by_days: by_days.into_iter().filter(|days| *days > 0).map(of_one).collect(),
-            power_at_document: power(size / here, critical),
-            nearest_at_document: scale.back(scale.of(from) + direction * reach * here),
+            power_at_document: self.trials(here).map_or_else(|| power(size / here, critical), |trials| 1.0 - (1.0 - value).powf(trials)),
+            nearest_at_document: self.trials(here).map_or_else(
+                || scale.back(scale.of(from) + direction * reach * here),
+                |trials| 1.0 - (1.0 - study.power).powf(trials.recip()),
+            ),
         })
+    }
+
+    /// Of a share that is told from 0: the trials that give it such an error.
+    fn trials(&self, error: f64) -> Option<f64> {
+        let is_rare = self.is_share && self.from == 0.0 && self.value > 0.0 && self.value < 1.0;
+        is_rare.then(|| self.value * (1.0 - self.value) / (error * error))
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Estimate {
     /// Whether the interval holds the truth.
     pub covered: bool,
     /// Whether the interval excludes the neutral value, at which the effect would not be there: whether it can be learned at this size.
-    pub detectable: bool,
+    /// Nothing of a level, such as a rate or a share, which has no neutral value.
+    pub detectable: Option<bool>,
     /// How it was estimated.
     pub method: String,
     /// The error on the scale on which it is normal; what a study is planned by.
@@ -113,6 +114,11 @@ impl Parameter {
         Self { path: path.into(), unit, truth, neutral: None, method }
     }
 
+    /// Whether it lies from 0 to 1.
+    fn is_share(&self) -> bool {
+        self.neutral.is_none() && matches!(self.unit, "share" | "probability")
+    }
+
     /// A factor, which at 1 would not be there.
     pub(crate) fn factor(path: impl Into<String>, truth: f64, method: &'static str) -> Self {
         Self { path: path.into(), unit: "factor", truth, neutral: Some(1.0), method }
@@ -123,6 +129,9 @@ impl Parameter {
         Self { path: path.into(), unit, truth, neutral: Some(0.0), method }
     }
 }
+
+/// An interval of a share that is this wide says nothing.
+const UNKNOWN: f64 = 0.95;
 
 /// A parameter that the data does not tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -234,14 +243,21 @@ impl Sheet {
         let (at, half) = (scale.of(estimate), self.z() * error);
         let (a, b) = (scale.back(at - half), scale.back(at + half));
         let basis = Basis { scale, error, neutral: parameter.neutral };
-        self.push(parameter, estimate, (a.min(b), a.max(b)), basis, n);
+        let (mut low, mut high) = (a.min(b), a.max(b));
+        if parameter.is_share() {
+            (low, high) = (low.max(0.0), high.min(1.0));
+            if !(0.0..=1.0).contains(&estimate) || high - low > UNKNOWN {
+                return self.skip(parameter.path, "the data does not identify it at this size");
+            }
+        }
+        self.push(parameter, estimate, (low, high), basis, n);
     }
 
     fn push(&mut self, parameter: Parameter, estimate: f64, (low, high): (f64, f64), basis: Basis, n: u64) {
         let truth = parameter.truth;
         // Truths and ends may differ by rounding alone where both are exact.
         let slack = 1e-12 * truth.abs();
-        let detectable = !(low..=high).contains(&parameter.neutral.unwrap_or(0.0));
+        let detectable = parameter.neutral.map(|neutral| !(low..=high).contains(&neutral));
         self.estimates.push(Estimate {
             parameter: parameter.path,
             unit: parameter.unit.into(),

@@ -38,10 +38,10 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
 
 fn row(estimate: &Estimate) -> Vec<String> {
     let verdict = match (estimate.covered, estimate.detectable) {
-        (true, true) => "covered",
-        (true, false) => "covered, not detectable",
-        (false, true) => "MISSED",
-        (false, false) => "MISSED, not detectable",
+        (true, Some(false)) => "covered, not detectable",
+        (true, _) => "covered",
+        (false, Some(false)) => "MISSED, not detectable",
+        (false, _) => "MISSED",
     };
     vec![
         estimate.parameter.clone(),
@@ -68,12 +68,14 @@ impl fmt::Display for Recovery {
             writeln!(formatter, "note: {note}")?;
         }
         let covered = self.estimates.iter().filter(|estimate| estimate.covered).count();
-        let detectable = self.estimates.iter().filter(|estimate| estimate.detectable).count();
+        let effects: Vec<bool> = self.estimates.iter().filter_map(|estimate| estimate.detectable).collect();
+        let detectable = effects.iter().filter(|detectable| **detectable).count();
         let all = self.estimates.len();
         write!(
             formatter,
-            "{covered} of {all} intervals at {} contain the truth; {detectable} of {all} effects are detectable at this size",
-            self.level
+            "{covered} of {all} intervals at {} contain the truth; {detectable} of {} effects are detectable at this size",
+            self.level,
+            effects.len()
         )
     }
 }

@@ -1,8 +1,8 @@
 //! Expected volumes, by integration over the hours of every kind of day, the minute of delivery, the number of recent sends, the distance
-//! from a hot path, the open delay, and the circuit breakers before and after.
+//! from a hot path, the open delay, drift, and the circuit breakers before and after.
 //!
 //! Sends, deliveries, circuit breakers and hot paths are exact, opens and clicks within 0.5% of simulation (the tests hold them to 1%).
-//! Left out is what lies below that: where within its hour a message stands, two hot paths within one window, drift under the clip; and
+//! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
 use super::calendar::{HOURS_OF_WEEK, MONDAY};
@@ -97,6 +97,11 @@ impl Expectation {
 
 /// Minutes in a day.
 const DAY: f64 = 1_440.0;
+/// Drift below this amplitude moves nothing under the clips.
+const LEAST_DRIFT: f64 = 0.02;
+/// Nodes of drift, and of one month's factor.
+const DRIFT_NODES: usize = 32;
+const STEP_NODES: usize = 8;
 /// Nodes of a uniform or open delay: equal shares of its law.
 const NODES: usize = 8;
 
@@ -229,6 +234,53 @@ struct Calendar<'a> {
     breakers: Option<&'a Occasion>,
     /// Whether circuit breakers stop sends.
     suppresses: bool,
+    /// The factor of a rate by drift, over all days; empty where it moves nothing.
+    drift: Nodes,
+}
+
+/// Joins neighbours until so many values of about equal weight are left; the mean stays.
+fn joined(mut nodes: Nodes, most: usize) -> Nodes {
+    nodes.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let share = nodes.iter().map(|(_, weight)| weight).sum::<f64>() / most as f64;
+    let mut found = Nodes::new();
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for (value, own) in nodes {
+        sum += value * own;
+        weight += own;
+        if weight >= share * (1.0 - 1e-9) {
+            found.push((sum / weight, weight));
+            (sum, weight) = (0.0, 0.0);
+        }
+    }
+    if weight > 0.0 {
+        found.push((sum / weight, weight));
+    }
+    found
+}
+
+/// The factor by which a rate has drifted on a day of the window.
+fn drift(config: &EmailConfig) -> Nodes {
+    let amplitude = config.drift.as_ref().map_or(0.0, |drift| drift.amplitude);
+    if amplitude < LEAST_DRIFT {
+        return Nodes::new();
+    }
+    let mut month: Nodes = vec![(1.0, 1.0)];
+    let mut all = Nodes::new();
+    let mut days = 0;
+    let share = |days: u32| f64::from(days) / f64::from(config.window.days);
+    for day in 0..config.window.days {
+        if day > 0 && config.window.start.plus(day as i32).ymd().2 == 1 {
+            all.extend(month.iter().map(|(value, weight)| (*value, weight * share(days))));
+            let steps = || spread(1.0 - amplitude, 1.0 + amplitude, STEP_NODES);
+            let next = month.iter().flat_map(|(value, weight)| steps().map(move |step| (value * step, weight / STEP_NODES as f64)));
+            month = joined(next.collect(), DRIFT_NODES);
+            all = joined(all, 4 * DRIFT_NODES);
+            days = 0;
+        }
+        days += 1;
+    }
+    all.extend(month.iter().map(|(value, weight)| (*value, weight * share(days))));
+    joined(all, DRIFT_NODES)
 }
 
 /// The value of a distribution function known at whole minutes.
@@ -265,6 +317,7 @@ impl<'a> Calendar<'a> {
             triggers: model.triggered_per_day(),
             breakers: model.occasion(Group::Breaker),
             suppresses: model.suppresses_sends(),
+            drift: drift(config),
         }
     }
 
@@ -412,19 +465,37 @@ impl<'a> Calendar<'a> {
     /// Opens and clicks of an hour's mail.
     fn engaged(&self, persona: &Persona, hour: &PersonaHour, moment: f64, mails: &[Mail; 2]) -> [f64; 2] {
         let most = self.config.engagement.max_probability;
-        let mut opens = 0.0;
+        let (mut opens, mut sent) = (0.0, 0.0);
+        let drifts: &[(f64, f64)] = if self.drift.is_empty() { &[(1.0, 1.0)] } else { &self.drift };
         for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
-            let expected = |(factor, weight): &(f64, f64)| weight * mail.expected(persona.open_rate * factor, most);
+            let expected = |(factor, weight): &(f64, f64)| {
+                let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(persona.open_rate * factor * drift, most));
+                weight * drifted.sum::<f64>()
+            };
             let probability: f64 = hour.factors.iter().map(expected).sum();
             opens += mail.mass * probability;
+            sent += mail.mass;
         }
+        let clicks = self.clicks_per_open(persona, if sent > 0.0 { opens / sent } else { 0.0 });
         opens *= self.config.delivery.probability;
         let to_click = self.config.click_delays.min_minutes + self.config.click_delays.mean_minutes;
         let open_free = hour.delays.iter().map(|delay| self.not_suppressed(&[moment, moment + delay])).sum::<f64>() / NODES as f64;
         let click_free =
             hour.delays.iter().map(|delay| self.not_suppressed(&[moment, moment + delay, moment + delay + to_click])).sum::<f64>()
                 / NODES as f64;
-        [opens * open_free, opens * click_free * (persona.click_rate / persona.open_rate)]
+        [opens * open_free, opens * click_free * clicks]
+    }
+
+    /// Clicks of an open of such a probability: both rates drift, and there is one click at most.
+    fn clicks_per_open(&self, persona: &Persona, p_open: f64) -> f64 {
+        let (ratio, most) = (persona.click_rate / persona.open_rate, self.config.engagement.max_probability);
+        let (mut clicks, mut opens) = (0.0, 0.0);
+        for (open, share) in &self.drift {
+            let opened = share * (p_open * open).min(most);
+            opens += opened;
+            clicks += opened * self.drift.iter().map(|(click, share)| share * (ratio * click / open).min(1.0)).sum::<f64>();
+        }
+        if opens > 0.0 { clicks / opens } else { ratio }
     }
 
     /// P(none of some moments, in order, lies inside a circuit breaker's window).

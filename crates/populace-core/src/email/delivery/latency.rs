@@ -244,6 +244,9 @@ fn bounds(law: &UniformF64) -> [f64; 2] {
     [law.at(0), 2.0 * law.mean() - law.at(0)]
 }
 
+/// The least factor that is told from 0, as a share of the greatest.
+const LEAST_FACTOR: f64 = 1e-9;
+
 /// P(base · u · v ≤ `seconds`), u and v uniform on their ranges, by integrating Φ by parts over each. With A = ln(seconds/median),
 /// z = (A − ln uv)/σ, y = z + σ and K = exp(A + σ²/2), an antiderivative over u alone is u Φ(z) − K Φ(y)/v, and over both
 /// u v Φ(z) + K (σ (y Φ(y) + φ(y)) − Φ(y)).
@@ -251,6 +254,11 @@ fn congested_cdf(law: &Congestion, seconds: f64, u: [f64; 2], v: [f64; 2]) -> f6
     if seconds <= 0.0 {
         return 0.0;
     }
+    if u[1] * v[1] <= 0.0 {
+        return 1.0;
+    }
+    // Of a product that reaches down to 0, what lies next to 0 is left out.
+    let [u, v] = [u, v].map(|[low, high]| [low.max(LEAST_FACTOR * high), high]);
     // A sigma of 0 is a step, as steep as doubles resolve.
     let sigma = law.sigma.max(1e-6);
     let a = math::ln(seconds / law.median_seconds);

@@ -39,6 +39,16 @@ impl AnalysisError {
         matches!(self, Self::Run(RunError::Interrupted))
     }
 
+    /// Whether files of a directory are to blame.
+    pub(crate) fn is_of_data(&self, root: &Path) -> bool {
+        match self {
+            Self::Io { path, .. } => path.starts_with(root),
+            Self::Input(_) => true,
+            Self::Scenario(_) => false,
+            Self::Run(_) => !self.is_interrupted(),
+        }
+    }
+
     /// An error of the file at `path`.
     pub fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }

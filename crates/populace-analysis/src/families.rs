@@ -61,8 +61,30 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_
     verify::check_alpha(alpha)?;
     refuse_empty(source, family)?;
     verify::check_run(source, document)?;
-    let mut board = Board::default();
-    (family.verify)(source, document, &mut board, watch)?;
+    catalogue::generator(document)?;
+    let examine = |source: &Source| {
+        let mut board = Board::default();
+        verify::files::report_sizes(source, &mut board)?;
+        (family.verify)(source, document, &mut board, watch).map(|()| board)
+    };
+    // A run whose files are damaged fails its checks; what can be read of it is examined nevertheless.
+    let is_damage = |error: &AnalysisError| source.manifest().is_some() && error.is_of_data(source.root());
+    let board = match examine(source) {
+        Err(error) if is_damage(&error) => match examine(&source.as_damaged()) {
+            Ok(mut board) => {
+                verify::files::report_damage(&error, true, &mut board);
+                board
+            }
+            Err(other) if is_damage(&other) => {
+                let mut board = Board::default();
+                verify::files::report_sizes(source, &mut board)?;
+                verify::files::report_damage(&error, false, &mut board);
+                board
+            }
+            other => other?,
+        },
+        board => board?,
+    };
     let mut report = board.finish(document, alpha);
     report.run_scenario_digest =
         source.manifest().filter(|_| source.is_of_another(document)).map(|manifest| manifest.identity.scenario_digest.clone());

@@ -316,14 +316,23 @@ pub fn recorded_seed(place: &dyn Place) -> Result<Option<u64>, RunError> {
 /// One is not.
 pub fn check_files(place: &dyn Place, manifest: &Manifest) -> Result<(), RunError> {
     for file in manifest.tables.values().flat_map(|table| &table.files) {
-        let found = place.size(&file.path)?;
-        if found != Some(file.bytes) {
-            let found = found.map_or_else(|| "is missing".to_owned(), |bytes| format!("has {bytes} bytes instead of {}", file.bytes));
-            let place = place.shown();
-            return Err(RunError::Refused(format!("{place}/{} {found}; make the run again with generate --overwrite", file.path)));
+        if let Some(fault) = file_fault(place, file)? {
+            return Err(RunError::Refused(format!("{}/{fault}; make the run again with generate --overwrite", place.shown())));
         }
     }
     Ok(())
+}
+
+/// What is wrong with a file, by its size alone.
+///
+/// # Errors
+/// Its size cannot be read.
+pub fn file_fault(place: &dyn Place, file: &FileInfo) -> Result<Option<String>, RunError> {
+    Ok(match place.size(&file.path)? {
+        Some(bytes) if bytes == file.bytes => None,
+        Some(bytes) => Some(format!("{} has {bytes} bytes instead of {}", file.path, file.bytes)),
+        None => Some(format!("{} is missing", file.path)),
+    })
 }
 
 /// The manifest of a complete run in a directory; `None` if it holds none.

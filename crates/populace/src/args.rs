@@ -396,6 +396,9 @@ pub(crate) struct VerifyArgs {
     /// Print verify.json instead of lines
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print only the checks that failed, and the summary
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) failed: bool,
     /// Where the verdicts go [default: verify.json in the directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! How engaged a user is, given what the user has done: the posterior over engagement, and the chance of churn.
 
 use super::data::User;
-use super::law::Engagement;
+use super::law::{Engagement, hundredths};
 use crate::stats::normal_tail;
 use populace_core::churn::{ChurnConfig, EventType, Hazard, MeasureConfig};
 use populace_core::time::Date;
@@ -38,9 +38,9 @@ pub struct Measures {
 
 impl Measures {
     fn add(&mut self, law: &MeasureConfig, value: f64) {
-        if value <= law.min {
+        if value <= hundredths(law.min) {
             self.least += 1.0;
-        } else if value >= law.max {
+        } else if value >= hundredths(law.max) {
             self.greatest += 1.0;
         } else {
             self.within += 1.0;
@@ -122,8 +122,8 @@ impl Clipped {
         let deviation = law.deviation.max(HALF_PLACE);
         let mean = law.mean.at(e);
         Self {
-            least: normal_tail((mean - law.min - HALF_PLACE) / deviation).ln(),
-            greatest: normal_tail((law.max - HALF_PLACE - mean) / deviation).ln(),
+            least: normal_tail((mean - hundredths(law.min) - HALF_PLACE) / deviation).ln(),
+            greatest: normal_tail((hundredths(law.max) - HALF_PLACE - mean) / deviation).ln(),
             mean,
             variance: deviation * deviation,
         }

@@ -2,6 +2,7 @@
 //! which the tests of the core hold against closed forms of their own.
 
 use super::delay::{Delay, DelayLaw};
+use super::drift::Drift;
 use super::history::{History, Message, circumstances};
 use populace_core::email::laws::Expectation;
 use populace_core::email::{Circumstances, Effects, EmailConfig, EmailModel, Factors, Persona};
@@ -17,13 +18,14 @@ pub struct Law<'a> {
     key: Option<StreamKey>,
     opens: DelayLaw,
     clicks: DelayLaw,
+    drift: Drift,
 }
 
 impl<'a> Law<'a> {
     /// The laws of a model's document; `seed` is that of the data, where it is known.
     pub fn new(model: &'a EmailModel, seed: Option<u64>) -> Self {
         let key = seed.map(|seed| StreamKey::root(seed, EmailModel::NAME));
-        Self { model, key, opens: DelayLaw::opens(model), clicks: DelayLaw::clicks(model) }
+        Self { model, key, opens: DelayLaw::opens(model), clicks: DelayLaw::clicks(model), drift: Drift::new(model.config()) }
     }
 
     /// The document.
@@ -81,6 +83,19 @@ impl<'a> Law<'a> {
     pub fn p_open(&self, persona: usize, message: &Message) -> Option<f64> {
         let product = Effects::product(self.personas()[persona].open_rate, &self.factors(persona, message)?);
         Some(if message.suppressed { 0.0 } else { product.min(self.config().engagement.max_probability) })
+    }
+
+    /// As [`p_open`](Self::p_open), and P(click | open), on average over what drift may have made of the recipient's rates.
+    pub(crate) fn drifted(&self, persona: usize, message: &Message) -> Option<(f64, f64)> {
+        let Persona { open_rate, click_rate, .. } = &self.personas()[persona];
+        let product = Effects::product(*open_rate, &self.factors(persona, message)?);
+        let p_open = if message.suppressed { 0.0 } else { self.drift.open(message, product) };
+        Some((p_open, self.drift.click(message, product, click_rate / open_rate)))
+    }
+
+    /// How rates drift.
+    pub(crate) fn drift(&self) -> &Drift {
+        &self.drift
     }
 
     /// P(click | open), undrifted.

@@ -1,6 +1,7 @@
 //! What can be told of a recipient from the events alone, and what the scenario says about it.
 
 pub mod delay;
+mod drift;
 mod effects;
 mod features;
 mod figures;

@@ -139,6 +139,8 @@ pub struct Source {
     root: PathBuf,
     manifest: Option<Manifest>,
     shared: Arc<Shared>,
+    /// Whether what the manifest says of files and order may be wrong: files that cannot be opened are left out.
+    is_damaged: bool,
 }
 
 impl Source {
@@ -155,20 +157,31 @@ impl Source {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(root: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
+        let source = Self::open_unchecked(root, options)?;
+        if let Some(manifest) = &source.manifest {
+            check_files(&Directory::new(root), manifest)?;
+        }
+        Ok(source)
+    }
+
+    /// As [`open_with`](Self::open_with), without looking at the files of a run: for what finds out whether they are those of the manifest.
+    ///
+    /// # Errors
+    /// It is not a directory, or holds an unfinished run.
+    pub fn open_unchecked(root: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
             return Err(AnalysisError::input(format!("{}: is not a directory; give the directory of a run", root.display())));
         }
         let manifest = read_manifest(root)?;
         match &manifest {
-            Some(manifest) => check_files(&Directory::new(root), manifest)?,
             None if root.join(".populace").is_dir() => {
                 let root = root.display();
                 return Err(AnalysisError::input(format!("{root}: the run is unfinished; go on with it by generate --resume")));
             }
-            None => {}
+            _ => {}
         }
         let shared = Arc::new(Shared::new(options, manifest.is_some(), false));
-        Ok(Self { root: root.to_owned(), manifest, shared })
+        Ok(Self { root: root.to_owned(), manifest, shared, is_damaged: false })
     }
 
     /// Opens a directory for its files as they are, whatever a manifest beside them says.
@@ -179,7 +192,7 @@ impl Source {
         if !root.is_dir() {
             return Err(AnalysisError::input(format!("{}: is not a directory", root.display())));
         }
-        Ok(Self { root: root.to_owned(), manifest: None, shared: Arc::new(Shared::new(options, false, false)) })
+        Ok(Self { root: root.to_owned(), manifest: None, shared: Arc::new(Shared::new(options, false, false)), is_damaged: false })
     }
 
     /// Rows that were left out of the files that have been read so far, because they are no rows of a table.
@@ -195,6 +208,11 @@ impl Source {
             format!("{}: {rows} left out: {why} (the first at line {first})", path.display())
         };
         self.losses().into_iter().map(told).collect()
+    }
+
+    /// The same directory, of which only the files count that can be opened, with rows in any order.
+    pub(crate) fn as_damaged(&self) -> Self {
+        Self { root: self.root.clone(), manifest: self.manifest.clone(), shared: Arc::clone(&self.shared), is_damaged: true }
     }
 
     /// The directory.
@@ -278,7 +296,7 @@ impl Source {
 
     /// Whether the rows of its tables come by actor.
     pub(crate) fn is_by_actor(&self) -> bool {
-        self.manifest.as_ref().is_some_and(|manifest| manifest.identity.order == Order::Actor)
+        !self.is_damaged && self.manifest.as_ref().is_some_and(|manifest| manifest.identity.order == Order::Actor)
     }
 
     /// Whether there is a table, such as `events` or `truth/messages`.
@@ -333,7 +351,9 @@ impl Source {
     fn find(&self, table: &str) -> Result<Vec<PathBuf>, AnalysisError> {
         if let Some(manifest) = &self.manifest {
             let files = manifest.tables.get(table).map(|table| &table.files);
-            return Ok(files.into_iter().flatten().map(|file| self.root.join(&file.path)).collect());
+            let files = files.into_iter().flatten().map(|file| self.root.join(&file.path));
+            let opens = |path: &PathBuf| self.shared.layout(path).is_ok();
+            return Ok(files.filter(|path| !self.is_damaged || opens(path)).collect());
         }
         let parts = find::find(&self.root, table)?;
         Ok(parts.into_iter().map(|part| self.shared.part(part)).collect())

@@ -1,6 +1,6 @@
 //! How well counts and samples fit a law.
 
-use super::{chi_square_tail, normal_two_sided};
+use super::{binomial, chi_square_tail, normal_two_sided};
 
 /// What a test found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Test {
 const LEAST_EXPECTED: f64 = 10.0;
 
 /// The likelihood ratio of counts against expected counts of the same total, G² = 2 Σ o ln(o/e), as χ² with one degree of freedom less
-/// than there are cells, under Williams' correction. Its tail is right far out, where Pearson's is not: Pearson's statistic of one cell
+/// than there are cells, under Williams' correction; of two cells, the exact binomial probability. Its tail is right far out, where Pearson's is not: Pearson's statistic of one cell
 /// of 10 passes the threshold of 1e-7 thirty times too often. Cells expected below 10 are pooled into one, least first. A count where
 /// nothing is expected has probability 0.
 ///
@@ -49,6 +49,13 @@ pub fn likelihood_ratio(observed: &[u64], expected: &[f64]) -> Test {
             _ => pooled.push(cell),
         }
     }
+    // What is left over at the end may be too few.
+    if let Some(rest) = pooled.pop_if(|last| last.0 < LEAST_EXPECTED)
+        && let Some(last) = pooled.last_mut()
+    {
+        last.0 += rest.0;
+        last.1 += rest.1;
+    }
     if pooled.len() < 2 {
         return Test { statistic: 0.0, p_value: 1.0 };
     }
@@ -58,7 +65,10 @@ pub fn likelihood_ratio(observed: &[u64], expected: &[f64]) -> Test {
     let inverse: f64 = pooled.iter().map(|&(mean, _)| n as f64 / mean).sum();
     let correction = 1.0 + (inverse - 1.0) / (6.0 * n as f64 * freedom);
     let statistic = g.max(0.0) / correction;
-    Test { statistic, p_value: chi_square_tail(statistic, freedom) }
+    // Of two cells, the count is binomial.
+    let p_value =
+        if let [(mean, count), _] = pooled[..] { binomial(count as u64, n, mean / n as f64) } else { chi_square_tail(statistic, freedom) };
+    Test { statistic, p_value }
 }
 
 /// Whether counts scatter as their law says: Σ (o − e)² / v over `cells` independent counts, whose mean is `cells` and whose variance
@@ -105,6 +115,11 @@ impl Pit {
     pub fn add(&mut self, place: f64) {
         self.bins[((place * BINS as f64).max(0.0) as usize).min(BINS - 1)] += 1;
         self.n += 1;
+    }
+
+    /// How many values lie below a share of their distribution, in thousandths.
+    pub fn below(&self, thousandths: usize) -> u64 {
+        self.bins[..thousandths].iter().sum()
     }
 
     /// The size of the sample.

@@ -34,6 +34,16 @@ pub fn normal_two_sided(z: f64) -> f64 {
     erfc(z.abs() / SQRT_2).min(1.0)
 }
 
+/// A bound of P(|S − E S| ≥ `deviation`) of a sum of independent terms, none of which lies further than `most` above its mean (Bernstein,
+/// 1924): it holds at every number of terms, where a normal tail does not.
+pub fn bernstein(deviation: f64, variance: f64, most: f64) -> f64 {
+    let spread = variance + most * deviation.abs() / 3.0;
+    if spread <= 0.0 {
+        return if deviation == 0.0 { 1.0 } else { 0.0 };
+    }
+    (2.0 * (-deviation * deviation / (2.0 * spread)).exp()).min(1.0)
+}
+
 /// The z ≥ 0 with P(|Z| ≥ z) = `p`, by bisection: to 1e-9 for any `p` above 1e-300.
 pub fn normal_quantile_two_sided(p: f64) -> f64 {
     let (mut low, mut high) = (0.0, 40.0);

@@ -1,5 +1,6 @@
 //! What the scenario says about a session, worked out from the document anew, apart from the simulation.
 
+use populace_core::dist::LogNormal;
 use populace_core::traces::{TracesConfig, TracesModel};
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use statrs::statistics::Distribution;
@@ -9,6 +10,8 @@ use std::collections::BTreeMap;
 const STEPS: usize = 64;
 /// Beyond so many standard deviations the density of a normal is negligible.
 const DEVIATIONS: f64 = 9.0;
+/// Deviations of a normal beyond which there is nothing.
+const REACH: f64 = 8.0;
 
 /// The laws of a document. States are endpoints by the number that the model gives them.
 pub struct Law<'a> {
@@ -19,10 +22,15 @@ pub struct Law<'a> {
     exits: Vec<bool>,
     /// The mean response time before truncation, milliseconds.
     means_ms: Vec<f64>,
+    /// Of GET responses and of others.
+    sizes: [LogNormal; 2],
 }
 
 impl<'a> Law<'a> {
     /// The laws of a model's document.
+    ///
+    /// # Panics
+    /// Never: the document is checked.
     pub fn new(model: &'a TracesModel) -> Self {
         let (config, names) = (model.config(), model.chain().names());
         let workflow = &config.workflow;
@@ -44,7 +52,10 @@ impl<'a> Law<'a> {
         };
         let transitions = names.iter().enumerate().map(row).collect();
         let mean = |name: &String| workflow.avg_response_times.get(name).copied().unwrap_or(config.response_times.default_mean_ms);
-        Self { model, entries, transitions, exits, means_ms: names.iter().map(mean).collect() }
+        let sizes = &config.response_sizes;
+        let sizes = [sizes.get_median_bytes, sizes.other_median_bytes]
+            .map(|median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a distribution"));
+        Self { model, entries, transitions, exits, means_ms: names.iter().map(mean).collect(), sizes }
     }
 
     /// The document.
@@ -77,6 +88,25 @@ impl<'a> Law<'a> {
         self.exits[state]
     }
 
+    /// The distribution of sizes.
+    pub(crate) fn sizes(&self, of_get: bool) -> &LogNormal {
+        &self.sizes[usize::from(!of_get)]
+    }
+
+    /// The mean response time of an endpoint before truncation, milliseconds.
+    pub(crate) fn mean_ms(&self, state: usize) -> f64 {
+        self.means_ms[state]
+    }
+
+    /// P(delay to the next call ≤ `seconds`).
+    pub(crate) fn gap_cdf(&self, seconds: f64) -> f64 {
+        let law = &self.config().delays;
+        let uniform = |[low, high]: [f64; 2]| {
+            if high > low { ((seconds - low) / (high - low)).clamp(0.0, 1.0) } else { f64::from(u8::from(seconds > low)) }
+        };
+        (1.0 - law.thinking) * uniform(law.usual_seconds) + law.thinking * uniform(law.thinking_seconds)
+    }
+
     /// The response time of a call that no fault struck.
     ///
     /// # Panics
@@ -91,21 +121,37 @@ impl<'a> Law<'a> {
 
     /// P(response time ≤ `ms`) of a call that no fault struck.
     pub fn response_cdf(&self, state: usize, ms: f64) -> f64 {
-        self.response(state).cdf(ms)
+        // Without a deviation, a step just above the mean.
+        if self.config().response_times.relative_sd > 0.0 {
+            self.response(state).cdf(ms)
+        } else {
+            f64::from(u8::from(ms > self.means_ms[state]))
+        }
     }
 
     /// P(response time ≤ `ms`) of a call that a cascade slowed down: the response time × a uniform factor.
     pub fn slow_response_cdf(&self, state: usize, ms: f64) -> f64 {
-        let response = self.response(state);
-        self.over_factors(|factor| response.cdf(ms / factor))
+        let [low, high, below] = self.factors(state, ms);
+        below + (1.0 - below - self.beyond(high)) * mean_over(low, high, |factor| self.response_cdf(state, ms / factor))
     }
 
-    /// The mean of `value` over the factor of a slow call.
-    fn over_factors(&self, value: impl Fn(f64) -> f64) -> f64 {
+    /// The factors by which a slow call may have come to take so long, and the share of those that are too small for it. Only of response
+    /// times of little spread are they less than all: within so many deviations, where 64 steps resolve the normal.
+    fn factors(&self, state: usize, ms: f64) -> [f64; 3] {
         let [low, high] = self.config().cascade.slow_factor;
-        let weight = |step: usize| if step == 0 || step == STEPS { 1.0 } else { 2.0 + 2.0 * (step % 2) as f64 };
-        let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
-        (0..=STEPS).map(|step| weight(step) * value(at(step))).sum::<f64>() / (3 * STEPS) as f64
+        let spread = REACH * self.config().response_times.relative_sd.max(1e-9);
+        if spread >= 1.0 || high <= low {
+            return [low, high, 0.0];
+        }
+        let usual = ms / self.means_ms[state];
+        let [from, to] = [usual / (1.0 + spread), usual / (1.0 - spread)].map(|factor| factor.clamp(low, high));
+        [from, to, (from - low) / (high - low)]
+    }
+
+    /// The share of factors that are greater.
+    fn beyond(&self, factor: f64) -> f64 {
+        let [low, high] = self.config().cascade.slow_factor;
+        if high > low { (high - factor) / (high - low) } else { 0.0 }
     }
 }
 
@@ -137,4 +183,11 @@ impl Response {
         let top = mean.max(self.minimum) + DEVIATIONS * sd;
         [from.max(self.minimum).max(mean - DEVIATIONS * sd), to.min(top)]
     }
+}
+
+/// The mean of `value` from `low` to `high`.
+fn mean_over(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
+    let weight = |step: usize| if step == 0 || step == STEPS { 1.0 } else { 2.0 + 2.0 * (step % 2) as f64 };
+    let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
+    (0..=STEPS).map(|step| weight(step) * value(at(step))).sum::<f64>() / (3 * STEPS) as f64
 }

@@ -1,7 +1,7 @@
 //! What checks are made with: claims and what gathers the evidence for them, in bounded memory.
 
 use super::report::{Check, Group, Report, Verdict};
-use crate::stats::{Merge, PoissonBinomial, Test, binomial, likelihood_ratio, merge_fields};
+use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, likelihood_ratio, merge_fields};
 use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -142,10 +142,16 @@ impl Found {
         }
     }
 
-    /// Counts in cells.
+    /// Counts in cells: all of them together, and the farthest off by itself.
     pub(crate) fn cells(observed: &[u64], expected: &[f64], what: &str) -> Self {
-        let test = likelihood_ratio(observed, expected);
+        let mut test = likelihood_ratio(observed, expected);
         let n = observed.iter().sum();
+        let total: f64 = expected.iter().sum();
+        if observed.len() > 2 && n > 0 && total > 0.0 {
+            let cells = observed.iter().zip(expected);
+            let least = cells.map(|(count, mean)| binomial(*count, n, (mean / total).min(1.0))).fold(1.0, f64::min);
+            test.p_value = (2.0 * test.p_value.min(least * observed.len() as f64)).min(1.0);
+        }
         Self { n, observed: format!("G² {:.1} over {n}", test.statistic), expected: what.into(), test }
     }
 
@@ -200,6 +206,14 @@ impl Exact {
         self.first.get_or_insert_with(what);
     }
 
+    /// Requires something of all cases together.
+    pub(crate) fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.n = self.n.max(1);
+            self.violate(what);
+        }
+    }
+
     /// Examines one case; `what` tells it if it is the first against the law.
     pub(crate) fn hold(&mut self, holds: bool, what: impl FnOnce() -> String) {
         self.n += 1;
@@ -225,16 +239,64 @@ pub(crate) struct Calibration {
     groups: BTreeMap<String, Probable>,
 }
 
+/// Hits against the probability of each try. The probabilities of one actor may vary together.
 #[derive(Clone, Debug, Default)]
-struct Probable {
-    sum: PoissonBinomial,
-    /// Of the actor at hand: the sum of the probabilities, which vary together.
-    together: f64,
+pub(crate) struct Probable {
+    pub(crate) sum: PoissonBinomial,
+    /// Of the actor at hand: the sum of the probabilities, and how many.
+    together: (f64, u64),
     /// Σ over actors of the squares of those sums.
     squares: f64,
+    most: Greatest,
 }
 
-merge_fields!(Probable { sum, together, squares });
+/// The most tries of one actor.
+#[derive(Clone, Copy, Debug, Default)]
+struct Greatest(u64);
+
+impl Merge for Greatest {
+    fn combine(&mut self, later: Self) {
+        self.0 = self.0.max(later.0);
+    }
+}
+
+merge_fields!(Probable { sum, together, squares, most });
+
+/// What varies together may be so much of the variance before a normal tail is too light for it.
+const NORMAL_SHARE: f64 = 0.02;
+
+impl Probable {
+    /// Adds a try.
+    pub(crate) fn add(&mut self, p: f64, hit: bool) {
+        self.sum.add(p, hit);
+        self.together.0 += p;
+        self.together.1 += 1;
+    }
+
+    /// Ends an actor.
+    pub(crate) fn end_actor(&mut self) {
+        let (sum, tries) = std::mem::take(&mut self.together);
+        self.squares += sum * sum;
+        self.most.0 = self.most.0.max(tries);
+    }
+
+    /// The p-value where the probabilities of one actor share a random factor of mean 1 and of at most `variance`.
+    pub(crate) fn p_value(&self, variance: f64) -> f64 {
+        let more = self.squares * variance;
+        if more <= NORMAL_SHARE * self.sum.variance() {
+            return self.sum.p_value_with(more);
+        }
+        bernstein(self.sum.hits() as f64 - self.sum.expected(), self.sum.variance() + more, self.most.0 as f64)
+    }
+
+    fn found(&self, variance: f64) -> Found {
+        let sum = &self.sum;
+        let observed = format!("{} of {}", sum.hits(), sum.tries());
+        let test = Test { statistic: sum.z(), p_value: self.p_value(variance) };
+        Found { n: sum.tries(), observed, expected: format!("{:.1}", sum.expected()), test }
+    }
+}
+
 merge_fields!(Calibration { groups } same { name });
 
 impl Calibration {
@@ -247,27 +309,18 @@ impl Calibration {
         if !self.groups.contains_key(label) {
             self.groups.insert(label.to_owned(), Probable::default());
         }
-        let group = self.groups.get_mut(label).expect("it was put there");
-        group.sum.add(p, hit);
-        group.together += p;
+        self.groups.get_mut(label).expect("it was put there").add(p, hit);
     }
 
     /// Ends an actor, whose probabilities may vary together.
     pub(crate) fn end_actor(&mut self) {
-        for group in self.groups.values_mut() {
-            group.squares += group.together * group.together;
-            group.together = 0.0;
-        }
+        self.groups.values_mut().for_each(Probable::end_actor);
     }
 
     /// The worst of the groups. The probabilities of one actor share a random factor of mean 1 and of at most `variance`.
     pub(crate) fn report(self, board: &mut Board, group: Group, variance: f64) {
-        let found = Found::worst(self.groups.into_iter().filter(|(_, group)| group.sum.tries() > 0).map(|(label, group)| {
-            let sum = &group.sum;
-            let observed = format!("{} of {}", sum.hits(), sum.tries());
-            let test = Test { statistic: sum.z(), p_value: sum.p_value_with(group.squares * variance) };
-            (label, Found { n: sum.tries(), observed, expected: format!("{:.1}", sum.expected()), test })
-        }));
+        let groups = self.groups.into_iter().filter(|(_, group)| group.sum.tries() > 0);
+        let found = Found::worst(groups.map(|(label, group)| (label, group.found(variance))));
         board.try_test(group, self.name, found);
     }
 }
@@ -290,24 +343,34 @@ impl Merge for WorstActor {
 }
 
 impl WorstActor {
-    /// Adds an actor, whose probabilities vary together by so much more variance.
-    pub(crate) fn add(&mut self, id: &str, sum: &PoissonBinomial, together: f64) {
-        if sum.tries() == 0 {
+    /// Adds an actor, whose probabilities share a random factor of at most `variance`.
+    pub(crate) fn add(&mut self, id: &str, mut own: Probable, variance: f64) {
+        if own.sum.tries() == 0 {
             return;
         }
+        own.end_actor();
+        let found = own.found(variance);
+        self.put(id, found.test.p_value, || found);
+    }
+
+    /// Adds an actor by what a test of it has found.
+    pub(crate) fn put(&mut self, id: &str, p_value: f64, found: impl FnOnce() -> Found) {
         self.many += 1;
-        let p_value = sum.p_value_with(together);
         if self.worst.as_ref().is_none_or(|(_, worst)| p_value < worst.test.p_value) {
-            let observed = format!("{} of {}", sum.hits(), sum.tries());
-            let expected = format!("{:.1}", sum.expected());
-            self.worst = Some((id.to_owned(), Found { n: sum.tries(), observed, expected, test: Test { statistic: sum.z(), p_value } }));
+            self.worst = Some((id.to_owned(), found()));
         }
+    }
+
+    /// The worst, whose p-value is multiplied by the number of actors.
+    pub(crate) fn found(&self) -> Option<(&str, Found)> {
+        let (id, found) = self.worst.as_ref()?;
+        let test = Test { p_value: (found.test.p_value * self.many as f64).min(1.0), ..found.test };
+        Some((id, Found { test, ..found.clone() }))
     }
 
     /// The check: the worst p-value times the number of actors. `told` is said of the data before it.
     pub(crate) fn report(self, board: &mut Board, group: Group, name: &str, told: &str) {
-        let Some((id, mut found)) = self.worst else { return board.skip(group, name, "there is nothing to examine") };
-        found.test.p_value = (found.test.p_value * self.many as f64).min(1.0);
+        let Some((id, mut found)) = self.found() else { return board.skip(group, name, "there is nothing to examine") };
         found.observed = format!("{told}of {}, the farthest off {id}: {}", self.many, found.observed);
         board.test(group, name, found);
     }

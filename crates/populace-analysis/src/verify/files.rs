@@ -9,9 +9,10 @@ use crate::stats::Merge;
 use arrow_array::RecordBatch;
 use populace_core::time::Instant;
 use populace_io::catalogue;
-use populace_io::dataset::Manifest;
+use populace_io::dataset::{Manifest, file_fault};
 use populace_io::digest::Digest;
 use populace_io::document::Resolved;
+use populace_io::files::place::Directory;
 use populace_io::run::Order;
 use populace_io::table::Table;
 
@@ -70,6 +71,32 @@ impl<'a> Expected<'a> {
     }
 }
 
+/// Reports whether the files of data are there, of the sizes in the manifest.
+pub(crate) fn report_sizes(source: &Source, board: &mut Board) -> Result<(), AnalysisError> {
+    const NAME: &str = "files have the sizes of the manifest";
+    let Some(manifest) = source.manifest() else {
+        board.skip(Group::Exact, NAME, "there is no manifest");
+        return Ok(());
+    };
+    let (mut rule, place) = (Exact::new(NAME), Directory::new(source.root()));
+    for file in manifest.tables.values().filter(|table| !table.truth).flat_map(|table| &table.files) {
+        let fault = file_fault(&place, file)?;
+        rule.hold(fault.is_none(), || fault.unwrap_or_default());
+    }
+    board.exact(rule);
+    Ok(())
+}
+
+/// Reports that the tables are not as the manifest says, so that they are read in any order; or cannot be read at all.
+pub(crate) fn report_damage(error: &AnalysisError, can_be_read: bool, board: &mut Board) {
+    let mut rule = Exact::new(if can_be_read { "tables are files and rows in the order of the manifest" } else { "tables can be read" });
+    rule.hold(false, || error.to_string());
+    board.exact(rule);
+    if !can_be_read {
+        board.skip(Group::Exact, "all other checks", "a table cannot be read");
+    }
+}
+
 const ORDER: &str = "rows are in the order of the manifest";
 const VALUES: &str = "values have the digests of the manifest";
 
@@ -102,7 +129,7 @@ impl Files<'_> {
         let expected = self.expected.manifest.and_then(|manifest| manifest.tables.get(table));
         if let Some((place, expected)) = described.zip(expected) {
             let rows = self.rows[place];
-            rule.hold(expected.rows == rows, || format!("{table}: {rows} rows, and the manifest says {}", expected.rows));
+            rule.require(expected.rows == rows, || format!("{table}: {rows} rows, and the manifest says {}", expected.rows));
         }
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod board;
 pub(crate) mod files;
 pub(crate) mod ids;
+pub(crate) mod kit;
 mod report;
 
 pub(crate) use board::Board;
@@ -62,6 +63,11 @@ pub(crate) fn mix(number: u64) -> u64 {
 /// A number's place among all 64-bit numbers, from 0 to below 1.
 pub(crate) fn unit(number: u64) -> f64 {
     (number >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A place anywhere from `low` to `high`, the share that a value which is written to so many digits has in its distribution, by a hash.
+pub(crate) fn anywhere([low, high]: [f64; 2], salt: u64) -> f64 {
+    low + (high - low) * unit(mix(salt))
 }
 
 /// Whether two JSON texts say the same.

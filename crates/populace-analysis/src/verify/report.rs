@@ -122,6 +122,11 @@ impl Report {
         )
     }
 
+    /// The checks that failed, one line each, then the summary.
+    pub fn failed_only(&self) -> impl fmt::Display {
+        Failed(self)
+    }
+
     /// The checks that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.verdict == Verdict::Fail)
@@ -157,12 +162,29 @@ pub(crate) fn p_text(p: f64) -> String {
     }
 }
 
-/// One line a check, then the summary.
+/// A report of which the failures are printed alone.
+struct Failed<'a>(&'a Report);
+
+impl fmt::Display for Failed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.failures().try_for_each(|check| writeln!(formatter, "{check}"))?;
+        self.0.write_summary(formatter)
+    }
+}
+
+/// One line a check, those that failed first, then the summary.
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for check in &self.checks {
+        let (failed, others): (Vec<&Check>, _) = self.checks.iter().partition(|check| check.verdict == Verdict::Fail);
+        for check in failed.into_iter().chain(others) {
             writeln!(formatter, "{check}")?;
         }
+        self.write_summary(formatter)
+    }
+}
+
+impl Report {
+    fn write_summary(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(digest) = &self.run_scenario_digest {
             write!(formatter, "\njudged by another document than the run's: {}, and the run's is {digest}", self.scenario_digest)?;
         }

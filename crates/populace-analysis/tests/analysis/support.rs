@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use populace_analysis::source::{Side, Source};
 use populace_io::catalogue;
 use populace_io::dataset;
-use populace_io::document::{self, Request, Setting};
+use populace_io::document::{self, Request, Resolved, Setting};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
@@ -19,10 +19,14 @@ impl Run {
     pub(crate) fn new(scenario: &str, seed: u64, set: &[(&str, &str)]) -> Self {
         let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
         let request = Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) };
-        let resolved = catalogue::resolve(&request).expect("the document is sound");
-        let generator = catalogue::generator(&resolved).expect("the document is sound");
+        Self::of(&catalogue::resolve(&request).expect("the document is sound"), seed)
+    }
+
+    /// Generates a document.
+    pub(crate) fn of(resolved: &Resolved, seed: u64) -> Self {
+        let generator = catalogue::generator(resolved).expect("the document is sound");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        dataset::generate(directory.path(), &resolved, generator.as_ref(), seed, &AtomicBool::new(false)).expect("the run can be written");
+        dataset::generate(directory.path(), resolved, generator.as_ref(), seed, &AtomicBool::new(false)).expect("the run can be written");
         Self { directory }
     }
 

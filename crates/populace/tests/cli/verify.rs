@@ -140,3 +140,49 @@ fn verify_tells_values_that_were_exchanged() {
     assert!(text(&output.stderr).contains("1 of "), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("users: ") && text(&output.stdout).contains("and the manifest says"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn damaged_files_fail_their_checks_and_the_rest_is_examined() {
+    let scratch = Scratch::new("verify-damaged");
+    let data = scratch.path("data");
+    let make = |format: &str| generate("churn", &data, &["--users", "60", "--seed", "5", "-f", format, "--overwrite"]);
+    let judge = |arguments: &[&str]| populace(&[&["verify", data.to_str().unwrap()], arguments].concat());
+    let fails = |what: &str, expected: &[&str]| {
+        let output = judge(&["--failed"]);
+        let printed = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{what}: {printed}{}", text(&output.stderr));
+        for line in expected {
+            assert!(printed.contains(line), "{what}: {printed}");
+        }
+        assert!(!printed.contains("ok   ") && printed.starts_with("FAIL "), "{what}: {printed}");
+    };
+    make("csv");
+    let path = data.join("events.csv");
+    let sound = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = sound.lines().collect();
+    lines.swap(300, 500);
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    fails("two rows exchanged", &["rows are in the order of the manifest"]);
+    let (first, second) = sound.split_at(sound.find("\n30,").unwrap() + 1);
+    let (header, first) = first.split_at(first.find('\n').unwrap() + 1);
+    fs::write(&path, format!("{header}{second}{first}")).unwrap();
+    fails("half of the users after the others", &["rows are in the order of the manifest"]);
+    fs::write(&path, &sound[..=sound.trim_end().rfind('\n').unwrap()]).unwrap();
+    fails("the last row lost", &["files have the sizes of the manifest", "rows, and the manifest says", "values have the digests"]);
+    fs::remove_file(&path).unwrap();
+    fails("a table lost", &["events.csv is missing", "tables can be read"]);
+    make("parquet");
+    let path = data.join("events.parquet");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    fails("a file cut", &["bytes instead of", "tables can be read"]);
+    make("parquet");
+    fs::remove_dir_all(data.join("truth")).unwrap();
+    // What cannot be written is a warning, and comes after what is printed.
+    fs::remove_file(data.join("verify.json")).unwrap();
+    fs::create_dir(data.join("verify.json")).unwrap();
+    let output = judge(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stderr).contains("warning: ") && text(&output.stdout).contains(" 0 failed"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("users are 1, 2, … of the population, each once: 60 examined"), "{}", text(&output.stdout));
+}

@@ -81,8 +81,8 @@ impl<'a> Activity<'a> {
             latent,
             marginal: marginal.collect(),
             checkpoints,
-            by_engagement: Calibration::new("active days by engagement, before anybody churns"),
-            by_day: Calibration::new("active users by day, before anybody churns"),
+            by_engagement: Calibration::new("active days by engagement, day of the week and the day before, before anybody churns"),
+            by_day: Calibration::new("active users by day"),
             silence: Calibration::new("users who are silent from a day on, by plan and engagement"),
             volumes: [[Volume::default(); EventType::ALL.len()]; 2],
         }
@@ -112,9 +112,23 @@ impl<'a> Activity<'a> {
             let e = e.clamp(0.0, 1.0);
             let label = tenth(e);
             let p = config.activity.probability.at(e);
-            for (day, active) in active.iter().enumerate().take(first_churn_day(config) as usize + 1) {
-                self.by_engagement.add(&label, p, *active);
-                self.by_day.add(&format!("day {day}"), p, *active);
+            let (first, churn) = (first_churn_day(config), churn_probability(config, e, user.is_paid));
+            let mut before = None;
+            for (day, active) in active.iter().enumerate() {
+                // Of those who churn, a share is gone by then.
+                let gone = f64::from((day as u32).saturating_sub(first)) / f64::from(config.window.days - first);
+                self.by_day.add(&format!("day {day}"), p * (1.0 - churn * gone), *active);
+                if day as u32 <= first {
+                    self.by_engagement.add(&label, p, *active);
+                    self.by_engagement.add(&format!("day of the week {}", config.window.start.plus(day as i32).weekday()), p, *active);
+                    if let Some(before) = before.replace(*active) {
+                        self.by_engagement.add(
+                            if before { "the day after an active one" } else { "the day after a quiet one" },
+                            p,
+                            *active,
+                        );
+                    }
+                }
             }
         }
         let last = active.iter().rposition(|active| *active);
@@ -139,7 +153,11 @@ impl<'a> Activity<'a> {
             self.by_engagement.report(board, group, 0.0);
             self.by_day.report(board, group, 0.0);
         } else {
-            board.skip(group, "active days by engagement, before anybody churns", "there is no column engagement_score");
+            board.skip(
+                group,
+                "active days by engagement, day of the week and the day before, before anybody churns",
+                "there is no column engagement_score",
+            );
         }
         self.silence.report(board, group, 0.0);
         let expectation = self.model.expectation();

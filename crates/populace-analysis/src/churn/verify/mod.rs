@@ -1,6 +1,7 @@
 //! The answer key of `churn`.
 
 mod activity;
+mod alike;
 mod billing;
 mod people;
 mod rows;
@@ -17,6 +18,7 @@ use crate::verify::ids::Roll;
 use crate::verify::{mix, unit};
 use crate::watch::Watch;
 use activity::Activity;
+use alike::Alike;
 use arrow_array::RecordBatch;
 use billing::Billing;
 use people::People;
@@ -69,6 +71,7 @@ struct Checks<'a> {
     activity: Activity<'a>,
     sessions: Sessions<'a>,
     billing: Billing<'a>,
+    alike: Alike<'a>,
 }
 
 impl Observer for Checks<'_> {
@@ -87,7 +90,8 @@ impl Observer for Checks<'_> {
         self.rows.add(&known);
         self.people.add(&known);
         self.activity.add(&user);
-        self.sessions.add(&known);
+        let days = self.sessions.add(&known);
+        self.alike.add(&known, &days);
         self.billing.add(&user);
         Ok(())
     }
@@ -100,6 +104,7 @@ impl Observer for Checks<'_> {
         self.activity.combine(later.activity);
         self.sessions.combine(later.sessions);
         self.billing.combine(later.billing);
+        self.alike.combine(later.alike);
         Ok(())
     }
 }
@@ -117,7 +122,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let order = Ordered { table: 1, key: "user_id", time: "event_time", by_time: true, actor_of };
     let expected = Expected::new(source, document, &inputs, order)?;
     let population = config.population.users;
-    let Checks { mut files, users, rows, people, activity, sessions, billing } =
+    let Checks { mut files, users, rows, people, activity, sessions, billing, alike } =
         pass::run(source, &inputs, watch, "verifying", || Checks {
             files: expected.files(),
             users: Roll::new("users are 1, 2, … of the population, each once", population),
@@ -126,10 +131,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
             activity: Activity::new(&model, latent),
             sessions: Sessions::new(config, latent),
             billing: Billing::new(config),
+            alike: Alike::new(config),
         })?;
     let found = users.actors;
     let mut users = users.finish();
-    users.hold(found == population, || format!("{found} users, and the document has {population}"));
+    users.require(found == population, || format!("{found} users, and the document has {population}"));
     files.count(&mut users, "users");
     board.exact(users);
     files.report_order(board);
@@ -138,6 +144,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     activity.report(board);
     sessions.report(board);
     billing.report(board);
+    alike.report(board)?;
     files.report_values(board);
     Ok(())
 }

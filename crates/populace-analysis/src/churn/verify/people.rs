@@ -3,11 +3,14 @@
 use super::Known;
 use super::rows::Rows;
 use crate::stats::{Pit, merge_fields};
-use crate::verify::Group;
 use crate::verify::board::{Board, Found};
+use crate::verify::{Group, anywhere};
 use populace_core::churn::ChurnConfig;
 use statrs::function::beta::checked_beta_reg;
 use std::collections::HashMap;
+
+/// Engagement beyond this is told apart by its last bits.
+const NEAR_ONE: f64 = 0.999_999;
 
 /// Users by what is known of them.
 pub(super) struct People<'a> {
@@ -39,8 +42,7 @@ impl<'a> People<'a> {
             *count += 1;
         }
         if let Some(e) = user.engagement {
-            let law = &self.config.engagement;
-            self.engagement.add(checked_beta_reg(law.alpha, law.beta, e.clamp(0.0, 1.0)).unwrap_or(f64::NAN));
+            self.engagement.add(engagement_place(self.config, user.id, e));
         }
     }
 
@@ -63,4 +65,15 @@ impl<'a> People<'a> {
             board.skip(group, name, "there is no column engagement_score");
         }
     }
+}
+
+/// The place of a user's engagement within its distribution. Near 1, doubles are far apart: anywhere within the number's own share.
+pub(super) fn engagement_place(config: &ChurnConfig, id: i64, e: f64) -> f64 {
+    let law = &config.engagement;
+    let cdf = |e: f64| checked_beta_reg(law.alpha, law.beta, e.clamp(0.0, 1.0)).unwrap_or(f64::NAN);
+    if e < NEAR_ONE {
+        return cdf(e);
+    }
+    let high = if e >= 1.0 { 1.0 } else { cdf(0.5 * (e + e.next_up())) };
+    anywhere([cdf(0.5 * (e + e.next_down())), high], id as u64)
 }

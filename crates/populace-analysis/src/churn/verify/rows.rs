@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
         let mut ids = if self.config.event_ids == EventIds::Sequential {
             let mut ids = self.ids.finish("event_id is 1 to N without a gap, each once", |id| (id as i64).to_string())?;
             let Range { least, greatest, rows } = self.range;
-            ids.hold(rows == 0 || (least == 1 && greatest == rows), || format!("{least} to {greatest} in {rows} rows"));
+            ids.require(rows == 0 || (least == 1 && greatest == rows), || format!("{least} to {greatest} in {rows} rows"));
             ids
         } else {
             self.own

@@ -3,6 +3,7 @@
 use super::activity::tenth;
 use super::{Known, day_and_second, second_place};
 use crate::churn::Event;
+use crate::churn::law::hundredths;
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields, normal_tail};
 use crate::verify::board::{Board, Calibration, Exact, Found};
@@ -15,11 +16,14 @@ const HALF_HUNDREDTH: f64 = 0.005;
 
 /// A session: its login and what follows it.
 #[derive(Clone, Copy)]
-struct Session<'a> {
-    login: &'a Event,
+pub(super) struct Session<'a> {
+    pub(super) login: &'a Event,
     /// By [`SESSION_TYPES`].
-    holds: [Option<&'a Event>; 3],
+    pub(super) holds: [Option<&'a Event>; 3],
 }
+
+/// The sessions of a user by day.
+pub(super) type Days<'a> = BTreeMap<i64, Vec<Session<'a>>>;
 
 const SESSION_TYPES: [EventType; 3] = [EventType::CourseEnroll, EventType::VideoWatch, EventType::QuizAttempt];
 
@@ -60,8 +64,8 @@ impl<'a> Sessions<'a> {
             courses: [HashMap::new(), HashMap::new(), HashMap::new()],
             enrolments: 0,
             many: 0,
-            videos: Calibration::new("videos of sessions by engagement"),
-            quizzes: Calibration::new("quizzes of sessions by engagement"),
+            videos: Calibration::new("videos of sessions by engagement, time and quiz"),
+            quizzes: Calibration::new("quizzes of sessions by engagement, time and video"),
             minutes: Pit::default(),
             scores: Pit::default(),
         }
@@ -71,9 +75,9 @@ impl<'a> Sessions<'a> {
         [self.config.enrol.delay_seconds, self.config.video.delay_seconds, self.config.quiz.delay_seconds][kind]
     }
 
-    pub(super) fn add(&mut self, known: &Known<'_>) {
+    pub(super) fn add<'u>(&mut self, known: &Known<'u>) -> Days<'u> {
         let user = known.user;
-        let mut days: BTreeMap<i64, Vec<Session<'_>>> = BTreeMap::new();
+        let mut days = Days::new();
         for event in &user.events {
             let (day, second) = day_and_second(self.config, event.time);
             let place = || format!("{} of user {} at {}", event.event_type.name(), user.id, event.time);
@@ -98,6 +102,7 @@ impl<'a> Sessions<'a> {
                 self.session(known, session);
             }
         }
+        days
     }
 
     /// The logins of an active day.
@@ -139,8 +144,16 @@ impl<'a> Sessions<'a> {
         let Some(e) = known.user.engagement.map(|e| e.clamp(0.0, 1.0)) else { return };
         let label = tenth(e);
         let [_, video, quiz] = session.holds;
-        self.videos.add(&label, config.video.probability.at(e), video.is_some());
-        self.quizzes.add(&label, config.quiz.probability.at(e), quiz.is_some());
+        let (day, second) = day_and_second(config, session.login.time);
+        let weekday = format!("day of the week {}", session.login.time.weekday());
+        let labels = [label, weekday, format!("day {day}"), format!("hour {}", second / 3_600)];
+        for label in &labels {
+            self.videos.add(label, config.video.probability.at(e), video.is_some());
+            self.quizzes.add(label, config.quiz.probability.at(e), quiz.is_some());
+        }
+        let with = |other: bool| if other { "with the other" } else { "without the other" };
+        self.videos.add(with(quiz.is_some()), config.video.probability.at(e), video.is_some());
+        self.quizzes.add(with(video.is_some()), config.quiz.probability.at(e), quiz.is_some());
         if let Some(minutes) = video.and_then(|video| video.watch_minutes) {
             self.minutes.add(place(&config.video.minutes, e, minutes, salt));
         }
@@ -167,7 +180,11 @@ impl<'a> Sessions<'a> {
         let found = Found::share(self.enrolments, self.many, self.config.enrol.probability);
         board.test(group, "the share of sessions with an enrolment", found);
         if !self.latent {
-            for name in ["videos of sessions by engagement", "quizzes of sessions by engagement", "minutes and scores given engagement"] {
+            for name in [
+                "videos of sessions by engagement, time and quiz",
+                "quizzes of sessions by engagement, time and video",
+                "minutes and scores given engagement",
+            ] {
                 board.skip(Group::Calibration, name, "there is no column engagement_score");
             }
             return;
@@ -187,9 +204,9 @@ impl<'a> Sessions<'a> {
 }
 
 /// The place of a measure within its law, a clipped normal in hundredths: anywhere within its own share, by a hash.
-fn place(law: &MeasureConfig, e: f64, value: f64, salt: u64) -> f64 {
+pub(super) fn place(law: &MeasureConfig, e: f64, value: f64, salt: u64) -> f64 {
     let cdf = |value: f64| normal_tail((law.mean.at(e) - value) / law.deviation);
-    let low = if value <= law.min { 0.0 } else { cdf(value - HALF_HUNDREDTH) };
-    let high = if value >= law.max { 1.0 } else { cdf(value + HALF_HUNDREDTH) };
+    let low = if value <= hundredths(law.min) { 0.0 } else { cdf(value - HALF_HUNDREDTH) };
+    let high = if value >= hundredths(law.max) { 1.0 } else { cdf(value + HALF_HUNDREDTH) };
     low + (high - low) * unit(mix(salt))
 }

@@ -5,9 +5,8 @@ use super::{Recipient, kind_of};
 use crate::email::{Law, Message};
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};
-use crate::verify::Group;
 use crate::verify::board::{Board, Exact, Found};
-use crate::verify::uuid;
+use crate::verify::{Group, mix, unit, uuid};
 use populace_core::email::{EmailConfig, EventType, LatencyConfig};
 use populace_core::time::{DAY, Date, Instant, MINUTE, SECOND};
 use std::collections::{HashMap, HashSet};
@@ -182,7 +181,10 @@ impl<'a> Chain<'a> {
             self.paths += 1;
             if let Some(sent) = called {
                 self.triggered += 1;
-                self.trigger_delays.add(sent.since(*path).saturating_sub(low) as f64 / (high - low).max(1) as f64);
+                // Moments are whole milliseconds: anywhere within one's own share, by a hash.
+                let own = (unit(mix(path.0 as u64)) - 0.5) * ROUNDING as f64;
+                let place = (sent.since(*path).saturating_sub(low) as f64 + own) / (high - low).max(1) as f64;
+                self.trigger_delays.add(if high - low < 100 * ROUNDING { unit(mix(path.0 as u64)) } else { place });
             }
         }
     }

@@ -2,16 +2,20 @@
 
 use super::Recipient;
 use super::queries::Queries;
-use crate::email::Law;
+use crate::email::{Law, Message};
 use crate::stats::{Pit, Test, binomial, merge_fields, normal_two_sided};
-use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
+use crate::verify::{Group, anywhere, mix};
 use populace_core::email::laws::Cell;
 use populace_core::email::{LatencyConfig, LognormalLatency, Span};
-use populace_core::time::{Instant, MINUTE, SECOND};
+use populace_core::time::{DAY, Instant, MINUTE, SECOND};
 
-/// Latencies below this, seconds, are on a lattice of milliseconds.
-const FINE_SECONDS: f64 = 0.5;
+/// Latencies are rounded to the millisecond, and those of more than a day are a day.
+const HALF_MILLISECOND: f64 = 0.5e-3;
+/// Of a spread below this, or a median below this many seconds, whole seconds are not one in a thousand.
+const FINE: (f64, f64) = (0.05, 5.0);
+/// A mean of so many values for the square of their skewness is normal out to five deviations.
+const PER_SKEWNESS: f64 = 900.0;
 /// Bins of the histogram: a thousandth of a natural logarithm wide, from a millisecond on.
 const BINS: usize = 19_000;
 const PER_UNIT: f64 = 1_000.0;
@@ -79,11 +83,12 @@ impl<'a> Latencies<'a> {
             let latency = delivered.since(message.sent);
             let seconds = latency as f64 / SECOND as f64;
             let cell = model.latency_cell(message.sent);
+            let place = place(self.law, cell, latency, mix(message.id as u64));
             self.n += 1;
             self.whole += u64::from(latency % SECOND == 0);
             self.sums[number(cell)] += seconds;
             self.histogram[bin(seconds)] += 1;
-            self.cells[number(cell)].add(model.latency_cdf(cell, seconds));
+            self.cells[number(cell)].add(place);
             self.fractions.add(delivered.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
             if let LatencyConfig::Uniform(law) = &self.law.config().latency {
                 self.seconds.resize((law.high_seconds - law.low_seconds) as usize + 1, 0);
@@ -105,14 +110,15 @@ impl<'a> Latencies<'a> {
             }
             LatencyConfig::Lognormal(law) => {
                 let cells = self.cells.iter().enumerate().filter(|(_, sample)| sample.n() > 0);
-                let fine = law.median_seconds >= FINE_SECONDS && law.sigma >= 0.05;
-                if fine {
-                    let found = Found::worst(cells.map(|(number, sample)| (describe(cell(number)), Found::places(sample))));
-                    board.try_test(group, name, found);
-                    let found = Found::share(self.whole, self.n, 1e-3);
-                    board.test(group, "latencies have millisecond resolution: one in a thousand is a whole number of seconds", found);
+                let found = Found::worst(cells.map(|(number, sample)| (describe(cell(number)), Found::places(sample))));
+                board.try_test(group, name, found);
+                let name = "latencies have millisecond resolution: one in a thousand is a whole number of seconds";
+                // Factors spread the median, and those of a day are whole.
+                let clipped = (0..CELLS).map(|cell| self.cells[cell].n() as f64 * self.clipped(cell)).sum::<f64>();
+                if is_fine(law) && clipped < 1e-3 {
+                    board.test(group, name, Found::share(self.whole, self.n, 1e-3));
                 } else {
-                    board.skip(group, name, "latencies are near a millisecond, or of next to no spread");
+                    board.skip(group, name, "latencies are near a second, of next to no spread, or up to a day");
                 }
             }
         }
@@ -126,21 +132,24 @@ impl<'a> Latencies<'a> {
             return None;
         }
         let model = self.law.model();
-        let moments: Vec<(f64, f64)> = (0..CELLS).map(|number| self.moments(cell(number))).collect();
+        let moments: Vec<[f64; 3]> = (0..CELLS).map(|number| self.moments(cell(number))).collect();
         let counts: Vec<f64> = self.cells.iter().map(|sample| sample.n() as f64).collect();
         let n = self.n as f64;
         let sum = |of: &dyn Fn(usize) -> f64| (0..CELLS).map(of).sum::<f64>();
-        let mean = sum(&|cell| counts[cell] * moments[cell].0) / n;
-        let deviation = sum(&|cell| counts[cell] * moments[cell].1).sqrt() / n;
+        let mean = sum(&|cell| counts[cell] * moments[cell][0]) / n;
+        let variance = sum(&|cell| counts[cell] * moments[cell][1]);
         let observed = self.sums.iter().sum::<f64>() / n;
-        let mut p = normal_two_sided((observed - mean) / deviation.max(1e-300));
+        let skewness = sum(&|cell| counts[cell] * moments[cell][2]).abs() / variance.max(1e-300).powf(1.5) * n.sqrt();
+        let is_normal = n >= PER_SKEWNESS * skewness * skewness && sum(&|cell| counts[cell] * self.clipped(cell)) < 1e-3;
+        let z = z(observed * n, mean * n, variance);
+        let mut p = if is_normal { normal_two_sided(z) } else { 1.0 };
         let mixed = |seconds: f64| sum(&|number| counts[number] * model.latency_cdf(cell(number), seconds)) / n;
         let (mut told, mut law) = (Vec::new(), Vec::new());
         for share in [0.5, 0.95] {
             let own = self.quantile(share);
             let edge = (0..BINS).find(|&bin| mixed(upper(bin)) >= share).unwrap_or(BINS - 1);
-            let below: u64 = self.histogram[..=edge].iter().sum();
-            p = p.min(binomial(below, self.n, mixed(upper(edge)).clamp(0.0, 1.0)));
+            let below = self.cells.iter().map(|cell| cell.below((1_000.0 * share) as usize)).sum();
+            p = p.min(binomial(below, self.n, share));
             told.push(own);
             law.push(upper(edge));
         }
@@ -148,24 +157,20 @@ impl<'a> Latencies<'a> {
             n: self.n,
             observed: format!("mean {observed:.2} s, median {:.2}, p95 {:.2}", told[0], told[1]),
             expected: format!("mean {mean:.2}, median {:.2}, p95 {:.2}", law[0], law[1]),
-            test: Test { statistic: z(observed, mean, deviation * deviation), p_value: (3.0 * p).min(1.0) },
+            test: Test { statistic: z, p_value: (3.0 * p).min(1.0) },
         };
-        // By the top of the hour and the rest.
+        // By the top of the hour and the rest: the ratio of means is shown, and the shares above the median are held against a half.
         let part = |top: bool| {
-            let of = |value: &dyn Fn(usize) -> f64| (0..CELLS).filter(|number| cell(*number).top == top).map(value).sum::<f64>();
+            let cells: Vec<usize> = (0..CELLS).filter(|number| cell(*number).top == top).collect();
+            let of = |value: &dyn Fn(usize) -> f64| cells.iter().map(|cell| value(*cell)).sum::<f64>();
             let n = of(&|cell| counts[cell]);
-            (
-                n,
-                of(&|cell| self.sums[cell]) / n,
-                of(&|cell| counts[cell] * moments[cell].0) / n,
-                of(&|cell| counts[cell] * moments[cell].1) / n / n,
-            )
+            let p = binomial(cells.iter().map(|cell| self.cells[*cell].below(500)).sum(), n as u64, 0.5);
+            (n, of(&|cell| self.sums[cell]) / n, of(&|cell| counts[cell] * moments[cell][0]) / n, p)
         };
-        let ((many, at_top, law_top, var_top), (others, rest, law_rest, var_rest)) = (part(true), part(false));
+        let ((many, at_top, law_top, p_top), (others, rest, law_rest, p_rest)) = (part(true), part(false));
         let peak = if many > 0.0 && others > 0.0 {
             let (ratio, expected) = (at_top / rest, law_top / law_rest);
-            let variance = expected * expected * (var_top / (law_top * law_top) + var_rest / (law_rest * law_rest));
-            let test = Test { statistic: z(ratio, expected, variance), p_value: normal_two_sided(z(ratio, expected, variance)) };
+            let test = Test { statistic: ratio / expected, p_value: (2.0 * p_top.min(p_rest)).min(1.0) };
             Found { n: self.n, observed: format!("{ratio:.2} times"), expected: format!("{expected:.2} times"), test }
         } else {
             Found {
@@ -193,31 +198,64 @@ impl<'a> Latencies<'a> {
         f64::NAN
     }
 
-    /// Mean and variance of the latency in a cell.
-    fn moments(&self, cell: Cell) -> (f64, f64) {
+    /// P(a latency of a cell is set to a day).
+    fn clipped(&self, number: usize) -> f64 {
+        1.0 - self.law.model().latency_cdf(cell(number), (DAY / SECOND) as f64)
+    }
+
+    /// Mean, variance and third central moment of the latency in a cell.
+    fn moments(&self, cell: Cell) -> [f64; 3] {
         match &self.law.config().latency {
             LatencyConfig::Uniform(law) => {
                 let (low, high) = (f64::from(law.low_seconds), f64::from(law.high_seconds));
                 let values = high - low + 1.0;
-                (0.5 * (low + high), (values * values - 1.0) / 12.0)
+                [0.5 * (low + high), (values * values - 1.0) / 12.0, 0.0]
             }
             LatencyConfig::Lognormal(law) => lognormal_moments(law, cell),
         }
     }
 }
 
-fn lognormal_moments(law: &LognormalLatency, cell: Cell) -> (f64, f64) {
+fn lognormal_moments(law: &LognormalLatency, cell: Cell) -> [f64; 3] {
     let variance = law.sigma * law.sigma;
-    let mut first = law.median_seconds * (0.5 * variance).exp();
-    let mut second = law.median_seconds * law.median_seconds * (2.0 * variance).exp();
+    let mut raw = [1.0, 2.0, 3.0].map(|power: f64| law.median_seconds.powf(power) * (0.5 * power * power * variance).exp());
     let top = law.top_of_hour.as_ref().filter(|_| cell.top).map(|law| law.factor);
     let batch = law.batch.as_ref().filter(|_| cell.batch).map(|law| law.factor);
     let weekend = law.weekend.as_ref().filter(|_| cell.weekend).map(|law| Span { low: law.factor, high: law.factor });
     for Span { low, high } in [top, batch, weekend].into_iter().flatten() {
-        first *= 0.5 * (low + high);
-        second *= (low * low + low * high + high * high) / 3.0;
+        raw[0] *= 0.5 * (low + high);
+        raw[1] *= (low * low + low * high + high * high) / 3.0;
+        raw[2] *= (low + high) * (low * low + high * high) / 4.0;
     }
-    (first, second - first * first)
+    let [first, second, third] = raw;
+    [first, second - first * first, third - 3.0 * first * second + 2.0 * first * first * first]
+}
+
+/// The place of a message's latency within its distribution.
+pub(super) fn place_of(law: &Law<'_>, message: &Message) -> Option<f64> {
+    let latency = message.delivered?.since(message.sent);
+    Some(place(law, law.model().latency_cell(message.sent), latency, mix(message.id as u64)))
+}
+
+/// The place of a latency within its distribution: anywhere within its own share, by a hash.
+fn place(law: &Law<'_>, cell: Cell, latency: i64, salt: u64) -> f64 {
+    let model = law.model();
+    let seconds = latency as f64 / SECOND as f64;
+    let share = match &law.config().latency {
+        LatencyConfig::Uniform(_) => [model.latency_cdf(cell, seconds - 1.0), model.latency_cdf(cell, seconds)],
+        LatencyConfig::Lognormal(_) if latency >= DAY => [model.latency_cdf(cell, seconds - HALF_MILLISECOND), 1.0],
+        LatencyConfig::Lognormal(law) if is_fine(law) => [model.latency_cdf(cell, seconds); 2],
+        LatencyConfig::Lognormal(_) => {
+            let low = if latency == 0 { 0.0 } else { model.latency_cdf(cell, seconds - HALF_MILLISECOND) };
+            [low, model.latency_cdf(cell, seconds + HALF_MILLISECOND)]
+        }
+    };
+    anywhere(share, salt)
+}
+
+/// Whether milliseconds are too fine to be seen.
+fn is_fine(law: &LognormalLatency) -> bool {
+    law.sigma >= FINE.0 && law.median_seconds >= FINE.1
 }
 
 /// When a moment is, in minutes since another.

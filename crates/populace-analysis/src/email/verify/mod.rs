@@ -1,5 +1,6 @@
 //! The answer key of `email`.
 
+mod alike;
 mod chain;
 mod delays;
 mod latency;
@@ -20,6 +21,7 @@ use crate::verify::files::{Expected, Files, Ordered};
 use crate::verify::ids::Roll;
 use crate::verify::mix;
 use crate::watch::Watch;
+use alike::Alike;
 use arrow_array::RecordBatch;
 use chain::Chain;
 use delays::Delays;
@@ -149,6 +151,7 @@ struct Checks<'a> {
     latencies: Latencies<'a>,
     delays: Delays<'a>,
     opens: Opens<'a>,
+    alike: Alike<'a>,
     score_tests: ScoreTests<'a>,
     queries: Queries,
     users: Users<'a>,
@@ -173,7 +176,8 @@ impl Observer for Checks<'_> {
         self.sends.add(&recipient);
         self.latencies.add(&recipient);
         self.delays.add(&recipient);
-        self.opens.add(&recipient);
+        let opens = self.opens.add(&recipient);
+        self.alike.add(&recipient, &opens);
         self.score_tests.add(&recipient);
         self.queries.add(&recipient);
         Ok(())
@@ -188,6 +192,7 @@ impl Observer for Checks<'_> {
         self.latencies.combine(later.latencies);
         self.delays.combine(later.delays);
         self.opens.combine(later.opens);
+        self.alike.combine(later.alike);
         self.score_tests.combine(later.score_tests);
         self.queries.combine(later.queries);
         self.users.combine(later.users);
@@ -224,11 +229,12 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         latencies: Latencies::new(&law),
         delays: Delays::new(&law),
         opens: Opens::new(&law),
+        alike: Alike::new(&law),
         score_tests: ScoreTests::new(&law, &others),
         queries: Queries::default(),
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
     })?;
-    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, score_tests, mut queries, users, .. } = all;
+    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, alike, score_tests, mut queries, users, .. } = all;
     let found = recipients.actors;
     board.exact(recipients.finish());
     files.report_order(board);
@@ -238,6 +244,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     latencies.report(board, &mut queries);
     delays.report(board);
     opens.report(board);
+    alike.report(found, board)?;
     score_tests.report(board);
     if has_users {
         users.report(&files, board);
@@ -279,9 +286,9 @@ impl Users<'_> {
 
     fn report(mut self, files: &Files<'_>, board: &mut Board) {
         let (rows, population) = (self.rows, self.population);
-        self.rule.hold(rows == population, || format!("{rows} recipients, and the document has {population}"));
+        self.rule.require(rows == population, || format!("{rows} recipients, and the document has {population}"));
         let all = (0..population).fold(0, |mixed, actor| mixed ^ mix(actor));
-        self.rule.hold(rows != population || self.mixed == all, || "a recipient comes twice, another never".to_owned());
+        self.rule.require(rows != population || self.mixed == all, || "a recipient comes twice, another never".to_owned());
         files.count(&mut self.rule, "users");
         board.exact(self.rule);
     }

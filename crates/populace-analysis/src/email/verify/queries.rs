@@ -3,9 +3,9 @@
 use super::Recipient;
 use crate::email::Law;
 use crate::source::Columns;
-use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields, normal_two_sided};
+use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, merge_fields};
 use crate::verify::Group;
-use crate::verify::board::{Board, Calibration, Exact, Found, WorstActor, z};
+use crate::verify::board::{Board, Calibration, Exact, Found, Probable, WorstActor, z};
 use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{HOUR, Instant};
 
@@ -31,8 +31,8 @@ pub(super) struct Queries {
     leaders: Leaders,
     clicks: WorstActor,
     hours: Option<Calibration>,
-    near: PoissonBinomial,
-    far: PoissonBinomial,
+    near: Probable,
+    far: Probable,
     tickets: u64,
     after_tickets: Option<Exact>,
 }
@@ -57,22 +57,26 @@ impl Queries {
             self.with_universal_id += u64::from(universal.value(row).starts_with("sf_"));
         }
         let law = recipient.law;
-        let mut clicks = PoissonBinomial::default();
+        let mut clicks = Probable::default();
+        let drift = law.drift().variance();
         for message in &recipient.history.messages {
-            let Some(p) = law.p_open(recipient.persona, message) else { continue };
+            let Some((p, p_click)) = law.drifted(recipient.persona, message) else { continue };
             let p = p * (1.0 - law.p_open_dropped(recipient.persona, message, recipient.history));
             let near = message.since_interest.is_some_and(|minutes| minutes < NEAR_MINUTES);
             if near { &mut self.near } else { &mut self.far }.add(p, message.opened.is_some());
             if let Some(opened) = message.opened {
                 let dropped = law.p_click_dropped(opened, recipient.history);
-                let p = law.p_click(recipient.persona);
-                clicks.add(p * (1.0 - dropped), message.clicked.is_some());
+                clicks.add(p_click * (1.0 - dropped), message.clicked.is_some());
                 if dropped == 0.0 {
-                    self.click_hours(law, p, opened, message.clicked);
+                    self.click_hours(law, p_click, opened, message.clicked);
                 }
             }
         }
-        self.lead(recipient.id(), &clicks);
+        self.near.end_actor();
+        self.far.end_actor();
+        self.hours.iter_mut().for_each(Calibration::end_actor);
+        self.leaders.combine(Leaders(vec![(clicks.sum.hits(), recipient.id().to_owned())]));
+        self.clicks.add(recipient.id(), clicks, 2.0 * drift);
         self.after_tickets(recipient);
     }
 
@@ -90,11 +94,6 @@ impl Queries {
             }
             from = to;
         }
-    }
-
-    fn lead(&mut self, id: &str, clicks: &PoissonBinomial) {
-        self.leaders.combine(Leaders(vec![(clicks.hits(), id.to_owned())]));
-        self.clicks.add(id, clicks, 0.0);
     }
 
     fn after_tickets(&mut self, recipient: &Recipient<'_>) {
@@ -116,14 +115,14 @@ impl Queries {
         let leaders: Vec<String> = self.leaders.0.iter().take(3).map(|(clicks, id)| format!("{id} {clicks}")).collect();
         self.clicks.report(board, group, "recipients with most clicks, each against its opens", &format!("{}; ", leaders.join(", ")));
         match self.hours {
-            Some(hours) => hours.report(board, group, 0.0),
+            Some(hours) => hours.report(board, group, 2.0 * law.drift().variance()),
             None => board.skip(group, "clicked by toHour(timestamp)", "there are no opens"),
         }
         match self.latency {
             Some(found) => found.into_iter().for_each(|(name, found)| board.test(group, name, found)),
             None => board.skip(group, "latency_seconds", "nothing is delivered"),
         }
-        impact(&self.near, &self.far, board);
+        impact(&self.near, &self.far, law.drift().variance(), board);
         match self.after_tickets {
             Some(exact) if self.tickets > 0 && ticket_hours(law) >= TICKET_HOURS => {
                 board.exact_as(group, exact);
@@ -144,19 +143,29 @@ impl Queries {
         let of = |kind: EventType| expected.of(kind);
         let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));
         // A Poisson number of messages, each of up to four rows: the variance is the sum of the squares. A circuit breaker takes the
-        // opens and clicks of its days, whose number is random too: per breaker at most the mail of its hours, all clicked.
+        // opens and clicks of its days, and where it stops sends all of their mail; how many there are is random too.
         let squares = sent + 3.0 * of(EventType::Delivered) + 5.0 * opened + 7.0 * clicked;
-        let breakers = law.model().occasion(EventGroup::Breaker);
-        let longest = breakers.iter().flat_map(|breakers| &breakers.happenings).map(|kind| kind.within).max().unwrap_or(0);
-        let lost = (longest / HOUR) as f64 / 24.0 * config.sends.per_day * (opened + clicked) / sent.max(1.0);
-        let variance =
-            squares + expected.of_group(EventGroup::Breaker) * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0;
+        let happenings = law.model().occasion(EventGroup::Breaker).into_iter().flat_map(|breakers| &breakers.happenings);
+        let longest = happenings.map(|kind| kind.within).max().unwrap_or(0);
+        let breakers = expected.of_group(EventGroup::Breaker);
+        let per_breaker = (longest / HOUR) as f64 / 24.0 * config.sends.per_day / sent.max(1.0);
+        let stops = law.model().suppresses_sends();
+        let engaged = opened + clicked;
+        let lost = per_breaker * if stops { expected.total() } else { engaged };
+        // What drift does to a recipient's opens and clicks, and what it may lose where it is clipped.
+        let drift = law.drift().variance();
+        let per_user = sent / config.population.users as f64;
+        let drifted = |rows: f64| rows * rows / config.population.users as f64 * 2.0 * drift;
+        let error = EXPECTATION_ERROR + drift.sqrt();
+        let most = if drift > EXPECTATION_ERROR { 4.0 * per_user.max(20.0) } else { 4.0 };
+        let variance = squares + breakers * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0 + drifted(engaged);
         let total: u64 = self.types.iter().sum();
-        let far = |observed: f64, expected: f64, variance: f64, error: f64| {
-            let beyond = ((observed - expected).abs() - error * expected).max(0.0);
-            Test { statistic: z(observed, expected, variance), p_value: normal_two_sided(beyond / variance.max(1e-300).sqrt()) }
+        let far = |observed: f64, expected: f64, variance: f64, error: f64, most: f64| {
+            let beyond = ((observed - expected).abs() - error).max(0.0);
+            Test { statistic: z(observed, expected, variance), p_value: bernstein(beyond, variance, most) }
         };
-        let test = far(total as f64, expected.total(), variance, EXPECTATION_ERROR);
+        let test =
+            far(total as f64, expected.total(), variance, EXPECTATION_ERROR * expected.total() + drift.sqrt() * engaged, most.max(lost));
         board.test(
             Group::Query,
             "count()",
@@ -164,10 +173,19 @@ impl Queries {
         );
         let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
-            let engaged = matches!(kind, EventType::Opened | EventType::Clicked);
-            let variance = mean + if engaged { expected.of_group(EventGroup::Breaker) * lost * lost } else { 0.0 };
-            let test = far(count as f64, mean, variance, if engaged { EXPECTATION_ERROR } else { 0.0 });
-            (kind.name(), Found { n: count, observed: count.to_string(), expected: format!("{mean:.0}"), test })
+            let engages = matches!(kind, EventType::Opened | EventType::Clicked);
+            let lost = if engages || stops { per_breaker * mean } else { 0.0 };
+            let variance = mean + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
+            let error = if engages { error * mean } else { 0.0 };
+            (
+                kind.name(),
+                Found {
+                    n: count,
+                    observed: count.to_string(),
+                    expected: format!("{mean:.0}"),
+                    test: far(count as f64, mean, variance, error, most.max(lost)),
+                },
+            )
         });
         board.try_test(Group::Query, "count() by event_type", Found::worst(mail));
         let rare = |group: EventGroup| {
@@ -193,8 +211,10 @@ fn ticket_hours(law: &Law<'_>) -> i64 {
 }
 
 /// The open rate within ten minutes of a hot path over the rest.
-fn impact(near: &PoissonBinomial, far: &PoissonBinomial, board: &mut Board) {
+fn impact(near: &Probable, far: &Probable, drift: f64, board: &mut Board) {
     let name = "open rate within 10 minutes of a hot path over the rest";
+    let p = (2.0 * near.p_value(drift).min(far.p_value(drift))).min(1.0);
+    let (near, far) = (&near.sum, &far.sum);
     if near.tries() == 0 || far.tries() == 0 {
         board.skip(Group::Query, name, "no message is delivered near a hot path");
         return;
@@ -202,7 +222,6 @@ fn impact(near: &PoissonBinomial, far: &PoissonBinomial, board: &mut Board) {
     let rate = |hits: f64, of: &PoissonBinomial| hits / of.tries() as f64;
     let ratio = rate(near.hits() as f64, near) / rate(far.hits() as f64, far);
     let expected = rate(near.expected(), near) / rate(far.expected(), far);
-    let p = (2.0 * near.p_value().min(far.p_value())).min(1.0);
     let found = Found {
         n: near.tries(),
         observed: format!("{ratio:.3} times"),

@@ -4,14 +4,16 @@
 
 use super::Recipient;
 use crate::email::{Law, Message};
-use crate::stats::{Merge, Test, normal_two_sided};
+use crate::stats::{Merge, Test, bernstein, normal_two_sided};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
 use populace_core::email::{EFFECTS, EmailConfig, EmailModel};
 use populace_core::scenario::Scenario;
 
-/// Fewer opens than this, as they count for a constant, are no normal sum.
-const FEWEST: f64 = 100.0;
+/// Of so many standard deviations for the greatest term, a score is a normal sum out to five of them.
+const PER_TERM: f64 = 50.0;
+/// Rates that drift add to the variance: up to this share of it they are left out.
+const NEGLIGIBLE_DRIFT: f64 = 0.02;
 
 /// The models of documents in which one constant is moved.
 pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
@@ -30,10 +32,33 @@ pub(super) fn others(config: &EmailConfig) -> Vec<(&'static str, EmailModel)> {
     EFFECTS.iter().flat_map(|about| about.constants).filter_map(other).collect()
 }
 
+/// The score of a constant.
+#[derive(Default)]
+struct Score {
+    sum: f64,
+    variance: f64,
+    opens: u64,
+    /// The greatest term.
+    most: f64,
+    /// Of the recipient at hand, the sum of the terms that drift would move together; and the sum of its squares over recipients.
+    together: f64,
+    squares: f64,
+}
+
+impl Merge for Score {
+    fn combine(&mut self, later: Self) {
+        self.sum += later.sum;
+        self.variance += later.variance;
+        self.opens += later.opens;
+        self.most = self.most.max(later.most);
+        self.squares += later.squares;
+    }
+}
+
 /// The scores of some constants.
 pub(super) struct ScoreTests<'a> {
     law: &'a Law<'a>,
-    others: Vec<(&'static str, Law<'a>, [f64; 3])>,
+    others: Vec<(&'static str, Law<'a>, Score)>,
 }
 
 impl Merge for ScoreTests<'_> {
@@ -44,7 +69,7 @@ impl Merge for ScoreTests<'_> {
 
 impl<'a> ScoreTests<'a> {
     pub(super) fn new(law: &'a Law<'a>, others: &'a [(&'static str, EmailModel)]) -> Self {
-        Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model, None), [0.0; 3])).collect() }
+        Self { law, others: others.iter().map(|(name, model)| (*name, Law::new(model, None), Score::default())).collect() }
     }
 
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
@@ -56,33 +81,38 @@ impl<'a> ScoreTests<'a> {
                 self.weigh(recipient.persona, message, p, unsuppressed);
             }
         }
+        for (_, _, of) in &mut self.others {
+            let together = std::mem::take(&mut of.together);
+            of.squares += together * together;
+        }
     }
 
     fn weigh(&mut self, persona: usize, message: &Message, p: f64, unsuppressed: f64) {
-        for (_, other, [score, variance, expected]) in &mut self.others {
+        for (_, other, of) in &mut self.others {
             let Some(moved) = other.p_open(persona, message) else { continue };
             let difference = moved * unsuppressed - p;
             if difference.abs() > 1e-12 {
                 let weight = difference / (p * (1.0 - p));
-                *score += (f64::from(u8::from(message.opened.is_some())) - p) * weight;
-                *variance += difference * weight;
-                *expected += p * (1.0 - p);
+                of.sum += (f64::from(u8::from(message.opened.is_some())) - p) * weight;
+                of.variance += difference * weight;
+                of.opens += u64::from(message.opened.is_some());
+                of.most = of.most.max(weight.abs());
+                of.together += p * weight;
             }
         }
     }
 
     pub(super) fn report(self, board: &mut Board) {
-        let found =
-            self.others.into_iter().filter(|(_, _, [_, _, expected])| *expected >= FEWEST).map(|(name, _, [score, variance, n])| {
-                let z = z(score, 0.0, variance);
-                let found = Found {
-                    n: n as u64,
-                    observed: format!("{z:.2} standard errors"),
-                    expected: "0".into(),
-                    test: Test { statistic: z, p_value: normal_two_sided(z) },
-                };
-                (name, found)
-            });
-        board.try_test(Group::Calibration, "opens favour no other value of a constant (score tests)", Found::worst(found));
+        let drift = self.law.drift().variance();
+        let found = self.others.into_iter().filter(|(_, _, of)| of.squares * drift <= NEGLIGIBLE_DRIFT * of.variance && of.variance > 0.0);
+        let found = found.map(|(name, _, of)| {
+            let z = z(of.sum, 0.0, of.variance);
+            let is_normal = of.variance.sqrt() >= PER_TERM * of.most;
+            let p_value = if is_normal { normal_two_sided(z) } else { bernstein(of.sum, of.variance, of.most) };
+            let (observed, expected) = (format!("{z:.2} standard errors"), "0".into());
+            (name, Found { n: of.opens, observed, expected, test: Test { statistic: z, p_value } })
+        });
+        let name = "opens favour no other value of a constant (score tests)";
+        board.try_test(Group::Calibration, name, Found::worst(found));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Recipient, window};
 use crate::email::Law;
 use crate::source::Columns;
-use crate::stats::{Pit, Test, dispersion, likelihood_ratio, merge_fields, poisson, poisson_probability};
+use crate::stats::{Pit, Test, dispersion, merge_fields, poisson, poisson_probability};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
 use populace_core::email::{EventType, Group as EventGroup};
@@ -88,8 +88,8 @@ impl<'a> Sends<'a> {
             self.sent += 1;
             self.delivered += u64::from(message.delivered.is_some());
             *entry(&mut self.esps, recipient.text("esp", message.sent_row)) += 1;
-            if let Some(row) = message.delivered_row {
-                self.size(recipient, row);
+            if let Some(place) = message.delivered_row.and_then(|row| size_place(recipient, row)) {
+                self.sizes.add(place);
             }
             if trigger.is_some() {
                 continue;
@@ -124,16 +124,6 @@ impl<'a> Sends<'a> {
             daily.scatter += (count - model.per_day(*group) * days).powi(2);
         }
         self.client(recipient);
-    }
-
-    fn size(&mut self, recipient: &Recipient<'_>, row: usize) {
-        let config = self.law.config();
-        let Some(campaign) = config.campaigns.get(recipient.text("campaign_id", row)) else { return };
-        let (mean, factor) = (campaign.mean_size_kb * BYTES_PER_KB, config.size_factor);
-        let range = mean * (factor.high - factor.low);
-        if range >= FEWEST_SIZES {
-            self.sizes.add((recipient.events.int("payload_size_bytes").value(row) as f64 - mean * factor.low) / range);
-        }
     }
 
     fn client(&mut self, recipient: &Recipient<'_>) {
@@ -255,6 +245,16 @@ fn hosts(sample: &Pit) -> Found {
     Found { n: sample.n(), observed: format!("distance {:.4} over {}", test.statistic, sample.n()), expected: String::new(), test }
 }
 
+/// The place of a payload's size within the range that its campaign gives it.
+pub(super) fn size_place(recipient: &Recipient<'_>, row: usize) -> Option<f64> {
+    let config = recipient.config();
+    let campaign = config.campaigns.get(recipient.text("campaign_id", row))?;
+    let (mean, factor) = (campaign.mean_size_kb * BYTES_PER_KB, config.size_factor);
+    let range = mean * (factor.high - factor.low);
+    let bytes = recipient.events.int("payload_size_bytes").value(row) as f64;
+    (range >= FEWEST_SIZES).then(|| (bytes - mean * factor.low) / range)
+}
+
 fn entry<'m>(of: &'m mut BTreeMap<String, u64>, key: &str) -> &'m mut u64 {
     if !of.contains_key(key) {
         of.insert(key.to_owned(), 0);
@@ -262,7 +262,7 @@ fn entry<'m>(of: &'m mut BTreeMap<String, u64>, key: &str) -> &'m mut u64 {
     of.get_mut(key).expect("it was put there")
 }
 
-fn day(begin: Instant, moment: Instant) -> usize {
+pub(super) fn day(begin: Instant, moment: Instant) -> usize {
     usize::try_from(moment.since(begin).div_euclid(DAY)).unwrap_or(usize::MAX)
 }
 
@@ -305,12 +305,6 @@ fn shape(board: &mut Board, name: &str, daily: &Daily, days_alike: bool) {
     board.test(Group::Distribution, format!("the moment of the day of {name}"), Found::places(&daily.clock));
     if days_alike {
         let expected = vec![1.0; daily.by_day.len()];
-        let test = likelihood_ratio(&daily.by_day, &expected);
-        let observed = format!("G² {:.1} over {} days", test.statistic, expected.len());
-        board.test(
-            Group::Distribution,
-            format!("{name} by day"),
-            Found { n: daily.total, observed, expected: "alike on all days".into(), test },
-        );
+        board.test(Group::Distribution, format!("{name} by day"), Found::cells(&daily.by_day, &expected, "alike on all days"));
     }
 }

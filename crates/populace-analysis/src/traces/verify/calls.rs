@@ -7,8 +7,7 @@ use crate::traces::Law;
 use crate::verify::board::{Board, Exact, Found};
 use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
-use crate::verify::{Group, mix, same_json, unit, uuid};
-use populace_core::dist::LogNormal;
+use crate::verify::{Group, anywhere, mix, same_json, uuid};
 use populace_core::time::SECOND;
 use populace_core::traces::Method;
 use std::collections::BTreeMap;
@@ -37,19 +36,15 @@ pub(super) struct Calls<'a> {
     by_status: BTreeMap<i64, u64>,
     /// Of an endpoint, by their number among the parameters that it may have.
     params: BTreeMap<usize, BTreeMap<usize, u64>>,
-    get: LogNormal,
-    other: LogNormal,
 }
 
 merge_fields!(Calls<'_> {
     ids, session_ids, numbers, types, steps, ends, overlap, retries, methods, responses, statuses, starts, gaps, response_times, sizes,
     by_status, params,
-} same { law, get, other });
+} same { law });
 
 impl<'a> Calls<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
-        let sizes = &law.config().response_sizes;
-        let lognormal = |median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a distribution");
         Self {
             law,
             ids: Distinct::default(),
@@ -71,8 +66,6 @@ impl<'a> Calls<'a> {
             sizes: [Pit::default(), Pit::default()],
             by_status: BTreeMap::new(),
             params: BTreeMap::new(),
-            get: lognormal(sizes.get_median_bytes),
-            other: lognormal(sizes.other_median_bytes),
         }
     }
 
@@ -116,11 +109,10 @@ impl<'a> Calls<'a> {
     fn call(&mut self, call: &Call<'_>, place: impl Fn() -> String) {
         let config = self.law.config();
         let endpoint = call.state.map(|state| &self.law.model().endpoints()[state]);
-        let segment = |word| call.endpoint.split('/').any(|segment| segment == word);
-        let with_params = segment("search") || segment("browse");
+        let with_params = parameters_of(self.law, call.endpoint).is_some();
         let holds =
             endpoint.is_some_and(|endpoint| endpoint.method.as_str() == call.method) && (with_params || same_json(call.params, "{}"));
-        let number = if with_params { number_of(parameters_of(self.law, call.endpoint), call.params) } else { None };
+        let number = parameters_of(self.law, call.endpoint).and_then(|known| number_of(known, call.params));
         let known = !with_params || number.is_some();
         self.methods.hold(holds && known, &place);
         let least = (config.response_times.minimum_ms * 1_000.0) as i64;
@@ -135,11 +127,7 @@ impl<'a> Calls<'a> {
             usual && (by_cascade || !call.is_retry())
         };
         self.statuses.hold(holds, &place);
-        let law = if call.method == Method::Get.as_str() { &self.get } else { &self.other };
-        let kind = usize::from(call.method != Method::Get.as_str());
-        // Whole bytes: a place anywhere within the byte's own share, by a hash of the id.
-        let (low, high) = (if call.size > 1 { law.cdf(call.size as f64) } else { 0.0 }, law.cdf(call.size as f64 + 1.0));
-        self.sizes[kind].add(low + (high - low) * unit(mix(call.id as u64 ^ (call.id >> 64) as u64)));
+        self.sizes[usize::from(call.method != Method::Get.as_str())].add(size_place(self.law, call));
         if let (Some(state), Some(number), false) = (call.state, number, call.is_retry()) {
             *self.params.entry(state).or_default().entry(number).or_default() += 1;
         }
@@ -161,27 +149,16 @@ impl<'a> Calls<'a> {
         self.ends.hold(walk.len() <= most && (exits || walk.len() == most), place);
         // What precedes the middle no cascade strikes, so that it is as when nothing is wrong.
         let unaffected = unaffected(self.law, walk.len());
-        let least = (config.delays.usual_seconds[0].min(config.delays.thinking_seconds[0]) * SECOND as f64) as i64;
         for (index, call) in walk.iter().enumerate().take(unaffected) {
             *self.by_status.entry(call.status).or_default() += 1;
             if let Some(state) = call.state {
-                let place = self.law.response_cdf(state, call.ms());
+                let place = call.place(|ms| self.law.response_cdf(state, ms));
                 self.response_times.entry(state).or_default().add(place);
             }
-            // A response that takes longer than the least delay may itself delay the next call.
-            if let Some(next) = walk.get(index + 1).filter(|_| call.response < least) {
-                self.gaps.add(self.gap_cdf(next.time.since(call.time) as f64 / SECOND as f64));
+            if let Some(place) = walk.get(index + 1).and_then(|next| gap_place(self.law, call, next)) {
+                self.gaps.add(place);
             }
         }
-    }
-
-    /// P(delay to the next call ≤ `seconds`).
-    fn gap_cdf(&self, seconds: f64) -> f64 {
-        let law = &self.law.config().delays;
-        let uniform = |[low, high]: [f64; 2]| {
-            if high > low { ((seconds - low) / (high - low)).clamp(0.0, 1.0) } else { f64::from(u8::from(seconds >= low)) }
-        };
-        (1.0 - law.thinking) * uniform(law.usual_seconds) + law.thinking * uniform(law.thinking_seconds)
     }
 
     pub(super) fn report(self, files: &Files<'_>, board: &mut Board) -> Result<(), AnalysisError> {
@@ -231,7 +208,7 @@ impl<'a> Calls<'a> {
             let path = &names[*state];
             // All that there may be, in the document's order: which cells are pooled must not depend on what was seen.
             let counts: Vec<u64> =
-                (0..parameters_of(self.law, path).len()).map(|number| counts.get(&number).copied().unwrap_or(0)).collect();
+                (0..parameters_of(self.law, path).map_or(0, <[_]>::len)).map(|number| counts.get(&number).copied().unwrap_or(0)).collect();
             (path, Found::cells(&counts, &vec![1.0; counts.len()], "equal shares"))
         });
         board.try_test(group, "parameters are equally likely", Found::worst(params));
@@ -246,12 +223,30 @@ pub(super) fn unaffected(law: &Law<'_>, length: usize) -> usize {
 }
 
 /// The parameters that a search or a browse may have.
-fn parameters_of<'a>(law: &'a Law<'_>, endpoint: &str) -> &'a [String] {
+pub(super) fn parameters_of<'a>(law: &'a Law<'_>, endpoint: &str) -> Option<&'a [String]> {
     let config = &law.config().parameters;
     let (searches, browses) = law.model().parameters()[1..].split_at(config.queries.len() * config.sorts.len());
-    if endpoint.split('/').any(|segment| segment == "search") { searches } else { browses }
+    let segment = |word| endpoint.split('/').any(|segment| segment == word);
+    if segment("search") { Some(searches) } else { segment("browse").then_some(browses) }
 }
 
-fn number_of(known: &[String], params: &str) -> Option<usize> {
+pub(super) fn number_of(known: &[String], params: &str) -> Option<usize> {
     known.iter().position(|known| known == params).or_else(|| known.iter().position(|known| same_json(known, params)))
+}
+
+/// The place of a response's size within its distribution: whole bytes, anywhere within the byte's own share.
+pub(super) fn size_place(law: &Law<'_>, call: &Call<'_>) -> f64 {
+    let sizes = law.sizes(call.method == Method::Get.as_str());
+    let low = if call.size > 1 { sizes.cdf(call.size as f64) } else { 0.0 };
+    anywhere([low, sizes.cdf(call.size as f64 + 1.0)], call.salt())
+}
+
+/// The place of the time to the next call within its distribution, unless a response that takes longer than the least delay may itself
+/// have delayed it.
+pub(super) fn gap_place(law: &Law<'_>, call: &Call<'_>, next: &Call<'_>) -> Option<f64> {
+    let delays = &law.config().delays;
+    let least = (delays.usual_seconds[0].min(delays.thinking_seconds[0]) * SECOND as f64) as i64;
+    let gap = next.time.since(call.time);
+    let place = [gap, gap + 1].map(|micros| law.gap_cdf(micros as f64 / SECOND as f64));
+    (call.response < least).then(|| anywhere(place, mix(call.salt())))
 }

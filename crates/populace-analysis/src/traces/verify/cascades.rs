@@ -81,7 +81,10 @@ impl<'a> Cascades<'a> {
         let struck = &walk[start..];
         let p = config.cascade_failure_rate * (1.0 - Self::hidden(config).powi(struck.len() as i32));
         let label = if struck.len() < 8 { format!("of {} calls", struck.len()) } else { "of 8 calls or more".into() };
-        self.sessions.add(&label, p, struck.iter().any(shows));
+        let is_seen = struck.iter().any(shows);
+        let first = calls[0].time;
+        let more = [format!("hour {}", first.hour()), format!("{}", first.date()), calls[0].user_type.to_owned()];
+        [label].iter().chain(&more).for_each(|label| self.sessions.add(label, p, is_seen));
         let mut known = false;
         for (call, retry) in struck {
             self.call(call, *retry, known);
@@ -106,15 +109,15 @@ impl<'a> Cascades<'a> {
         }
         match failed {
             0 => {}
-            1 => self.refused.add(self.law.response_cdf(state, call.ms())),
+            1 => self.refused.add(call.place(|ms| self.law.response_cdf(state, ms))),
             // Only what is slow is retried here.
-            _ if retry.is_some() => self.slow.add(self.law.slow_response_cdf(state, call.ms())),
+            _ if retry.is_some() => self.slow.add(call.place(|ms| self.law.slow_response_cdf(state, ms))),
             _ if known => {
                 let law = &config.cascade;
                 let none = 1.0 - law.slow - law.timeout - law.unavailable;
                 let slow = law.slow * (1.0 - law.retry);
-                let place = none * self.law.response_cdf(state, call.ms()) + slow * self.law.slow_response_cdf(state, call.ms());
-                self.mixed.add(place / (none + slow));
+                let mixed = |ms| (none * self.law.response_cdf(state, ms) + slow * self.law.slow_response_cdf(state, ms)) / (none + slow);
+                self.mixed.add(call.place(mixed));
             }
             _ => {}
         }
@@ -122,10 +125,10 @@ impl<'a> Cascades<'a> {
             let [low, high] = config.cascade.retry_delay_seconds;
             // A microsecond is added, so that a retry always comes later.
             let waited = (retry.time.since(call.end()) - 1) as f64 / SECOND as f64;
-            if high > low {
+            if high - low > 1e-3 {
                 self.waits.add((waited - low) / (high - low));
             }
-            self.retry_times.add(self.law.response_cdf(state, retry.ms()));
+            self.retry_times.add(retry.place(|ms| self.law.response_cdf(state, ms)));
             *self.retry_statuses.entry(retry.status).or_default() += 1;
         }
     }

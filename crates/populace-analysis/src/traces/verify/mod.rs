@@ -1,5 +1,6 @@
 //! The answer key of `traces`.
 
+mod alike;
 mod calls;
 mod cascades;
 mod sessions;
@@ -12,8 +13,9 @@ use crate::stats::Merge;
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::{Expected, Files, Ordered};
 use crate::verify::ids::Roll;
-use crate::verify::{Group, uuid};
+use crate::verify::{Group, anywhere, uuid};
 use crate::watch::Watch;
+use alike::Alike;
 use arrow_array::RecordBatch;
 use calls::Calls;
 use cascades::Cascades;
@@ -77,8 +79,14 @@ impl Call<'_> {
         self.retry_of.is_some() || self.attempt > 1
     }
 
-    fn ms(&self) -> f64 {
-        self.response as f64 / 1_000.0
+    /// The place of the response time within its distribution, in milliseconds, which is cut to whole microseconds.
+    fn place(&self, cdf: impl Fn(f64) -> f64) -> f64 {
+        anywhere([self.response, self.response + 1].map(|micros| cdf(micros as f64 / 1_000.0)), self.salt())
+    }
+
+    /// Bits that are the call's own.
+    fn salt(&self) -> u64 {
+        self.id as u64 ^ (self.id >> 64) as u64
     }
 }
 
@@ -142,6 +150,7 @@ struct Checks<'a> {
     calls: Calls<'a>,
     walks: Sessions<'a>,
     cascades: Cascades<'a>,
+    alike: Alike<'a>,
     agree: Exact,
 }
 
@@ -157,6 +166,7 @@ impl Observer for Checks<'_> {
         let found = sessions(self.states, calls);
         self.calls.add(user, &found);
         self.walks.add(&found);
+        self.alike.add(user, &found);
         for session in &found {
             self.cascades.add(session);
         }
@@ -172,6 +182,7 @@ impl Observer for Checks<'_> {
         self.calls.combine(later.calls);
         self.walks.combine(later.walks);
         self.cascades.combine(later.cascades);
+        self.alike.combine(later.alike);
         self.agree.combine(later.agree);
         Ok(())
     }
@@ -192,18 +203,20 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let order = Ordered { table: CALLS_TABLE, key: "user_id", time: "timestamp", by_time: false, actor_of };
     let expected = Expected::new(source, document, &inputs, order)?;
     let population = law.config().population.users;
-    let Checks { mut files, users, calls, walks, cascades, mut agree, .. } = pass::run(source, &inputs, watch, "verifying", || Checks {
-        states: &states,
-        files: expected.files(),
-        users: Roll::new("the calls of a user are contiguous, and users are user_1, user_2, … of the population", population),
-        calls: Calls::new(&law),
-        walks: Sessions::new(&law),
-        cascades: Cascades::new(&law),
-        agree: Exact::new("the table sessions agrees with the calls in each session's user, type, start, end and number of calls"),
-    })?;
+    let Checks { mut files, users, calls, walks, cascades, alike, mut agree, .. } =
+        pass::run(source, &inputs, watch, "verifying", || Checks {
+            states: &states,
+            files: expected.files(),
+            users: Roll::new("the calls of a user are contiguous, and users are user_1, user_2, … of the population", population),
+            calls: Calls::new(&law),
+            walks: Sessions::new(&law),
+            cascades: Cascades::new(&law),
+            alike: Alike::new(&law),
+            agree: Exact::new("the table sessions agrees with the calls in each session's user, type, start, end and number of calls"),
+        })?;
     let found = users.actors;
     let mut users = users.finish();
-    users.hold(found == population, || format!("{found} users, and the document has {population}"));
+    users.require(found == population, || format!("{found} users, and the document has {population}"));
     board.exact(users);
     files.report_order(board);
     files.count(&mut agree, "sessions");
@@ -215,6 +228,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     calls.report(&files, board)?;
     walks.report(board);
     cascades.report(board);
+    alike.report(board)?;
     files.report_values(board);
     Ok(())
 }
@@ -226,7 +240,7 @@ fn agree(law: &mut Exact, user: &str, sessions: &[Session<'_>], told: Option<&Re
         let ids = told.uuid("session_id");
         for row in 0..told.num_rows() {
             let known = ids.get(row).and_then(|id| rows.insert(id, row));
-            law.hold(known.is_none(), || format!("a session of {user} appears twice"));
+            law.require(known.is_none(), || format!("a session of {user} appears twice"));
         }
     }
     for session in sessions {
@@ -240,5 +254,5 @@ fn agree(law: &mut Exact, user: &str, sessions: &[Session<'_>], told: Option<&Re
         });
         law.hold(holds, || format!("session {} of {user}", uuid(session.id)));
     }
-    law.hold(rows.is_empty(), || format!("a session of {user} without calls"));
+    law.require(rows.is_empty(), || format!("a session of {user} without calls"));
 }

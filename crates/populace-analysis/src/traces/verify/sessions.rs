@@ -1,7 +1,7 @@
 //! Who has how many sessions, when, and how they walk.
 
 use super::Session;
-use crate::stats::{Pit, likelihood_ratio, merge_fields};
+use crate::stats::{Pit, merge_fields};
 use crate::traces::Law;
 use crate::verify::Group;
 use crate::verify::board::{Board, Found};
@@ -114,7 +114,7 @@ impl<'a> Sessions<'a> {
         let mut lengths = walks.lengths.clone();
         lengths.resize(self.lengths.len().max(lengths.len()), 0.0);
         self.lengths.resize(lengths.len(), 0);
-        let test = likelihood_ratio(&self.lengths, &lengths);
+        let Found { test, .. } = Found::cells(&self.lengths, &lengths, "");
         let n: u64 = self.lengths.iter().sum();
         let mean = self.lengths.iter().enumerate().map(|(length, count)| length as f64 * *count as f64).sum::<f64>() / n.max(1) as f64;
         let (observed, expected) =

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 /// A table as text.
 #[derive(Clone)]
-struct Text {
+pub(super) struct Text {
     header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Text {
-    fn read(source: &Source, table: &str) -> Self {
+    pub(super) fn read(source: &Source, table: &str) -> Self {
         let table = source.table(table).unwrap();
         let is_text = table.files()[0].extension().is_some_and(|ending| ending == "csv");
         let header = table.column_names().unwrap();
@@ -40,14 +40,14 @@ impl Text {
         Self { header, rows }
     }
 
-    fn write(&self, path: &std::path::Path) {
+    pub(super) fn write(&self, path: &std::path::Path) {
         let mut writer = csv::Writer::from_path(path).unwrap();
         writer.write_record(&self.header).unwrap();
         self.rows.iter().for_each(|row| writer.write_record(row).unwrap());
         writer.flush().unwrap();
     }
 
-    fn place(&self, column: &str) -> usize {
+    pub(super) fn place(&self, column: &str) -> usize {
         self.header.iter().position(|name| name == column).unwrap_or_else(|| panic!("there is a column {column}"))
     }
 
@@ -70,10 +70,18 @@ impl Text {
 const MOMENTS: [&str; 4] = ["timestamp", "send_time", "start", "end"];
 
 /// A moment: with its date and its time apart by a `T` and a `Z` at the end, or by a blank and without fractions of seconds.
-fn written(microseconds: i64, apart: char) -> String {
+pub(super) fn written(microseconds: i64, apart: char) -> String {
     let moment = Instant(microseconds);
     let (clock, fraction) = (&moment.to_string()[11..19], microseconds.rem_euclid(SECOND));
     if apart == 'T' { format!("{}T{clock}.{fraction:06}Z", moment.date()) } else { format!("{} {clock}", moment.date()) }
+}
+
+/// The microseconds of a moment since 1970.
+pub(super) fn micros(text: &str) -> i64 {
+    let (date, clock) = text.split_at(10);
+    let date: Date = date.parse().unwrap();
+    let parts: Vec<f64> = clock[1..].trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
+    date.midnight().0 + (((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2]) * SECOND as f64).round() as i64
 }
 
 /// A moment moved by so many microseconds, in the form it has; nothing stays nothing.
@@ -81,11 +89,7 @@ fn moved(text: &str, microseconds: i64) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let (date, clock) = text.split_at(10);
-    let date: Date = date.parse().unwrap();
-    let parts: Vec<f64> = clock[1..].trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
-    let since = ((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2]) * SECOND as f64;
-    written(date.midnight().0 + since.round() as i64 + microseconds, clock.chars().next().unwrap())
+    written(micros(text) + microseconds, text.as_bytes()[10].into())
 }
 
 /// A fault of the data: what it is, of which scenario, in which table, and what does it.

@@ -3,7 +3,9 @@
 //! A short campaign by default. `POPULACE_SEEDS=200 POPULACE_MUTANTS=all UPDATE_DOCS=1` runs the long one and writes its tables into
 //! `docs/verify.md`.
 
+mod careful;
 mod edits;
+mod fuzz;
 mod mutants;
 
 use crate::support::Run;
@@ -77,16 +79,23 @@ fn sound_data_passes() {
 /// Small and short runs, and runs near a bound, are sound data too.
 #[test]
 fn sound_data_of_any_size_passes() {
-    const DOCUMENTS: [(&str, &[(&str, &str)]); 5] = [
+    const DOCUMENTS: [(&str, &[(&str, &str)]); 12] = [
         ("traces", &[("population.users", "3")]),
         ("traces", &[("population.users", "7")]),
         ("churn", &[("window.days", "30")]),
         ("churn", &[("window.days", "10")]),
         ("email", &[("hot_paths.trigger.delay_minutes.high", "1440")]),
+        ("email", &[("personas.commuter.click_rate", "0.38")]),
+        ("email", &[("drift.amplitude", "0.5"), ("window.days", "365"), ("population.users", "100")]),
+        ("email", &[("latency.lognormal.median_seconds", "3600")]),
+        ("traces", &[("parameters.pages", "200")]),
+        ("churn", &[("engagement.alpha", "0.1")]),
+        ("churn", &[("engagement.alpha", "0.1"), ("engagement.observed", "false")]),
+        ("churn", &[("engagement.alpha", "700"), ("engagement.observed", "false")]),
     ];
     for (scenario, set) in DOCUMENTS {
         let document = document(scenario, set);
-        for seed in 1..=6 {
+        for seed in 1..=number("POPULACE_SEEDS", 2) {
             let run = Run::new(scenario, seed, set);
             let failures: Vec<String> = answer(run.path(), &document).failures().map(ToString::to_string).collect();
             assert!(failures.is_empty(), "{scenario} {set:?}, seed {seed}: {}", failures.join("; "));

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 
+mod bits;
 mod column_chunk;
 #[cfg(test)]
 mod tests;

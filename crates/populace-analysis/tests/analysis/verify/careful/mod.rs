@@ -123,10 +123,19 @@ const FAINT: &[(&str, &str)] = &[
     ("events of one user", "in order"),
     ("events of one user", "× 1.1"),
     ("events of one user", "k8s"),
+    // A user opens half a ticket in four months.
     ("half of support_ticket", ""),
 ];
 
-/// Nineteen in twenty are found; the rest are too faint for data of this size.
+/// What a statistic could see and no check does yet.
+const MISSED: &[(&str, &str)] = &[("calls of a tenth of the users", "400 is 200"), ("calls of a tenth of the users", "× 1.3")];
+
+fn is_of(list: &[(&str, &str)], edit: &str) -> bool {
+    list.iter().any(|(rows, what)| edit.contains(rows) && edit.contains(what))
+}
+
+/// Of those that are not too faint for data of this size, nineteen in twenty are found, and all in the short form that are not known to be
+/// missed.
 #[test]
 fn careful_faults_are_found() {
     let all = std::env::var("POPULACE_MUTANTS").is_ok_and(|which| which == "all");
@@ -169,12 +178,13 @@ fn careful_faults_are_found() {
             }
             let report = judge(&data);
             let by = names(report.failures());
-            let is_faint = FAINT.iter().any(|(rows, what)| edit.what.contains(rows) && edit.what.contains(what));
+            let is_faint = is_of(FAINT, &edit.what);
             tried += u64::from(!is_faint);
             found += u64::from(!is_faint && report.failed > 0);
             if report.failed == 0 {
                 println!("not caught: {}: {}", family.scenario, edit.what);
                 survivors.push(format!("{}: {}", family.scenario, edit.what));
+                assert!(all || is_faint || is_of(MISSED, &edit.what), "{}: {} is not caught", family.scenario, edit.what);
             }
             let by = if report.failed > 0 {
                 &by
@@ -186,7 +196,7 @@ fn careful_faults_are_found() {
             writeln!(table, "| {} | {by} |", edit.what).unwrap();
         }
         writeln!(page, "### `{}`\n\n{table}\n{found} of {tried} caught that are not too faint.\n", family.scenario).unwrap();
-        assert!(found * 20 >= tried * 19 || only.is_some(), "{}: {found} of {tried}: {survivors:#?}", family.scenario);
+        assert!(!all || found * 20 >= tried * 19 || only.is_some(), "{}: {found} of {tried}: {survivors:#?}", family.scenario);
     }
     println!("{page}not caught: {survivors:#?}");
     if all {

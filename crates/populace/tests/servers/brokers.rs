@@ -82,7 +82,11 @@ fn through_errors_of_brokers_each_users_events_arrive_once_and_in_order() {
         sleep(Duration::from_millis(700));
         cluster.request_errors(RDKafkaApiKey::Produce, &[error; 3_000]);
         sleep(Duration::from_millis(300));
+        // These brokers check no sequence numbers: one that took the second of two batches under way after it had refused the first would
+        // make librdkafka count the first as stored. Connections are cut, so that none is under way when the error ends.
+        cluster.broker_down(-1).unwrap();
         cluster.clear_request_errors(RDKafkaApiKey::Produce);
+        cluster.broker_up(-1).unwrap();
     }
     assert!(run.wait().unwrap().success());
     let expected = file("brokers", &scenario);

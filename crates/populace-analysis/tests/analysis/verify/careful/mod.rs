@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// The seed of the data.
 const SEED: u64 = 12;
 /// Of the short form, one in so many.
-const SHORT: usize = 17;
+const SHORT: usize = 31;
 
 /// Both tables of a scenario: events and users, or calls and sessions.
 #[derive(Clone)]

@@ -1,14 +1,12 @@
 //! Whether a cascade hit a session, and which of its calls, given what the session looks like.
 
-use super::law::Law;
+use super::law::{Law, mean_over};
 use super::{Call, Session};
 use crate::error::AnalysisError;
 use std::collections::HashMap;
 
 /// Times are written to the microsecond: densities per millisecond become probabilities of what is written.
 const RESOLUTION_MS: f64 = 0.001;
-/// Steps of the integrals over the response time that a call would have had without its fault.
-const STEPS: usize = 96;
 
 /// The laws of calls with and without a cascade.
 pub struct Cascades<'a> {
@@ -75,10 +73,11 @@ impl<'a> Cascades<'a> {
         let mut place = 0;
         while let Some(of_call) = attempts.next() {
             let call = &of_call[0];
-            let is_struck = !call.is_retry && place >= first;
+            let end = struck.len() + of_call.len();
+            let is_spared = call.is_retry || place < first;
             place += usize::from(!call.is_retry);
-            struck.resize(struck.len() + of_call.len(), 0.0);
-            if !is_struck {
+            if is_spared {
+                struck.resize(end, 0.0);
                 continue;
             }
             let last = of_call[of_call.len() - 1];
@@ -89,8 +88,8 @@ impl<'a> Cascades<'a> {
             if with > 0.0 || likelihood.usual > 0.0 {
                 log_odds += with.ln() - likelihood.usual.ln();
             }
-            let of_fault = struck.len() - of_call.len();
-            struck[of_fault] = if with > 0.0 { likelihood.struck / with } else { 0.0 };
+            struck.push(if with > 0.0 { likelihood.struck / with } else { 0.0 });
+            struck.resize(end, 0.0);
         }
         if log_odds.is_nan() {
             return None;
@@ -140,14 +139,14 @@ impl<'a> Cascades<'a> {
 
     /// The integral of `density` × P(slack | base) over response times without a fault, in ms.
     fn over_bases(&self, slack: Option<f64>, [from, to]: [f64; 2], density: impl Fn(f64) -> f64) -> f64 {
-        let Some(slack) = slack else { return simpson([from, to], density) };
+        let Some(slack) = slack else { return integral([from, to], density) };
         let of = |&Delay { low, high, .. }: &Delay| match (is_zero(slack), low < high) {
             (true, true) => {
-                let rising = simpson([from.max(low), to.min(high)], |base| density(base) * (base - low) / (high - low));
-                rising + simpson([from.max(high), to], &density)
+                let rising = integral([from.max(low), to.min(high)], |base| density(base) * (base - low) / (high - low));
+                rising + integral([from.max(high), to], &density)
             }
-            (true, false) => simpson([from.max(low), to], &density),
-            (false, true) => RESOLUTION_MS / (high - low) * simpson([from.max(low - slack), to.min(high - slack)], &density),
+            (true, false) => integral([from.max(low), to], &density),
+            (false, true) => RESOLUTION_MS / (high - low) * integral([from.max(low - slack), to.min(high - slack)], &density),
             (false, false) if (from..=to).contains(&(low - slack)) => RESOLUTION_MS * density(low - slack),
             (false, false) => 0.0,
         };
@@ -187,12 +186,7 @@ impl Delay {
     }
 }
 
-/// Simpson's rule; 0 of an empty interval.
-fn simpson([from, to]: [f64; 2], value: impl Fn(f64) -> f64) -> f64 {
-    if from >= to {
-        return 0.0;
-    }
-    let step = (to - from) / STEPS as f64;
-    let weight = |index: usize| if index == 0 || index == STEPS { 1.0 } else { 2.0 + 2.0 * (index % 2) as f64 };
-    (0..=STEPS).map(|index| weight(index) * value(from + step * index as f64)).sum::<f64>() * step / 3.0
+/// The integral of `value`; 0 over an empty interval.
+fn integral([from, to]: [f64; 2], value: impl Fn(f64) -> f64) -> f64 {
+    if from < to { (to - from) * mean_over(from, to, value) } else { 0.0 }
 }

@@ -1,13 +1,13 @@
 //! What the scenario says about a session, worked out from the document anew, apart from the simulation.
 
 use populace_core::dist::LogNormal;
-use populace_core::traces::{TracesConfig, TracesModel};
+use populace_core::traces::{ResponseTimesConfig, TracesConfig, TracesModel};
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use statrs::statistics::Distribution;
 use std::collections::BTreeMap;
 
-/// Steps of the integrals over the factor of a slow call: Simpson's rule.
-const STEPS: usize = 64;
+/// Steps of Simpson's rule.
+const STEPS: usize = 96;
 /// Beyond so many standard deviations the density of a normal is negligible.
 const DEVIATIONS: f64 = 9.0;
 /// Deviations of a normal beyond which there is nothing.
@@ -22,6 +22,8 @@ pub struct Law<'a> {
     exits: Vec<bool>,
     /// The mean response time before truncation, milliseconds.
     means_ms: Vec<f64>,
+    /// Response times of calls that no fault struck.
+    responses: Vec<Response>,
     /// Of GET responses and of others.
     sizes: [LogNormal; 2],
 }
@@ -55,7 +57,9 @@ impl<'a> Law<'a> {
         let sizes = &config.response_sizes;
         let sizes = [sizes.get_median_bytes, sizes.other_median_bytes]
             .map(|median| LogNormal::new(median, sizes.sigma).expect("the sizes of a checked document have a distribution"));
-        Self { model, entries, transitions, exits, means_ms: names.iter().map(mean).collect(), sizes }
+        let means_ms: Vec<f64> = names.iter().map(mean).collect();
+        let responses = means_ms.iter().map(|mean| Response::new(*mean, &config.response_times)).collect();
+        Self { model, entries, transitions, exits, means_ms, responses, sizes }
     }
 
     /// The document.
@@ -108,15 +112,8 @@ impl<'a> Law<'a> {
     }
 
     /// The response time of a call that no fault struck.
-    ///
-    /// # Panics
-    /// Never: the means of a checked document are positive.
-    pub fn response(&self, state: usize) -> Response {
-        let times = &self.config().response_times;
-        let mean = self.means_ms[state];
-        // A deviation of 0 is a step, as steep as doubles resolve.
-        let normal = Normal::new(mean, mean * times.relative_sd.max(1e-9)).expect("means of a checked document are positive");
-        Response { normal, kept: normal.sf(times.minimum_ms), minimum: times.minimum_ms }
+    pub fn response(&self, state: usize) -> &Response {
+        &self.responses[state]
     }
 
     /// P(response time ≤ `ms`) of a call that no fault struck.
@@ -136,7 +133,7 @@ impl<'a> Law<'a> {
     }
 
     /// The factors by which a slow call may have come to take so long, and the share of those that are too small for it. Only of response
-    /// times of little spread are they less than all: within so many deviations, where 64 steps resolve the normal.
+    /// times of little spread are they less than all: within so many deviations, where the steps resolve the normal.
     fn factors(&self, state: usize, ms: f64) -> [f64; 3] {
         let [low, high] = self.config().cascade.slow_factor;
         let spread = REACH * self.config().response_times.relative_sd.max(1e-9);
@@ -165,6 +162,12 @@ pub struct Response {
 }
 
 impl Response {
+    fn new(mean: f64, times: &ResponseTimesConfig) -> Self {
+        // A deviation of 0 is a step, as steep as doubles resolve.
+        let normal = Normal::new(mean, mean * times.relative_sd.max(1e-9)).expect("means of a checked document are positive");
+        Self { normal, kept: normal.sf(times.minimum_ms), minimum: times.minimum_ms }
+    }
+
     /// P(response time ≤ `ms`).
     pub fn cdf(&self, ms: f64) -> f64 {
         if ms <= self.minimum { 0.0 } else { 1.0 - self.normal.sf(ms) / self.kept }
@@ -185,8 +188,8 @@ impl Response {
     }
 }
 
-/// The mean of `value` from `low` to `high`.
-fn mean_over(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
+/// The mean of `value` from `low` to `high`, by Simpson's rule.
+pub(super) fn mean_over(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
     let weight = |step: usize| if step == 0 || step == STEPS { 1.0 } else { 2.0 + 2.0 * (step % 2) as f64 };
     let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
     (0..=STEPS).map(|step| weight(step) * value(at(step))).sum::<f64>() / (3 * STEPS) as f64

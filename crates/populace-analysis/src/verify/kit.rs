@@ -41,6 +41,11 @@ impl Independence {
         Self::new(vec![1.0; values], by)
     }
 
+    /// The weights of the values.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     /// Adds a value, with the values of the other things, in their order. What is beyond their number is not counted.
     pub(crate) fn add(&mut self, value: usize, by: &[usize]) {
         debug_assert_eq!(by.len(), self.by.len());

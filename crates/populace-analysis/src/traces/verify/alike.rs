@@ -112,8 +112,7 @@ impl<'a> Alike<'a> {
         for series in [&mut self.response_series, &mut self.size_series, &mut self.gap_series] {
             series.end_actor(user);
         }
-        let shares: Vec<f64> = config.statuses.values().copied().collect();
-        let found = kit::weigh(&ends, &shares);
+        let found = kit::weigh(&ends, self.statuses.weights());
         self.errors.put(user, found.test.p_value, || found);
         let counts = self.law.model().sessions();
         let n = sessions.len();
@@ -153,13 +152,15 @@ impl<'a> Alike<'a> {
         let mut parameter = usize::MAX;
         for (number, call) in walk.iter().enumerate() {
             let Some(state) = call.state else { continue };
+            let [d, h, t, third, tenth, user] = when;
+            let of_walk = |before: usize| [d, h, t, third, tenth, user, number, before];
             if let Some(next) = walk.get(number + 1).and_then(|next| next.state) {
                 let column = law.transitions()[state].keys().position(|to| *to == next).unwrap_or(usize::MAX);
-                self.transitions[state].add(column, &[&when[..], &[number, before[0]]].concat());
+                self.transitions[state].add(column, &of_walk(before[0]));
             }
             if let Some(of) = &mut self.parameters[state] {
                 let own = parameters_of(law, call.endpoint).and_then(|known| number_of(known, call.params)).unwrap_or(usize::MAX);
-                of.add(own, &[&when[..], &[number, parameter]].concat());
+                of.add(own, &of_walk(parameter));
                 parameter = own;
             }
             self.follows(&walk, number);

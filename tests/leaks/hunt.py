@@ -11,7 +11,6 @@ Features are all columns of the tables but those that are the outcome: numbers a
 digits, ids by their bits, the position of a row in its table, and the same of the rows around it where they are known at that moment.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -194,7 +193,7 @@ class Hunt:
     def churn(self):
         users, events = table(self.run, "users"), table(self.run, "events")
         days = (events.event_time - events.event_time.min().normalize()).dt.days
-        asof = int(os.environ.get("DAYS", days.max() + 1)) // 4 - 1
+        asof = (days.max() + 1) // 4 - 1
         rows = self.ceiling("churn", users.user_id.astype(str)).reindex(users.user_id.astype(str)).reset_index(drop=True)
         known = rows.label.notna()
         seen = events[days <= asof]

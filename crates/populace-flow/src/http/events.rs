@@ -19,6 +19,16 @@ fn done(receipt: &Receipt) -> Reply {
 /// Whose journey it is, as with the described connector.
 const A_USER: &str = "user_001";
 
+/// The header of the requests that publish.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+struct IdempotencyKey {
+    /// The same key twice is one request, whose answer is given again
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    key: Option<String>,
+}
+
 /// Generate the last events of the scenario `email` before now, and publish them.
 #[utoipa::path(
     post,
@@ -27,7 +37,7 @@ const A_USER: &str = "user_001";
     params(
         ("count" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "How many; 100 unless given"),
         ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+        IdempotencyKey,
     ),
     responses((status = 200, description = "In the log", body = Receipt)),
 )]
@@ -51,7 +61,7 @@ pub(super) async fn generate(State(app): State<Arc<App>>, request: Request) -> R
     params(
         ("userId" = Option<String>, Query, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", description = "A recipient of the scenario, such as synth_user_01000, or any id; user_001 unless given"),
         ("seed" = Option<u64>, Query, description = "Seed; without one, one is drawn and returned"),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+        IdempotencyKey,
     ),
     responses((status = 200, description = "In the log", body = Receipt)),
 )]
@@ -72,7 +82,7 @@ pub(super) async fn pattern(State(app): State<Arc<App>>, request: Request) -> Re
     post,
     path = "/api/mock/events/synthetic",
     tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again")),
+    params(IdempotencyKey),
     request_body = Value,
     responses(
         (status = 200, description = "In the log", body = Receipt),
@@ -95,7 +105,7 @@ pub(super) async fn synthetic(State(app): State<Arc<App>>, request: Request) -> 
     tag = "events",
     params(
         ("esp" = String, Path, description = "The provider"),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+        IdempotencyKey,
     ),
     request_body = Value,
     responses(
@@ -114,7 +124,7 @@ pub(super) async fn webhook(State(app): State<Arc<App>>, request: Request) -> Re
     tag = "events",
     params(
         ("esp" = String, Path, description = "The provider"),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key twice is one request, whose answer is given again"),
+        IdempotencyKey,
     ),
     request_body = Value,
     responses(

@@ -37,8 +37,8 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
-    let of = |path: &Value| path.as_object().cloned().unwrap_or_default();
-    let (headers, client, status) = (of(&item["message"]["headers"]), of(&item["client-info"]), of(&item["delivery-status"]));
+    let [headers, client, status] =
+        [&item["message"]["headers"], &item["client-info"], &item["delivery-status"]].map(|part| part.as_object().unwrap_or(&nothing));
     // A failure for now is tried again.
     let deferred = name == "failed" && event.get("severity").and_then(Value::as_str) == Some("temporary");
     let bounce_type = match name.as_str() {
@@ -50,17 +50,17 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
     Some(Reported {
         kind: Some(if deferred { EventType::Deferred } else { kind }),
         id: reader.text(event, "id", "event_id"),
-        message: reader.text(&headers, "message-id", "message_id"),
+        message: reader.text(headers, "message-id", "message_id"),
         at: seconds(event.get("timestamp")),
         address: text(event, "recipient"),
         campaign: tag.map(|tag| (tag.to_owned(), tag.to_owned())),
-        subject: reader.text(&headers, "subject", "subject"),
+        subject: reader.text(headers, "subject", "subject"),
         url: reader.text(event, "url", "click_url"),
-        user_agent: reader.text(&client, "user-agent", "user_agent"),
+        user_agent: reader.text(client, "user-agent", "user_agent"),
         ip: reader.text(event, "ip", "ip_address"),
         bounce_type: bounce_type.map(str::to_owned),
-        reason: reader.first(&status, &["description", "message"], "metadata").or_else(|| reader.text(event, "reason", "metadata")),
-        machine: reader.text(item["client-info"].as_object().unwrap_or(&nothing), "bot", "metadata").map(|_| "reported_as_bot"),
+        reason: reader.first(status, &["description", "message"], "metadata").or_else(|| reader.text(event, "reason", "metadata")),
+        machine: reader.text(client, "bot", "metadata").map(|_| "reported_as_bot"),
         ..Reported::default()
     })
 }

@@ -121,7 +121,7 @@ fn a_chain_of_links_slows_nobody() {
         let person = database.person(&least).unwrap().unwrap();
         assert_eq!((person.members.len(), person.links.len()), (links + 1, links));
 
-        let along = ratio(|number| assert_eq!(id(&database, &ring, &[of(links, number * 7 % links)]), least), alone);
+        let along = || ratio(|number| assert_eq!(id(&database, &ring, &[of(links, number * 7 % links)]), least), alone);
         // Others, while somebody resolves along the chain, and while somebody resolves as often a person without a link.
         let busy = |claim: &Claim| {
             let ended = std::sync::atomic::AtomicBool::new(false);
@@ -146,9 +146,13 @@ fn a_chain_of_links_slows_nobody() {
             })
         };
         let single = claim(&ring, &[email("alone0@lovelace.org")]);
-        let beside = busy(&pairs[links / 2]) / busy(&single);
-        println!("{links} links: {along:.2} times a person without one; others wait {beside:.2} times as long");
-        // A resolution is one write that is synced, whatever it reads; a step for each link would be some hundred times as long.
-        assert!(along < 4.0 && beside < 4.0, "{links} links: {along} {beside}");
+        // A resolution is one write that is synced, whatever it reads; a step for each link would be some hundred times as long, in every round,
+        // whereas a disk that others use is slow in some.
+        let quick = (0..6).any(|_| {
+            let (along, beside) = (along(), busy(&pairs[links / 2]) / busy(&single));
+            println!("{links} links: {along:.2} times a person without one; others wait {beside:.2} times as long");
+            along < 4.0 && beside < 4.0
+        });
+        assert!(quick, "{links} links: six rounds, and none was as quick as without links");
     }
 }

@@ -72,7 +72,7 @@ mod _populace {
     #[pymodule_export]
     use super::scene::{check_component, components, resolve, shortcuts};
     #[pymodule_export]
-    use super::sequences::Sequences;
+    use super::sequences::{Sequences, normalise_endpoint};
     #[pymodule_export]
     use super::traces::{Store, Walk, dataset_seed};
     #[pymodule_export]

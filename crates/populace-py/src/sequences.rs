@@ -1,6 +1,7 @@
 //! What can be learned from sequences of endpoints: counts, probabilities, n-grams, pairs, statistics.
 
 use crate::errors;
+use populace_analysis::traces::endpoints::normalise;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::collections::{BTreeMap, HashMap};
@@ -100,6 +101,12 @@ impl Sequences {
     }
 }
 
+/// The endpoint of a path, by the rule of the commands.
+#[pyfunction]
+pub(crate) fn normalise_endpoint(path: &str) -> String {
+    normalise(path)
+}
+
 #[pymethods]
 impl Sequences {
     /// Sequences that Python holds as lists of names.
@@ -118,6 +125,30 @@ impl Sequences {
         self.ends.len()
     }
 
+    /// The sequences with endpoints in the place of paths.
+    fn normalised(&self) -> Self {
+        let mut names = Names::default();
+        let numbers: Vec<u32> = self.names.iter().map(|name| names.number(&normalise(name))).collect();
+        let codes = self.codes.iter().map(|code| numbers[*code as usize]).collect();
+        Self { names: names.names, codes, ends: self.ends.clone() }
+    }
+
+    /// Those of at least so many names.
+    fn longer(&self, least: usize) -> Self {
+        let mut kept = Self::new(self.names.clone());
+        self.iter().filter(|sequence| sequence.len() >= least).for_each(|sequence| kept.push(sequence.iter().copied()));
+        kept
+    }
+
+    /// The names that come, in alphabetical order.
+    fn unique(&self) -> Vec<&str> {
+        let mut seen = vec![false; self.names.len()];
+        self.codes.iter().for_each(|code| seen[*code as usize] = true);
+        let mut names: Vec<&str> = self.names.iter().zip(seen).filter(|(_, seen)| *seen).map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The sequences as lists of names.
     fn lists<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let names = self.python_names(py);
@@ -125,10 +156,14 @@ impl Sequences {
         PyList::new(py, lists.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// How often each transition happened: from → to → count.
+    /// How often each transition happened, by from and to, in alphabetical order.
     fn transition_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counts = py.detach(|| self.counts());
-        self.nested(py, counts)
+        let names = self.python_names(py);
+        let mut counts: Vec<_> = py.detach(|| self.counts()).into_iter().collect();
+        counts.sort_by_key(|((from, to), _)| (&self.names[*from as usize], &self.names[*to as usize]));
+        let found = PyDict::new(py);
+        counts.into_iter().try_for_each(|((from, to), count)| found.set_item((&names[from as usize], &names[to as usize]), count))?;
+        Ok(found)
     }
 
     /// The share of each transition among those that leave the same name, with `smoothing` added to the count of every transition
@@ -158,34 +193,15 @@ impl Sequences {
         self.nested(py, shares)
     }
 
-    /// How often each run of `n` names happened, the most frequent first, then in alphabetical order.
-    fn ngrams<'py>(&self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyDict>> {
-        if n == 0 {
-            return Err(errors::input("n: must be at least 1, got 0"));
-        }
+    /// Each run of `n` names, in order.
+    fn ngrams<'py>(&self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyList>> {
         let names = self.python_names(py);
-        let ranked = py.detach(|| {
-            let mut counts: HashMap<&[u32], u64> = HashMap::new();
-            for gram in self.iter().flat_map(|sequence| sequence.windows(n)) {
-                *counts.entry(gram).or_default() += 1;
-            }
-            let text = |gram: &[u32]| gram.iter().map(|code| self.names[*code as usize].as_str()).collect::<Vec<_>>();
-            let mut ranked: Vec<_> = counts.into_iter().collect();
-            ranked.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| text(a).cmp(&text(b))));
-            ranked
-        });
-        let grams = PyDict::new(py);
-        for (gram, count) in ranked {
-            grams.set_item(PyTuple::new(py, gram.iter().map(|code| &names[*code as usize]))?, count)?;
-        }
-        Ok(grams)
+        let gram = |codes: &[u32]| PyTuple::new(py, codes.iter().map(|code| &names[*code as usize]));
+        PyList::new(py, self.iter().flat_map(|sequence| sequence.windows(n)).map(gram).collect::<PyResult<Vec<_>>>()?)
     }
 
     /// What came before, at most `context` names, and what came next, for each name but the first of each sequence.
     fn pairs<'py>(&self, py: Python<'py>, context: usize, least: usize) -> PyResult<Bound<'py, PyList>> {
-        if context == 0 || least == 0 {
-            return Err(errors::input("context and min_context: must be at least 1, got 0"));
-        }
         let names = self.python_names(py);
         let pairs = PyList::empty(py);
         for sequence in self.iter() {
@@ -218,14 +234,15 @@ impl Sequences {
         };
         let endpoints = by_name(&mut self.codes.iter().copied())?;
         let result = PyDict::new(py);
-        result.set_item("num_sequences", count)?;
+        result.set_item("total_sequences", count)?;
         result.set_item("total_calls", total)?;
         result.set_item("unique_endpoints", endpoints.len())?;
-        result.set_item("avg_length", mean)?;
-        result.set_item("std_length", square.sqrt())?;
-        result.set_item("median_length", median)?;
-        result.set_item("min_length", sorted.first().copied().unwrap_or(0))?;
-        result.set_item("max_length", sorted.last().copied().unwrap_or(0))?;
+        result.set_item("avg_sequence_length", mean)?;
+        result.set_item("std_sequence_length", square.sqrt())?;
+        result.set_item("median_sequence_length", median)?;
+        result.set_item("min_sequence_length", sorted.first().copied().unwrap_or(0))?;
+        result.set_item("max_sequence_length", sorted.last().copied().unwrap_or(0))?;
+        result.set_item("total_transitions", lengths.iter().map(|length| length.saturating_sub(1)).sum::<usize>())?;
         result.set_item("unique_transitions", self.counts().len())?;
         result.set_item("endpoint_counts", endpoints)?;
         result.set_item("start_counts", by_name(&mut self.iter().filter_map(|sequence| sequence.first().copied()))?)?;

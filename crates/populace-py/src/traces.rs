@@ -15,6 +15,8 @@ use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use data_encoding::HEXLOWER;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use populace_analysis::source::{As, TableSource, Want};
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, Purpose, Source, StreamKey};
@@ -23,10 +25,11 @@ use populace_core::traces::{CallRow, SessionId, TracesModel};
 use populace_io::catalogue;
 use populace_io::generator::TableSet;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The seed of the `k`-th data set of a generator: the generator's own for the first.
@@ -57,16 +60,18 @@ fn schema() -> Arc<Schema> {
         Field::new("endpoint", DataType::Utf8, false),
         Field::new("method", DataType::Utf8, true),
         Field::new("params", DataType::Utf8, true),
-        Field::new("timestamp", time, false),
+        Field::new("timestamp", time.clone(), false),
         Field::new("response_time_ms", DataType::Float64, true),
         Field::new("status_code", DataType::Int64, true),
         Field::new("response_size_bytes", DataType::Int64, true),
         Field::new("attempt", DataType::Int64, true),
         Field::new("retry_of", DataType::Utf8, true),
+        Field::new("session_start", time.clone(), true),
+        Field::new("session_end", time, true),
     ]))
 }
 
-const WANTS: [Want; 13] = [
+const WANTS: [Want; 15] = [
     Want::optional("call_id", As::Text),
     Want::new("session_id", As::Text),
     Want::new("user_id", As::Text),
@@ -80,6 +85,8 @@ const WANTS: [Want; 13] = [
     Want::optional("response_size_bytes", As::Int),
     Want::optional("attempt", As::Int),
     Want::optional("retry_of", As::Text),
+    Want::optional("session_start", As::Instant),
+    Want::optional("session_end", As::Instant),
 ];
 const CALL_ID: usize = 0;
 const SESSION: usize = 1;
@@ -90,6 +97,11 @@ const RESPONSE: usize = 8;
 const STATUS: usize = 9;
 const ATTEMPT: usize = 11;
 const RETRY_OF: usize = 12;
+/// Start and end of the session, where they are not those of its calls.
+const START: usize = 13;
+const END: usize = 14;
+/// The key of a Parquet file's metadata under which a data set has its name and metadata.
+const METADATA: &str = "dataset_metadata";
 
 /// Where a session's calls are.
 #[derive(Clone, Copy)]
@@ -146,10 +158,10 @@ impl Store {
         let mut names = Names::default();
         let (mut endpoints, mut sessions) = (Vec::with_capacity(batches.len()), Vec::new());
         for (number, batch) in batches.iter().enumerate() {
-            let ids = batch.column(SESSION).as_ref();
+            let (ids, users) = (batch.column(SESSION).as_ref(), batch.column(USER).as_ref());
             let mut start = 0;
             for row in 1..=batch.num_rows() {
-                if row == batch.num_rows() || !same(ids, row, start) {
+                if row == batch.num_rows() || !same(ids, row, start) || !same(users, row, start) {
                     sessions.push(Place { batch: number as u32, start: start as u32, end: row as u32 });
                     start = row;
                 }
@@ -171,14 +183,16 @@ impl Store {
         self.sessions.get(session).copied().ok_or_else(|| pyo3::exceptions::PyIndexError::new_err("session index out of range"))
     }
 
-    /// The batch and row of call `call` of a session.
-    fn at(&self, session: usize, call: usize) -> PyResult<(&RecordBatch, usize)> {
+    /// The batch and the rows of a session.
+    fn rows_of(&self, session: usize) -> PyResult<(&RecordBatch, Range<usize>)> {
         let place = self.place(session)?;
-        let row = place.start as usize + call;
-        if row >= place.end as usize {
-            return Err(pyo3::exceptions::PyIndexError::new_err("call index out of range"));
-        }
-        Ok((&self.batches[place.batch as usize], row))
+        Ok((&self.batches[place.batch as usize], place.start as usize..place.end as usize))
+    }
+
+    /// The columns that the calls have.
+    fn schema(&self) -> Arc<Schema> {
+        let columns = self.batches.first().map_or(START, RecordBatch::num_columns);
+        Arc::new(Schema::new(schema().fields()[..columns].to_vec()))
     }
 
     /// The numbers of a session's endpoints, retries left out.
@@ -190,7 +204,7 @@ impl Store {
 
     /// The calls of some sessions, under the columns of [`schema`].
     fn plain(&self, sessions: &[usize]) -> Result<RecordBatch, ArrowError> {
-        let schema = schema();
+        let schema = self.schema();
         let mut parts = Vec::new();
         for place in sessions.iter().map(|session| self.sessions[*session]) {
             let batch = self.batches[place.batch as usize].slice(place.start as usize, (place.end - place.start) as usize);
@@ -207,7 +221,7 @@ impl Store {
 }
 
 fn is_retry(batch: &RecordBatch, row: usize) -> bool {
-    integer(batch.column(ATTEMPT), row).is_some_and(|attempt| attempt > 1)
+    batch.column(RETRY_OF).is_valid(row) || integer(batch.column(ATTEMPT), row).is_some_and(|attempt| attempt > 1)
 }
 
 fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
@@ -233,24 +247,44 @@ fn end(batch: &RecordBatch, row: usize) -> i64 {
     micros(batch, row).saturating_add((float(batch.column(RESPONSE), row).unwrap_or(0.0) * 1_000.0).round() as i64)
 }
 
-/// The rows of sessions whose calls may be scattered, brought together in the order in which the sessions first come.
+/// The rows of sessions whose calls may be scattered, brought together in the order in which the sessions first come, by time. An id that
+/// several users have names a session of each.
 fn gathered(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let ids = batch.column(SESSION).as_string::<i32>();
-    let mut numbers: HashMap<&str, u32> = HashMap::new();
-    let mut rows: Vec<(u32, u32)> = Vec::with_capacity(batch.num_rows());
-    let mut sorted = true;
-    for (row, id) in ids.iter().enumerate() {
+    let (ids, users) = (batch.column(SESSION).as_string::<i32>(), batch.column(USER).as_string::<i32>());
+    let mut numbers: HashMap<(&str, &str), u32> = HashMap::new();
+    let mut rows: Vec<(u32, i64, u32)> = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
         let next = numbers.len() as u32;
-        let number = *numbers.entry(id.unwrap_or_default()).or_insert(next);
-        sorted &= rows.last().is_none_or(|(last, _)| *last <= number);
-        rows.push((number, row as u32));
+        let number = *numbers.entry((ids.value(row), users.value(row))).or_insert(next);
+        rows.push((number, micros(&batch, row), row as u32));
     }
-    if sorted {
+    if rows.is_sorted() {
         return Ok(batch);
     }
     rows.sort_unstable();
-    take_record_batch(&batch, &arrow_array::UInt32Array::from_iter_values(rows.into_iter().map(|(_, row)| row)))
+    take_record_batch(&batch, &arrow_array::UInt32Array::from_iter_values(rows.into_iter().map(|(_, _, row)| row)))
 }
+
+/// The calls' ids; a call without one is known by its session and its row there.
+fn with_ids(batch: &RecordBatch) -> ArrayRef {
+    let (ids, sessions) = (batch.column(CALL_ID).as_string::<i32>(), batch.column(SESSION).as_string::<i32>());
+    let mut start = 0;
+    Arc::new(StringArray::from_iter_values((0..ids.len()).map(|row| {
+        start = if sessions.value(row) == sessions.value(start) { start } else { row };
+        if ids.is_valid(row) { ids.value(row).to_owned() } else { format!("{}-{}", sessions.value(row), row - start + 1) }
+    })))
+}
+
+/// The metadata that a data set was saved with; none of a file that has none.
+fn metadata(path: &Path) -> Option<String> {
+    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
+    let known = reader.metadata().file_metadata().key_value_metadata()?;
+    known.iter().find(|pair| pair.key == METADATA)?.value.clone()
+}
+
+/// A call that a cascade strikes, or a struck one: its endpoint or the number of the call that it was, start and response time in
+/// microseconds, status, response size, attempt.
+type Struck<T> = (T, i64, i64, u16, i64, u8);
 
 #[pymethods]
 impl Store {
@@ -271,16 +305,29 @@ impl Store {
         made.map_err(|error| errors::run(&error))
     }
 
-    /// The calls in a file.
+    /// The calls in a file, what is odd about it, and the metadata that a data set was saved with.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<(Self, Vec<String>, Option<String>)> {
         py.detach(|| {
-            let read =
-                || -> Result<Vec<RecordBatch>, populace_analysis::AnalysisError> { TableSource::file(&path)?.read(&WANTS)?.collect() };
+            let source = TableSource::file_with_losses(&path).map_err(|error| errors::analysis(&error))?;
+            let read = || -> Result<Vec<RecordBatch>, populace_analysis::AnalysisError> { source.read(&WANTS)?.collect() };
             let batches = read().map_err(|error| errors::analysis(&error))?;
-            let whole = batches.into_iter().map(|batch| RecordBatch::try_new(schema(), batch.columns().to_vec()));
-            let whole = whole.collect::<Result<Vec<_>, _>>().and_then(|parts| concat_batches(&schema(), &parts)).and_then(gathered);
-            Ok(Self::new(vec![whole.map_err(|error| errors::input(format!("{}: {error}", path.display())))?]))
+            let whole = || -> Result<RecordBatch, ArrowError> {
+                // A call may lack its id in the file, not in the store.
+                let mut fields: Vec<_> = schema().fields().iter().cloned().collect();
+                fields[CALL_ID] = Arc::new(Field::new("call_id", DataType::Utf8, true));
+                let found = Arc::new(Schema::new(fields));
+                let parts = batches.into_iter().map(|batch| RecordBatch::try_new(found.clone(), batch.columns().to_vec()));
+                let whole = gathered(concat_batches(&found, &parts.collect::<Result<Vec<_>, _>>()?)?)?;
+                let mut columns = whole.columns().to_vec();
+                columns[CALL_ID] = with_ids(&whole);
+                if columns[START].null_count() == whole.num_rows() && columns[END].null_count() == whole.num_rows() {
+                    columns.truncate(START);
+                }
+                RecordBatch::try_new(Arc::new(Schema::new(schema().fields()[..columns.len()].to_vec())), columns)
+            };
+            let whole = whole().map_err(|error| errors::input(format!("{}: {error}", path.display())))?;
+            Ok((Self::new(vec![whole]), source.remarks(), metadata(&path)))
         })
     }
 
@@ -308,7 +355,7 @@ impl Store {
     }
 
     /// Writes some sessions to a Parquet file, whole or not at all.
-    fn save(&self, py: Python<'_>, sessions: Vec<usize>, path: PathBuf) -> PyResult<()> {
+    fn save(&self, py: Python<'_>, sessions: Vec<usize>, path: PathBuf, metadata: String) -> PyResult<()> {
         py.detach(|| {
             let mut partial = path.clone().into_os_string();
             partial.push(".partial");
@@ -316,7 +363,8 @@ impl Store {
             let failed = |error: std::io::Error| errors::run(&populace_io::error::RunError::io(&path, error));
             let file = File::create(&partial).map_err(failed)?;
             let written = (|| -> Result<(), ArrowError> {
-                let mut writer = ArrowWriter::try_new(file, schema(), None)?;
+                let mut writer = ArrowWriter::try_new(file, self.schema(), None)?;
+                writer.append_key_value_metadata(KeyValue::new(METADATA.to_owned(), metadata));
                 for some in sessions.chunks(16 << 10) {
                     writer.write(&self.plain(some)?)?;
                 }
@@ -332,60 +380,50 @@ impl Store {
         self.sessions.len()
     }
 
-    /// Calls of a session, retries counted.
-    fn calls(&self, session: usize) -> PyResult<usize> {
-        self.place(session).map(|place| (place.end - place.start) as usize)
-    }
-
     /// Calls of some sessions, retries counted.
     fn total_calls(&self, sessions: Vec<usize>) -> PyResult<usize> {
-        sessions.into_iter().map(|session| self.calls(session)).sum()
+        sessions.into_iter().map(|session| self.rows_of(session).map(|(_, rows)| rows.len())).sum()
     }
 
-    /// A text of a call, by the number of its column.
-    fn text(&self, session: usize, call: usize, column: usize) -> PyResult<Option<String>> {
-        let (batch, row) = self.at(session, call)?;
-        Ok(text(batch.column(column).as_ref(), row))
+    /// Its id, its user and their type, and its start and end in microseconds since 1970.
+    fn head(&self, session: usize) -> PyResult<(Option<String>, Option<String>, Option<String>, i64, Option<i64>)> {
+        let (batch, rows) = self.rows_of(session)?;
+        let of = |column: usize| text(batch.column(column).as_ref(), rows.start);
+        let given = |column: usize| {
+            let moments = batch.columns().get(column)?.as_primitive::<TimestampMicrosecondType>();
+            moments.is_valid(rows.start).then(|| moments.value(rows.start))
+        };
+        let (start, last) = match given(START) {
+            Some(start) => (Some(start), given(END)),
+            None => (rows.clone().map(|row| micros(batch, row)).min(), rows.clone().map(|row| end(batch, row)).max()),
+        };
+        Ok((of(SESSION), of(USER), of(USER + 1), start.unwrap_or(0), last))
     }
 
-    /// A whole number of a call.
-    fn integer(&self, session: usize, call: usize, column: usize) -> PyResult<Option<i64>> {
-        let (batch, row) = self.at(session, call)?;
-        Ok(integer(batch.column(column), row))
+    /// The calls of a session: id, endpoint, method, parameters, start in microseconds since 1970, response time, status, size, attempt
+    /// and what it retries.
+    fn rows<'py>(&self, py: Python<'py>, session: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let (batch, rows) = self.rows_of(session)?;
+        let of = |column: usize, row: usize| text(batch.column(column).as_ref(), row);
+        // What many calls share is one text in Python.
+        let shared = |column: usize, row: usize| of(column, row).map(|text| PyString::intern(py, &text));
+        let whole = |column: usize, row: usize| integer(batch.column(column), row);
+        let call = |row| {
+            let head = (of(CALL_ID, row), shared(ENDPOINT, row), shared(5, row), shared(6, row), micros(batch, row));
+            let rest = (float(batch.column(RESPONSE), row), whole(STATUS, row), whole(10, row), whole(ATTEMPT, row), of(RETRY_OF, row));
+            (head.0, head.1, head.2, head.3, head.4, rest.0, rest.1, rest.2, rest.3, rest.4).into_pyobject(py)
+        };
+        rows.map(call).collect()
     }
 
-    /// Response time of a call, in milliseconds.
-    fn response_time(&self, session: usize, call: usize) -> PyResult<Option<f64>> {
-        let (batch, row) = self.at(session, call)?;
-        Ok(float(batch.column(RESPONSE), row))
-    }
-
-    /// Start of a call, in microseconds since 1970.
-    fn time(&self, session: usize, call: usize) -> PyResult<i64> {
-        let (batch, row) = self.at(session, call)?;
-        Ok(micros(batch, row))
-    }
-
-    /// Start of the first call and end of the last response, in microseconds since 1970.
-    fn span(&self, session: usize) -> PyResult<(i64, i64)> {
-        let place = self.place(session)?;
-        let batch = &self.batches[place.batch as usize];
-        let rows = place.start as usize..place.end as usize;
-        let ends = rows.clone().map(|row| end(batch, row)).max();
-        let starts = rows.map(|row| micros(batch, row)).min();
-        Ok((starts.unwrap_or(0), ends.unwrap_or(0)))
-    }
-
-    /// First and last start of a call of some sessions; none of no session.
+    /// First start and last end of some sessions; none of no session.
     fn range(&self, sessions: Vec<usize>) -> PyResult<Option<(i64, i64)>> {
         let mut range: Option<(i64, i64)> = None;
         for session in sessions {
-            let place = self.place(session)?;
-            let batch = &self.batches[place.batch as usize];
-            for time in (place.start as usize..place.end as usize).map(|row| micros(batch, row)) {
-                let (first, last) = range.unwrap_or((time, time));
-                range = Some((first.min(time), last.max(time)));
-            }
+            let (_, _, _, start, end) = self.head(session)?;
+            let end = end.unwrap_or(start);
+            let (first, last) = range.unwrap_or((start, end));
+            range = Some((first.min(start), last.max(end)));
         }
         Ok(range)
     }
@@ -408,17 +446,17 @@ impl Store {
         Ok(names.names)
     }
 
-    /// The endpoints of some sessions, in alphabetical order.
-    fn unique_endpoints(&self, sessions: Vec<usize>) -> PyResult<Vec<&str>> {
-        let mut seen = vec![false; self.names.len()];
+    /// How often each endpoint of some sessions was called, retries counted, in the order in which they first came.
+    fn endpoint_counts<'py>(&self, py: Python<'py>, sessions: Vec<usize>) -> PyResult<Bound<'py, PyDict>> {
+        let mut counts = vec![0_u64; self.names.len()];
         for session in sessions {
             let place = self.place(session)?;
             let codes = &self.endpoints[place.batch as usize];
-            codes[place.start as usize..place.end as usize].iter().for_each(|code| seen[*code as usize] = true);
+            codes[place.start as usize..place.end as usize].iter().for_each(|code| counts[*code as usize] += 1);
         }
-        let mut names: Vec<&str> = self.names.iter().zip(seen).filter(|(_, seen)| *seen).map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        Ok(names)
+        let found = PyDict::new(py);
+        self.names.iter().zip(counts).filter(|(_, count)| *count > 0).try_for_each(|(name, count)| found.set_item(name, count))?;
+        Ok(found)
     }
 
     /// The endpoints of a session in order, retries left out.
@@ -439,56 +477,11 @@ impl Store {
 
     /// An Arrow stream of the calls of some sessions.
     fn capsule<'py>(&self, py: Python<'py>, sessions: Vec<usize>) -> PyResult<Bound<'py, pyo3::types::PyCapsule>> {
-        let batch = py.detach(|| self.plain(&sessions)).map_err(|error| arrow_error(&error))?;
-        let reader = arrow_array::RecordBatchIterator::new([Ok(batch)], schema());
+        let columns: Vec<usize> = (0..START).collect();
+        let batch = py.detach(|| self.plain(&sessions)?.project(&columns)).map_err(|error| arrow_error(&error))?;
+        let schema = batch.schema();
+        let reader = arrow_array::RecordBatchIterator::new([Ok(batch)], schema);
         crate::capsule::export(py, Box::new(reader))
-    }
-
-    /// The session as it is when a cascade strikes it, by the law of the scenario that `model` has: a store of one session.
-    fn inject(&self, session: usize, model: &Walk, seed: u64, ordinal: u64) -> PyResult<Self> {
-        let place = self.place(session)?;
-        let batch = self.plain(&[session]).map_err(|error| arrow_error(&error))?;
-        let codes = &self.endpoints[place.batch as usize][place.start as usize..place.end as usize];
-        // The rows are told apart by their place in the batch; what a retry adds has the number of the row before.
-        let rows = codes.iter().enumerate().map(|(row, code)| CallRow {
-            session: SessionId::from_words(0, 0),
-            number: row as u16 + 1,
-            user_type: 0,
-            endpoint: model.endpoint(&self.names[*code as usize]),
-            parameters: 0,
-            time: Instant(micros(&batch, row)),
-            response_time: (float(batch.column(RESPONSE), row).unwrap_or(0.0) * 1_000.0).round() as i64,
-            status: integer(batch.column(STATUS), row).unwrap_or(200) as u16,
-            response_size: integer(batch.column(10), row).unwrap_or(0),
-            attempt: integer(batch.column(ATTEMPT), row).unwrap_or(1) as u8,
-        });
-        let rows: Vec<CallRow> = rows.collect();
-        if rows.len() > usize::from(u16::MAX) / 2 {
-            return Err(errors::input("a session of more than 32,767 calls cannot be struck"));
-        }
-        let key = StreamKey::root(derived(seed, INJECT, 0), TracesModel::NAME).actor(ActorId(ordinal));
-        let struck = model.model.strike(key, 0, &rows);
-        // Row by row: which row of the old session it comes from.
-        let origin: Vec<u32> = struck.iter().map(|row| u32::from(row.number) - 1).collect();
-        let taken = take_record_batch(&batch, &arrow_array::UInt32Array::from(origin.clone())).map_err(|error| arrow_error(&error))?;
-        let mut columns = taken.columns().to_vec();
-        let ids = batch.column(CALL_ID).as_string::<i32>();
-        let retry = |place: usize| place > 0 && origin[place - 1] == origin[place];
-        columns[CALL_ID] = Arc::new(StringArray::from_iter_values(origin.iter().enumerate().map(|(place, from)| {
-            if retry(place) { format!("{}-retry", ids.value(*from as usize)) } else { ids.value(*from as usize).to_owned() }
-        })));
-        columns[TIME] = Arc::new(TimestampMicrosecondArray::from_iter_values(struck.iter().map(|row| row.time.0)).with_timezone("UTC"));
-        columns[RESPONSE] = Arc::new(Float64Array::from_iter_values(struck.iter().map(|row| row.response_time as f64 / 1_000.0)));
-        columns[STATUS] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| i64::from(row.status))));
-        columns[10] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| row.response_size)));
-        columns[ATTEMPT] = Arc::new(Int64Array::from_iter_values(struck.iter().map(|row| i64::from(row.attempt))));
-        let old = taken.column(RETRY_OF).as_string::<i32>();
-        let retried = origin.iter().enumerate().map(|(place, from)| {
-            if retry(place) { Some(ids.value(*from as usize)) } else { old.is_valid(place).then(|| old.value(place)) }
-        });
-        columns[RETRY_OF] = Arc::new(retried.collect::<StringArray>());
-        let batch = RecordBatch::try_new(schema(), columns).map_err(|error| arrow_error(&error))?;
-        Ok(Self::new(vec![batch]))
     }
 }
 
@@ -515,6 +508,29 @@ impl Walk {
         Ok(Self { run: run.clone(), model })
     }
 
+    /// The calls of a session as they are when the `ordinal`-th cascade of a seed strikes it; retries have the number of the call before.
+    fn inject(&self, calls: Vec<Struck<String>>, seed: u64, ordinal: u64) -> PyResult<Vec<Struck<u16>>> {
+        if calls.len() > usize::from(u16::MAX) / 2 {
+            return Err(errors::input("a session of more than 32,767 calls cannot be struck"));
+        }
+        let rows = calls.iter().enumerate().map(|(number, (endpoint, time, response_time, status, response_size, attempt))| CallRow {
+            session: SessionId::from_words(0, 0),
+            number: number as u16,
+            user_type: 0,
+            endpoint: self.endpoint(endpoint),
+            parameters: 0,
+            time: Instant(*time),
+            response_time: *response_time,
+            status: *status,
+            response_size: *response_size,
+            attempt: *attempt,
+        });
+        let key = StreamKey::root(derived(seed, INJECT, 0), TracesModel::NAME).actor(ActorId(ordinal));
+        let struck = self.model.strike(key, 0, &rows.collect::<Vec<_>>());
+        let told = |row: CallRow| (row.number, row.time.0, row.response_time, row.status, row.response_size, row.attempt);
+        Ok(struck.into_iter().map(told).collect())
+    }
+
     /// The `k`-th session under a seed, of a user, from a start in microseconds since 1970: a store of one session.
     fn session(&self, seed: u64, k: u64, user: &str, start: i64, user_type: Option<&str>) -> PyResult<Store> {
         let meter = Meter::default();
@@ -537,7 +553,7 @@ impl Walk {
         if let Some(user_type) = user_type {
             columns[USER + 1] = Arc::new(StringArray::from_iter_values((0..batch.num_rows()).map(|_| user_type)));
         }
-        let batch = RecordBatch::try_new(schema(), columns).map_err(|error| arrow_error(&error))?;
+        let batch = RecordBatch::try_new(store.schema(), columns).map_err(|error| arrow_error(&error))?;
         Ok(Store::new(vec![batch]))
     }
 }

@@ -1,5 +1,6 @@
 """Bad input gives an exception with the command line's text, never an abort."""
 
+import datetime
 import math
 
 import pytest
@@ -158,7 +159,7 @@ def test_wrong_calls_of_the_traces_interface():
         (dict(sessions_per_user=(3.5, 0.1)), pp.InputError),
         (dict(cascade_failure_rate=2), pp.InputError),
         (dict(date_range_days=0), pp.InputError),
-        (dict(workflow=WorkflowDefinition("x", {"/a": 0.5}, {}, {"/a"})), pp.InputError),
+        (dict(workflow=WorkflowDefinition("x", {"/a": 1}, {}, {"/b"})), pp.InputError),
     ]:
         with pytest.raises(error):
             gen.generate_dataset(**{"num_users": 5, **options})
@@ -166,17 +167,19 @@ def test_wrong_calls_of_the_traces_interface():
         gen.generate_session(gen.ECOMMERCE_WORKFLOW, "u", "2026-01-01")
     with pytest.raises(TypeError):
         WorkflowDefinition("x", {}, {}, "/a")
-    with pytest.raises(pp.InputError):
-        Session([])
-    with pytest.raises(TypeError):
-        Dataset([1])
+    with pytest.raises(TypeError, match="session_id"):
+        Session(None, "u", "free", datetime.datetime(2026, 1, 1))
+    with pytest.raises(TypeError, match="must be of APICall"):
+        Session("s", "u", "free", datetime.datetime(2026, 1, 1), calls=[1])
+    with pytest.raises(TypeError, match="must be of Session"):
+        Dataset("d", [1])
+    with pytest.raises(TypeError, match="name: must be text"):
+        Dataset([])
     dataset = gen.generate_dataset(num_users=5)
     with pytest.raises(IndexError):
         dataset.sessions[10**6]
     with pytest.raises(IndexError):
         dataset.sessions[0].calls[1000]
-    with pytest.raises(AttributeError):
-        dataset.sessions[0].calls[0].status_code = 500
     with pytest.raises(pp.InputError):
         dataset.split(0.9, 0.9)
     with pytest.raises(pp.InputError):
@@ -207,10 +210,10 @@ def test_wrong_predictions(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: APICall("/x", response_time_ms=1e300), pp.InputError, "response_time_ms"),
-        (lambda: APICall("/x", response_time_ms=math.nan), pp.InputError, "response_time_ms"),
-        (lambda: APICall("/x", status_code=10**20), pp.InputError, "status_code"),
-        (lambda: APICall("/x", response_size_bytes=-1), pp.InputError, "response_size_bytes"),
+        (lambda: APICall("c", "/x", "GET", {}, "u", "s", datetime.datetime(2026, 1, 1), response_time_ms=1e300), pp.InputError, "response_time_ms"),
+        (lambda: APICall("c", "/x", "GET", {}, "u", "s", datetime.datetime(2026, 1, 1), response_time_ms=math.nan), pp.InputError, "response_time_ms"),
+        (lambda: APICall("c", "/x", "GET", {}, "u", "s", datetime.datetime(2026, 1, 1), status_code=10**20), pp.InputError, "status_code"),
+        (lambda: APICall("c", "/x", "GET", {}, "u", "s", datetime.datetime(2026, 1, 1), response_size_bytes=-1), pp.InputError, "response_size_bytes"),
         (lambda: SequenceBuilder().get_transition_counts(["ab"]), TypeError, "lists of endpoints"),
         (lambda: SyntheticGenerator(1).generate_dataset(workflow="ecommerce"), TypeError, "WorkflowDefinition"),
         (lambda: SyntheticGenerator(1).inject_cascade(None), TypeError, "session"),

@@ -1,6 +1,7 @@
 """The interface of the traces generator: each example of its guide, and what it promises."""
 
 import math
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,8 @@ from conftest import digests
 
 import populace as pp
 from populace.traces import (
-    APICall,
     Dataset,
     SequenceBuilder,
-    Session,
     SyntheticGenerator,
     WorkflowDefinition,
     create_microservices_workflow,
@@ -81,7 +80,7 @@ def test_example_2_markov_chain():
     learned_probs = SequenceBuilder().get_transition_probabilities(dataset.sessions)
     true_prob = workflow.transitions["/api/login"]["/api/users/{id}/profile"]
     learned_prob = learned_probs.get("/api/login", {}).get("/api/users/{id}/profile", 0)
-    n = sum(SequenceBuilder().get_transition_counts(dataset.sessions)["/api/login"].values())
+    n = sum(count for (origin, _), count in SequenceBuilder().get_transition_counts(dataset.sessions).items() if origin == "/api/login")
     assert abs(true_prob - learned_prob) < 4.5 * math.sqrt(true_prob * (1 - true_prob) / n)
 
 
@@ -199,7 +198,7 @@ def test_ground_truth_validation():
     for from_ep, transitions in workflow.transitions.items():
         for to_ep, true_prob in transitions.items():
             learned_prob = learned_probs.get(from_ep, {}).get(to_ep, 0)
-            n = sum(counts.get(from_ep, {}).values())
+            n = sum(count for (origin, _), count in counts.items() if origin == from_ep)
             if abs(true_prob - learned_prob) > 5 * math.sqrt(true_prob * (1 - true_prob) / n):
                 errors.append((from_ep, to_ep))
     assert errors == []
@@ -224,7 +223,9 @@ def test_best_practices_and_patterns(tmp_path):
     failures = gen.generate_dataset(num_users=20, cascade_failure_rate=1.0)
     rate = lambda dataset: sum(s.has_errors for s in dataset.sessions) / len(dataset.sessions)
     assert rate(failures) > rate(normal)
-    Dataset([*normal.sessions, *failures.sessions])  # ids of different data sets differ
+    mixed = Dataset("mixed", normal.sessions + failures.sessions)
+    mixed.save_to_parquet(tmp_path / "mixed.parquet")  # ids of different data sets differ
+    assert Dataset.load_from_parquet(tmp_path / "mixed.parquet") == mixed
 
 
 def test_the_first_data_set_is_that_of_the_command(command, tmp_path):
@@ -235,29 +236,17 @@ def test_the_first_data_set_is_that_of_the_command(command, tmp_path):
     assert Dataset.load_from_parquet(tmp_path / "run" / "calls.parquet").get_all_sequences() == dataset.get_all_sequences()
 
 
-def test_data_sets_of_other_origins():
-    calls = [APICall("/a", timestamp=START, user_id="u"), APICall("/b", timestamp=START + timedelta(seconds=2), user_id="u", response_time_ms=50)]
-    session = Session(calls, session_id="one", user_id="u")
-    other = Session([calls[0]], session_id="two", user_id="v")
-    assert session.endpoint_sequence == ["/a", "/b"] and session.duration_seconds == 2.05 and len(session) == 2
-    dataset = Dataset([session, other])
-    assert (dataset.total_calls, dataset.num_unique_users, dataset.unique_endpoints) == (3, 2, {"/a", "/b"})
-    assert dataset.date_range == (START, START + timedelta(seconds=2))
-    assert dataset.sessions[0] == session and dataset.get_all_sequences() == [["/a", "/b"], ["/a"]]
-    assert SyntheticGenerator(seed=1).inject_cascade(session).endpoint_sequence == ["/a", "/b"]
-
-
 def test_splits_share_no_user():
     dataset = SyntheticGenerator(seed=42).generate_dataset(num_users=400)
     for by in ("user", "session", "time"):
         parts = dataset.split(0.7, 0.15, by=by)
         assert sum(len(part) for part in parts) == len(dataset)
         assert abs(len(parts[0]) / len(dataset) - 0.7) < 0.1
-    users = [part.unique_users for part in dataset.split()]
+    users = [part.unique_users for part in dataset.split(0.7, 0.15)]
     assert not (users[0] & users[1] or users[0] & users[2] or users[1] & users[2])
-    larger = SyntheticGenerator(seed=42).generate_dataset(num_users=800).split()
+    larger = SyntheticGenerator(seed=42).generate_dataset(num_users=800).split(0.7, 0.15)
     assert users[0] <= larger[0].unique_users, "a user stays where it is when more come"
-    before, _, after = dataset.split(by="time")
+    before, _, after = dataset.split(0.7, 0.15, by="time")
     assert before.sessions[-1].start_time and max(s.start_time for s in before) <= min(s.start_time for s in after)
 
 
@@ -265,26 +254,23 @@ def test_sequences_are_counted_as_by_hand():
     dataset = SyntheticGenerator(seed=7).generate_dataset(num_users=50, cascade_failure_rate=0.5)
     builder, sequences = SequenceBuilder(), dataset.get_all_sequences()
     assert sequences == [[call.endpoint for call in s.calls if call.attempt == 1] for s in dataset.sessions]
-    counts, grams = {}, {}
-    for sequence in sequences:
-        for a, b in zip(sequence, sequence[1:]):
-            counts.setdefault(a, {}).setdefault(b, 0)
-            counts[a][b] += 1
-        for gram in zip(sequence, sequence[1:], sequence[2:]):
-            grams[gram] = grams.get(gram, 0) + 1
+    counts = Counter(pair for sequence in sequences for pair in zip(sequence, sequence[1:]))
+    left = Counter(pair[0] for sequence in sequences for pair in zip(sequence, sequence[1:]))
+    grams = [gram for sequence in sequences for gram in zip(sequence, sequence[1:], sequence[2:])]
     for given in (dataset, dataset.sessions, list(dataset.sessions), sequences):
         assert builder.get_transition_counts(given) == counts
         assert builder.build_ngrams(given, n=3) == grams
     probabilities = builder.get_transition_probabilities(dataset)
-    assert probabilities == {a: {b: n / sum(row.values()) for b, n in row.items()} for a, row in counts.items()}
+    assert {(a, b): share for a, row in probabilities.items() for b, share in row.items()} == {pair: n / left[pair[0]] for pair, n in counts.items()}
     for row in builder.get_transition_probabilities(dataset, smoothing=0.5).values():
         assert abs(sum(row.values()) - 1) < 1e-12
     pairs = builder.build_labeled_sequences(sequences, context_length=3)
     assert pairs == [(s[max(0, i - 3) : i], s[i]) for s in sequences for i in range(1, len(s))]
     assert builder.build_sequences(dataset, min_length=5) == [s for s in sequences if len(s) >= 5]
     statistics = builder.get_statistics(dataset)
-    assert statistics["num_sequences"] == len(sequences) and statistics["total_calls"] == sum(map(len, sequences))
-    assert statistics["max_length"] == max(map(len, sequences)) and statistics["unique_transitions"] == sum(map(len, counts.values()))
+    assert statistics["total_sequences"] == len(sequences) and statistics["total_calls"] == sum(map(len, sequences))
+    assert statistics["max_sequence_length"] == max(map(len, sequences)) and statistics["unique_transitions"] == len(counts)
+    assert statistics["total_transitions"] == sum(counts.values())
 
 
 def test_views_are_light():

@@ -15,6 +15,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// A text of more bytes is no word for nothing, even with blanks around it.
@@ -171,6 +172,10 @@ impl Want {
                 let unzoned = moments.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>);
                 cast(&(Arc::new(unzoned) as ArrayRef), &to)
             }
+            (from, As::Text) if from.is_nested() => {
+                let json = |row| plain.is_valid(row).then(|| json_of(plain.as_ref(), row).to_string());
+                Ok(Arc::new((0..plain.len()).map(json).collect::<StringArray>()))
+            }
             (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
             // Libraries without a type for UUIDs hand their 16 bytes on as bytes of any length.
             (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text | As::Uuid | As::Key) => {
@@ -232,6 +237,42 @@ impl Want {
             }
             _ => cast(&plain, &to),
         }
+    }
+}
+
+/// A value in JSON. What a structure lacks is left out: libraries write dictionaries with the keys of all rows.
+fn json_of(values: &dyn Array, row: usize) -> Value {
+    if is_null(values, row) {
+        return Value::Null;
+    }
+    let list = |items: ArrayRef| Value::Array((0..items.len()).map(|at| json_of(items.as_ref(), at)).collect());
+    let text = || {
+        let formatter = ArrayFormatter::try_new(values, &FormatOptions::default());
+        formatter.map_or(String::new(), |formatter| formatter.value(row).to_string())
+    };
+    match values.data_type() {
+        DataType::Struct(fields) => {
+            let columns = values.as_struct().columns();
+            let pairs = fields.iter().zip(columns).filter(|(_, column)| !is_null(column.as_ref(), row));
+            Value::Object(pairs.map(|(field, column)| (field.name().clone(), json_of(column.as_ref(), row))).collect())
+        }
+        DataType::Map(..) => {
+            let entries = values.as_map().value(row);
+            let key = |at| match json_of(entries.column(0).as_ref(), at) {
+                Value::String(key) => key,
+                other => other.to_string(),
+            };
+            Value::Object((0..entries.len()).map(|at| (key(at), json_of(entries.column(1).as_ref(), at))).collect())
+        }
+        DataType::List(_) => list(values.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => list(values.as_list::<i64>().value(row)),
+        DataType::Boolean => Value::Bool(values.as_boolean().value(row)),
+        DataType::Dictionary(key, _) if **key == DataType::Int32 => {
+            let coded = values.as_dictionary::<Int32Type>();
+            json_of(coded.values().as_ref(), coded.keys().value(row) as usize)
+        }
+        number if number.is_numeric() => serde_json::from_str(&text()).unwrap_or(Value::Null),
+        _ => Value::String(text()),
     }
 }
 

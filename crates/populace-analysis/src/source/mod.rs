@@ -202,12 +202,7 @@ impl Source {
 
     /// What the losses come to, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
-        let told = |loss: Loss| {
-            let Loss { path, why, rows, first } = loss;
-            let rows = if rows == 1 { "1 row was".to_owned() } else { format!("{rows} rows were") };
-            format!("{}: {rows} left out: {why} (the first at line {first})", path.display())
-        };
-        self.losses().into_iter().map(told).collect()
+        self.shared.remarks()
     }
 
     /// The same directory, of which only the files count that can be opened, with rows in any order.
@@ -387,9 +382,23 @@ impl TableSource {
         Ok(Self { files: vec![path.to_owned()], shared: Arc::new(Shared::new(options, false, true)) })
     }
 
+    /// As [`file`](Self::file), but rows that are none are left out: the [remarks](Self::remarks) count them.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn file_with_losses(path: &Path) -> Result<Self, AnalysisError> {
+        let shared = Arc::new(Shared::new(&ReadOptions::default(), false, false));
+        Ok(Self { shared, ..Self::file(path)? })
+    }
+
     /// Its files, in order.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// What was left out of what has been read so far, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        self.shared.remarks()
     }
 
     /// What its files are.

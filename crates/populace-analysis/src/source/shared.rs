@@ -41,6 +41,16 @@ impl Shared {
         part.path
     }
 
+    /// What the losses come to, a sentence each.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let told = |loss: Loss| {
+            let Loss { path, why, rows, first } = loss;
+            let rows = if rows == 1 { "1 row was".to_owned() } else { format!("{rows} rows were") };
+            format!("{}: {rows} left out: {why} (the first at line {first})", path.display())
+        };
+        self.losses().into_iter().map(told).collect()
+    }
+
     /// What a file is; it is looked at once.
     pub(super) fn layout(&self, path: &Path) -> Result<Arc<Layout>, AnalysisError> {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,18 +7,18 @@
 >>> abs(learned["/api/login"]["/api/users/{id}/profile"] - 0.8) < 0.1
 True
 
-Sessions and calls are views on Arrow columns, made when they are asked for; what is counted is counted natively. Times are `datetime`
-without a zone, in UTC. A generator's first data set is that of `populace generate traces` with the same seed and options.
+The modules have the names that they have in the generator that this replaces: `preprocessing.models` is `populace.traces.models`. Times
+are `datetime` without a zone, in UTC. A generator's first data set is that of `populace generate traces` with the same seed and options.
 """
 
-from populace.traces._calls import APICall, Session
-from populace.traces._dataset import Dataset
-from populace.traces._generator import SyntheticGenerator
-from populace.traces._sequences import SequenceBuilder
-from populace.traces._workflow import WorkflowDefinition, create_microservices_workflow, create_simple_workflow
+from populace.traces.feature_engineer import FeatureEngineer
+from populace.traces.models import APICall, Dataset, Session
+from populace.traces.sequence_builder import ContextualSequence, SequenceBuilder
+from populace.traces.synthetic_generator import (
+    SyntheticGenerator, WorkflowDefinition, create_microservices_workflow, create_simple_workflow,
+)  # fmt: skip
 
 __all__ = [
-    "APICall", "Dataset", "SequenceBuilder", "Session", "SyntheticGenerator", "WorkflowDefinition", "create_microservices_workflow",
-    "create_simple_workflow",
+    "APICall", "ContextualSequence", "Dataset", "FeatureEngineer", "SequenceBuilder", "Session", "SyntheticGenerator", "WorkflowDefinition",
+    "create_microservices_workflow", "create_simple_workflow",
 ]  # fmt: skip
-

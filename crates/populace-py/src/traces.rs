@@ -282,6 +282,9 @@ fn metadata(path: &Path) -> Option<String> {
     known.iter().find(|pair| pair.key == METADATA)?.value.clone()
 }
 
+/// A session's id, its user and their type, and its start and end in microseconds since 1970.
+type Head = (Option<String>, Option<String>, Option<String>, i64, Option<i64>);
+
 /// A call that a cascade strikes, or a struck one: its endpoint or the number of the call that it was, start and response time in
 /// microseconds, status, response size, attempt.
 type Struck<T> = (T, i64, i64, u16, i64, u8);
@@ -385,8 +388,8 @@ impl Store {
         sessions.into_iter().map(|session| self.rows_of(session).map(|(_, rows)| rows.len())).sum()
     }
 
-    /// Its id, its user and their type, and its start and end in microseconds since 1970.
-    fn head(&self, session: usize) -> PyResult<(Option<String>, Option<String>, Option<String>, i64, Option<i64>)> {
+    /// What a session is.
+    fn head(&self, session: usize) -> PyResult<Head> {
         let (batch, rows) = self.rows_of(session)?;
         let of = |column: usize| text(batch.column(column).as_ref(), rows.start);
         let given = |column: usize| {

@@ -125,7 +125,37 @@ pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) ->
     notes.extend(source.remarks());
     let window = scenario.as_ref().map(family.window).transpose()?;
     let run = report::run(&source, scenario.as_ref(), window, family.name);
-    Ok(report::Report { version: report::VERSION, run, facts, verdicts, scores, sections, notes })
+    Ok(report::Report { version: report::VERSION, run, other: None, facts, verdicts, scores, sections, notes })
+}
+
+/// Looks at the data in two directories, which are of one family.
+///
+/// # Errors
+/// As [`report`]; the directories are of two families, or scorecards are given.
+pub fn compare(first: &Path, second: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
+    if !options.scores.is_empty() {
+        return Err(AnalysisError::input("--scores: scorecards are of one run; leave them out, or give one directory"));
+    }
+    let (one, other) = (report(first, options, watch)?, report(second, options, watch)?);
+    if one.run.family != other.run.family {
+        let (family, others) = (&one.run.family, &other.run.family);
+        return Err(AnalysisError::input(format!(
+            "{} holds data of {family}, {} of {others}; compare two directories of one family",
+            first.display(),
+            second.display()
+        )));
+    }
+    let mut both = report::compare(one, other);
+    let documents =
+        [first, second].map(|path| path.join(SCENARIO).is_file().then(|| Source::open_with(path, &options.reading)?.scenario()));
+    if let [Some(one), Some(other)] = documents {
+        let keys = report::differences(&one?.config, &other?.config);
+        both.notes.insert(
+            0,
+            if keys.is_empty() { "The scenarios are the same.".into() } else { format!("The scenarios differ: {}.", keys.join(", ")) },
+        );
+    }
+    Ok(both)
 }
 
 /// Estimates the parameters of a document from data, with intervals of `level`.

@@ -166,7 +166,11 @@ pub(crate) struct ReportArgs {
     /// Directory of a run, or of your own files with the same columns
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
-    /// The page; the figures go to a file of the same name that ends in .json [default: report.html in DIRECTORY]
+    /// Directory of a second run or files of the same family, to be compared with the first
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) other: Option<PathBuf>,
+    /// The page; the figures go to a file of the same name that ends in .json [default: report.html, or of two runs compare.html, in
+    /// DIRECTORY]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// Scorecards to show, as score writes them with -o; may be several

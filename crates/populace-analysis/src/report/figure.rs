@@ -9,6 +9,9 @@ pub struct Report {
     pub version: u32,
     /// What was looked at.
     pub run: Run,
+    /// The run that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<Run>,
     /// The run in a few numbers.
     pub facts: Vec<Fact>,
     /// What `verify` found; `None` where it was not run.
@@ -93,18 +96,41 @@ pub struct Fact {
     pub unit: String,
     /// What the scenario expects, if that is known in closed form.
     pub expected: Option<f64>,
+    /// The standard error of the number, actors being a sample; `None` where it has none.
+    pub standard_error: Option<f64>,
+    /// The same of the run that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<Other>,
+}
+
+/// A number of a second run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Other {
+    /// The number.
+    pub value: f64,
+    /// Its standard error.
+    pub standard_error: Option<f64>,
+    /// By how many standard errors of the difference it is greater than the first run's.
+    pub z: Option<f64>,
 }
 
 impl Fact {
     /// A fact without unit or expectation.
     pub fn new(name: &str, value: f64, format: Format) -> Self {
-        Self { name: name.into(), value, format, unit: String::new(), expected: None }
+        Self { name: name.into(), value, format, unit: String::new(), expected: None, standard_error: None, other: None }
     }
 
     /// With its unit.
     #[must_use]
     pub fn unit(mut self, unit: &str) -> Self {
         self.unit = unit.into();
+        self
+    }
+
+    /// With its standard error.
+    #[must_use]
+    pub fn spread(mut self, standard_error: Option<f64>) -> Self {
+        self.standard_error = standard_error;
         self
     }
 

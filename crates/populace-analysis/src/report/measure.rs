@@ -1,7 +1,7 @@
 //! What is counted on the way through the data, in memory that does not grow with it.
 
 use super::figure::{Draw, Role, Series};
-use crate::stats::{Merge, Sum};
+use crate::stats::{Merge, Sum, merge_fields};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 /// The 97.5% point of the standard normal law.
@@ -108,6 +108,9 @@ pub(crate) fn deviations(counts: impl Iterator<Item = (f64, f64, f64)>) -> Strin
     let p = ChiSquared::new(f64::from(points)).expect("degrees of freedom are positive").sf(square);
     let p_value = if p < 1e-4 { "below 0.0001".to_owned() } else { format!("{p:.4}") };
     let verdict = if p < 1e-3 { ": they do not agree" } else { "" };
+    if points == 1 {
+        return format!(" The p-value of the difference from the truth: {p_value}{verdict}.");
+    }
     format!(
         " Of {points} points, {near} lie within two standard errors of the truth (about 95% should); p-value of all: {p_value}{verdict}."
     )
@@ -126,6 +129,52 @@ impl Merge for Sketch {
     fn combine(&mut self, later: Self) {
         Self::merge(self, &later);
     }
+}
+
+/// Two counts of each actor, and what the spread of their sums follows from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spread {
+    actors: u64,
+    sums: [u64; 2],
+    /// Of x², x·y and y².
+    products: [u64; 3],
+}
+
+merge_fields!(Spread { actors, sums, products });
+
+impl Spread {
+    /// One actor's counts.
+    pub(crate) fn add(&mut self, x: u64, y: u64) {
+        self.actors += 1;
+        Merge::combine(&mut self.sums, [x, y]);
+        Merge::combine(&mut self.products, [x * x, x * y, y * y]);
+    }
+
+    /// The standard error of the sum of x, the actors being a sample.
+    pub(crate) fn of_sum(&self) -> Option<f64> {
+        let (n, x) = (self.actors as f64, self.sums[0] as f64);
+        (self.actors > 1).then(|| ((self.products[0] as f64 - x * x / n).max(0.0) * n / (n - 1.0)).sqrt())
+    }
+
+    /// The standard error of Σx / Σy, linearised: Cochran, "Sampling Techniques" (1977), section 6.3.
+    pub(crate) fn of_ratio(&self) -> Option<f64> {
+        let (n, [x, y]) = (self.actors as f64, self.sums.map(|sum| sum as f64));
+        let ratio = x / y;
+        let squares = self.products[0] as f64 - 2.0 * ratio * self.products[1] as f64 + ratio * ratio * self.products[2] as f64;
+        (self.actors > 1 && y > 0.0).then(|| (squares.max(0.0) * n / (n - 1.0)).sqrt() / y)
+    }
+}
+
+/// Values in bins beside what is expected of them: bars with their intervals, and ticks.
+pub(crate) fn binned(counts: &[u64], expected: Option<&[f64]>) -> (Vec<Series>, String) {
+    let n = counts.iter().sum();
+    let rates: Vec<Rate> = counts.iter().map(|count| Rate::counted(*count, n)).collect();
+    let mut series = vec![observed("observed", Role::Observed, Draw::Bars, &rates)];
+    let Some(expected) = expected else { return (series, String::new()) };
+    let total: f64 = expected.iter().sum();
+    let shares = expected.iter().map(|mass| (total > 0.0).then(|| mass / total)).collect();
+    series.push(Series::new("true", Role::Truth, Draw::Ticks, shares));
+    (series, deviations(counts.iter().zip(expected).map(|(count, expected)| (*count as f64, *expected, *expected))))
 }
 
 /// Observed shares with their intervals.
@@ -225,6 +274,16 @@ mod tests {
         let (low, high) = wilson(0, 20).unwrap();
         assert!(low == 0.0 && (high - 0.1611).abs() < 5e-5, "{low} {high}");
         assert_eq!(wilson(0, 0), None);
+    }
+
+    #[test]
+    fn spreads_are_those_of_the_textbook() {
+        let mut spread = Spread::default();
+        [(1, 2), (2, 3), (3, 7)].into_iter().for_each(|(x, y)| spread.add(x, y));
+        // The deviations from the mean, 2, are −1, 0, 1; those from y / 2 are 0, 1/2 and −1/2.
+        assert!((spread.of_sum().unwrap() - (3.0_f64 / 2.0 * 2.0).sqrt()).abs() < 1e-12);
+        assert!((spread.of_ratio().unwrap() - (3.0_f64 / 2.0 * 0.5).sqrt() / 12.0).abs() < 1e-12);
+        assert_eq!((Spread::default().of_sum(), Spread::default().of_ratio()), (None, None));
     }
 
     #[test]

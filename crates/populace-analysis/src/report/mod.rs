@@ -4,11 +4,13 @@
 //! from `vendor/`. True curves come from the scenario's laws, so they need the `scenario.yaml` beside the data.
 
 mod answers;
+mod compare;
 pub mod figure;
 pub(crate) mod measure;
 mod page;
 
 pub(crate) use answers::{score, verdicts};
+pub(crate) use compare::{compare, differences};
 pub use figure::Report;
 pub use page::render;
 

@@ -1,6 +1,6 @@
 //! The report as one HTML file that reaches for nothing else.
 
-use super::figure::Report;
+use super::figure::{Report, Run};
 use serde_json::Error;
 
 const TEMPLATE: &str = include_str!("page/page.html");
@@ -16,10 +16,10 @@ const PAGE: &str = include_str!("page/page.js");
 /// A number in the report is neither finite nor left out: a bug of a figure.
 pub fn render(report: &Report) -> Result<(String, String), Error> {
     let json = serde_json::to_string(report)?;
-    let name = &report.run.name;
-    let title = match &report.run.seed {
-        Some(seed) => format!("{name}, seed {seed} – Populace report"),
-        None => format!("{name} – Populace report"),
+    let named = |run: &Run| run.seed.as_ref().map_or_else(|| run.name.clone(), |seed| format!("{}, seed {seed}", run.name));
+    let title = match &report.other {
+        Some(other) => format!("{} and {} – Populace report", named(&report.run), named(other)),
+        None => format!("{} – Populace report", named(&report.run)),
     };
     // One pass over the template, so that nothing that is filled in is taken for a place to fill.
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + LIBRARY.len() + PLOTS.len() + PAGE.len() + json.len());

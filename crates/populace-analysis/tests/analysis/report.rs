@@ -18,8 +18,11 @@ const FAMILIES: [(&str, &[&str]); 3] = [
         &[
             "funnel-persona",
             "days",
+            "campaign",
             "week",
             "open-hour",
+            "open-delay",
+            "click-delay",
             "recent-sends",
             "hot-path",
             "breaker",
@@ -28,8 +31,21 @@ const FAMILIES: [(&str, &[&str]); 3] = [
             "latency-hour",
         ],
     ),
-    ("traces", &["workflow-graph", "learned", "length", "response-times", "session", "cascade", "calls-day"]),
-    ("churn", &["survival-curve", "churn-calibration", "churn-activity", "engagement-spread", "engagement-activity", "active-day"]),
+    ("traces", &["workflow-graph", "learned", "length", "response-times", "statuses", "session", "cascade", "calls-day"]),
+    (
+        "churn",
+        &[
+            "survival-curve",
+            "churn-calibration",
+            "churn-activity",
+            "engagement-spread",
+            "engagement-activity",
+            "active-day",
+            "event-mix",
+            "payments-day",
+            "revenue-day",
+        ],
+    ),
 ];
 /// Of the least probable test that may fail by chance.
 const CHANCE: f64 = 1e-6;
@@ -95,6 +111,53 @@ fn every_family_has_its_figures() {
             assert!(!figure.panels.is_empty(), "{scenario}: {}", figure.id);
         }
     }
+}
+
+#[test]
+fn numbers_lie_within_their_standard_errors_of_what_is_expected() {
+    for (scenario, _) in FAMILIES {
+        let report = families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown");
+        let known = report.facts.iter().filter_map(|fact| Some((fact, fact.expected?, fact.standard_error?)));
+        let known: Vec<_> = known.filter(|(_, _, error)| *error > 0.0).collect();
+        assert!(known.len() >= 4, "{scenario}: {:?}", report.facts);
+        for (fact, expected, error) in known {
+            let z = (fact.value - expected) / error;
+            assert!(z.abs() < 4.9, "{scenario}: {}: {} against {expected}, z = {z}", fact.name, fact.value);
+        }
+    }
+}
+
+#[test]
+fn two_runs_stand_beside_one_another() {
+    let (one, other) = (Run::new("email", 11, &[]), Run::new("email", 12, &[("sends.per_day", "1.6")]));
+    let watch = Watch::none(2);
+    let both = families::compare(one.path(), other.path(), &figures_alone(), &watch).expect("they can be compared");
+    assert_eq!((both.run.seed.as_deref(), both.other.as_ref().and_then(|run| run.seed.as_deref())), (Some("11"), Some("12")));
+    assert!(both.notes[0].starts_with("The scenarios differ: sends.per_day: "), "{:?}", both.notes);
+    // More is sent, and as much of it is delivered.
+    let fact = |name: &str| both.facts.iter().find(|fact| fact.name == name).expect("a fact");
+    assert!(fact("messages sent").other.unwrap().z.unwrap() > 10.0);
+    assert!(fact("delivered, of sent").other.unwrap().z.unwrap().abs() < 4.0);
+    // Every figure has the series of both, and each series as many values as there are places.
+    let value = json(&both);
+    let names: Vec<String> = ids(&both);
+    assert!(FAMILIES[0].1.iter().all(|id| names.iter().filter(|name| name == id).count() == 1), "{names:?}");
+    for (name, chart) in charts(&value) {
+        let series = chart["series"].as_array().unwrap();
+        let of = |letter: &str| series.iter().filter(|one| one["name"].as_str().unwrap().starts_with(letter)).count();
+        assert!(of("A: ") > 0 && of("A: ") == of("B: "), "{name}");
+        let places = chart["x"]["categories"].as_array().unwrap().len();
+        for one in series {
+            let expected = if places > 0 { places } else { one["x"].as_array().unwrap().len() };
+            assert_eq!(one["y"].as_array().unwrap().len(), expected, "{name}");
+        }
+    }
+    // A run beside itself differs in nothing, and two families cannot be compared.
+    let same = families::compare(one.path(), one.path(), &figures_alone(), &watch).expect("they can be compared");
+    assert_eq!(same.notes[0], "The scenarios are the same.");
+    assert!(same.facts.iter().filter_map(|fact| fact.other?.z).all(|z| z == 0.0));
+    let error = families::compare(one.path(), run("churn").path(), &figures_alone(), &watch).unwrap_err().to_string();
+    assert!(error.contains("holds data of email") && error.contains("of churn; compare two directories of one family"), "{error}");
 }
 
 #[test]

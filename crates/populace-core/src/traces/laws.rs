@@ -12,6 +12,8 @@ pub struct Expected {
     pub sessions: f64,
     /// Calls, retries not counted.
     pub calls: f64,
+    /// Calls within a cascade, retries not counted.
+    pub struck: f64,
     /// Retries.
     pub retries: f64,
     /// Calls by endpoint, retries not counted.
@@ -35,12 +37,14 @@ impl TracesModel {
         let sessions = users * self.sessions.mean();
         let cascade = &self.config.cascade;
         let struck = walks.expect(|length| (length - (length as f64 * cascade.start) as usize) as f64);
+        let struck = sessions * self.config.cascade_failure_rate * struck;
         let faulted = cascade.slow + cascade.timeout + cascade.unavailable;
         Expected {
             users,
             sessions,
             calls: sessions * walks.mean_length(),
-            retries: sessions * self.config.cascade_failure_rate * struck * faulted * cascade.retry,
+            struck,
+            retries: struck * faulted * cascade.retry,
             calls_by_endpoint: walks.visits.iter().map(|visits| sessions * visits).collect(),
             mean_length: walks.mean_length(),
             truncated: walks.truncated,

@@ -1,13 +1,15 @@
 //! The guides are followed: every `sh` block of `docs/guide/*.md` runs, in one directory a guide, and a `text` block right after it is
 //! what it printed on standard output. `UPDATE_DOCS=1` writes those blocks.
 //!
-//! So is the README, but for the lines that build the program. A line `# exit code N` says how the block ends if not with 0. A block of another language, or of `console`, is not run.
+//! So is the README, but for the lines that build the program. A line `# exit code N` says how the block ends if not with 0. A `python pandas`
+//! block runs after those before it, in a Python with pandas. A block of another language, or of `console`, is not run.
 
 use super::support::{Scratch, text};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// A guide as its lines, of which `update` may replace some.
 struct Guide {
@@ -46,9 +48,18 @@ impl Guide {
         let name = self.path.file_stem().unwrap().to_str().unwrap().to_owned();
         let scratch = Scratch::new(&format!("guide-{name}"));
         let mut changed = false;
+        let mut scripts: Vec<String> = Vec::new();
         let mut line = 0;
         while let Some(block) = self.block(line) {
             line = block.end + 1;
+            if block.language == "python pandas" {
+                scripts.extend(self.lines[block.first..block.end].iter().cloned().chain([String::new()]));
+                let script = scratch.path("script.py");
+                fs::write(&script, scripts.join("\n")).unwrap();
+                let output = Command::new(python()).arg(&script).current_dir(scratch.path(".")).output().unwrap();
+                assert!(output.status.success(), "{name}.md, line {}: {}", block.first, text(&output.stderr));
+                fs::remove_file(script).unwrap();
+            }
             if block.language != "sh" {
                 continue;
             }
@@ -75,6 +86,29 @@ impl Guide {
             fs::write(&self.path, self.lines.join("\n") + "\n").unwrap();
         }
     }
+}
+
+/// A Python with pandas: that of the path, or one made for the guides.
+fn python() -> &'static Path {
+    static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+        let succeeds = |program: &Path, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output();
+            output.unwrap_or_else(|error| panic!("{}: {error}; the guides need Python 3", program.display())).status.success()
+        };
+        let known = PathBuf::from("python3");
+        if succeeds(&known, &["-c", "import pandas"]) {
+            return known;
+        }
+        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guides");
+        let own = environment.join("bin/python");
+        if !own.is_file() || !succeeds(&own, &["-c", "import pandas"]) {
+            assert!(succeeds(&known, &["-m", "venv", environment.to_str().unwrap()]), "the guides need Python's module venv, or pandas");
+            let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pandas>=2.2,<4"];
+            assert!(succeeds(&own, &install), "pandas, which the guides need, cannot be installed");
+        }
+        own
+    });
+    &PYTHON
 }
 
 /// Runs the lines in a shell that finds `populace`, and returns what they print.

@@ -2,7 +2,9 @@
 
 use super::{AROUND, BINS, Gathered, SILENCE, Survival};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Mark, Panel, Plot, Role, Section, Series};
-use crate::report::measure::{Rate, agreement, expected, observed, percent, wilson};
+use crate::report::measure::{Rate, Z, agreement, expected, observed, percent, wilson};
+use crate::stats::Sum;
+use populace_core::churn::EventType;
 use populace_core::time::Date;
 use statrs::distribution::{Beta, ContinuousCDF};
 
@@ -19,6 +21,12 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
             "How they engage",
             "Activity, by the latent engagement and by day.",
             vec![engagement(gathered), activity(gathered), days(gathered)],
+        ),
+        Section::new(
+            "events",
+            "What they do and pay",
+            "Events by type, and payments.",
+            vec![mix(gathered), payments(gathered, false), payments(gathered, true)],
         ),
     ]
     .into_iter()
@@ -187,6 +195,67 @@ fn activity(gathered: &Gathered<'_>) -> Option<Figure> {
         agreement(&gathered.activity)
     );
     Some(Figure::new("engagement-activity", "Engagement and activity", caption, Plot::Chart(chart)))
+}
+
+/// Events by type.
+fn mix(gathered: &Gathered<'_>) -> Option<Figure> {
+    let users = gathered.users();
+    let means = gathered.events.map(|count| count as f64 / users.max(1) as f64);
+    let errors: Vec<f64> = gathered.spreads.iter().map(|spread| Z * spread.of_ratio().unwrap_or(0.0)).collect();
+    let mut seen = Series::new("observed", Role::Observed, Draw::Bars, means.iter().map(|mean| Some(*mean)).collect());
+    seen.low = means.iter().zip(&errors).map(|(mean, error)| Some((mean - error).max(0.0))).collect();
+    seen.high = means.iter().zip(&errors).map(|(mean, error)| Some(mean + error)).collect();
+    seen.n = gathered.events.to_vec();
+    let mut series = vec![seen];
+    if let Some(law) = gathered.law {
+        series.push(Series::new("true", Role::Truth, Draw::Ticks, law.expectation.any.events.iter().map(|mean| Some(*mean)).collect()));
+    }
+    let chart = Chart {
+        x: Axis::categories("Event", EventType::NAMES.iter().map(|name| name.replace('_', " "))),
+        y: Axis::number("Events a user", "").from_zero(),
+        series,
+        horizontal: true,
+        ..Chart::default()
+    };
+    let caption = "Mean number of events a user over the window, by type; n is the number of events.";
+    (users > 0).then(|| Figure::new("event-mix", "Events by type", caption, Plot::Chart(chart)))
+}
+
+/// Payments, or what they amount to, by day.
+fn payments(gathered: &Gathered<'_>, money: bool) -> Option<Figure> {
+    if gathered.payments.iter().all(|(counts, _)| *counts == [0, 0]) {
+        return None;
+    }
+    let of = |value: fn(&([u64; 2], Sum)) -> f64| gathered.payments.iter().map(|day| Some(value(day))).collect();
+    let line = |name: &str, role, values| Series::new(name, role, Draw::Line, values);
+    let series = if money {
+        vec![line("revenue", Role::Observed, of(|(_, amount)| amount.value()))]
+    } else {
+        vec![
+            line("succeeded", Role::Observed, of(|(counts, _)| counts[0] as f64)),
+            line("failed", Role::Refused, of(|(counts, _)| counts[1] as f64)),
+        ]
+    };
+    let label = if money { "Amount of the payments that succeeded" } else { "Payments" };
+    let chart = Chart {
+        x: Axis::categories("Day (UTC)", (0..gathered.days).map(|day| Date(gathered.start.0 + day).to_string())),
+        y: Axis::number(label, "").from_zero(),
+        series,
+        ..Chart::default()
+    };
+    let [succeeded, failed] =
+        gathered.payments.iter().fold([0; 2], |[succeeded, failed], (counts, _)| [succeeded + counts[0], failed + counts[1]]);
+    let attempts = Rate::counted(succeeded, succeeded + failed);
+    let caption = match gathered.law {
+        _ if money => "Sum of the amounts by day, in units of the currency.".to_owned(),
+        Some(law) => {
+            let rate = attempts.of(law.config.billing.success_probability);
+            format!("Attempts to charge by day; {} succeeded.{}", percent(rate.share()), agreement(&[rate]))
+        }
+        None => format!("Attempts to charge by day; {} succeeded.", percent(attempts.share())),
+    };
+    let (id, title) = if money { ("revenue-day", "Revenue day by day") } else { ("payments-day", "Payments day by day") };
+    Some(Figure::new(id, title, caption, Plot::Chart(chart)))
 }
 
 fn days(gathered: &Gathered<'_>) -> Option<Figure> {

@@ -2,12 +2,12 @@
 
 mod draw;
 
-use crate::churn::{SIDES, User};
+use crate::churn::{Event, SIDES, User};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
 use crate::report::figure::{Fact, Format};
-use crate::report::measure::Rate;
+use crate::report::measure::{Rate, Spread};
 use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::{Merge, Sum, merge_fields};
 use crate::watch::Watch;
@@ -85,6 +85,10 @@ struct Gathered<'a> {
     /// Σ P(active on a day), and Σ P(active on a day) · P(churn), over users whose engagement is known.
     active_mass: (Sum, Sum),
     events: [u64; 7],
+    /// Of a user: events by type, then active days, then churned, then on the paid plan.
+    spreads: [Spread; 10],
+    /// Succeeded and failed payments, and the sum of what succeeded, by day.
+    payments: Vec<([u64; 2], Sum)>,
     outside: u64,
     orphans: u64,
 }
@@ -152,7 +156,7 @@ impl Known {
 
 merge_fields!(Survival { users, churned, last_event, probability });
 merge_fields!(Gathered<'_> {
-    plans, engagement, with_engagement, activity, calibration, around, stay, active_by_day, active_mass, events, outside, orphans,
+    plans, engagement, with_engagement, activity, calibration, around, stay, active_by_day, active_mass, events, spreads, payments, outside, orphans,
 } same { law, truth, start, days });
 
 impl Observer for Gathered<'_> {
@@ -190,6 +194,8 @@ impl<'a> Gathered<'a> {
             active_by_day: vec![0; days as usize],
             active_mass: Default::default(),
             events: [0; 7],
+            spreads: Default::default(),
+            payments: vec![Default::default(); days as usize],
             outside: 0,
             orphans: 0,
         }
@@ -199,9 +205,15 @@ impl<'a> Gathered<'a> {
         self.orphans += user.orphans;
         let engagement = known.map(|known| known.engagement).or(user.engagement);
         let active: Vec<i32> = user.active_days().iter().map(|(date, _)| date.0 - self.start.0).collect();
+        let mut counts = [0; 10];
         for event in &user.events {
-            self.events[event.event_type as usize] += 1;
+            counts[event.event_type as usize] += 1;
+            self.payment(event);
         }
+        self.events.combine(core::array::from_fn(|kind| counts[kind]));
+        let churned = known.is_some_and(|known| known.churned);
+        counts[7..].copy_from_slice(&[active.len() as u64, churned.into(), user.is_paid.into()]);
+        self.spreads.iter_mut().zip(counts).for_each(|(spread, count)| spread.add(count, 1));
         for &day in &active {
             match usize::try_from(day).ok().and_then(|day| self.active_by_day.get_mut(day)) {
                 Some(count) => *count += 1,
@@ -243,6 +255,19 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    fn payment(&mut self, event: &Event) {
+        let outcome = match event.event_type {
+            EventType::PaymentSuccess => 0,
+            EventType::PaymentFailed => 1,
+            _ => return,
+        };
+        let day = usize::try_from(event.time.date().0 - self.start.0).ok();
+        if let Some((counts, amount)) = day.and_then(|day| self.payments.get_mut(day)) {
+            counts[outcome] += 1;
+            amount.add(if outcome == 0 { event.amount.unwrap_or(0.0) } else { 0.0 });
+        }
+    }
+
     /// The probability that a user churns: of the truth, or by the law from the engagement, or of the plan.
     fn probability(&self, user: &User, known: Option<Known>, engagement: Option<f64>) -> Option<f64> {
         if let Some(known) = known {
@@ -277,20 +302,34 @@ impl<'a> Gathered<'a> {
         let users = self.users();
         let expected = |kind: EventType| law.map(|law| law.expectation.any.of(kind) * users as f64);
         let of = |kind: EventType| self.events[kind as usize];
-        let count = |name: &str, kind: EventType| Fact::new(name, of(kind) as f64, Format::Count).expected(expected(kind));
+        let count = |name: &str, kind: EventType| {
+            Fact::new(name, of(kind) as f64, Format::Count).expected(expected(kind)).spread(self.spreads[kind as usize].of_sum())
+        };
         let share = |part: u64| part as f64 / users.max(1) as f64;
         let mut facts = vec![
             Fact::new("users", users as f64, Format::Count).expected(law.map(|law| law.config.population.users as f64)),
-            Fact::new("on the paid plan", share(self.plans[1].users), Format::Share).expected(law.map(|law| law.config.paid_ratio)),
+            Fact::new("on the paid plan", share(self.plans[1].users), Format::Share)
+                .expected(law.map(|law| law.config.paid_ratio))
+                .spread(self.spreads[9].of_ratio()),
         ];
         if self.truth {
             let churned: u64 = self.plans.iter().flat_map(|plan| &plan.churned).sum();
-            facts.push(Fact::new("churned", share(churned), Format::Share).expected(law.map(|law| law.expectation.any.churn)));
+            let expected = law.map(|law| law.expectation.any.churn);
+            facts.push(Fact::new("churned", share(churned), Format::Share).expected(expected).spread(self.spreads[8].of_ratio()));
         }
         let active: u64 = self.active_by_day.iter().sum();
-        facts.push(Fact::new("active days a user", share(active), Format::Number).expected(law.map(|law| law.expectation.any.active_days)));
+        let active_days = law.map(|law| law.expectation.any.active_days);
+        facts.push(Fact::new("active days a user", share(active), Format::Number).expected(active_days).spread(self.spreads[7].of_ratio()));
         facts.push(count("sessions", EventType::Login));
         facts.push(count("payments", EventType::PaymentSuccess));
+        let revenue: f64 = self.payments.iter().map(|(_, amount)| amount.value()).sum();
+        let amount = law.map(|law| law.config.billing.amount);
+        let error = self.spreads[EventType::PaymentSuccess as usize].of_sum();
+        facts.push(
+            Fact::new("revenue", revenue, Format::Count)
+                .expected(amount.zip(expected(EventType::PaymentSuccess)).map(|(amount, payments)| amount * payments))
+                .spread(amount.zip(error).map(|(amount, error)| amount * error)),
+        );
         facts
     }
 

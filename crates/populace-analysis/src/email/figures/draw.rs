@@ -1,8 +1,10 @@
 //! The figures of mail.
 
-use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
+use super::{
+    BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, DELAYS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week,
+};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Scale, Section, Series};
-use crate::report::measure::{Rate, Sketch, agreement, deviations, expected, observed, percent, quantile_of};
+use crate::report::measure::{Rate, Sketch, agreement, binned, deviations, expected, observed, percent, quantile_of};
 use populace_core::email::{Chart as EffectChart, Points};
 use populace_core::time::Date;
 use std::ops::Range;
@@ -11,12 +13,14 @@ use std::ops::Range;
 type Cells = Vec<Option<f64>>;
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// Bars beyond these are left out.
+const MOST_BARS: usize = 24;
 /// Observations below which a point says nothing.
 const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
-    let when = vec![week(gathered), by_hour(gathered)];
-    let who = vec![funnel(gathered), days(gathered)];
+    let when = vec![week(gathered), by_hour(gathered), delay(gathered, 0), delay(gathered, 1)];
+    let who = vec![funnel(gathered), days(gathered), campaigns(gathered)];
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![
@@ -24,8 +28,13 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
         latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),
     ];
     [
-        Section::new("funnel", "Who engages", "From sending to the click, and the run day by day.", who),
-        Section::new("timing", "When they engage", "Opens by the hour and by the day of the week.", when),
+        Section::new("funnel", "Who engages", "From sending to the click, the run day by day, and the campaigns.", who),
+        Section::new(
+            "timing",
+            "When they engage",
+            "Opens by the hour and by the day of the week, and how long opens and clicks take.",
+            when,
+        ),
         Section::new(
             "causes",
             "What moves the open rate",
@@ -202,6 +211,53 @@ fn days(gathered: &Gathered<'_>) -> Option<Figure> {
     };
     let caption = "Events of each type by the day on which they happened.";
     Some(Figure::new("days", "The run day by day", caption, Plot::Chart(chart)))
+}
+
+/// Open rates by campaign.
+fn campaigns(gathered: &Gathered<'_>) -> Option<Figure> {
+    let mut campaigns: Vec<(&String, &Rate)> = gathered.campaigns.iter().collect();
+    campaigns.sort_by_key(|(_, rate)| std::cmp::Reverse(rate.n));
+    campaigns.truncate(MOST_BARS);
+    let rates: Vec<Rate> = campaigns.iter().map(|(_, rate)| **rate).collect();
+    let mut series = vec![observed("observed", Role::Observed, Draw::Bars, &rates)];
+    if gathered.law.is_some() {
+        series.push(expected("true", Draw::Ticks, &rates));
+    }
+    let chart = Chart {
+        x: Axis::categories("Campaign", campaigns.iter().map(|(id, _)| id.replace('_', " "))),
+        y: Axis::share("Opened, of delivered"),
+        series,
+        horizontal: true,
+        ..Chart::default()
+    };
+    let left_out = gathered.campaigns.len().saturating_sub(MOST_BARS);
+    let left_out = if left_out > 0 { format!(" {left_out} smaller ones are left out.") } else { String::new() };
+    let caption =
+        format!("Opens by campaign, that with the most delivered messages first.{left_out}{}", agreement(gathered.campaigns.values()));
+    (!rates.is_empty()).then(|| Figure::new("campaign", "Open rate by campaign", caption, Plot::Chart(chart)))
+}
+
+/// How long opens or clicks take.
+fn delay(gathered: &Gathered<'_>, step: usize) -> Option<Figure> {
+    let counts = &gathered.delays[step];
+    if counts.iter().all(|count| *count == 0) {
+        return None;
+    }
+    let mass: Vec<f64> = gathered.delay_mass[step].iter().map(|mass| mass.value()).collect();
+    let (series, agree) = binned(counts, gathered.law.map(|_| &mass[..]));
+    let (id, title, axis) = [
+        ("open-delay", "From delivery to open", "Time from delivery to open"),
+        ("click-delay", "From open to click", "Time from open to click"),
+    ][step];
+    let text = |minutes: f64| if minutes < 60.0 { format!("{minutes} min") } else { format!("{} h", minutes / 60.0) };
+    let ends = DELAYS[step];
+    let names = ends.iter().map(|end| format!("≤ {}", text(*end))).chain(ends.last().map(|end| format!("> {}", text(*end))));
+    let chart = Chart { x: Axis::categories(axis, names), y: Axis::share(["Of opens", "Of clicks"][step]), series, ..Chart::default() };
+    let caption = format!(
+        "Each bar holds what took longer than the bar before it. {} that a circuit breaker may have silenced are left out.{agree}",
+        ["Opens", "Clicks"][step]
+    );
+    Some(Figure::new(id, title, caption, Plot::Chart(chart)))
 }
 
 /// Open rates by the points of an effect.

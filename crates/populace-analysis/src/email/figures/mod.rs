@@ -8,8 +8,8 @@ use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
 use crate::report::figure::{Fact, Format};
-use crate::report::measure::{Rate, Sketch};
-use crate::source::{Side, Source};
+use crate::report::measure::{Rate, Sketch, Spread};
+use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::{Merge, Sum, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
@@ -31,6 +31,11 @@ const BREAKER_AFTER: i64 = 288;
 const CALIBRATION_BINS: usize = 20;
 /// Days beyond these are not drawn day by day.
 const MOST_DAYS: usize = 4_000;
+/// Campaigns beyond these are counted as one.
+const MOST_CAMPAIGNS: usize = 10_000;
+/// Ends of the bins of open and click delays, minutes; the last bin has no end.
+const DELAYS: [&[f64]; 2] =
+    [&[15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1_440.0, 2_880.0], &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0]];
 
 /// What was counted.
 struct Gathered<'a> {
@@ -61,6 +66,13 @@ struct Gathered<'a> {
     breakers: BTreeMap<i64, Vec<Rate>>,
     breaker_windows: BTreeMap<i64, u64>,
     calibration: Vec<Rate>,
+    /// Opens by campaign.
+    campaigns: BTreeMap<String, Rate>,
+    /// Delays of opens and of clicks that no circuit breaker could silence, by bin, and what is expected of them.
+    delays: [Vec<u64>; 2],
+    delay_mass: [Vec<Sum>; 2],
+    /// Of a recipient: sent; delivered of sent; opened of delivered; clicked of opened; circuit breakers; hot paths.
+    spreads: [Spread; 6],
     breaker_events: u64,
     interests: u64,
     orphans: u64,
@@ -70,14 +82,14 @@ struct Gathered<'a> {
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
-    breakers, breaker_windows, calibration, breaker_events, interests, orphans, repeats, recipients,
+    breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
 } same { model, config, law, names, charts });
 
 impl Observer for Gathered<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         if let Some(events) = &actor[0] {
             let of = if self.law.is_some() { History::new } else { History::of_any };
-            self.recipient(&of(self.model, events));
+            self.recipient(&of(self.model, events), events);
         }
         Ok(())
     }
@@ -115,7 +127,8 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
 }
 
 fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
-    let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }]);
+    let wants = [&EVENT_COLUMNS[..], &[Want::optional("campaign_id", As::Text)]].concat();
+    let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &wants, time: Some("timestamp") }]);
     let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law))?;
     if gathered.orphans > 0 && gathered.days.is_empty() && gathered.breaker_events + gathered.interests == 0 {
         return Err(AnalysisError::input(format!(
@@ -169,6 +182,10 @@ impl<'a> Gathered<'a> {
             breakers: lengths.map(|hours| (hours, vec![Rate::default(); bins])).collect(),
             breaker_windows: BTreeMap::new(),
             calibration: vec![Rate::default(); CALIBRATION_BINS],
+            campaigns: BTreeMap::new(),
+            delays: DELAYS.map(|ends| vec![0; ends.len() + 1]),
+            delay_mass: DELAYS.map(|ends| vec![Sum::default(); ends.len() + 1]),
+            spreads: Default::default(),
             breaker_events: 0,
             interests: 0,
             orphans: 0,
@@ -177,7 +194,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn recipient(&mut self, history: &History) {
+    fn recipient(&mut self, history: &History, events: &RecordBatch) {
         let unknown = self.names.len() - 1;
         let known = self.law.and_then(|law| law.persona_of(&history.recipient_id));
         let persona = known.unwrap_or(unknown);
@@ -188,6 +205,8 @@ impl<'a> Gathered<'a> {
         self.interests += history.interests.len() as u64;
         self.funnels[persona].recipients += 1;
         let mut expected = Vec::with_capacity(history.messages.len());
+        let campaigns = events.text("campaign_id");
+        let [mut delivered, mut opened, mut clicked] = [0; 3];
         for message in &history.messages {
             let law = self.law.zip(known);
             let probability = law.and_then(|(law, persona)| {
@@ -199,8 +218,25 @@ impl<'a> Gathered<'a> {
             if message.delivered.is_some() {
                 let p_click = law.map(|(law, persona)| law.p_click(persona));
                 self.opens(persona, message, probability, p_click);
+                if campaigns.is_valid(message.sent_row) {
+                    self.campaign(campaigns.value(message.sent_row)).add(message.opened.is_some(), probability);
+                }
+                self.delays(known, message, history);
+                delivered += 1;
+                opened += u64::from(message.opened.is_some());
+                clicked += u64::from(message.opened.and(message.clicked).is_some());
             }
         }
+        let sent = history.messages.len() as u64;
+        let counts = [
+            (sent, 1),
+            (delivered, sent),
+            (opened, delivered),
+            (clicked, opened),
+            (history.breakers.len() as u64, 1),
+            (history.interests.len() as u64, 1),
+        ];
+        self.spreads.iter_mut().zip(counts).for_each(|(spread, (x, y))| spread.add(x, y));
         self.around_breakers(history, &expected);
     }
 
@@ -257,6 +293,37 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    fn campaign(&mut self, id: &str) -> &mut Rate {
+        let id = if self.campaigns.len() < MOST_CAMPAIGNS || self.campaigns.contains_key(id) { id } else { "others" };
+        if !self.campaigns.contains_key(id) {
+            self.campaigns.insert(id.to_owned(), Rate::default());
+        }
+        self.campaigns.get_mut(id).expect("it was put there")
+    }
+
+    /// How long the open and the click took.
+    fn delays(&mut self, known: Option<usize>, message: &Message, history: &History) {
+        let moments = [message.delivered.zip(message.opened), message.opened.zip(message.clicked)];
+        let longest = [&self.config.open_delays, &self.config.click_delays].map(|delays| from_minutes(delays.max_minutes));
+        for (step, moments) in moments.into_iter().enumerate() {
+            let Some((from, to)) = moments else { continue };
+            if history.suppressed_after(from).next().is_some_and(|(begin, _)| begin < from.plus(longest[step])) {
+                continue;
+            }
+            let bin = DELAYS[step].partition_point(|end| from.plus(from_minutes(*end)) < to);
+            self.delays[step][bin] += 1;
+            if let Some((law, persona)) = self.law.zip(known) {
+                let (delay, of) = if step == 0 { (law.open_delay(from), persona) } else { (law.click_delay(from), 0) };
+                let mut before = 0.0;
+                for (mass, end) in self.delay_mass[step].iter_mut().zip(DELAYS[step].iter().map(Some).chain([None])) {
+                    let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(from_minutes(*end))));
+                    mass.add(until - before);
+                    before = until;
+                }
+            }
+        }
+    }
+
     /// The messages around each stretch of suppression that is as long as one circuit breaker.
     fn around_breakers(&mut self, history: &History, expected: &[Option<f64>]) {
         for (start, end) in history.suppressed_after(Instant(i64::MIN)) {
@@ -294,15 +361,19 @@ impl<'a> Gathered<'a> {
         self.latency_by_hour.iter().for_each(|hour| latency.merge(hour));
         let count = |name: &str, value: u64, expected| Fact::new(name, value as f64, Format::Count).expected(expected);
         let mut facts = vec![
-            count("messages sent", total.sent, of(EventType::Sent)),
+            count("messages sent", total.sent, of(EventType::Sent)).spread(self.spreads[0].of_sum()),
             Fact::new("delivered, of sent", share(total.delivered, total.sent), Format::Share)
-                .expected(ratio(EventType::Delivered, EventType::Sent)),
+                .expected(ratio(EventType::Delivered, EventType::Sent))
+                .spread(self.spreads[1].of_ratio()),
             Fact::new("opened, of delivered", share(total.opens.hits, total.delivered), Format::Share)
-                .expected(ratio(EventType::Opened, EventType::Delivered)),
+                .expected(ratio(EventType::Opened, EventType::Delivered))
+                .spread(self.spreads[2].of_ratio()),
             Fact::new("clicked, of opened", share(total.clicks.hits, total.opens.hits), Format::Share)
-                .expected(ratio(EventType::Clicked, EventType::Opened)),
-            count("circuit breakers", self.breaker_events, expected.map(|volumes| volumes.of_group(Group::Breaker))),
-            count("hot paths", self.interests, expected.map(|volumes| volumes.of_group(Group::HotPath))),
+                .expected(ratio(EventType::Clicked, EventType::Opened))
+                .spread(self.spreads[3].of_ratio()),
+            count("circuit breakers", self.breaker_events, expected.map(|volumes| volumes.of_group(Group::Breaker)))
+                .spread(self.spreads[4].of_sum()),
+            count("hot paths", self.interests, expected.map(|volumes| volumes.of_group(Group::HotPath))).spread(self.spreads[5].of_sum()),
         ];
         if let Some(median) = latency.quantile(0.5) {
             facts.push(Fact::new("median latency", median, Format::Number).unit("s"));
@@ -340,6 +411,10 @@ impl<'a> Gathered<'a> {
     fn present(&self) -> Vec<usize> {
         (0..self.names.len()).filter(|&persona| self.funnels[persona].recipients > 0).collect()
     }
+}
+
+fn from_minutes(minutes: f64) -> i64 {
+    (minutes * MINUTE as f64) as i64
 }
 
 fn cell_index(cell: Cell) -> usize {

@@ -37,26 +37,43 @@ const formats = {
     number: (value) => plain.format(value),
 };
 
+/** A number of both runs, with their difference. */
+function comparedFact(fact, unit) {
+    const number = (letter, one) => make('strong', null, make('small', null, letter), formats[fact.format](one.value),
+        one.standard_error === null ? null : make('small', null, `± ${formats[fact.format](one.standard_error)}`), unit);
+    const difference = fact.other.value - fact.value;
+    const z = fact.other.z === null ? '' : `, ${Math.abs(fact.other.z).toFixed(1)} standard errors`;
+    return make('li', null, number('A', fact), number('B', fact.other), make('span', null, fact.name),
+        make('span', { class: 'quiet' }, `B − A: ${difference < 0 ? '−' : '+'}${formats[fact.format](Math.abs(difference))}${unit}${z}`));
+}
+
+const named = (run) => run.seed ? `${run.name}, seed ${run.seed}` : run.name;
+
 function head() {
     const run = report.run;
     const of = [];
     const say = (name, value) => { if (value) of.push(make('li', null, name + ' ', make('b', null, value))); };
-    say('Scenario', run.name + (run.name === run.family ? '' : ` (${run.family})`));
-    say('Seed', run.seed);
-    say('Users', run.users === null ? null : whole.format(run.users));
-    if (run.tables.length) say('Rows', whole.format(run.tables.reduce((sum, table) => sum + (table.name.startsWith('truth/') ? 0 : table.rows), 0)));
-    if (run.window) say('Window', `${whole.format(run.window.days)} days from ${run.window.start}`);
-    if (run.scenario_digest) of.push(make('li', null, 'Scenario digest ', make('code', { title: run.scenario_digest }, run.scenario_digest.slice(0, 16) + '…')));
+    for (const [letter, run] of report.other ? [['A: ', report.run], ['B: ', report.other]] : [['', report.run]]) {
+        say(letter + 'Scenario', run.name + (run.name === run.family ? '' : ` (${run.family})`));
+        say('Seed', run.seed);
+        say('Users', run.users === null ? null : whole.format(run.users));
+        if (run.tables.length) say('Rows', whole.format(run.tables.reduce((sum, table) => sum + (table.name.startsWith('truth/') ? 0 : table.rows), 0)));
+        if (run.window) say('Window', `${whole.format(run.window.days)} days from ${run.window.start}`);
+        if (run.scenario_digest) of.push(make('li', null, 'Scenario digest ', make('code', { title: run.scenario_digest }, run.scenario_digest.slice(0, 16) + '…')));
+    }
     const facts = report.facts.map((fact) => {
         const unit = fact.unit ? ' ' + fact.unit : '';
         const expected = fact.expected === null ? null : make('span', { class: 'quiet' }, `expected ${formats[fact.format](fact.expected)}${unit}`);
-        return make('li', null, make('strong', null, formats[fact.format](fact.value) + unit), make('span', null, fact.name), expected);
+        if (fact.other) return comparedFact(fact, unit);
+        const error = fact.standard_error === null ? null : make('small', null, ` ± ${formats[fact.format](fact.standard_error)}`);
+        return make('li', null, make('strong', null, formats[fact.format](fact.value), error, unit), make('span', null, fact.name), expected);
     });
     document.getElementById('head').append(...[
-        make('h1', null, run.seed ? `${run.name}, seed ${run.seed}` : run.name),
-        run.description ? make('p', { class: 'lead' }, run.description) : null,
+        make('h1', null, report.other ? `A: ${named(run)} – B: ${named(report.other)}` : named(run)),
+        run.description && !report.other ? make('p', { class: 'lead' }, run.description) : null,
         make('ul', { class: 'of' }, ...of),
         facts.length ? make('ul', { class: 'facts', 'aria-label': 'The run at a glance' }, ...facts) : null,
+        report.facts.some((fact) => fact.standard_error !== null) ? make('p', { class: 'spread' }, '± is one standard error of the number, over recipients, sessions or users.') : null,
     ].filter(Boolean));
     if (report.notes.length) {
         content.append(make('div', { class: 'notes' }, make('ul', null, ...report.notes.map((note) => make('li', null, note)))));

@@ -72,10 +72,13 @@ const ends = (axis) => ({
 function axisOption(axis, theme, narrow, more) {
     const categories = axis.categories.length > 0;
     const size = axis.groups.length ? axis.categories.length / axis.groups.length : 0;
+    // Each group has its name under its middle, and every sixth category its own where there is room.
+    const middle = Math.floor(size / 2);
     const grouped = size > 0 && {
         axisLabel: {
-            ...axisText(theme, narrow), interval: (at) => at % size === Math.floor(size / 2),
-            formatter: (_, at) => axis.groups[Math.floor(at / size)],
+            ...axisText(theme, narrow), hideOverlap: false, align: 'center', lineHeight: 14,
+            interval: (at) => at % size === middle || (!narrow && at % 6 === 0),
+            formatter: (name, at) => (narrow ? '' : name.slice(0, 2) + '\n') + (at % size === middle ? axis.groups[Math.floor(at / size)] : ''),
         },
         axisTick: { show: true, interval: (at) => at % size === 0, lineStyle: { color: theme.faint } },
     };
@@ -257,7 +260,7 @@ const SCALES = {
 };
 
 function heatOption(plot, theme, narrow, height) {
-    const [head, gap] = [24, 58];
+    const [head, gap] = [24, narrow ? 58 : 70];
     const each = height / plot.maps.length;
     const left = Math.min(narrow ? 100 : 150, 14 + Math.max(...plot.y.categories.map((name) => name.length)) * (narrow ? 5.6 : 6.8));
     const titles = plot.maps.map((map, index) => ({
@@ -520,7 +523,7 @@ function spansOption(plot, theme, narrow) {
 /** How tall a plot is, pixels. */
 function heightOf(plot, narrow) {
     switch (plot.kind) {
-        case 'heat': return plot.maps.length * (plot.y.categories.length * (narrow ? 17 : 22) + 82);
+        case 'heat': return plot.maps.length * (plot.y.categories.length * (narrow ? 17 : 22) + (narrow ? 82 : 94));
         case 'graph': {
             const layers = Math.max(...plot.nodes.map((node) => node.layer));
             const row = Math.max(...plot.nodes.map((one) => plot.nodes.filter((other) => other.layer === one.layer).length));

@@ -5,6 +5,7 @@ use crate::report::figure::{Axis, Boxes, Chart, Draw, Figure, Mark, Panel, Plot,
 use crate::report::measure::{Rate, Sketch, agreement, observed, quantile_of, wilson};
 use crate::traces::Law;
 use populace_core::time::Date;
+use std::collections::BTreeSet;
 
 /// The quantiles of a box.
 const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
@@ -19,7 +20,12 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
             "Every call is a step of a walk from endpoint to endpoint.",
             vec![workflow(gathered), learned(gathered), lengths(gathered)],
         ),
-        Section::new("responses", "Response times", "Calls that no fault struck.", vec![responses(gathered)]),
+        Section::new(
+            "responses",
+            "Responses",
+            "Response times of calls that no fault struck, and how calls end.",
+            vec![responses(gathered), statuses(gathered)],
+        ),
         Section::new(
             "cascades",
             "Sessions and cascades",
@@ -144,6 +150,32 @@ fn responses(gathered: &Gathered<'_>) -> Option<Figure> {
         n: shown.iter().map(|&state| gathered.responses[state].n()).collect(),
     };
     Some(Figure::new("response-times", "Response times by endpoint", caption, Plot::Boxes(boxes)).wide())
+}
+
+fn statuses(gathered: &Gathered<'_>) -> Option<Figure> {
+    let truth = gathered.law.map(|law| super::statuses(law.model()));
+    let possible = truth.iter().flatten().filter(|(_, share)| **share > 0.0).map(|(status, _)| *status);
+    let codes: BTreeSet<i64> = gathered.statuses.keys().copied().chain(possible).collect();
+    let n = gathered.statuses.values().sum();
+    let rates: Vec<Rate> = codes.iter().map(|code| Rate::counted(gathered.statuses.get(code).copied().unwrap_or(0), n)).collect();
+    let mut series = vec![observed("observed", Role::Observed, Draw::Bars, &rates)];
+    if let Some(truth) = &truth {
+        series.push(Series::new(
+            "true",
+            Role::Truth,
+            Draw::Ticks,
+            codes.iter().map(|code| truth.get(code).copied().or(Some(0.0))).collect(),
+        ));
+    }
+    let chart = Chart {
+        x: Axis::categories("Status code", codes.iter().map(ToString::to_string)),
+        y: Axis::share("Of calls, retries among them"),
+        series,
+        horizontal: true,
+        ..Chart::default()
+    };
+    let caption = "Calls by the status code of their response. 503 and 504 come from cascades too, which strike many calls of one session.";
+    (n > 0 && codes.len() <= 40).then(|| Figure::new("statuses", "Status codes", caption, Plot::Chart(chart)))
 }
 
 fn true_five(law: &Law<'_>, state: usize) -> [f64; 5] {

@@ -7,7 +7,7 @@ use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
 use crate::report::figure::{Fact, Format};
-use crate::report::measure::{Rate, Sketch};
+use crate::report::measure::{Rate, Sketch, Spread};
 use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::Merge;
 use crate::traces::{CALL_COLUMNS, Call, Endpoints, Law, OF_USERS, Session};
@@ -61,7 +61,11 @@ struct Gathered<'a> {
     calls: u64,
     retries: u64,
     failures: u64,
+    /// Calls by status code, retries among them.
+    statuses: BTreeMap<i64, u64>,
     cascades: u64,
+    /// Of a session: calls; retries; calls with a status of 500 and above, of all; cascades.
+    spreads: [Spread; 4],
     entries: Vec<u64>,
     visits: Vec<u64>,
     transitions: BTreeMap<(usize, usize), u64>,
@@ -182,6 +186,8 @@ impl Observer for Gathered<'_> {
         self.retries += later.retries;
         self.repeats += later.repeats;
         self.failures += later.failures;
+        self.statuses.combine(later.statuses);
+        Merge::combine(&mut self.spreads, later.spreads);
         self.cascades += later.cascades;
         self.lengths.combine(later.lengths);
         Merge::combine(&mut self.around, later.around);
@@ -211,7 +217,9 @@ impl<'a> Gathered<'a> {
             calls: 0,
             retries: 0,
             failures: 0,
+            statuses: BTreeMap::new(),
             cascades: 0,
+            spreads: Default::default(),
             entries: Vec::new(),
             visits: Vec::new(),
             transitions: BTreeMap::new(),
@@ -251,6 +259,11 @@ impl<'a> Gathered<'a> {
             self.count(call, *fault);
         }
         let walk: Vec<&Call> = session.walk().collect();
+        let (rows, steps) = (session.calls.len() as u64, walk.len() as u64);
+        let failed = session.calls.iter().filter(|call| is_failure(call)).count() as u64;
+        let cascades = known.as_ref().is_some_and(|known| known.cascade_start.is_some());
+        let counts = [(steps, 1), (rows - steps, 1), (failed, rows), (cascades.into(), 1)];
+        self.spreads.iter_mut().zip(counts).for_each(|(spread, (x, y))| spread.add(x, y));
         self.lengths[walk.len().min(MOST_CALLS)] += 1;
         if let Some(first) = walk.first() {
             self.entries[first.endpoint] += 1;
@@ -279,7 +292,10 @@ impl<'a> Gathered<'a> {
         self.calls += u64::from(!call.is_retry);
         self.retries += u64::from(call.is_retry);
         let refused = matches!(fault, Fault::Timeout | Fault::Refused);
-        self.failures += u64::from(call.status_code.is_some_and(|status| status >= 500));
+        self.failures += u64::from(is_failure(call));
+        if let Some(status) = call.status_code {
+            *self.statuses.entry(status).or_default() += 1;
+        }
         let day = self.days.entry(call.time.date().0).or_default();
         day.0 += 1;
         day.1 += u64::from(refused);
@@ -316,11 +332,18 @@ impl<'a> Gathered<'a> {
         let rows = (self.calls + self.retries).max(1) as f64;
         let mut facts = vec![
             Fact::new("sessions", self.sessions as f64, Format::Count).expected(expect(|expected| expected.sessions)),
-            Fact::new("calls, retries not counted", self.calls as f64, Format::Count).expected(expect(|expected| expected.calls)),
+            Fact::new("calls, retries not counted", self.calls as f64, Format::Count)
+                .expected(expect(|expected| expected.calls))
+                .spread(self.spreads[0].of_sum()),
             Fact::new("calls a session", self.calls as f64 / self.sessions.max(1) as f64, Format::Number)
-                .expected(expect(|expected| expected.mean_length)),
-            Fact::new("retries", self.retries as f64, Format::Count).expected(expect(|expected| expected.retries)),
-            Fact::new("status of 500 and above", self.failures as f64 / rows, Format::Share),
+                .expected(expect(|expected| expected.mean_length))
+                .spread(self.spreads[0].of_ratio()),
+            Fact::new("retries", self.retries as f64, Format::Count)
+                .expected(expect(|expected| expected.retries))
+                .spread(self.spreads[1].of_sum()),
+            Fact::new("status of 500 and above", self.failures as f64 / rows, Format::Share)
+                .expected(model.map(|model| statuses(model).range(500..).map(|(_, share)| share).sum()))
+                .spread(self.spreads[2].of_ratio()),
         ];
         if let Some(mean) = responses.mean() {
             facts.push(Fact::new("mean response time without faults", mean, Format::Number).unit("ms"));
@@ -328,7 +351,7 @@ impl<'a> Gathered<'a> {
         if self.truth {
             let share = self.cascades as f64 / self.sessions.max(1) as f64;
             let rate = model.map(|model| model.config().cascade_failure_rate);
-            facts.push(Fact::new("sessions with a cascade", share, Format::Share).expected(rate));
+            facts.push(Fact::new("sessions with a cascade", share, Format::Share).expected(rate).spread(self.spreads[3].of_ratio()));
         }
         facts
     }
@@ -356,6 +379,24 @@ impl<'a> Gathered<'a> {
     fn span(&self) -> Option<(i32, i32)> {
         Some((*self.days.keys().next()?, *self.days.keys().next_back()?))
     }
+}
+
+fn is_failure(call: &Call) -> bool {
+    call.status_code.is_some_and(|status| status >= 500)
+}
+
+/// The expected share of rows, retries among them, by status code.
+fn statuses(model: &TracesModel) -> BTreeMap<i64, f64> {
+    let (expected, config) = (model.expected(), model.config());
+    let rows = expected.calls + expected.retries;
+    let faults = [(504, config.cascade.timeout), (503, config.cascade.unavailable)];
+    let faults = faults.map(|(status, share)| (status, if rows > 0.0 { expected.struck * share / rows } else { 0.0 }));
+    let sound = 1.0 - faults.iter().map(|(_, share)| share).sum::<f64>();
+    let total: f64 = config.statuses.values().sum();
+    let usual = config.statuses.iter().filter_map(|(status, weight)| Some((status.parse().ok()?, sound * weight / total)));
+    let mut shares = BTreeMap::new();
+    usual.chain(faults).for_each(|(status, share)| *shares.entry(status).or_insert(0.0) += share);
+    shares
 }
 
 /// What can be told of a fault from the call alone.

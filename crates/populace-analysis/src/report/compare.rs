@@ -92,7 +92,7 @@ fn figure_of_both(first: Figure, second: Figure) -> Figure {
     }
     panels.extend(others.into_iter().map(|panel| Panel { name: named("B", &panel.name), ..panel }));
     let choice = if apart && first.choice.is_empty() { "Run".to_owned() } else { first.choice };
-    Figure { caption, panels, choice, ..first }
+    Figure { caption, choice, panels, ..first }
 }
 
 /// Panels are of the same thing where their names are equal up to the count in brackets.
@@ -138,9 +138,8 @@ fn chart(first: Chart, second: Chart) -> Chart {
 fn role(role: Role) -> Role {
     match role {
         Role::Observed => Role::Estimate,
-        Role::Second => Role::Slow,
+        Role::Second | Role::Estimate => Role::Slow,
         Role::Truth => Role::Timeout,
-        Role::Estimate => Role::Slow,
         other => other,
     }
 }

@@ -279,7 +279,9 @@ mod tests {
     #[test]
     fn spreads_are_those_of_the_textbook() {
         let mut spread = Spread::default();
-        [(1, 2), (2, 3), (3, 7)].into_iter().for_each(|(x, y)| spread.add(x, y));
+        for (x, y) in [(1, 2), (2, 3), (3, 7)] {
+            spread.add(x, y);
+        }
         // The deviations from the mean, 2, are −1, 0, 1; those from y / 2 are 0, 1/2 and −1/2.
         assert!((spread.of_sum().unwrap() - (3.0_f64 / 2.0 * 2.0).sqrt()).abs() < 1e-12);
         assert!((spread.of_ratio().unwrap() - (3.0_f64 / 2.0 * 0.5).sqrt() / 12.0).abs() < 1e-12);

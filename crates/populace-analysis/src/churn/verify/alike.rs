@@ -9,7 +9,7 @@ use crate::churn::User;
 use crate::churn::law::hundredths;
 use crate::error::AnalysisError;
 use crate::source::Columns;
-use crate::stats::{PoissonBinomial, Test, binomial, merge_fields};
+use crate::stats::{Merge, PoissonBinomial, Test, binomial, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, Probable, WorstActor};
 use crate::verify::kit::{self, Copies, Independence, PARTS, Series, day_of, part};
@@ -39,6 +39,8 @@ pub(super) struct Alike<'a> {
     payments: Independence,
     charge_seconds: Independence,
     tickets: Independence,
+    /// Of days on which a user is there for certain: with a ticket, and all.
+    ticket_days: [u64; 2],
     login_series: Series,
     delay_series: Series,
     minute_series: Series,
@@ -56,7 +58,7 @@ pub(super) struct Alike<'a> {
 
 merge_fields!(Alike<'_> {
     countries, sources, signups, plans, counts, enrolments, logins, delays, courses, minutes, scores, payments, charge_seconds, tickets,
-    login_series, delay_series, minute_series, score_series, activity, own_counts, own_courses, own_enrolments, own_payments, own_tickets,
+    ticket_days, login_series, delay_series, minute_series, score_series, activity, own_counts, own_courses, own_enrolments, own_payments, own_tickets,
     copies, whole_minutes, whole_measures,
 } same { config });
 
@@ -107,6 +109,7 @@ impl<'a> Alike<'a> {
             own_courses: WorstActor::default(),
             own_enrolments: WorstActor::default(),
             own_payments: WorstActor::default(),
+            ticket_days: [0; 2],
             own_tickets: WorstActor::default(),
             copies: Copies::default(),
             whole_minutes: PoissonBinomial::default(),
@@ -276,6 +279,7 @@ impl<'a> Alike<'a> {
             before = has.into();
         }
         let (hits, n, p) = (ticket_days.iter().filter(|has| **has).count() as u64, ticket_days.len() as u64, config.tickets.probability);
+        self.ticket_days.combine([hits, n]);
         self.own_tickets.put(id, binomial(hits, n, p), || Found::share(hits, n, p));
     }
 
@@ -303,6 +307,8 @@ impl<'a> Alike<'a> {
         let charges = [self.payments.found("successes"), self.charge_seconds.found("seconds of charges")];
         kit::report(board, "what comes of charges does not depend on anything else", charges.concat());
         kit::report(board, "tickets do not depend on anything else", self.tickets.found("tickets"));
+        let [hits, n] = self.ticket_days;
+        board.test(Group::Distribution, "tickets a day, while a user is there", Found::share(hits, n, self.config.tickets.probability));
         let own = [
             ("active days", self.activity),
             ("sessions of days", self.own_counts),

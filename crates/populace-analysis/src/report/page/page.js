@@ -28,6 +28,7 @@ const report = JSON.parse(document.getElementById('report').textContent);
 const content = document.getElementById('content');
 const charts = [];
 let theme = readTheme();
+let paper = false;
 
 // The head.
 
@@ -250,7 +251,7 @@ function draw(some) {
     for (const chart of some) {
         chart.instance?.dispose();
         chart.width = chart.holder.clientWidth;
-        chart.holder.style.minHeight = heightOf(chart.plot, chart.width < NARROW) + 'px';
+        chart.holder.style.minHeight = heightOf(chart.plot, isNarrow(chart.plot, chart.width)) + 'px';
     }
     const heights = some.map((chart) => chart.holder.clientHeight);
     some.forEach((chart, index) => drawOne(chart, chart.width, heights[index]));
@@ -258,8 +259,8 @@ function draw(some) {
 
 function drawOne(chart, width, height) {
     try {
-        // Maps have thousands of cells, which a canvas draws at once; all else stays sharp at any size.
-        const renderer = chart.plot.kind === 'heat' ? 'canvas' : 'svg';
+        // Maps have thousands of cells, which a canvas draws at once; all else stays sharp at any size, and paper does not wait for a canvas.
+        const renderer = chart.plot.kind === 'heat' && !paper ? 'canvas' : 'svg';
         chart.instance = echarts.init(chart.holder, null, { renderer, width, height });
         const { option, listen } = drawing(chart.plot, theme, width, height);
         chart.instance.on('finished', () => {
@@ -335,6 +336,14 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
     theme = readTheme();
     draw(charts);
 });
+// Paper has a width of its own, at which plots are drawn for it.
+for (const event of ['beforeprint', 'afterprint']) {
+    addEventListener(event, () => {
+        paper = event === 'beforeprint';
+        document.body.style.width = paper ? '18cm' : '';
+        draw(charts);
+    });
+}
 let waiting = null;
 addEventListener('resize', () => {
     clearTimeout(waiting);

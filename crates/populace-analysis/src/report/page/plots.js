@@ -520,6 +520,9 @@ function spansOption(plot, theme, narrow) {
     };
 }
 
+/** Whether a plot has less room than it needs at full size. */
+const isNarrow = (plot, width) => width < (plot.kind === 'heat' ? 800 : NARROW);
+
 /** How tall a plot is, pixels. */
 function heightOf(plot, narrow) {
     switch (plot.kind) {
@@ -537,7 +540,7 @@ function heightOf(plot, narrow) {
 
 /** What the plotting library is to draw, and what is to be done once it stands. */
 function drawing(plot, theme, width, height) {
-    const narrow = width < NARROW;
+    const narrow = isNarrow(plot, width);
     switch (plot.kind) {
         case 'chart': return { option: chartOption(plot, theme, narrow) };
         case 'heat': return { option: heatOption(plot, theme, narrow, height) };

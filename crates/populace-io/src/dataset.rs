@@ -66,7 +66,7 @@ pub struct Identity {
     pub format: String,
     /// The compression.
     pub compression: String,
-    /// The types of Parquet columns; none of other formats.
+    /// The types of columns in Parquet and Arrow; none of other formats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub types: Option<String>,
     /// Rows of a Parquet row group, about.
@@ -157,7 +157,12 @@ impl<'a> Dataset<'a> {
             users: job.actors.end - job.actors.start,
             format: options.format.as_str().into(),
             compression: describe(options.compression),
-            types: (options.format == Format::Parquet).then(|| options.types.as_str().into()),
+            types: match (options.format, options.ids) {
+                (Format::Csv | Format::Jsonl, _) => None,
+                (Format::Parquet, None) => Some(options.types.as_str().into()),
+                (Format::Parquet, Some(ids)) => Some(format!("{}, ids {}", options.types.as_str(), ids.as_str())),
+                (Format::Arrow, _) => Some(format!("ids {}", options.shape().ids.as_str())),
+            },
             row_group_rows: options.row_group_rows,
             file_rows: options.file_rows,
             order: job.order,

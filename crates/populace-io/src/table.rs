@@ -1,14 +1,65 @@
 //! What tables and columns there are: the one place that files, schemas, digests and documentation are made from.
 
+use crate::text::append_uuid;
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array, Int32Array, Int64Array,
     RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::extension::Uuid;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::str::FromStr;
 use std::sync::Arc;
+
+/// How ids, which are UUIDs, are handed to readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ids {
+    /// Text of 36 characters, which every reader knows.
+    #[default]
+    Text,
+    /// 16 bytes that are marked as a UUID.
+    Uuid,
+    /// 16 bytes.
+    Binary,
+}
+
+impl Ids {
+    /// As they are named on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+impl FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Text, Self::Uuid, Self::Binary].into_iter().find(|ids| ids.as_str() == text);
+        known.ok_or_else(|| format!("`{text}` is none of text, uuid, binary"))
+    }
+}
+
+/// The types in which a table is handed to readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Those of ids.
+    pub ids: Ids,
+    /// Whether text is a dictionary.
+    pub dictionaries: bool,
+}
+
+impl Shape {
+    /// The types that tables are made in.
+    pub const OWN: Self = Self { ids: Ids::Uuid, dictionaries: true };
+    /// The types that tables are read in.
+    pub const READ: Self = Self { ids: Ids::Uuid, dictionaries: false };
+}
 
 /// What a column holds, and how text files write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,35 +315,39 @@ impl Table {
         Arc::clone(&self.schema)
     }
 
-    /// Its schema in files: a dictionary is how a text is held, not what it is.
-    pub fn plain_schema(&self) -> SchemaRef {
-        let fields = self.schema.fields().iter().map(|field| match field.data_type() {
-            DataType::Dictionary(_, value) => Field::new(field.name(), value.as_ref().clone(), field.is_nullable()),
-            _ => field.as_ref().clone(),
+    /// Its schema in other types.
+    pub fn schema_in(&self, shape: Shape) -> SchemaRef {
+        let fields = self.schema.fields().iter().map(|field| {
+            let of_type = |data_type: &DataType| Field::new(field.name(), data_type.clone(), field.is_nullable());
+            match (field.data_type(), shape.ids) {
+                (DataType::Dictionary(_, value), _) if !shape.dictionaries => of_type(value),
+                (DataType::FixedSizeBinary(_), Ids::Text) => of_type(&DataType::Utf8),
+                (binary @ DataType::FixedSizeBinary(_), Ids::Binary) => of_type(binary),
+                _ => field.as_ref().clone(),
+            }
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// Its schema in files that every reader knows: ids are text too.
-    pub fn portable_schema(&self) -> SchemaRef {
-        let plain = self.plain_schema();
-        let fields = plain.fields().iter().map(|field| match field.data_type() {
-            DataType::FixedSizeBinary(_) => Field::new(field.name(), DataType::Utf8, field.is_nullable()),
-            _ => field.as_ref().clone(),
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    }
-
-    /// A batch under its [plain schema](Self::plain_schema).
+    /// A batch in other types.
     ///
     /// # Errors
     /// A dictionary cannot be spread out: its text would pass 2 GiB.
-    pub fn plain(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let columns = batch.columns().iter().map(|column| match column.as_any().downcast_ref::<DictionaryArray<Int32Type>>() {
-            Some(dictionary) => arrow_select::take::take(dictionary.values(), dictionary.keys(), None),
-            None => Ok(Arc::clone(column)),
+    pub fn in_shape(&self, batch: &RecordBatch, shape: Shape) -> Result<RecordBatch, ArrowError> {
+        let schema = self.schema_in(shape);
+        let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| match (column.data_type(), field.data_type()) {
+            (DataType::Dictionary(..), DataType::Utf8) => {
+                let dictionary = column.as_dictionary::<Int32Type>();
+                arrow_select::take::take(dictionary.values(), dictionary.keys(), None)
+            }
+            (DataType::Utf8, DataType::Dictionary(..)) => {
+                Ok(Arc::new(column.as_string::<i32>().iter().collect::<DictionaryArray<Int32Type>>()) as ArrayRef)
+            }
+            (DataType::FixedSizeBinary(_), DataType::Utf8) => Ok(texts_of_uuids(column.as_fixed_size_binary())),
+            _ => Ok(Arc::clone(column)),
         });
-        RecordBatch::try_new(self.plain_schema(), columns.collect::<Result<_, _>>()?)
+        let columns = columns.collect::<Result<_, _>>()?;
+        RecordBatch::try_new(schema, columns)
     }
 
     /// Its name with the folder that truth tables lie in.
@@ -362,6 +417,17 @@ pub fn uuids(bytes: Vec<u8>) -> ArrayRef {
 /// UUIDs from their bytes, null where `valid` is false.
 pub fn uuids_or_null(bytes: Vec<u8>, valid: impl IntoIterator<Item = bool>) -> ArrayRef {
     Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), Some(NullBuffer::from_iter(valid))))
+}
+
+/// UUIDs as text.
+fn texts_of_uuids(ids: &FixedSizeBinaryArray) -> ArrayRef {
+    const CHARACTERS: usize = 36;
+    let mut text = Vec::with_capacity((ids.len() - ids.null_count()) * CHARACTERS);
+    let rows = ids.value_data().as_chunks::<16>().0.iter().enumerate();
+    let is_valid = |row: usize| ids.nulls().is_none_or(|nulls| nulls.is_valid(row));
+    rows.filter(|(row, _)| is_valid(*row)).for_each(|(_, id)| append_uuid(id, &mut text));
+    let offsets = OffsetBuffer::from_lengths((0..ids.len()).map(|row| if is_valid(row) { CHARACTERS } else { 0 }));
+    Arc::new(StringArray::new(offsets, text.into(), ids.nulls().cloned()))
 }
 
 /// Moments from microseconds.

@@ -1,8 +1,9 @@
 //! Batches as Python takes them.
 
 use crate::capsule;
+use crate::errors;
 use crate::files;
-use crate::stream::Stream;
+use crate::stream::{FORKED, Stream};
 use arrow_array::RecordBatch;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -13,11 +14,12 @@ use std::sync::{Mutex, PoisonError};
 #[pyclass(frozen, module = "populace._populace")]
 pub(crate) struct Batches {
     stream: Mutex<Option<Stream>>,
+    process: u32,
 }
 
 impl Batches {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream: Mutex::new(Some(stream)) }
+        Self { stream: Mutex::new(Some(stream)), process: std::process::id() }
     }
 }
 
@@ -28,6 +30,10 @@ impl Batches {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        // Before the lock, which another thread may have held when the process was forked.
+        if self.process != std::process::id() {
+            return Err(errors::internal(FORKED));
+        }
         py.detach(|| {
             let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(open) = stream.as_mut() else { return Ok(None) };
@@ -48,6 +54,9 @@ impl Batches {
 
     /// Ends the stream before its end.
     fn close(&self) {
+        if self.process != std::process::id() {
+            return;
+        }
         let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(stream) = stream {
             stream.meter().stop.store(true, Ordering::Relaxed);

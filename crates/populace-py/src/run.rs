@@ -16,7 +16,7 @@ use populace_io::document::no_such_table;
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
 use populace_io::run::{Job, Order, Part};
-use populace_io::table::Table;
+use populace_io::table::{Ids, Shape, Table};
 use populace_io::text::TextFormat;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
@@ -134,17 +134,16 @@ impl Run {
         Ok(View { index, table, places })
     }
 
-    /// Starts a stream of a view. `plain` has text as it is, instead of as dictionaries.
-    pub(crate) fn start(&self, view: View, plain: bool, callback: Option<Py<PyAny>>) -> Stream {
+    /// Starts a stream of a view.
+    pub(crate) fn start(&self, view: View, shape: Shape, callback: Option<Py<PyAny>>) -> Stream {
         let View { index, table, places } = view;
         if let Some(root) = self.root.clone() {
-            return Stream::start(table.plain_schema(), callback, move |sender, meter| files::read(&root, &table, sender, meter));
+            return Stream::start(table.schema_in(shape), callback, move |sender, meter| files::read(&root, &table, shape, sender, meter));
         }
         let run = self.clone();
-        let schema = if plain { table.plain_schema() } else { table.schema() };
-        Stream::start(schema, callback, move |sender, meter| {
+        Stream::start(table.schema_in(shape), callback, move |sender, meter| {
             let send = |batch: RecordBatch| {
-                let batch = batch.project(&places).and_then(|batch| if plain { table.plain(&batch) } else { Ok(batch) });
+                let batch = batch.project(&places).and_then(|batch| table.in_shape(&batch, shape));
                 // That nobody takes the batches any longer is how a stream ends early.
                 sender.send(batch).map_err(|_| RunError::Interrupted)
             };
@@ -166,8 +165,43 @@ impl Run {
     }
 }
 
+/// The types in which Python wants a table: those of ids, and whether text is a dictionary.
+pub(crate) struct Types(Shape);
+
+impl<'py> FromPyObject<'_, 'py> for Types {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let (ids, dictionaries): (String, bool) = object.extract()?;
+        let ids = ids.parse::<Ids>().map_err(|error| errors::input(format!("ids: {error}")))?;
+        Ok(Self(Shape { ids, dictionaries }))
+    }
+}
+
+/// What of a run is not in its scenario's document, for another process: threads, tables, actors, trim, count, and its four marks.
+type State = (usize, Vec<String>, (u64, u64), u64, Option<u64>, (bool, Option<u64>, bool, bool));
+
 #[pymethods]
 impl Run {
+    /// What defines a run that is generated, with its seed and its document.
+    fn state(&self) -> State {
+        let tables = self.all_tables().map(|(_, table)| table.path()).collect();
+        let marks = (self.bare, self.before, self.slice, self.later);
+        (self.threads, tables, (self.actors.start, self.actors.end), self.trim, self.count, marks)
+    }
+
+    /// The run that [`Self::state`] came from.
+    #[staticmethod]
+    fn restore(py: Python<'_>, name: &str, text: &str, seed: u64, state: State) -> PyResult<Self> {
+        let (threads, tables, (start, end), trim, count, (bare, before, slice, later)) = state;
+        let options = PyDict::new(py);
+        options.set_item("seed", seed)?;
+        options.set_item("threads", threads)?;
+        options.set_item("tables", tables)?;
+        let planned = Self::plan(py, name, Some(text), &options)?;
+        Ok(Self { actors: start..end, trim, count, bare, before, slice, later, ..planned })
+    }
+
     /// A run of the built-in scenario or scenario file `name`, or of the document `text`.
     #[staticmethod]
     fn plan(py: Python<'_>, name: &str, text: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Self> {
@@ -348,6 +382,12 @@ impl Run {
         serde_json::to_string(&self.generator().expected()).map_err(errors::internal)
     }
 
+    /// Rows of the main table that are expected of a user.
+    #[getter]
+    fn rows_per_user(&self) -> f64 {
+        self.generator().population().rows_per_actor
+    }
+
     /// An error unless there is such a table.
     fn check_table(&self, path: &str) -> PyResult<()> {
         self.table(path).map(drop)
@@ -372,16 +412,17 @@ impl Run {
     }
 
     /// An Arrow stream of a table.
-    #[pyo3(signature = (path, requested=None, progress=None, columns=None))]
+    #[pyo3(signature = (path, shape, requested=None, progress=None, columns=None))]
     fn capsule<'py>(
         &self,
         py: Python<'py>,
         path: &str,
+        shape: Types,
         requested: Option<Bound<'py, PyCapsule>>,
         progress: Option<Py<PyAny>>,
         columns: Option<Vec<String>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let stream = self.start(self.view(path, columns.as_deref())?, false, progress).exported();
+        let stream = self.start(self.view(path, columns.as_deref())?, shape.0, progress).exported();
         let reader: Box<dyn RecordBatchReader + Send> = match requested {
             None => Box::new(stream),
             Some(wish) => Cast::reader(stream, &capsule::requested(&wish)?),
@@ -390,29 +431,27 @@ impl Run {
     }
 
     /// The Arrow schema of a table.
-    #[pyo3(signature = (path, columns=None, plain=false))]
+    #[pyo3(signature = (path, shape, columns=None))]
     fn schema_capsule<'py>(
         &self,
         py: Python<'py>,
         path: &str,
+        shape: Types,
         columns: Option<Vec<String>>,
-        plain: bool,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let table = self.view(path, columns.as_deref())?.table;
-        let plain = plain || self.root.is_some();
-        let schema = if plain { table.plain_schema() } else { table.schema() };
-        capsule::export_schema(py, &schema)
+        capsule::export_schema(py, &self.view(path, columns.as_deref())?.table.schema_in(shape.0))
     }
 
     /// The batches of a table, one after another.
-    #[pyo3(signature = (path, progress=None, columns=None, plain=false))]
-    fn batches(&self, path: &str, progress: Option<Py<PyAny>>, columns: Option<Vec<String>>, plain: bool) -> PyResult<Batches> {
-        let stream = self.start(self.view(path, columns.as_deref())?, plain, progress);
+    #[pyo3(signature = (path, shape, progress=None, columns=None))]
+    fn batches(&self, path: &str, shape: Types, progress: Option<Py<PyAny>>, columns: Option<Vec<String>>) -> PyResult<Batches> {
+        let stream = self.start(self.view(path, columns.as_deref())?, shape.0, progress);
         Ok(Batches::new(stream))
     }
 
     /// Rows of a table.
-    fn count(&self, py: Python<'_>, path: &str) -> PyResult<u64> {
+    #[pyo3(signature = (path, progress=None))]
+    fn count(&self, py: Python<'_>, path: &str, progress: Option<Py<PyAny>>) -> PyResult<u64> {
         let (index, _) = self.table(path)?;
         if let Some(root) = &self.root {
             let source = Source::open(root).map_err(|error| errors::analysis(&error))?;
@@ -423,7 +462,7 @@ impl Run {
             return Ok(0);
         }
         let meter = Arc::new(Meter::default());
-        let counted = wait(py, &meter, None, || {
+        let counted = wait(py, &meter, progress, || {
             self.job(TableSet::EMPTY.with(index), &meter.stop).dry_run(meter.as_ref()).map(|(rows, _)| rows[index])
         })?;
         counted.map_err(|error| errors::run(&error))
@@ -433,21 +472,28 @@ impl Run {
     fn head(&self, py: Python<'_>, path: &str, rows: usize) -> PyResult<String> {
         let view = self.view(path, None)?;
         let table = view.table.clone();
-        let mut stream = self.start(view, false, None);
-        let plain = self.root.is_some();
+        let mut stream = self.start(view, Shape::OWN, None);
         let taken: Result<Vec<u8>, ArrowError> = py.detach(|| {
             let (mut lines, mut left) = (Vec::new(), rows);
             while left > 0 {
                 let Some(batch) = stream.next().transpose()? else { break };
                 let batch = batch.slice(0, left.min(batch.num_rows()));
                 left -= batch.num_rows();
-                let batch = if plain { files::coded(&table, &batch)? } else { batch };
                 TextFormat::Jsonl.append(&table, &batch, &mut lines);
             }
             Ok(lines)
         });
         let lines = taken.map_err(|error| stream.raised.take().unwrap_or_else(|| files::arrow_error(&error)))?;
         String::from_utf8(lines).map_err(errors::internal)
+    }
+
+    /// Writes a table into one file, Parquet or CSV.
+    fn save(&self, py: Python<'_>, path: &str, file: PathBuf, csv: bool, shape: Types, columns: Option<Vec<String>>) -> PyResult<()> {
+        let view = self.view(path, columns.as_deref())?;
+        let table = view.table.clone();
+        let mut stream = self.start(view, if csv { Shape::OWN } else { shape.0 }, None);
+        let written = py.detach(|| files::save(&mut stream, &table, csv.then_some(TextFormat::Csv), &file));
+        written.map_err(|error| stream.raised.take().unwrap_or_else(|| errors::analysis(&error)))
     }
 
     /// The rows of every table as JSON Lines that name their table, as `populace replay` prints them.

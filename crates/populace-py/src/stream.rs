@@ -19,6 +19,9 @@ const WAITING: usize = 4;
 /// How often signals are looked for and progress is told.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
+/// A stream that was carried over a fork.
+pub(crate) const FORKED: &str = "the rows were begun in another process, which was forked; begin them again in this one";
+
 /// What a worker hands over.
 pub(crate) type Item = Result<RecordBatch, ArrowError>;
 
@@ -93,7 +96,9 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// The batches of a table.
 pub(crate) struct Stream {
     schema: SchemaRef,
-    items: Receiver<Item>,
+    /// Nothing once the process has been forked: the thread that fills it is not in the copy.
+    items: Option<Receiver<Item>>,
+    process: u32,
     link: Link,
     owner: ThreadId,
     meter: Arc<Meter>,
@@ -121,13 +126,29 @@ impl Stream {
             }
         });
         let link = Link::new(Arc::clone(&meter), callback);
-        Self { schema, items, link, owner: std::thread::current().id(), meter, raised: None, exported: false }
+        Self {
+            schema,
+            items: Some(items),
+            process: std::process::id(),
+            link,
+            owner: std::thread::current().id(),
+            meter,
+            raised: None,
+            exported: false,
+        }
     }
 
     /// Gives the stream to a library that cannot hand on what Python's handlers raise.
     pub(crate) fn exported(mut self) -> Self {
         self.exported = true;
         self
+    }
+
+    /// Forgets the thread of another process, whose locks nobody opens here.
+    fn leave_behind(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget(self.items.take());
+        }
     }
 
     /// How far the run is.
@@ -160,8 +181,10 @@ impl Iterator for Stream {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
+        self.leave_behind();
         loop {
-            let received = self.items.recv_timeout(TICK);
+            let Some(items) = &self.items else { return Some(Err(ArrowError::ComputeError(FORKED.into()))) };
+            let received = items.recv_timeout(TICK);
             let ended = matches!(received, Err(RecvTimeoutError::Disconnected));
             if let Err(error) = self.tick(ended) {
                 return Some(Err(error));
@@ -183,6 +206,7 @@ impl RecordBatchReader for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.leave_behind();
         self.meter.stop.store(true, Ordering::Relaxed);
     }
 }

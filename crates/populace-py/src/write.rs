@@ -8,6 +8,7 @@ use populace_io::error::RunError;
 use populace_io::files::place::Directory;
 use populace_io::files::{Compression, FileOptions, Format, Types};
 use populace_io::run::{Job, Order, Part};
+use populace_io::table::Ids;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(root: PathBuf, options: &Bound<'_, PyDict>, format: Format) -> PyResult<Self> {
         if root.exists() && !root.is_dir() {
-            return Err(errors::input(format!("{} is a file; choose another directory with -o", root.display())));
+            return Err(errors::input(format!("directory: {} is a file; choose another", root.display())));
         }
         let named: Option<String> = option(options, "format")?;
         let format = match named.as_deref() {
@@ -45,9 +46,11 @@ impl Target {
         if let Some(text) = types {
             file_options.types = text.parse::<Types>().map_err(|error| errors::input(format!("--parquet: {error}")))?;
         }
+        let ids: Option<String> = option(options, "ids")?;
+        file_options.ids = ids.map(|ids| ids.parse::<Ids>().map_err(|error| errors::input(format!("--ids: {error}")))).transpose()?;
         file_options.row_group_rows = option(options, "row_group_rows")?.unwrap_or(file_options.row_group_rows);
         file_options.file_rows = option(options, "file_rows")?.unwrap_or(file_options.file_rows);
-        file_options.check().map_err(|message| errors::input(format!("--compression: {message}")))?;
+        file_options.check().map_err(errors::input)?;
         let order: Option<String> = option(options, "order")?;
         let order = match order.as_deref() {
             None | Some("actor") => Order::Actor,

@@ -11,6 +11,7 @@ pub mod place;
 pub(crate) mod table_file;
 pub mod writer;
 
+use crate::table::{Ids, Shape};
 use std::str::FromStr;
 
 /// A file format.
@@ -77,7 +78,7 @@ pub enum Types {
     /// Those that every reader knows: ids are text, whole numbers and times are plain.
     #[default]
     Portable,
-    /// The smallest: ids are UUIDs of 16 bytes, whole numbers and times differences to the ones before.
+    /// The smallest: ids are UUIDs of 16 bytes unless they are chosen, whole numbers and times differences to the ones before.
     Compact,
 }
 
@@ -112,6 +113,8 @@ pub struct FileOptions {
     pub compression: Compression,
     /// The types of Parquet columns.
     pub types: Types,
+    /// The types of ids in Parquet and Arrow, where they are chosen.
+    pub ids: Option<Ids>,
     /// Rows of a Parquet row group, about: row groups end where a unit of work ends.
     pub row_group_rows: u64,
     /// Rows of a file, about. A table that is expected to have more is a directory: `NAME/part-00000.EXT`, `NAME/part-00001.EXT` …
@@ -130,21 +133,30 @@ impl FileOptions {
             Format::Parquet | Format::Arrow => 16 << 20,
             Format::Csv | Format::Jsonl => u64::MAX,
         };
-        Self { format, compression, types: Types::Portable, row_group_rows: 96 << 10, file_rows }
+        Self { format, compression, types: Types::Portable, ids: None, row_group_rows: 96 << 10, file_rows }
     }
 
-    /// Checks that the format knows the compression.
+    /// The types of columns in Parquet and Arrow.
+    pub fn shape(&self) -> Shape {
+        let usual = if self.format == Format::Parquet && self.types == Types::Compact { Ids::Uuid } else { Ids::Text };
+        Shape { ids: self.ids.unwrap_or(usual), dictionaries: false }
+    }
+
+    /// Checks that the format knows the compression and the types of ids.
     ///
     /// # Errors
-    /// It does not; the message names those it knows.
+    /// It does not; the message names the option and what the format knows.
     pub fn check(&self) -> Result<(), String> {
         use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+        if let (Format::Csv | Format::Jsonl, Some(ids @ (Ids::Uuid | Ids::Binary))) = (self.format, self.ids) {
+            return Err(format!("--ids {}: in {} files ids are text; leave it out", ids.as_str(), self.format.as_str()));
+        }
         let (fits, known) = match self.format {
             Format::Parquet => (matches!(self.compression, None | Zstd(_) | Snappy | Lz4), "none, zstd, snappy, lz4"),
             Format::Csv | Format::Jsonl => (matches!(self.compression, None | Zstd(_) | Gzip), "none, zstd, gzip"),
             Format::Arrow => (matches!(self.compression, None | Zstd(_) | Lz4), "none, zstd, lz4"),
         };
-        if fits { Ok(()) } else { Err(format!("{} files can be compressed with {known}", self.format.as_str())) }
+        if fits { Ok(()) } else { Err(format!("--compression: {} files can be compressed with {known}", self.format.as_str())) }
     }
 
     /// The ending of a file's name.

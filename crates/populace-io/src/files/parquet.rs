@@ -1,7 +1,7 @@
 //! Parquet: a worker encodes a whole row group, the writer splices it in.
 
 use self::column_chunk::{ColumnEncoder, EncodedColumn, Scratch};
-use super::{Compression, FileOptions, Types};
+use super::{Compression, FileOptions};
 use crate::error::RunError;
 use crate::table::{Kind, Table};
 use arrow_array::{Array, RecordBatch};
@@ -38,11 +38,7 @@ impl ParquetSpec {
             .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
             .set_offset_index_disabled(true)
             .build();
-        let schema = match options.types {
-            Types::Compact => table.plain_schema(),
-            Types::Portable => table.portable_schema(),
-        };
-        let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+        let descriptor = ArrowSchemaConverter::new().convert(&table.schema_in(options.shape()))?;
         Ok(Self { root: descriptor.root_schema_ptr(), codec, properties: Arc::new(properties) })
     }
 
@@ -62,7 +58,7 @@ thread_local! {
 /// Makes the encoders of row groups.
 pub(crate) struct RowGroupFactory {
     columns: Vec<(Kind, ColumnDescPtr, Codec)>,
-    types: Types,
+    options: FileOptions,
 }
 
 impl RowGroupFactory {
@@ -71,13 +67,13 @@ impl RowGroupFactory {
         let descriptor = SchemaDescriptor::new(spec.root);
         let columns = table.columns.iter().zip(descriptor.columns());
         let columns = columns.map(|(column, descriptor)| (column.kind, Arc::clone(descriptor), spec.codec)).collect();
-        Ok(Self { columns, types: options.types })
+        Ok(Self { columns, options: *options })
     }
 
     pub(crate) fn start(&self) -> RowGroupEncoder {
         let columns = self.columns.iter();
         let columns =
-            columns.map(|(kind, descriptor, codec)| ColumnEncoder::new(*kind, self.types, Arc::clone(descriptor), *codec)).collect();
+            columns.map(|(kind, descriptor, codec)| ColumnEncoder::new(*kind, &self.options, Arc::clone(descriptor), *codec)).collect();
         RowGroupEncoder { columns, pending: Vec::new(), pending_rows: 0, rows: 0 }
     }
 }

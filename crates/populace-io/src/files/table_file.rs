@@ -152,11 +152,15 @@ impl<'a> TableFiles<'a> {
                 }
                 Format::Arrow if self.place.can_continue() => {
                     let out = BufWriter::with_capacity(256 << 10, file);
-                    Writer::ArrowFile(Box::new(FileWriter::try_new_with_options(out, &self.table.plain_schema(), ipc()?)?))
+                    Writer::ArrowFile(Box::new(FileWriter::try_new_with_options(out, &self.table.schema_in(self.options.shape()), ipc()?)?))
                 }
                 Format::Arrow => {
                     let out = BufWriter::with_capacity(256 << 10, file);
-                    Writer::ArrowStream(Box::new(StreamWriter::try_new_with_options(out, &self.table.plain_schema(), ipc()?)?))
+                    Writer::ArrowStream(Box::new(StreamWriter::try_new_with_options(
+                        out,
+                        &self.table.schema_in(self.options.shape()),
+                        ipc()?,
+                    )?))
                 }
             };
             self.writer = Some(writer);
@@ -198,12 +202,12 @@ impl<'a> TableFiles<'a> {
             }
             (Writer::ArrowFile(file), Encoded::Batches(batches)) => {
                 for batch in batches.drain(..) {
-                    file.write(&self.table.plain(&batch)?)?;
+                    file.write(&self.table.in_shape(&batch, self.options.shape())?)?;
                 }
             }
             (Writer::ArrowStream(file), Encoded::Batches(batches)) => {
                 for batch in batches.drain(..) {
-                    file.write(&self.table.plain(&batch)?)?;
+                    file.write(&self.table.in_shape(&batch, self.options.shape())?)?;
                 }
             }
             _ => unreachable!("units are encoded for the format of the file"),

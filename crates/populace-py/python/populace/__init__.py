@@ -8,22 +8,33 @@
 [{'recipient_id': 'synth_user_01000', 'persona': 'lunch_browser', 'open_rate': 0.45, 'click_rate': 0.2}]
 
 `generate` makes a run of a scenario, `stream` its rows in bounded memory, `replay` those of one user; `open` reads a run from files.
-`verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
+`datasets` has features and labels to teach and test with, `scorer` plugs the truth into scikit-learn. `verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
 and `populace.email` have the interfaces of the generators that Populace replaces.
 """
 
+from typing import TYPE_CHECKING
+
 from populace import _populace
-from populace._analysis import Recovery, Result, Scorecard, Verdicts, effects, features, plan, prepare_churn, recover, report, score, verify
+from populace._analysis import Recovery, Verdicts, effects, features, plan, prepare_churn, recover, report, verify
 from populace._errors import CheckFailed, FileError, InputError, PopulaceError
-from populace._run import Column, Replay, Run, Table, generate, open, replay, stream
+from populace._populace import Batch
+from populace._result import Result
+from populace._run import Replay, Run, Truth, generate, open, replay, stream
 from populace._scenario import Scenario
+from populace._score import Estimate, Scorecard, Scorer, labels, score, scorer
+from populace._table import Column, Table
+
+if TYPE_CHECKING:
+    from populace import datasets
 
 __version__ = _populace.VERSION
 __all__ = [
-    "CheckFailed", "Column", "FileError", "InputError", "PopulaceError", "Recovery", "Replay", "Result", "Run", "Scenario", "Scorecard",
-    "Table", "Verdicts", "effects", "features", "generate", "open", "plan", "prepare_churn", "recover", "replay", "report", "scenarios", "score", "stream",
-    "verify",
+    "Batch", "CheckFailed", "Column", "Estimate", "FileError", "InputError", "PopulaceError", "Recovery", "Replay", "Result", "Run",
+    "Scenario", "Scorecard", "Scorer", "Table", "Truth", "Verdicts", "datasets", "effects", "features", "generate", "labels", "open", "plan",
+    "prepare_churn", "recover", "replay", "report", "scenarios", "score", "scorer", "stream", "verify",
 ]  # fmt: skip
+for _public in (Column, Estimate, Recovery, Replay, Result, Run, Scenario, Scorecard, Scorer, Table, Truth, Verdicts):
+    _public.__module__ = "populace"
 
 
 def scenarios() -> list[str]:
@@ -37,8 +48,12 @@ def scenarios() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    if name in ("churn", "email", "spark", "traces"):
+    if name in ("churn", "datasets", "email", "spark", "traces"):
         import importlib
 
         return importlib.import_module(f"populace.{name}")
     raise AttributeError(f"module 'populace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "churn", "email", "spark", "traces"})

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions. Their text is that of the command line."""
+"""What can go wrong, as exceptions."""
 
 
 class PopulaceError(Exception):
@@ -15,3 +15,7 @@ class FileError(PopulaceError, OSError):
 
 class CheckFailed(PopulaceError, AssertionError):
     """A check that was asked to raise did not hold; see `raise_for_failure`."""
+
+
+for _class in (PopulaceError, InputError, FileError, CheckFailed):
+    _class.__module__ = "populace"

@@ -6,8 +6,8 @@ import datetime as _datetime
 import math
 import operator
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, overload
 
 from populace import _populace
 from populace._errors import InputError
@@ -17,6 +17,10 @@ SHORTCUTS: dict[str, tuple[str, int]] = {keyword: (takes, most) for keyword, tak
 """The options that set single values of a scenario: what each takes, and the greatest whole number."""
 
 
+@overload
+def whole(name: str, value: int, low: int, high: int) -> int: ...
+@overload
+def whole(name: str, value: int | None, low: int, high: int) -> int | None: ...
 def whole(name: str, value: Any, low: int, high: int) -> int | None:
     """An integer within bounds; `TypeError` for what is none, `InputError` for what lies outside."""
     if value is None:
@@ -30,6 +34,22 @@ def whole(name: str, value: Any, low: int, high: int) -> int | None:
     if not low <= number <= high:
         raise InputError(f"{name}: must be from {low:,} to {high:,}, got {number:,}")
     return number
+
+
+def choice(name: str, value: Any, known: Iterable[str]) -> str:
+    """One of some words; `InputError` for another, with the one that is meant."""
+    known = list(known)
+    if value in known:
+        return str(value)
+    raise InputError(f"{name}: must be one of {', '.join(known)}, got {value!r}{near(value, known)}")
+
+
+def near(value: Any, known: Iterable[str]) -> str:
+    """The name that is probably meant, as a question; nothing if none is near."""
+    import difflib
+
+    found = difflib.get_close_matches(str(value), list(known), 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def text(name: str, value: Any) -> str:
@@ -55,16 +75,33 @@ def number(name: str, value: Any) -> float | None:
 
 
 def date(name: str, value: Any) -> str | None:
-    """A day as `YYYY-MM-DD`, from text, a `date` or a `datetime`."""
+    """A day as `YYYY-MM-DD`, from text, a `date`, a `datetime` or a `numpy.datetime64`: the one that is written, whatever the zone."""
     if value is None or isinstance(value, str):
         return value
+    shown = value
+    if type(value).__name__ == "datetime64":
+        value = value.astype("datetime64[us]").item()
     if isinstance(value, _datetime.datetime):
-        if value.tzinfo is not None:
-            value = value.astimezone(_datetime.timezone.utc)
+        if value != value:
+            raise InputError(f"{name}: must be a date, got {shown!r}")
+        if (value.hour, value.minute, value.second, value.microsecond) != (0, 0, 0, 0):
+            raise InputError(f"{name}: must be a day, which is one of UTC from midnight to midnight; got {value} with a time of day")
         return value.date().isoformat()
     if isinstance(value, _datetime.date):
         return value.isoformat()
-    raise TypeError(f"{name}: must be a date or text such as 2026-01-31, got {value!r}")
+    raise TypeError(f"{name}: must be a date or text such as 2026-01-31, got {shown!r}")
+
+
+def moment(name: str, value: Any) -> str | None:
+    """A moment in ISO 8601, from text, a `date`, a `datetime` or a `numpy.datetime64`; one without a zone is in UTC."""
+    if value is None or isinstance(value, str):
+        return value
+    shown = value
+    if type(value).__name__ == "datetime64":
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, _datetime.date) and value == value:
+        return value.isoformat()
+    raise TypeError(f"{name}: must be a moment or text such as 2026-01-31T12:00:00Z, got {shown!r}")
 
 
 def path(name: str, value: Any) -> str:
@@ -98,8 +135,8 @@ def document(name: str, value: Any) -> str:
             return sorted(thing)
         if isinstance(thing, (_datetime.date, _datetime.datetime)):
             return date(name, thing)
-        if hasattr(thing, "item"):  # a NumPy number
-            return thing.item()
+        if hasattr(thing, "tolist"):  # a number or an array of NumPy, a column of pandas
+            return thing.tolist()
         raise TypeError(f"{name}: {thing!r} has no place in a document")
 
     for where, key in _keys(value, name):
@@ -113,7 +150,7 @@ def document(name: str, value: Any) -> str:
         raise InputError(f"{name}: is nested too deeply") from None
 
 
-def _keys(value: Any, where: str, depth: int = 0):
+def _keys(value: Any, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
     if depth > 200:
         raise InputError(f"{where[:60]}…: is nested too deeply")
     if isinstance(value, Mapping):
@@ -139,15 +176,14 @@ def settings(value: Mapping[str, Any] | None) -> list[str]:
 def shortcut(keyword: str, value: Any) -> str | None:
     """The value of a shortcut as text; `None` if it says nothing."""
     takes, most = SHORTCUTS[keyword]
-    option = "--" + keyword.replace("_", "-")
     if value is None:
         return None
     if takes == "whole":
-        return str(whole(option, value, 0, most))
+        return str(whole(keyword, value, 0, most))
     if takes == "number":
-        return repr(number(option, value))
+        return repr(number(keyword, value))
     if takes == "date":
-        return date(option, value)
+        return date(keyword, value)
     if not isinstance(value, bool):
         raise TypeError(f"{keyword}: must be True or False, got {value!r}")
     return None if value else "false"

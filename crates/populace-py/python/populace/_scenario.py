@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from populace import _options, _populace
 from populace._errors import InputError
+from populace._types import Path
 
 _HEAD = ("version", "scenario", "name", "description", "seed")
 
 
-class Scenario(dict):
+class Scenario(dict[str, Any]):
     """A scenario: a dictionary with the keys of its document.
 
     Everything that a document can say can be read and changed; what the result means is checked when it is used.
@@ -27,12 +26,12 @@ class Scenario(dict):
     >>> scenario.check()
     Traceback (most recent call last):
         ...
-    populace._errors.InputError: email:... personas.night_owl.open_rates: unknown key
+    populace.InputError: email:... personas.night_owl.open_rates: unknown key
         hint: did you mean `open_rate`?
     """
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str], profile: str | None = None, set: Mapping[str, Any] | None = None) -> Scenario:
+    def load(cls, source: Path, profile: str | None = None, set: Mapping[str, Any] | None = None) -> Scenario:
         """The built-in scenario of this name, or the one in a file, with nothing left to look up.
 
         `profile` applies one of its profiles; `set` changes single values by dotted path.
@@ -70,14 +69,16 @@ class Scenario(dict):
         """The scenario with nothing left to look up: defaults filled in, values checked. Raises `InputError`."""
         return type(self).from_dict(self)
 
-    def to_yaml(self, path: str | os.PathLike[str] | None = None) -> str:
+    def to_yaml(self, path: Path | None = None) -> str:
         """Its document, resolved, as YAML; written to `path` if one is given.
 
         Raises `InputError` if it is not sound, `OSError` if it cannot be written.
         """
         _, text, _ = _populace.resolve(str(self.get("name", "scenario")), _options.document("scenario", self), {})
         if path is not None:
-            target = Path(_options.path("path", path))
+            import pathlib
+
+            target = pathlib.Path(_options.path("path", path))
             partial = target.with_name(target.name + ".partial")
             partial.write_text(text, encoding="utf-8")
             partial.replace(target)
@@ -88,6 +89,16 @@ class Scenario(dict):
         import copy
 
         return copy.deepcopy(dict(self))
+
+    def copy(self) -> Scenario:
+        """A copy that shares nothing with it."""
+        return type(self)(self.to_dict())
+
+    def __or__(self, other: Any) -> Any:
+        return type(self)({**self, **other}) if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Any) -> Any:
+        return type(self)({**other, **self}) if isinstance(other, Mapping) else NotImplemented
 
     def _repr_html_(self) -> str:
         import html

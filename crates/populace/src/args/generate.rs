@@ -6,6 +6,7 @@ use super::values::{self, proposed, whole};
 use crate::shortcuts::Shortcuts;
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use populace_io::files::{Compression, Types};
+use populace_io::table::Ids;
 use std::path::PathBuf;
 
 /// What decides the scenario.
@@ -48,7 +49,7 @@ pub(crate) struct GenerateArgs {
         value_name = "URL",
         action = ArgAction::Append,
         conflicts_with_all = [
-            "output", "format", "compression", "parquet", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
+            "output", "format", "compression", "parquet", "ids", "parts", "part", "row_group_rows", "file_rows", "summary", "dry_run", "resume", "overwrite",
         ]
     )]
     pub(crate) to: Vec<String>,
@@ -64,6 +65,10 @@ pub(crate) struct GenerateArgs {
     /// Types of Parquet columns: portable, which every reader knows, or compact, the smallest
     #[arg(help_heading = "Files", long, value_name = "TYPES", default_value = "portable", value_parser = values::types())]
     pub(crate) parquet: Types,
+    /// Types of ids in Parquet and Arrow: text, which every reader knows; uuid, 16 bytes marked as UUIDs; or binary, 16 bytes
+    /// [default: text, with --parquet compact uuid]
+    #[arg(help_heading = "Files", long, value_name = "TYPE", value_parser = values::ids(), hide_possible_values = true)]
+    pub(crate) ids: Option<Ids>,
     /// Worker threads [default: one a core]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) threads: Option<u16>,

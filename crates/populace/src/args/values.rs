@@ -14,6 +14,7 @@ use populace_io::catalogue::{self, LIBRARY};
 use populace_io::document::{Request, Resolved, Source};
 use populace_io::family::{self, FAMILIES};
 use populace_io::files::{Compression, Types};
+use populace_io::table::Ids;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 #[cfg(any(feature = "flow", feature = "kafka"))]
@@ -108,6 +109,11 @@ impl TypedValueParser for Codecs {
 /// The types of Parquet columns.
 pub(crate) fn types() -> impl TypedValueParser<Value = Types> {
     PossibleValuesParser::new(["portable", "compact"]).try_map(|name| name.parse::<Types>())
+}
+
+/// The types of ids.
+pub(crate) fn ids() -> impl TypedValueParser<Value = Ids> {
+    PossibleValuesParser::new(["text", "uuid", "binary"]).try_map(|name| name.parse::<Ids>())
 }
 
 /// The built-in scenarios.

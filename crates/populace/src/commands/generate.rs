@@ -205,9 +205,10 @@ fn file_options(arguments: &GenerateArgs, default: Format) -> Result<FileOptions
     let mut options = FileOptions::new(format);
     options.compression = arguments.compression.unwrap_or(options.compression);
     options.types = arguments.parquet;
+    options.ids = arguments.ids;
     options.row_group_rows = arguments.row_group_rows.unwrap_or(options.row_group_rows);
     options.file_rows = arguments.file_rows.unwrap_or(options.file_rows);
-    options.check().map_err(|message| Failure::input(format!("--compression: {message}")))?;
+    options.check().map_err(Failure::input)?;
     Ok(options)
 }
 

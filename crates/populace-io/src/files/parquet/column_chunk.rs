@@ -12,8 +12,8 @@
 
 use super::bits::{GROUP, delta, hybrid, varint};
 use crate::error::RunError;
-use crate::files::Types;
-use crate::table::{Kind, as_codes};
+use crate::files::{FileOptions, Types};
+use crate::table::{Ids, Kind, as_codes};
 use crate::text::append_uuid;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -87,6 +87,7 @@ pub(super) struct EncodedColumn {
 pub(super) struct ColumnEncoder {
     kind: Kind,
     types: Types,
+    ids: Ids,
     descriptor: ColumnDescPtr,
     codec: Codec,
     dictionary: Option<Dictionary>,
@@ -100,14 +101,26 @@ pub(super) struct ColumnEncoder {
 }
 
 impl ColumnEncoder {
-    pub(super) fn new(kind: Kind, types: Types, descriptor: ColumnDescPtr, codec: Codec) -> Self {
+    pub(super) fn new(kind: Kind, options: &FileOptions, descriptor: ColumnDescPtr, codec: Codec) -> Self {
         let dictionary = match kind {
             Kind::Bool | Kind::Int64 | Kind::Instant(_) | Kind::Uuid => None,
             Kind::Int16 | Kind::Int32 | Kind::Date | Kind::Float | Kind::Fixed(_) => Some(Dictionary::Numbers(Numbers::default())),
             Kind::Text | Kind::Json => Some(Dictionary::Texts(Texts::default())),
         };
         let coding = dictionary.is_some();
-        Self { kind, types, descriptor, codec, dictionary, coding, pages: Vec::new(), rows: 0, nulls: 0, range: None }
+        Self {
+            kind,
+            types: options.types,
+            ids: options.shape().ids,
+            descriptor,
+            codec,
+            dictionary,
+            coding,
+            pages: Vec::new(),
+            rows: 0,
+            nulls: 0,
+            range: None,
+        }
     }
 
     /// Encodes arrays as one page.
@@ -150,7 +163,7 @@ impl ColumnEncoder {
         match self.kind {
             Kind::Bool => plain_booleans(arrays, body),
             Kind::Int16 | Kind::Int32 | Kind::Date | Kind::Float | Kind::Fixed(_) => plain_numbers(self.kind, numbers, body),
-            Kind::Uuid if self.types == Types::Portable => texts_of_uuids(arrays, body),
+            Kind::Uuid if self.ids == Ids::Text => texts_of_uuids(arrays, body),
             Kind::Uuid => plain_uuids(arrays, body),
             Kind::Text | Kind::Json => plain_texts(arrays, body),
             Kind::Int64 | Kind::Instant(_) => {

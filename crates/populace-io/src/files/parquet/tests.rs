@@ -2,7 +2,7 @@
 
 use super::{ParquetSpec, RowGroupFactory};
 use crate::files::{Compression, FileOptions, Format, Types};
-use crate::table::{Column, InstantText, Kind, Table};
+use crate::table::{Column, InstantText, Kind, Shape, Table};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array, Int32Array, Int64Array,
     RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -166,8 +166,8 @@ fn read(bytes: &Bytes) -> (Arc<ParquetMetaData>, RecordBatch) {
 fn check(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) {
     check_portable(table, compression, groups);
     let (metadata, read) = read(&write(table, Types::Compact, compression, groups));
-    let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.plain(batch).unwrap()).collect();
-    let expected = concat_batches(&table.plain_schema(), &plain).unwrap();
+    let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.in_shape(batch, Shape::READ).unwrap()).collect();
+    let expected = concat_batches(&table.schema_in(Shape::READ), &plain).unwrap();
     assert_eq!(read.num_rows(), expected.num_rows());
     for (index, column) in table.columns.iter().enumerate() {
         assert_eq!(read.schema().field(index).data_type(), expected.schema().field(index).data_type(), "{}", column.name);
@@ -198,8 +198,8 @@ fn check(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>
 /// Portable files hold the same values, ids as text, in encodings that every reader knows.
 fn check_portable(table: &Table, compression: Compression, groups: &[Vec<Vec<RecordBatch>>]) {
     let (metadata, read) = read(&write(table, Types::Portable, compression, groups));
-    let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.plain(batch).unwrap()).collect();
-    let expected = concat_batches(&table.plain_schema(), &plain).unwrap();
+    let plain: Vec<RecordBatch> = groups.iter().flatten().flatten().map(|batch| table.in_shape(batch, Shape::READ).unwrap()).collect();
+    let expected = concat_batches(&table.schema_in(Shape::READ), &plain).unwrap();
     for (index, column) in table.columns.iter().enumerate() {
         if column.kind == Kind::Uuid {
             let text = |bytes: &[u8]| {

@@ -77,7 +77,7 @@ def _uuid_text(column: pa.Array) -> pa.Array:
     pairs = numpy.frombuffer(column.buffers()[1], dtype=numpy.uint16, count=8 * rows, offset=16 * column.offset)
     digits = _HEX.take(pairs).view(_DIGITS)
     text = numpy.empty(rows, dtype=_TEXT)
-    for name in _TEXT.names:
+    for name in _TEXT.names or ():
         text[name] = ord("-") if name.startswith("-") else digits[name]
     offsets = numpy.arange(0, 36 * (rows + 1), 36, dtype=numpy.int32)
     valid = column.is_valid().buffers()[1] if column.null_count else None

@@ -40,7 +40,7 @@ def _texts(texts: pa.StringArray) -> Words:
     hashes = numpy.empty(len(texts), numpy.uint64)
     for length in numpy.unique(lengths):
         these = numpy.flatnonzero(lengths == length)
-        found = numpy.full(len(these), _absorb(_MULTIPLIER.reshape(1), numpy.uint64(length))[0])
+        found = numpy.full(len(these), _absorb(_MULTIPLIER.reshape(1), numpy.full(1, length, numpy.uint64))[0])
         padded = numpy.zeros((len(these), -(-int(length) // 8) * 8), numpy.uint8)
         if length:
             padded[:, :length] = data[starts[these][:, None] + numpy.arange(length)]

@@ -59,7 +59,7 @@ class Recipe(NamedTuple):
         whole = self.run()._native
         for start, stop, before in portions:
             run = Run(whole.actors(start, stop, False).part(0, 1, before))
-            for batch in run[self.table].select(*self.columns.names).batches(text=True):
+            for batch in run[self.table].select(*self.columns.names).batches(ids="uuid"):
                 yield _columns.converted(pa.record_batch(batch), self.columns)
 
 
@@ -80,7 +80,7 @@ class Plan:
         if self.table not in self.whole.tables:
             raise InputError(f"option table: there is no table {self.table}; there are {', '.join(self.whole.tables)}")
         self.partitions = asked.partitions
-        self.own_schema = pa.schema(self.whole[self.table])
+        self.own_schema = self.whole[self.table]._schema("uuid", "str")
         self.schema = _columns.struct(self.own_schema)
         if asked.columns is not None:
             self.schema = self._chosen(asked.columns)
@@ -149,9 +149,9 @@ class Plan:
         counter = _populace.Run.plan(self.native.name, self.native.scenario_yaml, {**self.engine, "threads": None})
         if len(self.spans) == 1 and self.spans[0][0] < self.spans[0][1]:
             counts = counter.actors(*self.spans[0], False).rows_before(len(parts))
-            return {spans[0][0]: count for spans, count in zip(parts, counts) if spans}
+            return {spans[0][0]: count for spans, count in zip(parts, counts or []) if spans}
         starts = {start for spans in parts for start, _ in spans}
-        return {start: counter.actors(start, start + 1, False).rows_before(1)[0] for start in starts}
+        return {start: (counter.actors(start, start + 1, False).rows_before(1) or [0])[0] for start in starts}
 
     def narrow(self, spans: list[Span]) -> None:
         """Leaves out the users outside `spans`, which are apart and in order."""

@@ -61,8 +61,13 @@ class Reader(DataSourceReader):
     def __getstate__(self) -> dict[str, Any]:
         return {"_plan": None, "recipe": self.recipe}
 
+    @property
+    def plan(self) -> Plan:
+        assert self._plan is not None, "a task has no plan"
+        return self._plan
+
     def partitions(self) -> list[InputPartition]:
-        return [Users(portions) for portions in self._plan.portions(self.recipe)]
+        return [Users(portions) for portions in self.plan.portions(self.recipe)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         return self.recipe.batches(partition.value)
@@ -72,11 +77,11 @@ class FilteredReader(Reader):
     """Leaves out users whose rows no filter would let through. Spark still filters the rows."""
 
     def pushFilters(self, filters: list[datasource.Filter]) -> Iterable[datasource.Filter]:
-        ids = self._plan.ids
+        ids = self.plan.ids
         for condition in filters:
             spans = None if ids is None else _spans(condition, ids)
             if spans is not None:
-                self._plan.narrow(spans)
+                self.plan.narrow(spans)
         return filters
 
 
@@ -89,7 +94,7 @@ def _spans(condition: datasource.Filter, ids: Ids) -> list[Span] | None:
         return ids.users(value)
     if isinstance(condition, datasource.In):
         found = [ids.users(item) for item in condition.value]
-        return None if None in found else sorted({span for spans in found for span in spans})
+        return None if None in found else sorted({span for spans in found if spans is not None for span in spans})
     if ids.is_text or not isinstance(value, int):
         # Text is ordered by its characters, users are by their numbers.
         return None

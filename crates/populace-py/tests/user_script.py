@@ -1,0 +1,30 @@
+"""A user's script that type checkers pass, but for the lines that say which mistake they find."""
+
+import populace as pp
+
+run = pp.generate("email", users=5, days=20, seed=1, set={"personas.night_owl.open_rate": 0.3})
+run.write("data", format="parquet", ids="uuid", compression="zstd:3").events.count(progress=True)
+run.to_csv("csv", overwrite=True)
+frame = run.truth.messages.to_pandas(text="category", integers="numpy")
+some: pp.Table = run["events"][["message_id", "event_type"]]
+batch: pp.Batch
+for batch in pp.stream("churn", users=5, columns=["user_id"], ids="text"):
+    rows: int = len(batch)
+card: pp.Scorecard = pp.score("open", run, frame, min_auc=0.6)
+estimate: pp.Estimate = card.gain("latent")
+scorer: pp.Scorer = pp.scorer("open", run, metric="auc")
+data = pp.datasets.load_churn(users=100, seed=1)
+train, test = pp.datasets.make_split(data, test_size=0.5)
+first: pp.Replay = pp.replay("email", actor=1, seed=2, users=3)
+needed = pp.plan("email", "fatigue", users=200)["users"]
+
+pp.generate("email", usrs=5)  # error: usrs
+pp.stream("email", usrs=5)  # error: usrs
+pp.plan("email", "fatigue", usrs=5)  # error: usrs
+pp.replay("email", actor=1, usrs=5)  # error: usrs
+run.write("data", format="parqet")  # error: parqet
+run.to_parquet("data", parquet="small")  # error: small
+run.events.to_pandas(ids="uid")  # error: uid
+pp.score("opens", run, frame)  # error: opens
+pp.scorer("open", run, metric="gains")  # error: gains
+pp.generate("email", users="5")  # error: "5"

@@ -209,3 +209,33 @@ def test_runs_behave_as_mappings_of_tables():
         run["event"]
     with pytest.raises(AttributeError, match="did you mean 'events'"):
         run.event
+
+
+def test_spark_filters_and_joins(run, tmp_path):
+    sql = pytest.importorskip("pyspark.sql", reason="spark-check runs it, with Spark")
+    session = sql.SparkSession.builder.master("local[1]").config("spark.sql.session.timeZone", "UTC").config("spark.ui.enabled", "false").getOrCreate()
+    opened = run.write(tmp_path / "run", format="parquet")
+    for table in run.tables.values():
+        frame = session.read.parquet(f"{opened.directory}/{table.path}.parquet")
+        assert frame.count() == len(table)
+        frame.write.json(str(tmp_path / f"{table.name}-{table.truth}.json"))
+        for name in ids(table):
+            value = table.to_arrow()[name].drop_null()[0].as_py()
+            assert frame.where(f"{name} = '{value}'").count() >= 1
+            assert frame.join(frame.select(name).distinct(), name).count() == frame.where(f"{name} is not null").count()
+
+
+def test_frames_take_little_longer_than_the_conversion_of_pyarrow():
+    import time
+
+    events = pp.generate("email", users=350, seed=1).events
+    events.to_pandas(), pa.table(events).to_pandas()
+
+    def seconds(work):
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    # CPU time, of which other work on the machine takes nothing; each the least of five.
+    ours, theirs = (min(seconds(work) for _ in range(5)) for work in (events.to_pandas, lambda: pa.table(events).to_pandas()))
+    assert ours < 1.5 * theirs, (ours, theirs)

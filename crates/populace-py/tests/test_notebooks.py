@@ -22,6 +22,7 @@ def test_a_notebook_runs(notebook, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "__main__"}
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse("".join(cells[-1]["source"])))), "it ends with a claim"
     shown = 0
     for number, cell in enumerate(cells):
         tree = ast.parse("".join(cell["source"]))

@@ -60,7 +60,7 @@ def verify(
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _reading("verify", threads, progress, reading) as options:
-        return Verdicts(json.loads(_populace.verify_run(directory(run), name, _options.number("alpha", alpha), options)))
+        return Verdicts(json.loads(_populace.verify_run(directory(run), name, _options.share("alpha", alpha), options)))
 
 
 def prepare_churn(
@@ -117,7 +117,7 @@ def recover(
     """
     name = None if scenario is None else _options.path("scenario", scenario)
     with _reading("recover", threads, progress, reading) as options:
-        return Recovery(json.loads(_populace.recover_run(directory(run), name, _options.number("level", level), options)))
+        return Recovery(json.loads(_populace.recover_run(directory(run), name, _options.share("level", level), options)))
 
 
 def effects(scenario: _types.Path | Mapping[str, Any], **options: Unpack[_types.GenerateOptions]) -> dict[str, str]:

@@ -74,6 +74,14 @@ def number(name: str, value: Any) -> float | None:
     return result
 
 
+def share(name: str, value: Any) -> float | None:
+    """A number between 0 and 1."""
+    given = number(name, value)
+    if given is not None and not 0 < given < 1:
+        raise InputError(f"{name}: must lie between 0 and 1, got {value!r}")
+    return given
+
+
 def date(name: str, value: Any) -> str | None:
     """A day as `YYYY-MM-DD`, from text, a `date`, a `datetime` or a `numpy.datetime64`: the one that is written, whatever the zone."""
     if value is None or isinstance(value, str):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from populace.traces import WorkflowDefinition
+
 
 class Truth:
     """The tables that hold what only the simulator knows, as attributes: `run.truth.messages`, or `run.truth["messages"]`."""
@@ -185,8 +187,12 @@ class Run:
 
     @property
     def warnings(self) -> list[str]:
-        """What is odd about the scenario."""
-        return self._native.warnings
+        """What is odd about the scenario and the run."""
+        count = self._native.state()[4]
+        if count is None:
+            return self._native.warnings
+        cut = f"count={count} ends the run in the middle of its user {self.num_users:,}; events={count} makes about so many rows, of whole users"
+        return [*self._native.warnings, cut]
 
     @property
     def expected(self) -> dict[str, Any]:
@@ -374,7 +380,7 @@ def generate(
     count: int | None = None,
     threads: int | None = None,
     progress: _types.Progress = None,
-    workflow: Any = None,
+    workflow: _types.Path | Mapping[str, Any] | WorkflowDefinition | None = None,
     cascade_failure_rate: float | None = None,
     paid_ratio: float | None = None,
     churn_base_rate: float | None = None,
@@ -400,8 +406,8 @@ def generate(
     <Run of email: 20 users, seed 42; events, users, truth/users, truth/user_rates, truth/messages, truth/timing>
     >>> [row["event_type"] for row in run.events.head(3)]
     ['sent', 'delivered', 'sent']
-    >>> pp.generate("email", events=10_000, seed=42).num_users, pp.generate("email", count=10_000, seed=42).num_users
-    (43, 46)
+    >>> pp.generate("churn", events=10_000, seed=42).num_users, pp.generate("churn", count=10_000, seed=42).events.count()
+    (42, 10000)
     """
     native = _plan(
         scenario, users=users, events=events, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set,

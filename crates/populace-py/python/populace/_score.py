@@ -124,6 +124,10 @@ def score(
     """
     import tempfile  # takes a third of the time of all other imports
 
+    for name in thresholds:
+        if not name.startswith(("min_", "max_")):
+            known = ("subset", "ranks", "rows", "alpha", "as_of", "threads", "progress", "reading")
+            raise TypeError(f"unknown option {name!r}{_options.near(name, known)}")
     wanted = dict(
         subset=subset,
         ranks=ranks,
@@ -133,9 +137,6 @@ def score(
         thresholds=[(name, _options.number(name, bound)) for name, bound in thresholds.items()],
     )
     name_of_task = _options.choice("task", _options.text("task", task).replace("-", "_"), get_args(_types.Task))
-    for name in thresholds:
-        if not name.startswith(("min_", "max_")):
-            raise TypeError(f"unknown option {name!r}{_options.near(name, [*wanted, 'threads', 'progress', 'reading'])}")
     with _reading(f"score {name_of_task}", threads, progress, reading, **wanted) as options, tempfile.TemporaryDirectory(prefix="populace-") as scratch:
         if isinstance(predictions, (str, os.PathLike)):
             file = _options.path("predictions", predictions)
@@ -167,8 +168,8 @@ def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = No
 
     >>> import populace as pp
     >>> truth = pp.labels("churn", pp.generate("churn", users=200, seed=1))
-    >>> list(truth), len(truth), abs(truth.label.mean() - truth.p_latent.mean()) < 0.15
-    (['label', 'p_observable', 'p_latent'], 200, True)
+    >>> list(truth), len(truth)
+    (['label', 'p_observable', 'p_latent'], 200)
     """
     import tempfile
 

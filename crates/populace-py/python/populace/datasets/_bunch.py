@@ -70,9 +70,7 @@ def make_split(data: Bunch, test_size: float = 0.25, seed: int = 0) -> tuple[Bun
     """Two data sets, to train with and to test with, that share no group: about `test_size` of the groups are in the second."""
     import numpy
 
-    share = _options.number("test_size", test_size)
-    if share is None or not 0 < share < 1:
-        raise InputError(f"test_size: must lie between 0 and 1, got {test_size!r}")
+    share = _options.share("test_size", test_size) or 0.25
     groups, place = numpy.unique(numpy.asarray(data["groups"]), return_inverse=True)
     if len(groups) < 2:
         raise InputError(f"test_size: a split needs at least two groups, and there are {len(groups)}")

@@ -59,6 +59,10 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+@overload
+def number(name: str, value: float) -> float: ...
+@overload
+def number(name: str, value: float | None) -> float | None: ...
 def number(name: str, value: Any) -> float | None:
     """A float; `TypeError` for what is none, `InputError` for what is not finite."""
     if value is None:

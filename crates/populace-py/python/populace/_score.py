@@ -80,7 +80,7 @@ class Scorecard(Result):
 
         by = self["groups"][0]["by"] if self["groups"] else "group"
         rows = [{by: group["name"], "n": group["n"], **group["values"]} for group in self["groups"]]
-        return pandas.DataFrame(rows, columns=None if rows else [by, "n"]).set_index(by)
+        return pandas.DataFrame(rows or {by: [], "n": []}).set_index(by)
 
     def __repr__(self) -> str:
         return f"<Scorecard of {self['task']} on {self['run']['scenario']}: {self['n']:,} predictions>"

@@ -88,8 +88,8 @@ def of_batch(batch: pa.RecordBatch, table: pa.Schema) -> tuple[int, int, int]:
         absorbed = _absorb(hashes, _words(column, field.type) ^ _mix(numpy.array([number], numpy.uint64)))
         valid = column.is_valid().to_numpy(zero_copy_only=False)
         hashes = numpy.where(valid, absorbed, hashes)
-    sums = (_mix(hashes), _mix(_rotated(hashes, 32) ^ _SECOND))
-    return batch.num_rows, *(int(numpy.add.reduce(words, dtype=numpy.uint64)) for words in sums)
+    total = lambda words: int(numpy.add.reduce(words, dtype=numpy.uint64))
+    return batch.num_rows, total(_mix(hashes)), total(_mix(_rotated(hashes, 32) ^ _SECOND))
 
 
 def total(parts: Iterator[tuple[int, int, int]]) -> tuple[int, int, int]:

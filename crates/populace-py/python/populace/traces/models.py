@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from populace import _options, _populace
 from populace._errors import InputError
@@ -21,6 +21,7 @@ from populace._errors import InputError
 EPOCH = _datetime.datetime(1970, 1, 1)
 MICROSECOND = _datetime.timedelta(microseconds=1)
 _LONGEST_MS = 1e12
+_Item = TypeVar("_Item")
 
 
 def moment(microseconds: int) -> _datetime.datetime:
@@ -196,6 +197,10 @@ class Session:
             session._workflow = workflow
         return session
 
+    if TYPE_CHECKING:  # attributes that are no fields
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     def _head(self) -> dict[str, Any]:
         *head, start, end = self._store.head(self._index)
         return dict(zip(_SESSION, (*head, moment(start), None if end is None else moment(end))))
@@ -210,10 +215,10 @@ class Session:
         if name == "calls":
             session = (self.session_id, self.user_id, self.user_type)
             values["calls"] = [
-                _made(session, call_id, endpoint, method, {} if params in (None, "{}") else json.loads(params), moment(start), *rest, 1 if attempt is None else attempt, retried)  # fmt: skip
-                for call_id, endpoint, method, params, start, *rest, attempt, retried in self._store.rows(self._index)
+                _made(session, call_id, endpoint, method, {} if params in (None, "{}") else json.loads(params), moment(start), time, status, size, 1 if attempt is None else attempt, retried)  # fmt: skip
+                for call_id, endpoint, method, params, start, time, status, size, attempt, retried in self._store.rows(self._index)
             ]
-            self._store = None
+            values["_store"] = None
         return values[name]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -304,7 +309,8 @@ class Session:
 _SESSION = tuple(each.name for each in fields(Session))
 # No fields, and no default that would hide what a view has not been asked for yet.
 del Session.end_timestamp
-Session._store = Session._workflow = None
+for _name in ("_store", "_workflow"):
+    setattr(Session, _name, None)
 
 
 def store_of(sessions: Iterable[Session]) -> tuple[Any, list[int]]:
@@ -362,9 +368,10 @@ def sequences_of(sessions: Any) -> Any:
     return _populace.Sequences.of(lists)
 
 
-def cut(items: Sequence[Any], train_ratio: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+def cut(items: list[_Item], train_ratio: Any) -> tuple[list[_Item], list[_Item]]:
     """The first of some items, `train_ratio` of them, and the rest."""
-    if not 0 < _options.number("train_ratio", train_ratio) < 1:
+    share = _options.number("train_ratio", train_ratio)
+    if share is None or not 0 < share < 1:
         raise InputError(f"train_ratio: must be between 0 and 1, got {train_ratio!r}")
     place = int(len(items) * train_ratio)
     return items[:place], items[place:]
@@ -391,6 +398,10 @@ class Dataset:
             if not isinstance(session, Session):
                 raise TypeError(f"sessions: must be of Session, got {session!r}")
 
+    if TYPE_CHECKING:  # attributes that are no fields
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     @classmethod
     def _of(cls, store: Any, name: str, metadata: dict[str, Any], workflow: Any = None, run: Any = None) -> Dataset:
         dataset = _new(cls)
@@ -402,7 +413,7 @@ class Dataset:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         store, workflow = self._store, self.workflow
         self.sessions = [Session._view(store, index, workflow) for index in range(len(store))]
-        self._store = None
+        vars(self)["_store"] = None
         return self.sessions
 
     def __getstate__(self) -> dict[str, Any]:
@@ -483,7 +494,7 @@ class Dataset:
         share = train if train_ratio is None else train_ratio
         if val is None and by is None:
             share = 1 - _options.number("test", test) if share is None and test is not None else 0.8 if share is None else share
-            parts = cut(self.sessions, share)
+            parts: Sequence[list[Session]] = cut(self.sessions, share)
         else:
             by = by or "user"
             first = _options.number("train_ratio", (0.8 if val is None else 0.7) if share is None else share)
@@ -573,4 +584,5 @@ class Dataset:
         return f"<p>{html.escape(repr(self)[1:-1])}</p><table><tr><th>endpoint</th><th>calls</th></tr>{rows}</table>"
 
 
-Dataset._store = Dataset.workflow = Dataset.run = None
+for _name in ("_store", "workflow", "run"):
+    setattr(Dataset, _name, None)

@@ -6,7 +6,7 @@ use crate::plan::{self, Effect, Plan, Study};
 use crate::recover::{self, Recovery};
 use crate::report::{self, Found};
 use crate::score::{self, Context, Scorecard, Task};
-use crate::source::{self, As, Inspection, ReadOptions, Source, Want};
+use crate::source::{self, As, Inspection, Likely, ReadOptions, Source, Want};
 use crate::verify::{self, Board};
 use crate::watch::Watch;
 use crate::{churn, email, features, traces};
@@ -65,7 +65,9 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_
     let examine = |source: &Source| {
         let mut board = Board::default();
         verify::files::report_sizes(source, &mut board)?;
-        (family.verify)(source, document, &mut board, watch).map(|()| board)
+        (family.verify)(source, document, &mut board, watch)?;
+        verify::files::report_losses(source, &mut board);
+        Ok(board)
     };
     // A run whose files are damaged fails its checks; what can be read of it is examined nevertheless.
     let is_damage = |error: &AnalysisError| source.manifest().is_some() && error.is_of_data(source.root());
@@ -213,7 +215,9 @@ pub fn compute_features(options: &features::Options, watch: &Watch<'_>) -> Resul
     let family = match there.as_slice() {
         [] => {
             let tables: Vec<String> = with_features().map(|family| format!("a table {}", family.table)).collect();
-            return Err(AnalysisError::input(format!("{data}: has neither {}", tables.join(" nor "))));
+            let beside: Vec<String> = with_features().flat_map(|family| source.beside(family.table)).collect();
+            let hint = if beside.is_empty() { "a table is a file such as events.csv, or a directory of parts" } else { "there is " };
+            return Err(AnalysisError::input(format!("{data}: has neither {}\nhint: {hint}{}", tables.join(" nor "), beside.join(", "))));
         }
         [table] => {
             let known = families_of(&source)?;
@@ -241,19 +245,21 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<Vec<Inspection>, An
             generators.push((family(name), catalogue::generator(&document)?));
         }
     }
-    let mut tables: Vec<(&str, &Table, Vec<&str>)> = Vec::new();
+    let mut tables = Vec::new();
     for (family, generator) in &generators {
-        tables.extend(generator.tables().iter().filter(|table| !table.truth).map(|table| (family.name, table, (family.words)())));
+        let needed = |table: &Table| family.needed.iter().find(|(name, _)| *name == table.name).map_or(&[][..], |(_, columns)| columns);
+        let likely = |table| Likely { family: family.name, table, needed: needed(table), words: (family.words)() };
+        tables.extend(generator.tables().iter().filter(|table| !table.truth).map(likely));
     }
     if path.is_file() {
         return Ok(vec![source::inspect(path, &tables, options)?]);
     }
     let data = Source::open_with(path, options)?;
     let mut found = Vec::new();
-    let names: BTreeSet<&str> = tables.iter().map(|(_, table, _)| table.name).collect();
+    let names: BTreeSet<&str> = tables.iter().map(|likely| likely.table.name).collect();
     for name in names.iter().filter(|name| data.has(name)) {
         for file in data.table(name)?.files() {
-            let own: Vec<_> = tables.iter().filter(|(_, table, _)| table.name == *name).cloned().collect();
+            let own: Vec<_> = tables.iter().filter(|likely| likely.table.name == *name).cloned().collect();
             found.push(source::inspect(file, &own, options)?);
         }
     }

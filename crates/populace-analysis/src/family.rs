@@ -29,6 +29,8 @@ pub(crate) struct Family {
     /// Its main table, and the columns by which a table of a user's own is known to be that; the first is never null.
     pub(crate) table: &'static str,
     pub(crate) columns: &'static [&'static str],
+    /// The columns that a table of a user's own must have.
+    pub(crate) needed: &'static [(&'static str, &'static [&'static str])],
     /// The types of its events.
     pub(crate) words: fn() -> Vec<&'static str>,
     /// The days of a document.

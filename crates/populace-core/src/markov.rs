@@ -12,6 +12,25 @@ pub(crate) fn shown(sum: f64) -> f64 {
     (sum * 1e9).round() / 1e9
 }
 
+/// How shares that should sum to 1 could.
+pub(crate) fn mend(shares: &[f64], sum: f64) -> String {
+    /// Denominators of shares that have no short decimal form.
+    const DENOMINATORS: [f64; 6] = [3.0, 6.0, 7.0, 9.0, 11.0, 12.0];
+    /// How far off a share is that was cut to two places.
+    const CUT: f64 = 0.005;
+    let fraction = |share: f64| {
+        let exact = DENOMINATORS.into_iter().map(|below| ((share * below).round(), below));
+        exact.into_iter().find(|(above, below)| *above > 0.0 && (share - above / below).abs() <= CUT)
+    };
+    let meant: f64 = shares.iter().map(|share| fraction(*share).map_or(*share, |(above, below)| above / below)).sum();
+    let cut = shares.iter().find_map(|share| Some((share, fraction(*share).filter(|(above, below)| above / below != *share)?)));
+    match cut {
+        Some((share, (above, below))) if (meant - 1.0).abs() < 1e-9 => format!("write {above}/{below} for {share}"),
+        _ if sum < 1.0 => format!("add {} to one of them, or divide each by {}", shown(1.0 - sum), shown(sum)),
+        _ => format!("take {} from one of them, or divide each by {}", shown(sum - 1.0), shown(sum)),
+    }
+}
+
 /// A chain as a document gives it. Maps are ordered by name, so the order of a document's lines never changes a draw.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainSpec<'a> {
@@ -113,7 +132,7 @@ impl Chain {
                 sum += p;
             }
             if sound && !edges.is_empty() && (sum - 1.0).abs() > ROW_TOLERANCE {
-                let hint = format!("scale the row by {:.6}, or add what is missing", 1.0 / sum);
+                let hint = mend(&edges.values().copied().collect::<Vec<_>>(), sum);
                 found.problem(&path, format!("the probabilities must sum to 1 within {ROW_TOLERANCE}, they sum to {}", shown(sum)), hint);
             }
             // A sum that is 1 up to rounding leaves the probabilities as written.

@@ -199,6 +199,9 @@ pub struct UtcOffset {
 }
 
 impl UtcOffset {
+    /// What the schema says of its text.
+    pub const PATTERN: &str = "^UTC([+-][0-9]{2}:[0-9]{2})?$";
+
     /// Minutes that local time is ahead of UTC: −840 to 840.
     pub const fn minutes(self) -> i16 {
         self.minutes
@@ -244,7 +247,8 @@ impl FromStr for UtcOffset {
                 _ => None,
             }
         })();
-        let minutes = minutes.ok_or_else(|| format!("`{text}` is not an offset such as UTC, UTC+02:00 or UTC-03:30, at most 14 hours"))?;
+        let minutes =
+            minutes.ok_or_else(|| format!("must be an offset such as UTC, UTC+02:00 or UTC-03:30, at most 14 hours, got `{text}`"))?;
         Ok(Self { minutes })
     }
 }
@@ -272,7 +276,7 @@ impl schemars::JsonSchema for UtcOffset {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^UTC([+-][0-9]{2}:[0-9]{2})?$" })
+        schemars::json_schema!({ "type": "string", "pattern": Self::PATTERN })
     }
 }
 

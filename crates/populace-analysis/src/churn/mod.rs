@@ -24,6 +24,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "churn",
     table: "events",
     columns: &["user_id", "event_time"],
+    needed: &[("users", &["user_id", "signup_date"]), ("events", &["event_id", "user_id", "event_time", "event_type"])],
     words: || EventType::NAMES.to_vec(),
     window: |document| Ok(catalogue::model::<ChurnModel>(document)?.config().window),
     verify: verify::verify,

@@ -28,6 +28,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "email",
     table: "events",
     columns: &["recipient_id"],
+    needed: &[("events", &["recipient_id", "timestamp", "event_type"])],
     words: || EventType::ALL.iter().map(|kind| kind.name()).collect(),
     window: |document| Ok(catalogue::model::<EmailModel>(document)?.config().window),
     verify: verify::verify,

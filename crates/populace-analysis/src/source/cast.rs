@@ -18,7 +18,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A text of more bytes is no word for nothing, even with blanks around it.
+/// A text of more bytes is no word for nothing.
 const MOST_BLANKS: usize = 16;
 /// Hexadecimal digits of a UUID.
 const UUID_DIGITS: usize = 32;
@@ -124,7 +124,10 @@ impl Want {
         let is_nothing = if self.name == "country" { values::is_no_country } else { values::is_nothing };
         let events = &casting.options.map.events;
         let events = Some(events).filter(|events| self.name == "event_type" && !events.is_empty());
-        let is_other = |value: &str| events.is_some() || (value.len() <= MOST_BLANKS && is_nothing(values::trim(value.as_bytes())));
+        let is_other = |value: &str| {
+            let trimmed = values::trim(value.as_bytes());
+            events.is_some() || trimmed.len() < value.len() || (trimmed.len() <= MOST_BLANKS && is_nothing(trimmed))
+        };
         if let Some(coded) = column.as_dictionary_opt::<Int32Type>().filter(|coded| *coded.values().data_type() == DataType::Utf8)
             && !coded.values().as_string::<i32>().iter().flatten().any(is_other)
         {
@@ -140,8 +143,8 @@ impl Want {
             if is_nothing(trimmed) {
                 return None;
             }
-            let key = || String::from_utf8_lossy(trimmed).to_lowercase();
-            Some(events.and_then(|events| events.get(&key()).cloned()).unwrap_or_else(|| value.to_owned()))
+            let text = String::from_utf8_lossy(trimmed);
+            Some(events.and_then(|events| events.get(&text.to_lowercase()).cloned()).unwrap_or_else(|| text.into_owned()))
         };
         Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
     }

@@ -1,13 +1,15 @@
 //! What a file of a user's own would be read as.
 
-use super::layout::Loss;
+use super::layout::{Layout, Loss};
+use super::map::{Map, PRESETS, Settings};
 use super::shared::Shared;
 use super::{As, Columns, ReadOptions, TableSource, Want};
 use crate::error::AnalysisError;
 use arrow_array::Array;
 use populace_core::time::Instant;
-use populace_io::table::{Column, Table};
+use populace_io::table::Table;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +30,10 @@ pub struct Inspection {
     pub columns: BTreeMap<&'static str, String>,
     /// Columns that are not read.
     pub ignored: Vec<String>,
-    /// Columns that the table has and the file lacks.
+    /// Columns that the table needs and the file lacks.
     pub missing: Vec<&'static str>,
+    /// The presets of `--map` that fit the file better.
+    pub presets: Vec<&'static str>,
     /// Rows in the file.
     pub rows: u64,
     /// Rows that are left out, by reason.
@@ -46,27 +50,39 @@ pub struct Inspection {
     pub problems: Vec<String>,
 }
 
-/// Looks at a file: `tables` are those that it may be, each with the name of its family and the types of events that are known.
+/// A table that a file may be.
+#[derive(Clone)]
+pub(crate) struct Likely<'a> {
+    pub(crate) family: &'static str,
+    pub(crate) table: &'a Table,
+    /// The columns that it must have.
+    pub(crate) needed: &'static [&'static str],
+    /// The types of events that are known.
+    pub(crate) words: Vec<&'static str>,
+}
+
+/// Looks at a file, which may be one of some tables.
 ///
 /// # Errors
 /// The file cannot be read at all.
-pub fn inspect(path: &Path, tables: &[(&str, &Table, Vec<&str>)], options: &ReadOptions) -> Result<Inspection, AnalysisError> {
-    let table = TableSource { files: vec![path.to_owned()], shared: Arc::new(Shared::new(options, false, false)) };
-    let layout = table.shared.layout(path)?;
-    let mut best: (usize, usize, Vec<(&Column, String)>) = Default::default();
-    for (place, (_, known, _)) in tables.iter().enumerate() {
-        let mut found = Vec::new();
+pub(crate) fn inspect(path: &Path, tables: &[Likely<'_>], options: &ReadOptions) -> Result<Inspection, AnalysisError> {
+    let (table, layout) = opened(path, options)?;
+    let (mut most_like, mut chosen) = ((0, false, 0), (0, Vec::new()));
+    for (place, likely) in tables.iter().enumerate() {
+        let (mut found, known) = (Vec::new(), likely.table);
         for column in &known.columns {
             found.extend(layout.find(column.name, &table.shared)?.map(|source| (column, source)));
         }
+        let is_named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(known.name));
         // Of two tables with as many of its columns, the one that has fewer besides.
-        let worth = found.len() * 1_000 / known.columns.len().max(1) + found.len() * 1_000;
-        if worth > best.0 {
-            best = (worth, place, found);
+        let worth = (found.len(), is_named, found.len() * 1_000 / known.columns.len().max(1));
+        if worth > most_like {
+            (most_like, chosen) = (worth, (place, found));
         }
     }
-    let (_, place, found) = best;
-    let (family, known, words) = &tables[place];
+    let (place, found) = chosen;
+    let Likely { family, table: known, needed, words } = &tables[place];
+    let missing: Vec<&str> = needed.iter().copied().filter(|name| !found.iter().any(|(column, _)| column.name == *name)).collect();
     let sources: BTreeSet<&String> = found.iter().map(|(_, source)| source).collect();
     let mut inspection = Inspection {
         path: path.to_owned(),
@@ -74,12 +90,8 @@ pub fn inspect(path: &Path, tables: &[(&str, &Table, Vec<&str>)], options: &Read
         table: format!("{family} {}", known.path()),
         columns: found.iter().map(|(column, source)| (column.name, source.clone())).collect(),
         ignored: layout.names.iter().filter(|name| !sources.contains(name)).cloned().collect(),
-        missing: known
-            .columns
-            .iter()
-            .map(|column| column.name)
-            .filter(|name| !found.iter().any(|(column, _)| column.name == *name))
-            .collect(),
+        missing,
+        presets: Vec::new(),
         rows: 0,
         left_out: layout.losses.clone(),
         blank: BTreeMap::new(),
@@ -102,7 +114,47 @@ pub fn inspect(path: &Path, tables: &[(&str, &Table, Vec<&str>)], options: &Read
         }
     }
     inspection.rows = layout.rows.unwrap_or(most);
+    let unknown = !inspection.events.is_empty() && inspection.events.values().all(|(_, known)| !known);
+    if options.map == Map::default() && (!inspection.missing.is_empty() || unknown) {
+        inspection.presets = presets(path, tables)?;
+    }
     Ok(inspection)
+}
+
+fn opened(path: &Path, options: &ReadOptions) -> Result<(TableSource, Arc<Layout>), AnalysisError> {
+    let table = TableSource { files: vec![path.to_owned()], shared: Arc::new(Shared::new(options, false, false)) };
+    let layout = table.shared.layout(path)?;
+    Ok((table, layout))
+}
+
+/// The presets under which a file has all columns that one of the tables needs: those that know most of its first words for events, then
+/// most of its columns.
+fn presets(path: &Path, tables: &[Likely<'_>]) -> Result<Vec<&'static str>, AnalysisError> {
+    let mut best = ((0, 0), Vec::new());
+    for name in PRESETS.names() {
+        let (table, layout) = opened(path, &ReadOptions::new(Some(name), Settings::default())?)?;
+        // A column that the preset names twice over is no reason to refuse the file.
+        let has = |column: &str| layout.find(column, &table.shared).ok().flatten().is_some();
+        for likely in tables.iter().filter(|likely| !likely.needed.is_empty() && likely.needed.iter().all(|column| has(column))) {
+            let known = likely.table.columns.iter().filter(|column| has(column.name)).count();
+            let mut words = BTreeSet::new();
+            if likely.needed.contains(&"event_type")
+                && let Some(Ok(batch)) = table.read(&[Want::nullable("event_type", As::Text)])?.next()
+            {
+                words.extend(batch.text("event_type").iter().flatten().filter(|word| likely.words.contains(word)).map(str::to_owned));
+                if words.is_empty() {
+                    continue;
+                }
+            }
+            let worth = (words.len(), known);
+            match worth.cmp(&best.0) {
+                Ordering::Greater => best = (worth, vec![name]),
+                Ordering::Equal if !best.1.contains(&name) => best.1.push(name),
+                _ => {}
+            }
+        }
+    }
+    Ok(best.1)
 }
 
 fn times(options: &ReadOptions) -> String {

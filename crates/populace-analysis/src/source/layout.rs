@@ -101,6 +101,8 @@ pub(crate) struct Layout {
     is_named_list: bool,
     /// Whether it is an access log, which is read as CSV.
     is_log: bool,
+    /// Whether its lines end in a carriage return alone.
+    has_returns: bool,
     /// Bytes and lines of text before the header.
     preamble: (usize, u64),
     pub(super) delimiter: u8,
@@ -139,6 +141,7 @@ impl Layout {
             charset: UTF_8,
             is_named_list: false,
             is_log: false,
+            has_returns: false,
             preamble: (0, 0),
             delimiter: b',',
             is_sound: true,
@@ -176,6 +179,10 @@ impl Layout {
         let mut bytes = Vec::new();
         layout.decoded(charset)?.take(START).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
         text.push_str(&String::from_utf8_lossy(&bytes));
+        layout.has_returns = text.contains('\r') && !text.contains('\n');
+        if layout.has_returns {
+            text = text.replace('\r', "\n");
+        }
         if text.bytes().any(|byte| byte == 0) {
             return Err(unreadable(path, "it holds bytes that no text has").into());
         }
@@ -339,6 +346,9 @@ impl Layout {
             let mut preamble = vec![0; self.preamble.0];
             bytes.read_exact(&mut preamble).map_err(|error| unreadable(&self.path, error))?;
         }
+        if self.has_returns {
+            bytes = Box::new(Returns(bytes));
+        }
         Ok(match self.content {
             Content::JsonList => Box::new(json_list(bytes)),
             _ if self.is_log => Box::new(LogText::new(untrusted::lines(bytes))),
@@ -389,10 +399,24 @@ impl Layout {
         if self.charset != UTF_8 {
             parts.push(self.charset.name().to_owned());
         }
+        if self.has_returns {
+            parts.push("lines that end in CR".into());
+        }
         if self.is_packed {
             parts.push("packed".into());
         }
         parts.join(", ")
+    }
+}
+
+/// Text whose lines end in a carriage return, as old spreadsheets write it, with line feeds.
+struct Returns(Box<dyn Read + Send>);
+
+impl Read for Returns {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        buffer[..read].iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        Ok(read)
     }
 }
 

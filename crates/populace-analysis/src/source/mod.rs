@@ -30,7 +30,8 @@ mod text;
 pub(crate) mod values;
 
 pub use columns::{Columns, Texts};
-pub use inspect::{Inspection, inspect};
+pub use inspect::Inspection;
+pub(crate) use inspect::{Likely, inspect};
 pub(crate) use keys::{Keys, number_of};
 pub use layout::Loss;
 pub(crate) use layout::{Content, Layout};
@@ -170,7 +171,14 @@ impl Source {
     /// It is not a directory, or holds an unfinished run.
     pub fn open_unchecked(root: &Path, options: &ReadOptions) -> Result<Self, AnalysisError> {
         if !root.is_dir() {
-            return Err(AnalysisError::input(format!("{}: is not a directory; give the directory of a run", root.display())));
+            let hint = match root.parent() {
+                Some(parent) if root.is_file() => {
+                    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                    format!("; give the one that the file is in, {}", parent.display())
+                }
+                _ => "; give the directory of a run, or of files of your own".to_owned(),
+            };
+            return Err(AnalysisError::input(format!("{}: is not a directory{hint}", root.display())));
         }
         let manifest = read_manifest(root)?;
         match &manifest {
@@ -300,6 +308,11 @@ impl Source {
         self.find(table).map_or(true, |files| !files.is_empty())
     }
 
+    /// Files that may be meant by a table, and are none that is read.
+    pub(crate) fn beside(&self, table: &str) -> Vec<String> {
+        find::beside(&self.root, table)
+    }
+
     /// A table.
     ///
     /// # Errors
@@ -312,7 +325,7 @@ impl Source {
                 let tables: Vec<&str> = manifest.tables.keys().map(String::as_str).collect();
                 format!("the run has {}", tables.join(", "))
             } else {
-                let beside = find::beside(&self.root, table);
+                let beside = self.beside(table);
                 let beside = if beside.is_empty() { String::new() } else { format!("\nhint: there is {}", beside.join(", ")) };
                 format!(
                     "expected {table}.parquet, .arrow, .csv, .tsv or .jsonl, or its parts in {table}/, and there is no {MANIFEST}{beside}"

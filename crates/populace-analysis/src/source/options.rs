@@ -43,7 +43,12 @@ impl ReadOptions {
         }
         if let Some(text) = settings.utc_offset.or(of_map.utc_offset) {
             times.zone = offset(&text).ok_or_else(|| {
-                AnalysisError::input(format!("--utc-offset {text}: is no offset such as +02:00; names of zones are not known"))
+                AnalysisError::input(format!(
+                    "--utc-offset {text}: is no offset such as +02:00 or -0530\nhint: names of zones are not known, since one has several \
+                     offsets a year; give the one that holds, or write the times with theirs, as pandas does: \
+                     column.dt.tz_localize(\"{}\").dt.tz_convert(\"UTC\")",
+                    if text.contains('/') { &text } else { "Europe/Berlin" }
+                ))
             })?;
         }
         let decimal = match settings.decimal.or(of_map.decimal).as_deref() {
@@ -56,9 +61,12 @@ impl ReadOptions {
     }
 }
 
-/// Microseconds of an offset.
+/// Microseconds of an offset: `+02:00`, `+0200`, `+2`, also after UTC or GMT.
 fn offset(text: &str) -> Option<i64> {
-    if matches!(text, "Z" | "UTC") {
+    let text = text.trim();
+    let prefix = text.get(..3).filter(|prefix| ["utc", "gmt"].contains(&prefix.to_lowercase().as_str()));
+    let text = prefix.map_or(text, |_| text[3..].trim_start());
+    if text.is_empty() && prefix.is_some() || text.eq_ignore_ascii_case("z") {
         return Some(0);
     }
     let sign = match text.as_bytes().first()? {
@@ -66,7 +74,15 @@ fn offset(text: &str) -> Option<i64> {
         b'-' => -1,
         _ => return None,
     };
-    let (hours, minutes) = text[1..].split_once(':').unwrap_or((&text[1..], "0"));
+    let digits = &text[1..];
+    if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
+        return None;
+    }
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() == 4 => digits.split_at(2),
+        None => (digits, "0"),
+    };
     let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
     ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * HOUR + minutes * MINUTE))
 }

@@ -4,7 +4,7 @@ use super::find::Part;
 use super::layout::{Constants, Content, Layout, Loss};
 use super::options::ReadOptions;
 use super::reader::{self, RawBatches};
-use super::values::{self, Decimal, Says};
+use super::values::{self, Decimal, Says, Times};
 use super::{As, Want};
 use crate::error::AnalysisError;
 use arrow_array::Array;
@@ -156,7 +156,13 @@ impl Layout {
         let plural = if missing.len() == 1 { "column" } else { "columns" };
         let hint = match missing.iter().find_map(near) {
             Some(near) => format!("rename `{}`, or say with --map what your columns are called", in_line(near)),
-            None => "say with --map what your columns are called".to_owned(),
+            None if self.content == Content::Csv && self.names.iter().any(|name| is_value(name)) => {
+                "the first line holds values and no names: begin the file with the names of the columns".to_owned()
+            }
+            None if self.content == Content::JsonLines && self.names.len() <= 3 => {
+                "say with --map what your columns are called; of rows in a list within an object, give the list alone".to_owned()
+            }
+            None => "say with --map what your columns are called; `populace inspect` names the presets that fit".to_owned(),
         };
         let names = in_line(&self.names.join(", "));
         AnalysisError::input(format!("{}: has no {plural} {}; it has {names}\nhint: {hint}", self.path.display(), missing.join(", ")))
@@ -211,6 +217,12 @@ impl Layout {
             }
         }
     }
+}
+
+/// Whether a name of a column is a value: a number, or a time.
+fn is_value(name: &str) -> bool {
+    let name = values::trim(name.as_bytes());
+    values::number(name, Decimal::Point).is_some() || values::instant(name, Times::default()).is_some()
 }
 
 /// Whether a column holds text, perhaps as codes of a dictionary.

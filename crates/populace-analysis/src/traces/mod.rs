@@ -26,6 +26,7 @@ pub(crate) const FAMILY: Family = Family {
     name: "traces",
     table: "calls",
     columns: &["session_id"],
+    needed: &[("calls", &["session_id", "user_id", "endpoint", "timestamp"])],
     words: Vec::new,
     window: |document| Ok(catalogue::model::<TracesModel>(document)?.config().window),
     verify: verify::verify,

@@ -97,6 +97,19 @@ pub(crate) fn report_damage(error: &AnalysisError, can_be_read: bool, board: &mu
     }
 }
 
+/// Reports rows that were left out because they are none: what the other checks say is of the rest.
+pub(crate) fn report_losses(source: &Source, board: &mut Board) {
+    let (losses, remarks) = (source.losses(), source.remarks());
+    if losses.is_empty() {
+        return;
+    }
+    let mut rule = Exact::new("every row of the files can be read");
+    for (loss, remark) in losses.into_iter().zip(remarks) {
+        (0..loss.rows).for_each(|_| rule.hold(false, || remark.clone()));
+    }
+    board.exact(rule);
+}
+
 const ORDER: &str = "rows are in the order of the manifest";
 const VALUES: &str = "values have the digests of the manifest";
 

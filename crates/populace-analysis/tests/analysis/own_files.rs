@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use populace_analysis::AnalysisError;
 use populace_analysis::churn::prepare::{self, ChurnOptions};
-use populace_analysis::families::{compute_features, report};
+use populace_analysis::families::{compute_features, inspect, report};
 use populace_analysis::features::{Options, RecipientsReport, Report, SequencesReport};
 use populace_analysis::source::{As, Columns, ReadOptions, Settings, Source, TableSource, Want};
 use populace_analysis::watch::Watch;
@@ -467,6 +467,69 @@ fn exports_of_providers_and_servers_are_read() {
         (options.session_gap, options.templates, options.min_length) = (Some(30 * 60_000_000), templates, 1);
     });
     assert_eq!((report.read, report.calls, report.malformed, report.statistics.total_sequences), (4, 3, 1, 2));
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_file_is_said() {
+    let header = "recipient_id,timestamp,event_type\n";
+    let refused = |name: &str, text: &str| features(files(&[(name, text)]).path(), |_| {}).unwrap_err().to_string();
+    assert!(
+        refused("events.csv", "r1,2026-01-01T10:00:00Z,clicked\nr2,2026-01-01T10:00:00Z,opened\n").contains("the first line holds values")
+    );
+    assert!(refused("events.xlsx", "PK").contains("hint: there is events.xlsx"));
+    assert!(refused("events.json", "{\"events\":[{\"recipient_id\":\"a\"}]}").contains("give the list alone"));
+    assert!(refused("events.csv", "who,when,what\na,b,c\n").contains("`populace inspect` names the presets"));
+    // Old spreadsheets end lines in a carriage return alone; blanks around a text are no part of it.
+    for rows in [
+        "r1,2026-01-01 10:00:00,clicked\nr2,2026-01-01 10:00:00,opened\n",
+        " r1 ,2026-01-01 10:00:00, clicked \nr2\t,2026-01-01 10:00:00,\u{a0}opened\n",
+    ] {
+        for text in [format!("{header}{rows}"), format!("{header}{rows}").replace('\n', "\r")] {
+            let report = recipients(files(&[("events.csv", &text)]).path(), |_| {});
+            assert_eq!((report.read, report.events, report.recipients, report.unknown_types), (2, 2, 2, 0), "{text:?}");
+        }
+    }
+    let raw = |events: &str| prepared_with(files(&[("users.csv", USERS), ("events.csv", events)]).path(), ReadOptions::default());
+    let told = raw("event_id,user_id,event_time,event_type\n1,1,1735891200,login\n2,9,1735891200,login\n").err().unwrap().to_string();
+    assert!(told.contains("users: 2 rows\n  events: 2 rows, 2 of them dropped (event_time_unreadable: "), "{told}");
+}
+
+#[test]
+fn an_inspection_names_what_is_needed_and_the_preset_that_has_it() {
+    let inspected = |name: &str, text: &str, map: Option<&str>| {
+        let reading = ReadOptions::new(map, Settings::default()).unwrap();
+        inspect(&files(&[(name, text)]).path().join(name), &reading).unwrap().remove(0)
+    };
+    let sendgrid = "email,timestamp,event,sg_event_id\na@example.com,1764400100,processed,e1\na@example.com,1764400160,open,e2\n";
+    let found = inspected("events.csv", sendgrid, None);
+    assert_eq!((found.presets, found.missing), (vec!["sendgrid"], vec!["recipient_id", "event_type"]));
+    let found = inspected("events.csv", sendgrid, Some("sendgrid"));
+    assert!(found.presets.is_empty() && found.missing.is_empty() && found.problems.is_empty(), "{found:?}");
+    let log = "10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] \"GET /pets HTTP/1.1\" 200 12 \"-\" \"curl\"\n";
+    assert_eq!(inspected("calls.log", log, None).presets, ["apache", "nginx"]);
+    let hubspot = "{\"recipient\":\"a@example.com\",\"created\":1764400100000,\"type\":\"OPEN\",\"id\":\"1\"}\n";
+    assert_eq!(inspected("events.jsonl", hubspot, None).presets, ["hubspot"]);
+    let own = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,opened\n";
+    let found = inspected("events.csv", own, None);
+    assert!(found.presets.is_empty() && found.missing.is_empty(), "optional columns are not missed: {found:?}");
+}
+
+#[test]
+fn offsets_are_read_as_people_write_them_and_zones_are_not() {
+    let events = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,clicked\n";
+    let with = |offset: &str| ReadOptions::new(None, Settings { utc_offset: Some(offset.into()), ..Settings::default() });
+    for offset in ["+01:00", "+0100", "+1", "+01", "UTC+1", "gmt+01:00"] {
+        let reading = with(offset).unwrap();
+        let report = recipients(files(&[("events.csv", events)]).path(), |options| options.reading = reading);
+        assert_eq!(report.computed_at, "2026-01-01T09:00:00Z", "{offset}");
+    }
+    for offset in ["Z", "UTC", "gmt", "+00:00"] {
+        assert!(with(offset).is_ok(), "{offset}");
+    }
+    for offset in ["Europe/Paris", "CET", "+15", "+1:60", "+-1", "", "+"] {
+        let error = with(offset).unwrap_err().to_string();
+        assert!(error.contains("is no offset such as +02:00") && error.contains("tz_localize("), "{error}");
+    }
 }
 
 #[test]

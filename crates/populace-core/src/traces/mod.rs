@@ -2,6 +2,7 @@
 
 mod actor;
 mod config;
+pub mod endpoints;
 mod laws;
 mod model;
 mod rows;

@@ -1,9 +1,10 @@
 //! What the document means: everything that does not depend on the user, checked and prepared.
 
 use super::config::{Method, TracesConfig};
+use super::endpoints::folded;
 use super::sessions::session_counts;
 use crate::dist::{Bernoulli, Categorical, LogNormal, Tabulated, TruncatedNormal, UniformF64};
-use crate::markov::{Chain, ChainSpec, ROW_TOLERANCE, shown};
+use crate::markov::{Chain, ChainSpec, ROW_TOLERANCE, mend, shown};
 use crate::scenario::{Checker, ConfigError, Problem};
 use crate::section;
 use crate::stream::{below, unit};
@@ -110,6 +111,7 @@ impl TracesModel {
             exit_probability: workflow.exit_probability,
         };
         let (chain, mut warnings) = Chain::check(spec, "workflow", &mut checker);
+        warnings.extend(chain.iter().flat_map(|chain| folded(chain.names())));
         let exit = Bernoulli::new(workflow.exit_probability).ok();
 
         let user_types: Vec<String> = workflow.user_type_distribution.keys().cloned().collect();
@@ -204,7 +206,9 @@ impl TracesModel {
 fn distribution(checker: &mut Checker, path: &str, shares: &[f64]) -> Option<Categorical> {
     let distribution = checker.take(path, Categorical::new(shares))?;
     let sum: f64 = shares.iter().sum();
-    checker.require((sum - 1.0).abs() <= ROW_TOLERANCE, path, || format!("the shares must sum to 1, they sum to {}", shown(sum)));
+    if (sum - 1.0).abs() > ROW_TOLERANCE {
+        checker.problem(path, format!("the shares must sum to 1, they sum to {}", shown(sum)), mend(shares, sum));
+    }
     Some(distribution)
 }
 

@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostics, nearest, suggest};
 use super::schema::{Schema, Tagging, tagging};
 use super::tree::{Entry, Kind, Map, Node, Number, Path, count, quote};
 use super::{hint, range};
-use populace_core::time::Date;
+use populace_core::time::{Date, UtcOffset};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -14,6 +14,19 @@ pub(super) fn check(node: &Node, schema: &Value, also: &[&str]) -> (Value, Diagn
     let mut check = Check { path: Path::default(), also, problems: Diagnostics::default() };
     let value = check.value(node, Schema::new(schema));
     (value, check.problems)
+}
+
+/// The number that a text such as `1/3` is.
+fn fraction(node: &Node) -> Option<Node> {
+    let Kind::Text(text) = &node.kind else { return None };
+    let (above, below) = text.split_once('/')?;
+    let part = |text: &str| {
+        let text = text.trim();
+        text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| text.parse::<f64>().ok())?
+    };
+    let number = part(above)? / part(below)?;
+    let kind = Kind::Number(Number::Float(number), text.clone());
+    number.is_finite().then(|| Node { kind, position: node.position.clone() })
 }
 
 struct Check<'a> {
@@ -29,6 +42,9 @@ impl Check<'_> {
 
     fn value(&mut self, node: &Node, schema: Schema<'_>) -> Value {
         let variants = schema.variants();
+        let takes_numbers = || variants.iter().any(|variant| variant.types().contains(&"number"));
+        let fraction = fraction(node).filter(|_| takes_numbers() && !variants.iter().any(|variant| variant.accepts(&node.kind)));
+        let node = fraction.as_ref().unwrap_or(node);
         match variants.as_slice() {
             [only] => self.single(node, *only),
             _ => self.union(node, &variants),
@@ -101,6 +117,11 @@ impl Check<'_> {
         }
         if schema.get("format").and_then(Value::as_str) == Some("date") && text.parse::<Date>().is_err() {
             self.problem(node, format!("must be a date, got {}", node.describe()), "write year, month and day: 2025-10-01");
+        }
+        if schema.get("pattern").and_then(Value::as_str) == Some(UtcOffset::PATTERN)
+            && let Err(message) = text.parse::<UtcOffset>()
+        {
+            self.problem(node, message, "names of zones are not known, since their offsets change in the year");
         }
         Value::String(text.to_owned())
     }

@@ -84,10 +84,13 @@ fn print(out: &mut impl Write, file: &Inspection) -> io::Result<()> {
     }
     writeln!(out, "  times: {}", file.times)?;
     let ignored: Vec<String> = file.ignored.iter().map(|name| printable(name).into_owned()).collect();
-    for (what, names) in [("not read", ignored), ("missing", file.missing.iter().map(|name| (*name).to_owned()).collect())] {
+    for (what, names) in [("not read", ignored), ("missing, and needed", file.missing.iter().map(|name| (*name).to_owned()).collect())] {
         if !names.is_empty() {
             writeln!(out, "  {what}: {}", names.join(", "))?;
         }
+    }
+    if !file.presets.is_empty() {
+        writeln!(out, "  fits better: --map {}", file.presets.join(", or --map "))?;
     }
     for (word, (rows, known)) in &file.events {
         let known = if *known { "" } else { " (unknown: say with --map what it means)" };

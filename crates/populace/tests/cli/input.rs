@@ -141,6 +141,26 @@ fn a_workflow_is_checked_as_a_whole() {
     }
 }
 
+#[test]
+fn problems_are_reported_together_each_in_its_place() {
+    let scratch = Scratch::new("problems");
+    let file = scratch.path("mine.yaml");
+    let text =
+        "extends: email\ntimezone: Europe/Nowhere\npersonaz: {}\npopulation:\n  users: .nan\n  userz: 3\nwindow:\n  start: 2025-13-01\n";
+    fs::write(&file, text).unwrap();
+    let message = refused(&["check", file.to_str().unwrap()]);
+    for part in [
+        ":2:11: timezone: must be an offset such as UTC, UTC+02:00 or UTC-03:30, at most 14 hours, got `Europe/Nowhere`",
+        ":3:1: personaz: unknown key",
+        ":5:10: population.users: must be a finite number, got `.nan`",
+        ":6:3: population.userz: unknown key",
+        ":8:10: window.start: must be a date",
+        "5 problems",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
 /// What the standard library says of text that it cannot read, which says nothing of what can be read.
 const RAW: [&str; 9] = [
     "invalid digit",

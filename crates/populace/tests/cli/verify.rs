@@ -73,6 +73,22 @@ fn an_edited_scenario_is_found_in_every_command() {
 }
 
 #[test]
+fn verify_fails_where_rows_are_left_out() {
+    let scratch = Scratch::new("verify-lost");
+    let data = scratch.path("data");
+    generate("traces", &data, &["--users", "30", "--seed", "3", "-f", "csv"]);
+    fs::remove_file(data.join("manifest.json")).unwrap();
+    let calls = fs::read_to_string(data.join("calls.csv")).unwrap();
+    let (arguments, rule) = (["verify", data.to_str().unwrap()], "every row of the files can be read");
+    let sound = populace(&arguments);
+    assert!(sound.status.success() && !text(&sound.stdout).contains(rule), "{}", text(&sound.stderr));
+    fs::write(data.join("calls.csv"), format!("{calls}cut,off\n")).unwrap();
+    let output = populace(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(rule), "{}", text(&output.stdout));
+}
+
+#[test]
 fn verify_says_what_it_cannot_read() {
     let scratch = Scratch::new("verify-input");
     let data = scratch.path("data");

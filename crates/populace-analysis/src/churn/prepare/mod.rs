@@ -37,6 +37,7 @@ use populace_io::error::RunError;
 use populace_io::files::place::Directory;
 use populace_io::files::writer::{FileInfo, TableWriter};
 use populace_io::files::{FileOptions, Format};
+use reasons::{Drop, Reason};
 use rows::RawTable;
 use spill::Spill;
 use std::cell::Cell;
@@ -343,15 +344,35 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Why no day is known.
+    fn no_days(&self) -> Result<AnalysisError, AnalysisError> {
+        let (mut users, mut user) = (Tally::default(), UserRow::default());
+        let mut clean = self.clean_users();
+        while clean.advance(&mut user, &mut users)? {}
+        let (mut events, mut event) = (Tally::default(), EventRow::default());
+        let mut clean = self.clean_events(None);
+        while clean.advance(&mut event, &mut events)? {}
+        let told = |table: &str, tally: &Tally| {
+            let dropped = Drop::ALL.iter().zip(&tally.dropped).filter(|(_, count)| count.rows > 0);
+            let why = dropped
+                .max_by_key(|(_, count)| count.rows)
+                .map(|(why, count)| format!(", {} of them dropped ({}: {})", count.rows, why.code(), why.meaning()));
+            format!("\n  {table}: {} rows{}", tally.read, why.unwrap_or_default())
+        };
+        let raw = self.options.raw.display();
+        let (users, events) = (told("users", &users), told("events", &events));
+        Ok(AnalysisError::input(format!(
+            "{raw}: no event of a known user can be read, so the days of the grid are not known{users}{events}\nhint: mend these, or give --from and --to"
+        )))
+    }
+
     /// The grid's days.
     fn days(&self, span: &Span) -> Result<Range<i32>, AnalysisError> {
         let first = self.first.map(|date| date.0).or(span.days().map(|(first, _)| first));
         let last = self.last.map(|date| date.0).or(span.days().map(|(_, last)| last));
         let raw = self.options.raw.display();
         let (Some(first), Some(last)) = (first, last) else {
-            return Err(AnalysisError::input(format!(
-                "{raw}: no event of a known user can be read, so the days of the grid are not known; see its columns, or give --from and --to"
-            )));
+            return Err(self.no_days()?);
         };
         let days = last - first + 1;
         if days > MOST_DAYS && (self.first.is_none() || self.last.is_none()) {

@@ -59,7 +59,11 @@ fn every_bad_value_has_its_message() {
         ("/response_times/default_mean_ms", json!(0), "response_times.default_mean_ms: must be from 1 to 600000, got 0"),
         ("/response_times/relative_sd", json!(11), "response_times.relative_sd: must be from 0 to 10, got 11"),
         ("/response_times/minimum_ms", json!(-5), "response_times.minimum_ms: must be from 0 to 600000, got -5"),
-        ("/statuses/200", json!(0.9), "statuses: the shares must sum to 1, they sum to 0.95"),
+        (
+            "/statuses/200",
+            json!(0.9),
+            "statuses: the shares must sum to 1, they sum to 0.95 (hint: add 0.05 to one of them, or divide each by 0.95)",
+        ),
         ("/statuses", json!({}), "statuses: needs at least one weight"),
         ("/statuses", json!({"200": 0.9, "99": 0.1}), "statuses.99: must be an HTTP status code from 100 to 599"),
         ("/response_sizes/get_median_bytes", json!(0.5), "response_sizes.get_median_bytes: must be from 1 to 1000000000, got 0.5"),
@@ -86,8 +90,14 @@ fn every_bad_value_has_its_message() {
         (
             "/workflow/transitions/~1api~1login/~1api~1products~1browse",
             json!(0.200_002),
-            "workflow.transitions./api/login: the probabilities must sum to 1 within 0.000001, they sum to 1.000002 (hint: scale the row by \
-             0.999998, or add what is missing)",
+            "workflow.transitions./api/login: the probabilities must sum to 1 within 0.000001, they sum to 1.000002 (hint: take \
+             0.000002 from one of them, or divide each by 1.000002)",
+        ),
+        (
+            "/workflow/transitions/~1api~1login",
+            json!({"/api/users/{id}/profile": 0.333_333, "/api/products/browse": 0.333_333, "/api/logout": 0.333_333}),
+            "workflow.transitions./api/login: the probabilities must sum to 1 within 0.000001, they sum to 0.999999 (hint: write 1/3 for \
+             0.333333)",
         ),
         (
             "/workflow/transitions/~1api~1login/~1api~1products~1browse",
@@ -218,6 +228,29 @@ fn what_is_odd_but_works_is_a_warning() {
         assert_eq!(warnings(&with_workflow(super::workflow(name))), [""; 0], "{name}");
     }
     assert_eq!(super::workflow("ecommerce"), traces()["workflow"], "the workflow of the document is the built-in one");
+}
+
+#[test]
+fn endpoints_that_are_one_where_paths_are_normalised_are_named() {
+    let row =
+        |next: &[&str]| next.iter().map(|name| ((*name).to_owned(), json!(1.0 / next.len() as f64))).collect::<serde_json::Map<_, _>>();
+    let workflow = json!({
+        "name": "folded",
+        "entry_points": {"/v1/a": 1},
+        "transitions": {"/v1/a": row(&["/v1/A", "/pet/{id}", "/pet/findByStatus", "/pet/{name}", "/pet/7"])},
+        "exit_points": ["/v1/A", "/pet/{id}", "/pet/findByStatus", "/pet/{name}", "/pet/7"],
+    });
+    let told = |name: &str, first: &str, both: &str| {
+        format!(
+            "workflow.transitions.{name}: is one endpoint with {first} where paths are normalised: both are {both} (hint: let them differ by \
+             more than capitals, numbers and the names of parameters)"
+        )
+    };
+    let found = warnings(&with_workflow(workflow));
+    assert_eq!(
+        found,
+        [told("/pet/{id}", "/pet/7", "/pet/{id}"), told("/pet/{name}", "/pet/7", "/pet/{id}"), told("/v1/a", "/v1/A", "/v1/a")]
+    );
 }
 
 #[test]

@@ -55,6 +55,25 @@ fn another_variant_of_a_union_replaces_the_first_and_the_same_variant_merges() {
 }
 
 #[test]
+fn a_number_may_be_written_as_a_fraction() {
+    let text = "extends: shop\nhours: {7: 1/3, 23: 0.5 / 4}\nrange: [1, 2/3]\n";
+    let resolved = resolve_text(text).unwrap();
+    assert_eq!(shop(&resolved).hours.values().copied().collect::<Vec<_>>(), [1.0 / 3.0, 0.125]);
+    let written = resolve_text("extends: shop\nhours: {7: 0.3333333333333333, 23: 0.125}\nrange: [1, 0.6666666666666666]\n").unwrap();
+    assert_eq!(resolved.digest(), written.digest());
+    assert_eq!(with(&[set("drift.amplitude", "1/4")]).drift.amplitude, 0.25);
+    for (wrong, told) in [
+        ("hours: {7: 1/0}", "must be a number"),
+        ("hours: {7: 1/3/2}", "must be a number"),
+        ("hours: {7: a/3}", "must be a number"),
+        ("users: 4/2", "must be a whole number"),
+    ] {
+        let problems = resolve_text(&format!("extends: shop\n{wrong}\n")).unwrap_err().to_string();
+        assert!(problems.contains(told), "{problems}");
+    }
+}
+
+#[test]
 fn values_take_the_type_that_the_schema_gives_them() {
     let text =
         "extends: shop\nhours: {7: 1, 23: .5}\nrange: [1, 1e-3]\nlevel: 5\nstore: {type: memory}\nnote: no\nusers: 0x10\nstrict: TRUE\n";

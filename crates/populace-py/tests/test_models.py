@@ -119,6 +119,32 @@ def test_a_scorer_is_the_scorecard(data, task):
     assert card.gain() == card.gain("observable")
 
 
+def test_scorers_of_minutes_and_seconds_are_the_scorecard(data):
+    class Model:
+        def __init__(self, predicted):
+            self.predicted = predicted
+
+        def predict(self, X):
+            return self.predicted.loc[X.index].to_numpy()
+
+    bunch = data["send_time"]
+    _, test = pp.datasets.make_split(bunch, seed=3)
+    draws = numpy.random.default_rng(0)
+    policy = pandas.Series(numpy.where(draws.random(len(bunch.y)) < 0.5, bunch.y, draws.integers(0, 10_080, len(bunch.y))), index=bunch.y.index)
+    card = pp.score("send_time", bunch.run, policy.loc[test.X.index], subset=True)
+    for ceiling in ("observable", "latent"):
+        scorer = pp.scorer("send_time", bunch.run, ceiling=ceiling)
+        assert abs(pickle.loads(pickle.dumps(scorer))(Model(policy), test.X, test.y) - card.gain(ceiling).value) < 1e-9
+    for wrong in (policy + 0.5, policy - 10_080, policy + 10_080):
+        with pytest.raises(pp.InputError, match="0 to 10079"):
+            scorer(Model(wrong), test.X)
+    truth = pp.labels("latency", bunch.run)
+    some = truth.sample(frac=0.3, random_state=1)
+    seconds = truth.observable_median * draws.uniform(0.8, 1.3, len(truth))
+    card = pp.score("latency", bunch.run, seconds.loc[some.index], subset=True)
+    assert abs(pp.scorer("latency", bunch.run)(Model(seconds), some) - card.gain().value) < 1e-9
+
+
 def test_scorers_work_in_scikit_learn(data):
     pytest.importorskip("sklearn")
     from sklearn.linear_model import LogisticRegression
@@ -150,6 +176,7 @@ def test_wrong_uses_of_a_scorer(data):
         (lambda: pp.scorer("churn", churn.run, ceiling="observed"), "did you mean 'observable'"),
         (lambda: pp.scorer("anomaly", data["anomaly"].run, ceiling="latent"), "no latent ceiling"),
         (lambda: pp.scorer("transitions", data["anomaly"].run), "task"),
+        (lambda: pp.scorer("send_time", data["send_time"].run, metric="auc"), "metric: send_time has no auc"),
         (lambda: pp.labels("transitions", data["anomaly"].run), "no labels by row"),
     ]:
         with pytest.raises(pp.InputError, match=text):

@@ -21,7 +21,8 @@ from populace._populace import Batch
 from populace._result import Result
 from populace._run import Replay, Run, Truth, generate, open, replay, stream
 from populace._scenario import Scenario
-from populace._score import Estimate, Scorecard, Scorer, labels, score, scorer
+from populace._score import Estimate, Scorecard, labels, score
+from populace._scorer import Scorer, scorer
 from populace._table import Column, Table
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from populace._errors import CheckFailed, InputError
 from populace._result import Result, directory, html, html_table
 from populace._result import reading as _reading
 from populace._run import Run
+from populace._run import open as open_run
 
 if TYPE_CHECKING:
     import pandas
@@ -152,7 +153,7 @@ def score(
 
 def known_until(run: Run | _types.Path, as_of: _types.Date) -> tuple[datetime.date, int]:
     """The first day of a run of churn and, counted from it, the last day that is known: by default the one before anybody can churn."""
-    scenario = (run if isinstance(run, Run) else _opened(run)).scenario
+    scenario = (run if isinstance(run, Run) else open_run(run)).scenario
     start = datetime.date.fromisoformat(str(scenario["window"]["start"]))
     given = _options.date("as_of", as_of)
     if given is None:
@@ -175,7 +176,7 @@ def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = No
 
     import pandas
 
-    source = run if isinstance(run, Run) else _opened(run)
+    source = run if isinstance(run, Run) else open_run(run)
     key, rows = _population(task, source)
     guess = pandas.DataFrame({key: rows, _predictions.value_of(task): 0 if task == "send_time" else 0.5})
     with tempfile.TemporaryDirectory(prefix="populace-") as scratch:
@@ -183,12 +184,6 @@ def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = No
         score(task, source, guess, rows=file, as_of=as_of)
         found = pandas.read_csv(file, dtype={key: rows.dtype}).set_index(key)
     return found.drop(columns=["score", "minute_of_week", "value"], errors="ignore")
-
-
-def _opened(run: _types.Path) -> Run:
-    from populace._run import open
-
-    return open(run)
 
 
 def _population(task: str, run: Run) -> tuple[str, pandas.Series[Any]]:
@@ -202,109 +197,3 @@ def _population(task: str, run: Run) -> tuple[str, pandas.Series[Any]]:
         raise InputError(f"task: {task} has no labels by row{_options.near(task, [*tables, 'open', 'click', 'latency'])}")
     table, key = tables[task]
     return key, run[table][key]
-
-
-class Scorer:
-    """A scorer for scikit-learn: how good an estimator is on some rows of a run. See `scorer`."""
-
-    def __init__(self, task: str, metric: str, ceiling: str, truth: pandas.DataFrame) -> None:
-        self.task, self.metric, self.ceiling = task, metric, ceiling
-        self._truth = truth
-
-    def __call__(self, estimator: Any, X: Any, y: Any = None, **_: Any) -> float:
-        """The metric of the estimator's predictions for the rows of `X`, whose index is the key; more is better."""
-        import numpy
-
-        if not hasattr(X, "index") or callable(X.index):
-            raise TypeError(f"scorer: X must be a data frame whose index is the {self._truth.index.name}, got {type(X).__name__}")
-        known = self._truth.index.get_indexer(X.index)
-        if (known < 0).any():
-            raise InputError(f"scorer: X has {X.index[known < 0].tolist()[0]!r} in its index, which is no {self._truth.index.name} of the run's labels")
-        truth = self._truth.iloc[known]
-        label, scores = truth.label.to_numpy(dtype=float), _scores(estimator, X, self.metric)
-        ceiling = truth[f"p_{self.ceiling}"].to_numpy(dtype=float) if self.metric == "gain" else None
-        if self.metric != "gain":
-            return _METRICS[self.metric](label, scores)
-        if self.task == "anomaly":
-            base, model, best = label.mean(), _average_precision(label, scores), _average_precision(label, ceiling)
-        else:
-            base, model, best = (_neg_log_loss(label, p) for p in (numpy.full(len(label), label.mean()), scores, ceiling))
-        return float((model - base) / (best - base)) if best != base else float("nan")
-
-    def __repr__(self) -> str:
-        return f"<Scorer of {self.task}: {self.metric}{f' over {self.ceiling}' if self.metric == 'gain' else ''}, {len(self._truth):,} labels>"
-
-
-def _scores(estimator: Any, X: Any, metric: str) -> Any:
-    import numpy
-
-    if hasattr(estimator, "predict_proba"):
-        return numpy.asarray(estimator.predict_proba(X), dtype=float)[:, 1]
-    if metric in ("auc", "average_precision") and hasattr(estimator, "decision_function"):
-        return numpy.asarray(estimator.decision_function(X), dtype=float)
-    return numpy.asarray(estimator.predict(X), dtype=float)
-
-
-def _neg_log_loss(label: Any, p: Any) -> float:
-    import numpy
-
-    happened = numpy.clip(numpy.where(label == 1, p, 1 - p), 1e-15, 1)
-    return float(numpy.log(happened).mean())
-
-
-def _average_precision(label: Any, scores: Any) -> float:
-    """Σ (recall − recall before) × precision, over the different scores."""
-    import numpy
-
-    order = numpy.argsort(-scores, kind="stable")
-    ends = numpy.append(numpy.flatnonzero(numpy.diff(scores[order])), len(scores) - 1)
-    hits = numpy.cumsum(label[order])[ends]
-    return float(numpy.sum(numpy.diff(hits, prepend=0) / label.sum() * hits / (ends + 1))) if label.any() else float("nan")
-
-
-def _auc(label: Any, scores: Any) -> float:
-    """The share of pairs of a positive and a negative that are in order, ties by half."""
-    import numpy
-
-    _, place, counts = numpy.unique(scores, return_inverse=True, return_counts=True)
-    rank = (numpy.cumsum(counts) - (counts - 1) / 2)[place]
-    positives = label.sum()
-    negatives = len(label) - positives
-    pairs = positives * negatives
-    return float((rank[label == 1].sum() - positives * (positives + 1) / 2) / pairs) if pairs else float("nan")
-
-
-_METRICS = {
-    "auc": _auc,
-    "average_precision": _average_precision,
-    "neg_log_loss": _neg_log_loss,
-    "neg_brier": lambda label, p: -float(((label - p) ** 2).mean()),
-}
-
-
-def scorer(
-    task: _types.Task,
-    run: Run | _types.Path,
-    *,
-    metric: _types.Metric = "gain",
-    ceiling: _types.Ceiling = "observable",
-    as_of: _types.Date = None,
-) -> Scorer:
-    """A scorer for `cross_validate`, `GridSearchCV` and their like: `scoring=pp.scorer("churn", run)`. It can be pickled, for `n_jobs`.
-
-    It scores the rows of `X` by its index, so `X` is a data frame with the key as its index, as `pp.datasets` gives them. `metric` is gain
-    (the share of the attainable gain over `ceiling`, observable or latent), auc, average_precision, neg_log_loss or neg_brier; more is
-    better. Tasks are open, click, churn and anomaly: those with a label of two values.
-
-    >>> import populace as pp
-    >>> data = pp.datasets.load_churn(users=300, seed=1)
-    >>> pp.scorer("churn", data.run)
-    <Scorer of churn: gain over observable, 300 labels>
-    """
-    _options.choice("metric", metric, get_args(_types.Metric))
-    _options.choice("ceiling", ceiling, get_args(_types.Ceiling))
-    _options.choice("task", task, ("open", "click", "churn", "anomaly"))
-    truth = labels(task, run, as_of=as_of)
-    if metric == "gain" and f"p_{ceiling}" not in truth:
-        raise InputError(f"ceiling: {task} has no {ceiling} ceiling; its label is what is known")
-    return Scorer(task, metric, ceiling, truth)

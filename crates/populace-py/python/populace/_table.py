@@ -67,6 +67,8 @@ class Bar:
             self.call(new) if self.total is None else self.call(self.done, self.total)
         if self.bar is not None:
             self.bar.update(new)
+            if self.total is not None and self.done >= self.total:
+                self.bar.close()
 
 
 def shape(ids: str, text: str) -> tuple[str, bool]:

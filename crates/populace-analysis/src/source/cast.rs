@@ -79,12 +79,14 @@ impl As {
     }
 
     /// What else could be said, for messages.
-    const fn accepts(self) -> &'static str {
+    fn accepts(self, value: &str) -> &'static str {
         match self {
             Self::Instant | Self::Date => {
                 "\nhint: taken are 2025-01-31T08:30:00Z, 2025-01-31 08:30:00, 31/Jan/2025:08:30:00 +0000; numbers with --time-unit s, ms, us or ns; 31/01/2025 with --dates day-first"
             }
-            Self::Float => "\nhint: say --decimal comma where 1,5 is one and a half",
+            Self::Float if value.contains(',') => "\nhint: say --decimal comma where 1,5 is one and a half",
+            Self::Float => "\nhint: taken are 1234.5, 1e3 and, for nothing, a blank, NA, NULL or -",
+            Self::Int => "\nhint: taken are 1234 and 1234.0 and, for nothing, a blank, NA, NULL or -",
             _ => "",
         }
     }
@@ -110,11 +112,12 @@ impl Want {
             let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
             let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
                 .map_or_else(|_| "the value".to_owned(), |formatter| shown(&formatter.value(row).to_string()));
-            return Err((row, format!("{shown} is not {}{}", self.kind.describe(), self.kind.accepts())));
+            return Err((row, format!("{shown} is not {}{}", self.kind.describe(), self.kind.accepts(&shown))));
         }
         if !self.nullable && cast.null_count() > 0 {
             let row = (0..cast.len()).find(|&row| cast.is_null(row)).unwrap_or(0);
-            return Err((row, format!("is empty, and must be {}", self.kind.describe())));
+            let hint = "take such rows out, or name another column with --map";
+            return Err((row, format!("is empty, and must be {}\nhint: {hint}", self.kind.describe())));
         }
         Ok(cast)
     }
@@ -125,6 +128,11 @@ impl Want {
         let events = &casting.options.map.events;
         let events = Some(events).filter(|events| self.name == "event_type" && !events.is_empty());
         let is_other = |value: &str| {
+            // Most begin and end in a letter or digit.
+            let bytes = value.as_bytes();
+            if events.is_none() && bytes.first().zip(bytes.last()).is_some_and(|(a, z)| a.is_ascii_graphic() && z.is_ascii_graphic()) {
+                return bytes.len() <= MOST_BLANKS && is_nothing(bytes);
+            }
             let trimmed = values::trim(value.as_bytes());
             events.is_some() || trimmed.len() < value.len() || (trimmed.len() <= MOST_BLANKS && is_nothing(trimmed))
         };

@@ -159,6 +159,9 @@ impl Layout {
             None if self.content == Content::Csv && self.names.iter().any(|name| is_value(name)) => {
                 "the first line holds values and no names: begin the file with the names of the columns".to_owned()
             }
+            None if missing == ["session_id"] => {
+                "say with --map which column it is; where there are no sessions, that of the user, with --session-gap 30m".to_owned()
+            }
             None if self.content == Content::JsonLines && self.names.len() <= 3 => {
                 "say with --map what your columns are called; of rows in a list within an object, give the list alone".to_owned()
             }

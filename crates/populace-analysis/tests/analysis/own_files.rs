@@ -489,6 +489,15 @@ fn what_stands_in_the_way_of_a_file_is_said() {
             assert_eq!((report.read, report.events, report.recipients, report.unknown_types), (2, 2, 2, 0), "{text:?}");
         }
     }
+    let calls = |rows: &str| refused("calls.csv", &format!("session_id,endpoint,timestamp,status_code,response_time_ms\n{rows}\n"));
+    assert!(
+        calls("s,/a,2026-01-01 10:00:00,2OO,1")
+            .contains("calls.csv: row 1, column status_code: `2OO` is not a whole number\nhint: taken are 1234")
+    );
+    assert!(calls("s,/a,2026-01-01 10:00:00,200,fast").contains("`fast` is not a number\nhint: taken are 1234.5"));
+    assert!(calls(",/a,2026-01-01 10:00:00,200,1").contains("is empty, and must be text\nhint: take such rows out"));
+    assert!(calls("s,/a,1767261600,200,1").contains("--time-unit"));
+    assert!(refused("calls.csv", "user,endpoint,timestamp\nu,/a,2026-01-01 10:00:00\n").contains("--session-gap 30m"));
     let raw = |events: &str| prepared_with(files(&[("users.csv", USERS), ("events.csv", events)]).path(), ReadOptions::default());
     let told = raw("event_id,user_id,event_time,event_type\n1,1,1735891200,login\n2,9,1735891200,login\n").err().unwrap().to_string();
     assert!(told.contains("users: 2 rows\n  events: 2 rows, 2 of them dropped (event_time_unreadable: "), "{told}");
@@ -530,6 +539,18 @@ fn offsets_are_read_as_people_write_them_and_zones_are_not() {
         let error = with(offset).unwrap_err().to_string();
         assert!(error.contains("is no offset such as +02:00") && error.contains("tz_localize("), "{error}");
     }
+}
+
+#[test]
+fn endpoints_keep_the_spelling_of_the_workflow_beside_them() {
+    let workflow = "extends: traces\nworkflow:\n  transitions: {/pet/findByStatus: {'/pet/{id}': 1}}\n  exit_points: [/api/logout, /api/confirmation, '/api/orders/{id}/track', '/pet/{id}']\n";
+    let calls = "session_id,endpoint,timestamp\ns,/pet/FINDBYSTATUS/?x=1,2026-01-01 10:00:00\ns,/pet/12,2026-01-01 10:00:01\n";
+    let own = files(&[("calls.csv", calls), ("scenario.yaml", workflow)]);
+    let mut options = Options::new(own.path(), own.path().join("out"));
+    options.format = Format::Csv;
+    compute_features(&options, &Watch::none(1)).unwrap();
+    let transitions = fs::read_to_string(own.path().join("out/transitions.csv")).unwrap();
+    assert!(transitions.contains("\n/pet/findByStatus,/pet/{id},1,"), "{transitions}");
 }
 
 #[test]

@@ -122,6 +122,18 @@ def test_what_a_callback_raises_comes_out_as_itself(work, tmp_path):
         work(pp.generate("email", users=600, seed=1), stop, tmp_path)
 
 
+def test_another_library_gives_the_text_of_what_a_callback_raises():
+    def stop(*_):
+        raise Odd("mine")
+
+    pyarrow = pytest.importorskip("pyarrow")
+    events = pp.generate("email", users=600, seed=1, progress=stop).events
+    with pytest.raises(OSError, match="Odd: mine"):
+        pyarrow.table(events)
+    with pytest.raises(Odd, match="^mine$"):
+        events.to_arrow()
+
+
 def test_progress_of_what_reads_a_run(capsys):
     pytest.importorskip("tqdm")
     run = pp.generate("email", users=30, seed=1)

@@ -14,6 +14,9 @@ card: pp.Scorecard = pp.score("open", run, frame, min_auc=0.6)
 estimate: pp.Estimate = card.gain("latent")
 scorer: pp.Scorer = pp.scorer("open", run, metric="auc")
 data = pp.datasets.load_churn(users=100, seed=1)
+X, y = pp.datasets.load_open(users=100, return_X_y=True)
+names: list[str] = list(X.columns)
+shape: tuple[int, ...] = pp.datasets.load_anomaly(users=100, as_frame=False, return_X_y=True)[0].shape
 train, test = pp.datasets.make_split(data, test_size=0.5)
 first: pp.Replay = pp.replay("email", actor=1, seed=2, users=3)
 needed = pp.plan("email", "fatigue", users=200)["users"]
@@ -28,3 +31,6 @@ run.events.to_pandas(ids="uid")  # error: uid
 pp.score("opens", run, frame)  # error: opens
 pp.scorer("open", run, metric="gains")  # error: gains
 pp.generate("email", users="5")  # error: "5"
+pair: tuple[object, object] = pp.datasets.load_churn(users=100)  # error: Bunch
+both: pp.datasets.Bunch = pp.datasets.load_click(users=100, return_X_y=True)  # error: Bunch
+pp.datasets.load_send_time(user=100)  # error: load_send_time

@@ -22,7 +22,7 @@ class Verdicts(Result):
     @property
     def ok(self) -> bool:
         """Whether no check failed."""
-        return self["failed"] == 0
+        return bool(self["failed"] == 0)
 
     @property
     def failures(self) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def number(name: str, value: Any) -> float | None:
 
 def share(name: str, value: Any) -> float | None:
     """A number between 0 and 1."""
-    given = number(name, value)
+    given: float | None = number(name, value)
     if given is not None and not 0 < given < 1:
         raise InputError(f"{name}: must lie between 0 and 1, got {value!r}")
     return given
@@ -123,7 +123,7 @@ def path(name: str, value: Any) -> str:
         raise TypeError(f"{name}: must be a path, got {value!r}") from None
 
 
-def seed(seed: Any, random_state: Any) -> int | None:
+def seed(seed: int | None, random_state: Any) -> int | None:
     """The seed: `random_state` may be an integer, or a NumPy `Generator` or `RandomState`, from which one is drawn."""
     if random_state is None:
         return whole("seed", seed, 0, MAX_SEED)
@@ -133,7 +133,8 @@ def seed(seed: Any, random_state: Any) -> int | None:
         return int(random_state.integers(0, 2**63))
     if hasattr(random_state, "randint"):
         return int(random_state.randint(0, 2**31 - 1))
-    return whole("random_state", random_state, 0, MAX_SEED)
+    given: int | None = whole("random_state", random_state, 0, MAX_SEED)
+    return given
 
 
 def document(name: str, value: Any) -> str:

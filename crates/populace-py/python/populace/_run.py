@@ -350,10 +350,12 @@ def _plan(scenario: Any, **given: Any) -> _populace.Run:
         raise TypeError(f"unknown option {unknown!r}{near or '; see help(populace.generate)'}")
     if isinstance(options["tables"], str):
         options["tables"] = [options["tables"]]
-    if isinstance(scenario, Mapping):
-        plan = lambda: _populace.Run.plan(str(scenario.get("name", "scenario")), _options.document("scenario", scenario), options)
-    else:
-        plan = lambda: _populace.Run.plan(_options.path("scenario", scenario), None, options)
+
+    def plan() -> _populace.Run:
+        if isinstance(scenario, Mapping):
+            return _populace.Run.plan(str(scenario.get("name", "scenario")), _options.document("scenario", scenario), options)
+        return _populace.Run.plan(_options.path("scenario", scenario), None, options)
+
     if events is None:
         return plan()
     if options["users"] is not None or options["count"] is not None:

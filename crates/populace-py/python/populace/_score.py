@@ -144,7 +144,10 @@ def score(
         else:
             file = os.path.join(scratch, "predictions.parquet")
             _populace.write_parquet(_predictions.arrow(name_of_task, predictions, lambda: known_until(run, as_of)), file)
-        named = lambda text: text.replace(os.path.join(scratch, "predictions.parquet"), "predictions")
+
+        def named(text: str) -> str:
+            return text.replace(os.path.join(scratch, "predictions.parquet"), "predictions")
+
         try:
             return Scorecard(json.loads(named(_populace.score_run(name_of_task, directory(run), file, options))))
         except InputError as error:

@@ -115,7 +115,7 @@ def _auc(label: Any, scores: Any) -> float:
     return float((rank[label == 1].sum() - positives * (positives + 1) / 2) / pairs) if pairs else float("nan")
 
 
-_METRICS = {
+_METRICS: dict[str, Callable[[Any, Any], float]] = {
     "auc": _auc,
     "average_precision": _average_precision,
     "neg_log_loss": _neg_log_loss,

@@ -81,7 +81,9 @@ class Table:
     """A table of a run. Its rows are made, or read, whenever something takes them, in bounded memory.
 
     Any library that knows the Arrow PyCapsule interface takes it: `pyarrow.table(run.events)`, `polars.DataFrame(run.events)`,
-    `duckdb.sql("from events")`. Ids and text come as text, times as microseconds in UTC, generated and opened alike.
+    `duckdb.sql("from events")`. Ids and text come as text, times as microseconds in UTC, generated and opened alike. A progress function
+    that raises stops such a library with the library's own error (`OSError` of pyarrow), which has the exception's class and message in
+    its text; the methods of the table raise the exception itself.
 
     >>> import populace as pp
     >>> events = pp.generate("email", users=3, seed=42).events
@@ -263,7 +265,7 @@ class Table:
             pyarrow.bool_(): pandas.BooleanDtype(),
         }  # fmt: skip
         apart = [field.name for field in table.schema if field.nullable and field.type in nullable] if integers == "nullable" else []
-        frame = table.drop_columns(apart).to_pandas(date_as_object=dates == "object", split_blocks=True)
+        frame: pandas.DataFrame = table.drop_columns(apart).to_pandas(date_as_object=dates == "object", split_blocks=True)
         for name in apart:
             place = table.schema.get_field_index(name)
             kind: Any = nullable[table.schema.field(name).type]
@@ -312,7 +314,10 @@ class Table:
 
         rows = self.head(5)
         head = "".join(f'<th title="{html.escape(column.meaning)}">{html.escape(column.name)}</th>' for column in self.columns)
-        cell = lambda value: "" if value is None else html.escape(value if isinstance(value, str) else json.dumps(value))
+
+        def cell(value: object) -> str:
+            return "" if value is None else html.escape(value if isinstance(value, str) else json.dumps(value))
+
         body = "".join("<tr>" + "".join(f"<td>{cell(row.get(name))}</td>" for name in self.column_names) + "</tr>" for row in rows)
         return f"<p><b>{self.path}</b>: {html.escape(self.meaning)}</p><table><tr>{head}</tr>{body}</table>"
 

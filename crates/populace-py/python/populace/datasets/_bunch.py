@@ -9,7 +9,11 @@ from populace._errors import InputError
 from populace._run import Run
 
 if TYPE_CHECKING:
+    import numpy.typing
     import pandas
+
+    Frames = tuple[pandas.DataFrame, pandas.Series[Any]]
+    Arrays = tuple[numpy.typing.NDArray[Any], numpy.typing.NDArray[Any]]
 
 
 class Bunch(dict[str, Any]):
@@ -51,7 +55,7 @@ def bunch(
     features: dict[str, str],
     as_frame: bool,
     return_X_y: bool,
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """A data set from features and what `pp.labels` gives, of the rows that have both."""
     features = {str(name): features[str(name)] for name in X}
     X = X.loc[truth.index].astype("float64")

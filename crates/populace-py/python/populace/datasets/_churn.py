@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from populace import _types
 from populace._run import Run, generate
 from populace._score import known_until, labels
-from populace.datasets._bunch import bunch
+from populace.datasets._bunch import Bunch, bunch
+
+if TYPE_CHECKING:
+    from populace.datasets._bunch import Arrays, Frames
 
 _WHAT = """Which users of a subscription churn after {as_of} and by the end of the window? One row is a user who has not churned by
 then, as is known at the end of that day; y is 1 if the user does. No latent column is among the features."""
@@ -33,6 +36,14 @@ _FEATURES = {
 }
 
 
+@overload
+def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., as_frame: bool = ..., return_X_y: Literal[False] = ..., *, run: Run | None = ...) -> Bunch: ...
+@overload
+def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., as_frame: Literal[True] = ..., *, return_X_y: Literal[True], run: Run | None = ...) -> Frames: ...
+@overload
+def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., *, as_frame: Literal[False], return_X_y: Literal[True], run: Run | None = ...) -> Arrays: ...
+@overload
+def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., as_frame: bool = ..., return_X_y: bool = ..., *, run: Run | None = ...) -> Bunch | Frames | Arrays: ...
 def load_churn(
     users: int = 2000,
     seed: int = 0,
@@ -41,7 +52,7 @@ def load_churn(
     return_X_y: bool = False,
     *,
     run: Run | None = None,
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """Users of a subscription, and whether they churn. Gives a `Bunch`, or `(X, y)`.
 
     `as_of` is the last day that is known (default: the day before anybody can churn). `run` is another run of churn to take instead of
@@ -66,11 +77,17 @@ def load_churn(
 
     of = {name: events.event_type == name for name in ("login", "video_watch", "quiz_attempt", "course_enroll", "payment_failed", "support_ticket")}
     days_active = events[of["login"]].assign(age=age)[["user_id", "age"]].drop_duplicates()
-    distinct = lambda within: days_active[days_active.age < within].groupby("user_id").size().reindex(people.index, fill_value=0)
+
+    def distinct(within: int) -> Any:
+        return days_active[days_active.age < within].groupby("user_id").size().reindex(people.index, fill_value=0)
+
     before = pandas.Timestamp(start)
     observed = (end.tz_localize(None) - people.signup_date.where(people.signup_date > before, before)).dt.days
     logins, active = each(of["login"]), distinct(10**6)
-    ratio = lambda a, b: a / numpy.maximum(b, 1)
+
+    def ratio(a: Any, b: Any) -> Any:
+        return a / numpy.maximum(b, 1)
+
     X = pandas.DataFrame(
         {
             "is_paid": people.is_paid,

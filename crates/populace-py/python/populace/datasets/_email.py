@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from populace._run import Run, generate
 from populace._score import labels
-from populace.datasets._bunch import bunch
+from populace.datasets._bunch import Bunch, bunch
 
 if TYPE_CHECKING:
     import numpy
     import pandas
+
+    from populace.datasets._bunch import Arrays, Frames
 
 _WHAT = {
     "open": "Will a message be opened? One row is a delivered message, as is known at its delivery; y is 1 if it is opened.",
@@ -72,11 +74,11 @@ class _History:
         return numpy.where(same, numpy.minimum(hours, _HOURS_AT_MOST), _HOURS_AT_MOST)
 
 
-def _load(task: str, run: Run, as_frame: bool, return_X_y: bool) -> Any:
+def _load(task: Literal["open", "click"], run: Run, as_frame: bool, return_X_y: bool) -> Bunch | Frames | Arrays:
     import numpy
     import pandas
 
-    truth = labels(task, run)  # type: ignore[arg-type]
+    truth = labels(task, run)
     wanted = ["event_type", "timestamp", "recipient_id", "message_id", "latency_seconds", "payload_size_bytes", "campaign_type"]
     events = run["events"].select(*wanted).to_pandas()
     owner, names = pandas.factorize(events.recipient_id)
@@ -90,22 +92,33 @@ def _load(task: str, run: Run, as_frame: bool, return_X_y: bool) -> Any:
     clicked, sent = events[events.event_type == "clicked"], events[events.event_type == "sent"]
     rows = (delivered if task == "open" else opened).loc[truth.index]
     sources = delivered.loc[rows.index]
-    history = lambda part: _History(part.owner, part.moment, span)
+
+    def history(part: pandas.DataFrame) -> _History:
+        return _History(part.owner, part.moment, span)
+
     owners, now = rows.owner.to_numpy(), rows.moment.to_numpy()
     clock = rows.timestamp.dt
-    hour = lambda part: part.timestamp.dt.hour.to_numpy()
-    weekday = lambda part: part.timestamp.dt.day_of_week.to_numpy()
     messages, opens = history(delivered), history(opened)
-    drawn = lambda good, tried, towards: (good + 2 * towards) / (tried + 2)
+
+    def drawn(good: Any, tried: Any, towards: Any) -> Any:
+        return (good + 2 * towards) / (tried + 2)
+
     tried, good = messages.count(owners, now), opens.count(owners, now)
     rate = drawn(good, tried, 0.3)
     source_of_open = delivered.loc[opened.index]
 
-    def rate_by(of: Any, size: int, near: tuple[int, ...]) -> Any:
+    def rate_by(part_of_time: str, size: int, near: tuple[int, ...]) -> Any:
         """The open rate of earlier messages that were delivered at a like time."""
+
+        def of(part: pandas.DataFrame) -> Any:
+            return getattr(part.timestamp.dt, part_of_time).to_numpy()
+
         all_, good_ = _History(delivered.owner * size + of(delivered), delivered.moment, span), _History(opened.owner.to_numpy() * size + of(source_of_open), opened.moment, span)
         cells = [owners * size + (of(rows) + step) % size for step in near]
-        count = lambda past: sum(past.count(cell, now) for cell in cells)
+
+        def count(past: _History) -> Any:
+            return sum(past.count(cell, now) for cell in cells)
+
         return drawn(count(good_), count(all_), rate)
 
     day = 24 * 3_600_000
@@ -127,8 +140,8 @@ def _load(task: str, run: Run, as_frame: bool, return_X_y: bool) -> Any:
             **{f"hours_since_{name}": history(events[events.event_type == name]).hours_since(owners, now) for name in _SIGNALS},
             "messages": tried,
             "open_rate": rate,
-            "open_rate_hour": rate_by(hour, 24, (-1, 0, 1)),
-            "open_rate_weekday": rate_by(weekday, 7, (0,)),
+            "open_rate_hour": rate_by("hour", 24, (-1, 0, 1)),
+            "open_rate_weekday": rate_by("day_of_week", 7, (0,)),
             "click_rate": drawn(history(clicked).count(owners, now), good, 0.4),
         },
         index=rows.index,
@@ -136,9 +149,17 @@ def _load(task: str, run: Run, as_frame: bool, return_X_y: bool) -> Any:
     return bunch(task, run, X, truth, rows.recipient_id, _WHAT[task], _FEATURES, as_frame, return_X_y)
 
 
+@overload
+def load_open(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: Literal[False] = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch: ...
+@overload
+def load_open(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..., *, return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Frames: ...
+@overload
+def load_open(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
+@overload
+def load_open(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
 def load_open(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """Delivered messages, and whether they are opened. Gives a `Bunch`, or `(X, y)`.
 
     `run` is another run of email to take instead of `users`, `days` and `seed`.
@@ -146,16 +167,32 @@ def load_open(
     return _load("open", generate("email", users=users, days=days, seed=seed) if run is None else run, as_frame, return_X_y)
 
 
+@overload
+def load_click(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: Literal[False] = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch: ...
+@overload
+def load_click(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..., *, return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Frames: ...
+@overload
+def load_click(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
+@overload
+def load_click(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
 def load_click(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """Opened messages, and whether their link is clicked; else as `load_open`."""
     return _load("click", generate("email", users=users, days=days, seed=seed) if run is None else run, as_frame, return_X_y)
 
 
+@overload
+def load_send_time(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: Literal[False] = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch: ...
+@overload
+def load_send_time(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..., *, return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Frames: ...
+@overload
+def load_send_time(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
+@overload
+def load_send_time(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
 def load_send_time(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """Recipients, and the minute of the week at which a message is best delivered; else as `load_open`."""
     import pandas
 
@@ -165,7 +202,10 @@ def load_send_time(
     )
     events = run["events"].select("event_type", "timestamp", "recipient_id").to_pandas()
     opened = events[events.event_type == "opened"]
-    count = lambda rows: rows.groupby("recipient_id").size().reindex(truth.index, fill_value=0)
+
+    def count(rows: pandas.DataFrame) -> Any:
+        return rows.groupby("recipient_id").size().reindex(truth.index, fill_value=0)
+
     opens, tried = count(opened), count(events[events.event_type == "delivered"])
 
     def shares(of: pandas.Series[Any], size: int) -> pandas.DataFrame:

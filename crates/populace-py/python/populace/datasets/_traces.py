@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from populace._run import Run, generate
 from populace._score import labels
-from populace.datasets._bunch import bunch
+from populace.datasets._bunch import Bunch, bunch
+
+if TYPE_CHECKING:
+    from populace.datasets._bunch import Arrays, Frames
 
 _WHAT = """Which API calls did a cascading failure hit? One row is a call, as is known once its session has ended; y is 1 if a fault made it
 slow, timed it out or made it unavailable. There is no p_latent: who knows everything knows y."""
@@ -26,6 +29,14 @@ _FEATURES = {
 }
 
 
+@overload
+def load_anomaly(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: Literal[False] = ..., *, cascade_failure_rate: float = ..., run: Run | None = ...) -> Bunch: ...
+@overload
+def load_anomaly(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..., *, return_X_y: Literal[True], cascade_failure_rate: float = ..., run: Run | None = ...) -> Frames: ...
+@overload
+def load_anomaly(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], cascade_failure_rate: float = ..., run: Run | None = ...) -> Arrays: ...
+@overload
+def load_anomaly(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, cascade_failure_rate: float = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
 def load_anomaly(
     users: int = 300,
     seed: int = 0,
@@ -34,7 +45,7 @@ def load_anomaly(
     *,
     cascade_failure_rate: float = 0.05,
     run: Run | None = None,
-) -> Any:
+) -> Bunch | Frames | Arrays:
     """Calls of an API, and whether a cascading failure hit them. Gives a `Bunch`, or `(X, y)`.
 
     `run` is another run of traces to take instead of `users`, `cascade_failure_rate` and `seed`. `groups` are sessions.

@@ -29,7 +29,7 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_uuid(kind: pa.DataType) -> bool:
-    return _storage(kind).equals(pa.binary(16))
+    return bool(_storage(kind).equals(pa.binary(16)))
 
 
 def _spark_type(field: pa.Field) -> types.DataType:
@@ -100,5 +100,8 @@ def converted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def plain(schema: pa.Schema) -> pa.Schema:
     """The schema with text as text and UUIDs as bytes."""
-    kind = lambda field: field.type.value_type if pa.types.is_dictionary(field.type) else _storage(field.type)
+
+    def kind(field: pa.Field) -> pa.DataType:
+        return field.type.value_type if pa.types.is_dictionary(field.type) else _storage(field.type)
+
     return pa.schema([pa.field(field.name, kind(field), field.nullable) for field in schema])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy
+import numpy.typing
 import pyarrow as pa
 
 from populace._errors import InputError
@@ -13,7 +15,7 @@ _MULTIPLIER = numpy.uint64(0x9E37_79B9_7F4A_7C15)
 _SECOND = numpy.uint64(0xD6E8_FEB8_6659_FD93)
 _FINAL = (numpy.uint64(0xFF51_AFD7_ED55_8CCD), numpy.uint64(0xC4CE_B9FE_1A85_EC53))
 
-Words = numpy.ndarray
+Words = numpy.typing.NDArray[numpy.uint64]
 
 
 def _rotated(words: Words, bits: int) -> Words:
@@ -70,12 +72,10 @@ def _words(column: pa.Array, kind: pa.DataType) -> Words:
     if kind.equals(pa.binary(16)):
         return _uuids(column)
     column = column.cast(kind)
-    if pa.types.is_floating(kind):
-        return column.fill_null(0.0).to_numpy(zero_copy_only=False).view(numpy.uint64)
-    if pa.types.is_boolean(kind):
-        return column.fill_null(False).to_numpy(zero_copy_only=False).astype(numpy.uint64)
-    whole = pa.int32() if pa.types.is_date(kind) else pa.int64() if pa.types.is_timestamp(kind) else kind
-    return column.cast(whole).fill_null(0).to_numpy(zero_copy_only=False).astype(numpy.int64).view(numpy.uint64)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column = column.cast(pa.int32() if pa.types.is_date(kind) else pa.int64())
+    values: numpy.typing.NDArray[Any] = column.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
+    return values.astype(numpy.float64 if pa.types.is_floating(kind) else numpy.int64).view(numpy.uint64)
 
 
 def of_batch(batch: pa.RecordBatch, table: pa.Schema) -> tuple[int, int, int]:
@@ -88,7 +88,10 @@ def of_batch(batch: pa.RecordBatch, table: pa.Schema) -> tuple[int, int, int]:
         absorbed = _absorb(hashes, _words(column, field.type) ^ _mix(numpy.array([number], numpy.uint64)))
         valid = column.is_valid().to_numpy(zero_copy_only=False)
         hashes = numpy.where(valid, absorbed, hashes)
-    total = lambda words: int(numpy.add.reduce(words, dtype=numpy.uint64))
+
+    def total(words: Words) -> int:
+        return int(numpy.add.reduce(words, dtype=numpy.uint64))
+
     return batch.num_rows, total(_mix(hashes)), total(_mix(_rotated(hashes, 32) ^ _SECOND))
 
 

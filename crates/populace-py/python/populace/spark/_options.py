@@ -125,7 +125,7 @@ def request(options: Mapping[str, Any]) -> Request:
     )
 
 
-def plan(asked: Request) -> Any:
+def plan(asked: Request) -> _populace.Run:
     """The run that was asked for. Raises `InputError` if it has no seed: every task and every query must make the same rows."""
     is_document = "\n" in asked.scenario or asked.scenario.lstrip().startswith("{")
     name, text = ("scenario", asked.scenario) if is_document else (asked.scenario, None)

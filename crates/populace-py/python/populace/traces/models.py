@@ -10,7 +10,7 @@ import datetime as _datetime
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -255,7 +255,8 @@ class Session:
         """The endpoints in order, retries left out."""
         if self._store is None:
             return [call.endpoint for call in self.calls if call.attempt == 1 and call.retry_of is None]
-        return self._store.endpoint_sequence(self._index)
+        store: _populace.Store = self._store
+        return store.endpoint_sequence(self._index)
 
     @property
     def unique_endpoints(self) -> list[str]:
@@ -349,16 +350,19 @@ def _json(name: str, value: Any) -> str:
         raise InputError(f"{name}: has no form in a file ({error})") from None
 
 
-def sequences_of(sessions: Any) -> Any:
+def sequences_of(sessions: Any) -> _populace.Sequences:
     """The native sequences of a data set, of sessions, or of lists of endpoints."""
+    found: _populace.Sequences
     if isinstance(sessions, Dataset):
         if sessions._store is not None:
-            return sessions._store.sequences(list(range(len(sessions._store))))
+            found = sessions._store.sequences(list(range(len(sessions._store))))
+            return found
         sessions = sessions.sessions
     sessions = [sessions] if isinstance(sessions, Session) else list(sessions)
     store = getattr(sessions[0], "_store", None) if sessions else None
     if store is not None and all(getattr(session, "_store", None) is store for session in sessions):
-        return store.sequences([session._index for session in sessions])
+        found = store.sequences([session._index for session in sessions])
+        return found
     lists = []
     for session in sessions:
         sequence = getattr(session, "endpoint_sequence", session)
@@ -420,8 +424,9 @@ class Dataset:
         self.sessions
         return {name: value for name, value in vars(self).items() if name not in ("_store", "run")}
 
-    def _native(self, what: str, otherwise: Any) -> Any:
-        return otherwise() if self._store is None else getattr(self._store, what)(list(range(len(self._store))))
+    def _native(self, what: str, otherwise: Callable[[], _Item]) -> _Item:
+        found: _Item = otherwise() if self._store is None else getattr(self._store, what)(list(range(len(self._store))))
+        return found
 
     @property
     def num_sessions(self) -> int:

@@ -54,7 +54,7 @@ class SequenceBuilder:
         """
         return _populace.normalise_endpoint(_options.text("endpoint", endpoint))
 
-    def _native(self, sessions: Any) -> Any:
+    def _native(self, sessions: Any) -> _populace.Sequences:
         sequences = sequences_of(sessions)
         return sequences.normalised() if self.normalize_endpoints else sequences
 

@@ -4,6 +4,7 @@
 use super::history::History;
 use populace_core::email::{DelaysConfig, EmailModel, Group, HOURS_OF_WEEK};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, UtcOffset, Window};
+use std::ops::Range;
 
 const MINUTES_OF_DAY: usize = 1_440;
 const MILLISECOND: i64 = 1_000;
@@ -31,7 +32,9 @@ pub struct Delay<'a> {
     ends: Vec<(Instant, f64)>,
     /// The hour of the week of the first piece.
     first_hour: usize,
-    /// By kind, then piece: the mass before the piece's end.
+    /// The first of the kinds that are known here.
+    first_kind: usize,
+    /// By known kind, then piece: the mass before the piece's end.
     masses: Vec<f64>,
 }
 
@@ -67,11 +70,21 @@ impl DelayLaw {
         let end = begin.plus(self.span);
         // Few delays meet a breaker, and only for those the law is cut into hours.
         let is_met = history.suppressed_after(begin).next().is_some_and(|(from, _)| from < end);
-        if is_met { self.after(from).silenced(kind, end, history) } else { 0.0 }
+        if is_met { self.of_kind(kind, from).silenced(kind, end, history) } else { 0.0 }
     }
 
-    /// The delay that begins at `from`.
+    /// The delay that begins at `from`, of one kind.
+    pub fn of_kind(&self, kind: usize, from: Instant) -> Delay<'_> {
+        self.of_kinds(from, kind..kind + 1)
+    }
+
+    /// The delay that begins at `from`, of every kind.
     pub fn after(&self, from: Instant) -> Delay<'_> {
+        self.of_kinds(from, 0..self.attention.len())
+    }
+
+    /// The delay that begins at `from`, of some kinds.
+    fn of_kinds(&self, from: Instant, kinds: Range<usize>) -> Delay<'_> {
         let begin = from.plus(self.least);
         let local = self.timezone.local(begin);
         let end = begin.plus(self.span);
@@ -85,8 +98,8 @@ impl DelayLaw {
         }
         ends.push((end, self.left(self.span)));
         let first_hour = local.minute_of_week() / 60;
-        let mut masses = Vec::with_capacity(self.attention.len() * ends.len());
-        for attention in &self.attention {
+        let mut masses = Vec::with_capacity(kinds.len() * ends.len());
+        for attention in &self.attention[kinds.clone()] {
             let (mut mass, mut left, mut hour) = (0.0, 1.0, first_hour);
             for &(_, after) in &ends {
                 mass += attention[hour] * (left - after);
@@ -95,7 +108,7 @@ impl DelayLaw {
                 hour = (hour + 1) % HOURS_OF_WEEK;
             }
         }
-        Delay { law: self, begin, ends, first_hour, masses }
+        Delay { law: self, begin, ends, first_hour, first_kind: kinds.start, masses }
     }
 
     /// exp(−x/mean).
@@ -113,7 +126,8 @@ impl Delay<'_> {
     /// P(it is over by `time`) for a kind of recipient.
     pub fn cdf(&self, kind: usize, time: Instant) -> f64 {
         let pieces = self.ends.len();
-        let masses = &self.masses[kind * pieces..(kind + 1) * pieces];
+        let place = kind - self.first_kind;
+        let masses = &self.masses[place * pieces..(place + 1) * pieces];
         if time <= self.begin {
             return 0.0;
         }
@@ -142,7 +156,7 @@ impl Delay<'_> {
         silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum()
     }
 
-    /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient.
+    /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient that it is of.
     pub fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
         let pieces = self.ends.len();
         // The chance at the mean moment of a piece is the mean of the chance over the piece, because it falls linearly within an hour.
@@ -159,7 +173,7 @@ impl Delay<'_> {
             chances.push(chance);
             (start, left) = (end, after);
         }
-        let kinds = self.law.attention.len();
+        let kinds = self.masses.len() / pieces;
         let of_kind = |kind: usize| {
             let masses = &self.masses[kind * pieces..(kind + 1) * pieces];
             let mut before = 0.0;

@@ -112,6 +112,11 @@ impl<'a> Law<'a> {
         self.opens.after(delivered)
     }
 
+    /// As [`open_delay`](Self::open_delay), of one persona.
+    pub(crate) fn open_delay_of(&self, persona: usize, delivered: Instant) -> Delay<'_> {
+        self.opens.of_kind(persona, delivered)
+    }
+
     /// When a message that was opened at `opened` and whose click is decided for is clicked; there is one kind.
     pub fn click_delay(&self, opened: Instant) -> Delay<'_> {
         self.clicks.after(opened)

@@ -29,6 +29,7 @@ mod sound;
 mod text;
 pub(crate) mod values;
 
+pub(crate) use columns::Uuids;
 pub use columns::{Columns, Texts};
 pub use inspect::Inspection;
 pub(crate) use inspect::{Likely, inspect};

@@ -234,9 +234,9 @@ impl Merge for Exact {
 
 /// Hits against the probability of each try, by label.
 #[derive(Clone, Debug)]
-pub(crate) struct Calibration {
+pub(crate) struct Calibration<K = String> {
     name: &'static str,
-    groups: BTreeMap<String, Probable>,
+    groups: BTreeMap<K, Probable>,
 }
 
 /// Hits against the probability of each try. The probabilities of one actor may vary together.
@@ -297,19 +297,20 @@ impl Probable {
     }
 }
 
-merge_fields!(Calibration { groups } same { name });
+impl<K: Ord> Merge for Calibration<K> {
+    fn combine(&mut self, later: Self) {
+        self.groups.combine(later.groups);
+    }
+}
 
-impl Calibration {
+impl<K: Ord> Calibration<K> {
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, groups: BTreeMap::new() }
     }
 
-    /// Adds a try.
-    pub(crate) fn add(&mut self, label: &str, p: f64, hit: bool) {
-        if !self.groups.contains_key(label) {
-            self.groups.insert(label.to_owned(), Probable::default());
-        }
-        self.groups.get_mut(label).expect("it was put there").add(p, hit);
+    /// Adds a try to a group.
+    pub(crate) fn add_to(&mut self, group: K, p: f64, hit: bool) {
+        self.groups.entry(group).or_default().add(p, hit);
     }
 
     /// Ends an actor, whose probabilities may vary together.
@@ -318,10 +319,25 @@ impl Calibration {
     }
 
     /// The worst of the groups. The probabilities of one actor share a random factor of mean 1 and of at most `variance`.
-    pub(crate) fn report(self, board: &mut Board, group: Group, variance: f64) {
+    pub(crate) fn report_as(self, board: &mut Board, group: Group, variance: f64, label: impl Fn(K) -> String) {
         let groups = self.groups.into_iter().filter(|(_, group)| group.sum.tries() > 0);
-        let found = Found::worst(groups.map(|(label, group)| (label, group.found(variance))));
+        let found = Found::worst(groups.map(|(key, group)| (label(key), group.found(variance))));
         board.try_test(group, self.name, found);
+    }
+}
+
+impl Calibration {
+    /// Adds a try.
+    pub(crate) fn add(&mut self, label: &str, p: f64, hit: bool) {
+        if !self.groups.contains_key(label) {
+            self.groups.insert(label.to_owned(), Probable::default());
+        }
+        self.groups.get_mut(label).expect("it was put there").add(p, hit);
+    }
+
+    /// As [`report_as`](Self::report_as), by the labels themselves.
+    pub(crate) fn report(self, board: &mut Board, group: Group, variance: f64) {
+        self.report_as(board, group, variance, |label| label);
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) struct Activity<'a> {
     /// By plan and checkpoint: P(no login from there on) of a user of unknown engagement.
     marginal: Vec<[f64; 2]>,
     checkpoints: Vec<u32>,
-    by_engagement: Calibration,
-    by_day: Calibration,
+    by_engagement: Calibration<By>,
+    by_day: Calibration<By>,
     silence: Calibration,
     /// By plan, then type.
     volumes: [[Volume; EventType::ALL.len()]; 2],
@@ -110,23 +110,18 @@ impl<'a> Activity<'a> {
         }
         if let Some(e) = user.engagement {
             let e = e.clamp(0.0, 1.0);
-            let label = tenth(e);
             let p = config.activity.probability.at(e);
             let (first, churn) = (first_churn_day(config), churn_probability(config, e, user.is_paid));
             let mut before = None;
             for (day, active) in active.iter().enumerate() {
                 // Of those who churn, a share is gone by then.
                 let gone = f64::from((day as u32).saturating_sub(first)) / f64::from(config.window.days - first);
-                self.by_day.add(&format!("day {day}"), p * (1.0 - churn * gone), *active);
+                self.by_day.add_to(By::Day(day), p * (1.0 - churn * gone), *active);
                 if day as u32 <= first {
-                    self.by_engagement.add(&label, p, *active);
-                    self.by_engagement.add(&format!("day of the week {}", config.window.start.plus(day as i32).weekday()), p, *active);
+                    self.by_engagement.add_to(By::tenth(e), p, *active);
+                    self.by_engagement.add_to(By::Weekday(config.window.start.plus(day as i32).weekday()), p, *active);
                     if let Some(before) = before.replace(*active) {
-                        self.by_engagement.add(
-                            if before { "the day after an active one" } else { "the day after a quiet one" },
-                            p,
-                            *active,
-                        );
+                        self.by_engagement.add_to(By::DayBefore(before), p, *active);
                     }
                 }
             }
@@ -150,8 +145,8 @@ impl<'a> Activity<'a> {
     pub(super) fn report(self, board: &mut Board) {
         let group = Group::Calibration;
         if self.latent {
-            self.by_engagement.report(board, group, 0.0);
-            self.by_day.report(board, group, 0.0);
+            self.by_engagement.report_as(board, group, 0.0, By::label);
+            self.by_day.report_as(board, group, 0.0, By::label);
         } else {
             board.skip(
                 group,
@@ -170,9 +165,36 @@ impl<'a> Activity<'a> {
     }
 }
 
-/// A tenth of engagement, as a label.
-pub(super) fn tenth(e: f64) -> String {
-    format!("engagement {:.1}", (e * 10.0).floor().clamp(0.0, 9.0) / 10.0)
+/// What days and sessions are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum By {
+    /// Of engagement.
+    Tenth(u8),
+    Weekday(u8),
+    Day(usize),
+    Hour(i64),
+    /// Whether the day before was active.
+    DayBefore(bool),
+    /// Whether a session has the other of video and quiz.
+    Other(bool),
+}
+
+impl By {
+    /// The tenth in which an engagement is.
+    pub(super) fn tenth(e: f64) -> Self {
+        Self::Tenth((e * 10.0).floor().clamp(0.0, 9.0) as u8)
+    }
+
+    pub(super) fn label(self) -> String {
+        match self {
+            Self::Tenth(tenth) => format!("engagement 0.{tenth}"),
+            Self::Weekday(weekday) => format!("day of the week {weekday}"),
+            Self::Day(day) => format!("day {day}"),
+            Self::Hour(hour) => format!("hour {hour}"),
+            Self::DayBefore(active) => format!("the day after {} one", if active { "an active" } else { "a quiet" }),
+            Self::Other(other) => format!("{} the other", if other { "with" } else { "without" }),
+        }
+    }
 }
 
 /// The mean over users against the law's, by the users' own variance.

@@ -1,6 +1,6 @@
 //! What a day's sessions are, and what they hold.
 
-use super::activity::tenth;
+use super::activity::By;
 use super::{Known, day_and_second, second_place};
 use crate::churn::Event;
 use crate::churn::law::hundredths;
@@ -39,8 +39,8 @@ pub(super) struct Sessions<'a> {
     courses: [HashMap<String, u64>; 3],
     enrolments: u64,
     many: u64,
-    videos: Calibration,
-    quizzes: Calibration,
+    videos: Calibration<By>,
+    quizzes: Calibration<By>,
     minutes: Pit,
     scores: Pit,
 }
@@ -142,18 +142,17 @@ impl<'a> Sessions<'a> {
             }
         }
         let Some(e) = known.user.engagement.map(|e| e.clamp(0.0, 1.0)) else { return };
-        let label = tenth(e);
         let [_, video, quiz] = session.holds;
         let (day, second) = day_and_second(config, session.login.time);
-        let weekday = format!("day of the week {}", session.login.time.weekday());
-        let labels = [label, weekday, format!("day {day}"), format!("hour {}", second / 3_600)];
-        for label in &labels {
-            self.videos.add(label, config.video.probability.at(e), video.is_some());
-            self.quizzes.add(label, config.quiz.probability.at(e), quiz.is_some());
+        let weekday = By::Weekday(session.login.time.weekday());
+        let groups = [By::tenth(e), weekday, By::Day(day.try_into().unwrap_or(usize::MAX)), By::Hour(second / 3_600)];
+        let [p_video, p_quiz] = [config.video.probability.at(e), config.quiz.probability.at(e)];
+        for group in groups {
+            self.videos.add_to(group, p_video, video.is_some());
+            self.quizzes.add_to(group, p_quiz, quiz.is_some());
         }
-        let with = |other: bool| if other { "with the other" } else { "without the other" };
-        self.videos.add(with(quiz.is_some()), config.video.probability.at(e), video.is_some());
-        self.quizzes.add(with(video.is_some()), config.quiz.probability.at(e), quiz.is_some());
+        self.videos.add_to(By::Other(quiz.is_some()), p_video, video.is_some());
+        self.quizzes.add_to(By::Other(video.is_some()), p_quiz, quiz.is_some());
         if let Some(minutes) = video.and_then(|video| video.watch_minutes) {
             self.minutes.add(place(&config.video.minutes, e, minutes, salt));
         }
@@ -189,8 +188,8 @@ impl<'a> Sessions<'a> {
             }
             return;
         }
-        self.videos.report(board, Group::Calibration, 0.0);
-        self.quizzes.report(board, Group::Calibration, 0.0);
+        self.videos.report_as(board, Group::Calibration, 0.0, By::label);
+        self.quizzes.report_as(board, Group::Calibration, 0.0, By::label);
         let measures = [("minutes", &self.minutes, &self.config.video.minutes), ("scores", &self.scores, &self.config.quiz.score)];
         for (name, sample, law) in measures {
             let name = format!("{name} given engagement");

@@ -313,7 +313,7 @@ impl<'a> Gathered<'a> {
             let bin = DELAYS[step].partition_point(|end| from.plus(from_minutes(*end)) < to);
             self.delays[step][bin] += 1;
             if let Some((law, persona)) = self.law.zip(known) {
-                let (delay, of) = if step == 0 { (law.open_delay(from), persona) } else { (law.click_delay(from), 0) };
+                let (delay, of) = if step == 0 { (law.open_delay_of(persona, from), persona) } else { (law.click_delay(from), 0) };
                 let mut before = 0.0;
                 for (mass, end) in self.delay_mass[step].iter_mut().zip(DELAYS[step].iter().map(Some).chain([None])) {
                     let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(from_minutes(*end))));
@@ -437,7 +437,7 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
             let delivered = MONDAY.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
-            let delay = law.open_delay(delivered);
+            let delay = law.open_delay_of(persona, delivered);
             let cdf = |ahead: i64| delay.cdf(persona, delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
             let mut before = 0.0;
             for ahead in 1..=hours {

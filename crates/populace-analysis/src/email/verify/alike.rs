@@ -2,10 +2,9 @@
 //! engages. And recipients that are unlike all others, or too much alike.
 
 use super::volumes::day;
-use super::{Recipient, window};
+use super::{Recipient, position, window};
 use crate::email::{Law, Message};
 use crate::error::AnalysisError;
-use crate::source::Columns;
 use crate::stats::{PoissonBinomial, Test, binomial, merge_fields, poisson};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, Probable, WorstActor, z};
@@ -53,11 +52,6 @@ merge_fields!(Alike<'_> {
     campaigns, providers, subjects, delivered, sizes, latencies, agents, networks, hosts, size_series, latency_series, own_campaigns,
     own_providers, own_deliveries, own_subjects, sends, occasions, copies, whole,
 } same { law });
-
-/// The position of a name among those of the document.
-fn position<'k>(mut names: impl Iterator<Item = &'k String>, name: &str) -> usize {
-    names.position(|known| known == name).unwrap_or(usize::MAX)
-}
 
 impl<'a> Alike<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
@@ -115,8 +109,7 @@ impl<'a> Alike<'a> {
         let mut subjects_before = vec![usize::MAX; config.campaigns.len()];
         for (message, trigger) in recipient.sends() {
             let row = message.sent_row;
-            let campaign = position(config.campaigns.keys(), recipient.text("campaign_id", row));
-            let provider = position(config.esps.keys(), recipient.text("esp", row));
+            let (campaign, provider) = (recipient.campaigns[row], recipient.providers[row]);
             let arrived = usize::from(message.delivered.is_some());
             let outcome = arrived + usize::from(message.opened.is_some()) + usize::from(message.clicked.is_some());
             let [hour, weekday] = [message.sent.hour(), message.sent.weekday()].map(usize::from);
@@ -131,7 +124,7 @@ impl<'a> Alike<'a> {
             self.providers.add(provider, &[h, w, d, p, t, before[1], outcome, campaign]);
             kit::count(counts.1.get_mut(provider));
             if let Some((of, known)) = self.subjects.get_mut(campaign).zip(config.campaigns.values().nth(campaign)) {
-                let subject = position(known.subjects.iter(), recipient.text("subject", row));
+                let subject = position(known.subjects.iter(), recipient.events.subject.value(row));
                 of.add(subject, &[h, w, d, p, t, subjects_before[campaign], outcome, provider]);
                 if subjects_before[campaign] != usize::MAX {
                     repeats.add(1.0 / known.subjects.len() as f64, subjects_before[campaign] == subject);
@@ -190,11 +183,10 @@ impl<'a> Alike<'a> {
 
     fn client(&mut self, recipient: &Recipient<'_>, [opens, sends]: [usize; 2]) {
         let config = recipient.config();
-        let (agents, addresses) = (recipient.events.text("user_agent"), recipient.events.text("ip_address"));
-        let Some(row) = (0..agents.len()).find(|&row| agents.is_valid(row) && addresses.is_valid(row)) else { return };
+        let Some((agent, address)) = recipient.events.client() else { return };
         let by = [recipient.persona, opens, sends];
-        self.agents.add(position(config.user_agents.iter(), agents.value(row)), &by);
-        let Ok(address) = addresses.value(row).parse::<Ipv4Addr>() else { return };
+        self.agents.add(position(config.user_agents.iter(), agent), &by);
+        let Ok(address) = address.parse::<Ipv4Addr>() else { return };
         let [a, b, c, host] = address.octets();
         let network = format!("{a}.{b}.{c}.0/24");
         self.networks.add(position(config.ip_networks.iter(), &network), &by);

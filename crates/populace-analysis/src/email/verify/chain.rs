@@ -1,9 +1,8 @@
 //! What holds of every message.
 
+use super::Recipient;
 use super::rows::is_v7_of;
-use super::{Recipient, kind_of};
 use crate::email::{Law, Message};
-use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Exact, Found};
 use crate::verify::{Group, mix, unit, uuid};
@@ -94,13 +93,13 @@ impl<'a> Chain<'a> {
         }
         let (Some(delivered), Some(row)) = (message.delivered, message.delivered_row) else { return };
         let events = recipient.events;
-        let seconds = events.float("latency_seconds").value(row);
+        let seconds = events.latency.value(row);
         let latency = delivered.since(message.sent);
         let told = (seconds * SECOND as f64).round() as i64;
-        let holds = (latency - told).abs() < ROUNDING / 2 && events.instant("send_time").value(row) == message.sent.0;
+        let holds = (latency - told).abs() < ROUNDING / 2 && events.send_time.value(row) == message.sent.0;
         self.latency.hold(holds && within_latency(config, latency), || format!("{}: {seconds} s", place()));
-        if let Some(campaign) = config.campaigns.get(recipient.text("campaign_id", row)) {
-            let factor = events.int("payload_size_bytes").value(row) as f64;
+        if let Some(campaign) = recipient.campaign(row) {
+            let factor = events.size.value(row) as f64;
             let [low, high] = [config.size_factor.low, config.size_factor.high].map(|factor| factor * campaign.mean_size_kb * BYTES_PER_KB);
             self.sizes.hold((low - 0.5..=high + 0.5).contains(&factor), || format!("{}: {factor} bytes", place()));
         }
@@ -126,13 +125,14 @@ impl<'a> Chain<'a> {
     /// The rows of a message against its `sent`.
     fn rows_agree(&mut self, recipient: &Recipient<'_>) {
         let sent: HashMap<u128, usize> = recipient.history.messages.iter().map(|message| (message.id, message.sent_row)).collect();
-        let (ids, types) = (recipient.events.uuid("message_id"), recipient.events.text("event_type"));
-        let columns = ["esp", "campaign_id", "subject", "metadata"].map(|name| recipient.events.text(name));
-        for row in 0..recipient.events.num_rows() {
-            let chained = kind_of(types.value(row)).is_some_and(|kind| kind > EventType::Sent && kind <= EventType::Clicked);
-            let Some(sent) = ids.get(row).filter(|_| chained).and_then(|id| sent.get(&id)) else { continue };
-            self.alike.hold(columns.iter().all(|column| column.value(row) == column.value(*sent)), || {
-                format!("{} of message {} of {}", types.value(row), uuid(ids.get(row).unwrap_or_default()), recipient.id())
+        let events = recipient.events;
+        let columns = [events.esp, events.campaign_id, events.subject, events.metadata];
+        for (row, kind) in events.kinds.iter().enumerate() {
+            let chained = kind.is_some_and(|kind| kind > EventType::Sent && kind <= EventType::Clicked);
+            let Some(sent) = events.messages.get(row).filter(|_| chained).and_then(|id| sent.get(&id)) else { continue };
+            self.alike.hold(columns.iter().all(|column| column.same(row, *sent)), || {
+                let id = uuid(events.messages.get(row).unwrap_or_default());
+                format!("{} of message {id} of {}", events.types.value(row), recipient.id())
             });
         }
     }
@@ -165,7 +165,7 @@ impl<'a> Chain<'a> {
             if let Some(place) = found {
                 called[place] = Some(message.sent);
             }
-            let own = recipient.text("campaign_id", message.sent_row) == trigger.campaign;
+            let own = recipient.events.campaign_id.value(message.sent_row) == trigger.campaign;
             self.triggers.hold(found.is_some() && own, || format!("message {} of {}", uuid(message.id), recipient.id()));
         }
         let end = super::window(config).end();

@@ -53,7 +53,7 @@ impl<'a> Delays<'a> {
         for message in &recipient.history.messages {
             let (Some(delivered), Some(opened)) = (message.delivered, message.opened) else { continue };
             self.open_seconds.add(opened.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            let delay = self.law.open_delay(delivered);
+            let delay = self.law.open_delay_of(recipient.persona, delivered);
             let position = place(&delay, recipient.persona, opened, recipient.history);
             self.opens[recipient.persona].add(position);
             self.open_series.add(position);

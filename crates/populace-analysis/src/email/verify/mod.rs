@@ -13,7 +13,7 @@ mod volumes;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
-use crate::source::{As, Columns, Side, Source, Want};
+use crate::source::{As, Columns, Side, Source, Texts, Uuids, Want};
 use crate::stats::Merge;
 use crate::verify::Group;
 use crate::verify::board::{Board, Exact};
@@ -22,12 +22,12 @@ use crate::verify::ids::Roll;
 use crate::verify::mix;
 use crate::watch::Watch;
 use alike::Alike;
-use arrow_array::RecordBatch;
+use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use chain::Chain;
 use delays::Delays;
 use latency::Latencies;
 use opens::Opens;
-use populace_core::email::{EmailConfig, EmailModel, EventType, Group as EventGroup};
+use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -66,12 +66,85 @@ const COLUMNS: [Want; 24] = [
     Want::nullable("payload_size_bytes", As::Int),
 ];
 
+/// The [`COLUMNS`] of a recipient's events.
+struct Events<'a> {
+    batch: &'a RecordBatch,
+    ids: Uuids<'a>,
+    messages: Uuids<'a>,
+    types: Texts<'a>,
+    /// The simulated type of each row.
+    kinds: Vec<Option<EventType>>,
+    times: &'a TimestampMicrosecondArray,
+    esp: Texts<'a>,
+    recipient_id: Texts<'a>,
+    universal_id: Texts<'a>,
+    email_hash: Texts<'a>,
+    campaign_id: Texts<'a>,
+    campaign_name: Texts<'a>,
+    campaign_type: Texts<'a>,
+    subject: Texts<'a>,
+    click_url: Texts<'a>,
+    user_agent: Texts<'a>,
+    ip_address: Texts<'a>,
+    source: Texts<'a>,
+    metadata: Texts<'a>,
+    latency: &'a Float64Array,
+    send_time: &'a TimestampMicrosecondArray,
+    /// Hour of the day, minute and day of the week.
+    clock: [&'a Int64Array; 3],
+    size: &'a Int64Array,
+}
+
+impl<'a> Events<'a> {
+    fn new(batch: &'a RecordBatch) -> Self {
+        let types = batch.text("event_type");
+        Self {
+            batch,
+            ids: batch.uuid("event_id"),
+            messages: batch.uuid("message_id"),
+            types,
+            kinds: types.map(kind_of),
+            times: batch.instant("timestamp"),
+            esp: batch.text("esp"),
+            recipient_id: batch.text("recipient_id"),
+            universal_id: batch.text("universal_id"),
+            email_hash: batch.text("recipient_email_hash"),
+            campaign_id: batch.text("campaign_id"),
+            campaign_name: batch.text("campaign_name"),
+            campaign_type: batch.text("campaign_type"),
+            subject: batch.text("subject"),
+            click_url: batch.text("click_url"),
+            user_agent: batch.text("user_agent"),
+            ip_address: batch.text("ip_address"),
+            source: batch.text("source"),
+            metadata: batch.text("metadata"),
+            latency: batch.float("latency_seconds"),
+            send_time: batch.instant("send_time"),
+            clock: ["hour_of_day", "minute", "day_of_week"].map(|name| batch.int(name)),
+            size: batch.int("payload_size_bytes"),
+        }
+    }
+
+    fn time(&self, row: usize) -> Instant {
+        Instant(self.times.value(row))
+    }
+
+    /// The user agent and the address that a recipient engages from.
+    fn client(&self) -> Option<(&'a str, &'a str)> {
+        let row = (0..self.kinds.len()).find(|&row| self.user_agent.is_valid(row) && self.ip_address.is_valid(row))?;
+        Some((self.user_agent.value(row), self.ip_address.value(row)))
+    }
+}
+
 /// What is known of a recipient.
 struct Recipient<'a> {
     law: &'a Law<'a>,
     persona: usize,
     history: &'a History,
-    events: &'a RecordBatch,
+    events: &'a Events<'a>,
+    /// By row: the index of its campaign among the document's, and of its provider; `usize::MAX` of others.
+    campaigns: Vec<usize>,
+    providers: Vec<usize>,
     /// The kind of each of the history's hot paths.
     interests: Vec<EventType>,
     /// The moment and the kind of each circuit breaker.
@@ -81,19 +154,20 @@ struct Recipient<'a> {
 }
 
 impl<'a> Recipient<'a> {
-    fn new(law: &'a Law<'a>, persona: usize, history: &'a History, events: &'a RecordBatch) -> Self {
-        let (types, times, metadata) = (events.text("event_type"), events.instant("timestamp"), events.text("metadata"));
-        let kinds = (0..events.num_rows()).filter_map(|row| Some((Instant(times.value(row)), kind_of(types.value(row))?)));
+    fn new(law: &'a Law<'a>, persona: usize, history: &'a History, events: &'a Events<'a>) -> Self {
+        let config = law.config();
+        let campaigns = events.campaign_id.map(|id| position(config.campaigns.keys(), id));
+        let providers = events.esp.map(|name| position(config.esps.keys(), name));
         let (mut interests, mut breakers) = (Vec::new(), Vec::new());
-        for (time, kind) in kinds {
+        for (row, kind) in events.kinds.iter().enumerate().filter_map(|(row, kind)| Some((row, (*kind)?))) {
             match kind.group() {
                 EventGroup::HotPath => interests.push(kind),
-                EventGroup::Breaker => breakers.push((time, kind)),
+                EventGroup::Breaker => breakers.push((events.time(row), kind)),
                 EventGroup::Mail | EventGroup::Failure | EventGroup::Return => {}
             }
         }
-        let triggers = history.messages.iter().map(|message| trigger_of(metadata.value(message.sent_row))).collect();
-        Self { law, persona, history, events, interests, breakers, triggers }
+        let triggers = history.messages.iter().map(|message| trigger_of(events.metadata.value(message.sent_row))).collect();
+        Self { law, persona, history, events, campaigns, providers, interests, breakers, triggers }
     }
 
     fn config(&self) -> &EmailConfig {
@@ -109,9 +183,15 @@ impl<'a> Recipient<'a> {
         self.history.messages.iter().zip(self.triggers.iter().copied())
     }
 
-    fn text(&self, column: &str, row: usize) -> &str {
-        self.events.text(column).value(row)
+    /// The campaign of a row.
+    fn campaign(&self, row: usize) -> Option<&'a CampaignConfig> {
+        self.law.config().campaigns.values().nth(self.campaigns[row])
     }
+}
+
+/// The place of a name among others; `usize::MAX` where it is none of them.
+fn position<'k>(mut names: impl Iterator<Item = &'k String>, name: &str) -> usize {
+    names.position(|known| known == name).unwrap_or(usize::MAX)
 }
 
 fn kind_of(name: &str) -> Option<EventType> {
@@ -166,9 +246,10 @@ impl Observer for Checks<'_> {
     }
 
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
-        let Some(events) = &actor[EVENTS_TABLE] else { return Ok(()) };
-        let history = History::new(self.law.model(), events);
+        let Some(batch) = &actor[EVENTS_TABLE] else { return Ok(()) };
+        let history = History::new(self.law.model(), batch);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
+        let events = &Events::new(batch);
         self.rows.add(actor, events);
         let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };
         let recipient = Recipient::new(self.law, persona, &history, events);

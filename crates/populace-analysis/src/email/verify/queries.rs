@@ -2,7 +2,6 @@
 
 use super::Recipient;
 use crate::email::Law;
-use crate::source::Columns;
 use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Exact, Found, Probable, WorstActor, z};
@@ -30,7 +29,7 @@ pub(super) struct Queries {
     with_universal_id: u64,
     leaders: Leaders,
     clicks: WorstActor,
-    hours: Option<Calibration>,
+    hours: Option<Calibration<u8>>,
     near: Probable,
     far: Probable,
     tickets: u64,
@@ -49,12 +48,11 @@ merge_fields!(Queries { types, with_universal_id, leaders, clicks, hours, near, 
 
 impl Queries {
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
-        let (types, universal) = (recipient.events.text("event_type"), recipient.events.text("universal_id"));
-        for row in 0..recipient.events.num_rows() {
-            if let Some(kind) = super::kind_of(types.value(row)) {
-                self.types[kind as usize] += 1;
+        for (row, kind) in recipient.events.kinds.iter().enumerate() {
+            if let Some(kind) = kind {
+                self.types[*kind as usize] += 1;
             }
-            self.with_universal_id += u64::from(universal.value(row).starts_with("sf_"));
+            self.with_universal_id += u64::from(recipient.events.universal_id.value(row).starts_with("sf_"));
         }
         let law = recipient.law;
         let mut clicks = Probable::default();
@@ -90,7 +88,7 @@ impl Queries {
             let share = delay.cdf(0, to) - delay.cdf(0, from);
             let falls = clicked.is_some_and(|clicked| clicked >= from && clicked < to);
             if share > 0.0 || falls {
-                hours.add(&format!("hour {:02}", from.hour()), p * share, falls);
+                hours.add_to(from.hour(), p * share, falls);
             }
             from = to;
         }
@@ -115,7 +113,7 @@ impl Queries {
         let leaders: Vec<String> = self.leaders.0.iter().take(3).map(|(clicks, id)| format!("{id} {clicks}")).collect();
         self.clicks.report(board, group, "recipients with most clicks, each against its opens", &format!("{}; ", leaders.join(", ")));
         match self.hours {
-            Some(hours) => hours.report(board, group, 2.0 * law.drift().variance()),
+            Some(hours) => hours.report_as(board, group, 2.0 * law.drift().variance(), |hour| format!("hour {hour:02}")),
             None => board.skip(group, "clicked by toHour(timestamp)", "there are no opens"),
         }
         match self.latency {

@@ -1,15 +1,15 @@
 //! What holds of every row by itself.
 
-use super::{COLUMNS, kind_of, trigger_of, window};
+use super::{COLUMNS, Events, trigger_of, window};
 use crate::email::Law;
 use crate::error::AnalysisError;
-use crate::source::{Columns, Texts};
+use crate::source::Texts;
 use crate::stats::merge_fields;
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
 use crate::verify::{same_json, uuid};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::Array;
 use populace_core::email::{CampaignType, EventType, Group};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
@@ -44,6 +44,8 @@ pub(super) struct Rows<'a> {
     /// By type: source, campaign, its name and metadata of non-mail events.
     internal: HashMap<EventType, (String, &'static str, &'static str, String)>,
     networks: Vec<[u8; 3]>,
+    /// By type: the columns that may be null, and whether they are there.
+    nullable: Vec<Vec<(usize, bool)>>,
     event_ids: Distinct,
     types: Exact,
     ids: Exact,
@@ -59,7 +61,7 @@ pub(super) struct Rows<'a> {
 
 merge_fields!(Rows<'_> {
     event_ids, types, ids, nulls, names, subjects, internals, begun, clocks, identity, clients,
-} same { law, identities, window, campaigns, internal, networks });
+} same { law, identities, window, campaigns, internal, networks, nullable });
 
 impl<'a> Rows<'a> {
     pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities) -> Self {
@@ -91,6 +93,7 @@ impl<'a> Rows<'a> {
             campaigns: campaigns.collect(),
             internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
+            nullable: EventType::ALL.map(nullable).into(),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
             ids: Exact::new("an event_id is a UUID of version 7 whose time is the event's"),
@@ -106,23 +109,25 @@ impl<'a> Rows<'a> {
     }
 
     /// Examines the rows of a recipient.
-    pub(super) fn add(&mut self, actor: Option<u64>, events: &RecordBatch) {
-        let (ids, types, times) = (events.uuid("event_id"), events.text("event_type"), events.instant("timestamp"));
+    pub(super) fn add(&mut self, actor: Option<u64>, events: &Events<'_>) {
         let identity = actor.and_then(|actor| identity(self.identities, actor));
-        let (universal, hashes) = (events.text("universal_id"), events.text("recipient_email_hash"));
+        let (universal, hashes) = (events.universal_id, events.email_hash);
         let mut client: Option<(&str, &str)> = None;
-        for row in 0..events.num_rows() {
-            let id = ids.get(row).unwrap_or_default();
-            let time = Instant(times.value(row));
-            let place = || format!("{} of {} at {time}", types.value(row), events.text("recipient_id").value(row));
+        for (row, kind) in events.kinds.iter().enumerate() {
+            let id = events.ids.get(row).unwrap_or_default();
+            let time = events.time(row);
+            let place = || format!("{} of {} at {time}", events.types.value(row), events.recipient_id.value(row));
             self.event_ids.add(id);
             self.ids.hold(is_v7_of(id, time), || format!("{} {}", place(), uuid(id)));
             let same = identity.as_ref().is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row));
             self.identity.hold(same, place);
-            let kind = kind_of(types.value(row)).filter(|kind| *kind <= EventType::Clicked || self.internal.contains_key(kind));
+            let kind = kind.filter(|kind| *kind <= EventType::Clicked || self.internal.contains_key(kind));
             self.types.hold(kind.is_some(), place);
             let Some(kind) = kind else { continue };
-            self.nulls.hold(nulls_are_right(kind, events, row), place);
+            self.nulls.hold(
+                self.nullable[kind as usize].iter().all(|(column, there)| events.batch.column(*column).is_valid(row) == *there),
+                place,
+            );
             if kind == EventType::Sent || kind > EventType::Clicked {
                 self.begun.hold(self.window.contains(time), place);
             }
@@ -133,15 +138,14 @@ impl<'a> Rows<'a> {
                 self.mail(kind, events, row);
             } else {
                 let (source, campaign, name, metadata) = &self.internal[&kind];
-                let told = |column: &str| events.text(column).value(row);
-                let holds = told("source") == source
-                    && told("campaign_id") == *campaign
-                    && told("campaign_name") == *name
-                    && told("esp") == "internal"
-                    && same_json(told("metadata"), metadata);
+                let holds = events.source.value(row) == source
+                    && events.campaign_id.value(row) == *campaign
+                    && events.campaign_name.value(row) == *name
+                    && events.esp.value(row) == "internal"
+                    && same_json(events.metadata.value(row), metadata);
                 self.internals.hold(holds, place);
             }
-            let (agents, addresses) = (events.text("user_agent"), events.text("ip_address"));
+            let (agents, addresses) = (events.user_agent, events.ip_address);
             if agents.is_valid(row) && addresses.is_valid(row) {
                 let own = (agents.value(row), addresses.value(row));
                 let constant = *client.get_or_insert(own) == own;
@@ -158,25 +162,21 @@ impl<'a> Rows<'a> {
     }
 
     /// A row of mail.
-    fn mail(&mut self, kind: EventType, events: &RecordBatch, row: usize) {
-        let told = |column: &str| events.text(column).value(row);
+    fn mail(&mut self, kind: EventType, events: &Events<'_>, row: usize) {
         let config = self.law.config();
-        let campaign = self.campaigns.get(told("campaign_id"));
-        let has = |column: &str, value: &str| {
-            let array: Texts<'_> = events.text(column);
-            array.is_valid(row) && array.value(row) == value
-        };
-        let metadata = told("metadata");
+        let campaign = self.campaigns.get(events.campaign_id.value(row));
+        let has = |column: Texts<'_>, value: &str| column.is_valid(row) && column.value(row) == value;
+        let metadata = events.metadata.value(row);
         let plain = metadata == "{}" || trigger_of(metadata).is_some() || same_json(metadata, "{}");
         let holds = campaign.is_some_and(|campaign| {
-            campaign.name == told("campaign_name")
-                && (kind != EventType::Clicked || has("click_url", &campaign.click_url))
-                && (kind != EventType::Delivered || has("campaign_type", campaign.kind))
+            campaign.name == events.campaign_name.value(row)
+                && (kind != EventType::Clicked || has(events.click_url, &campaign.click_url))
+                && (kind != EventType::Delivered || has(events.campaign_type, campaign.kind))
         });
-        let holds = holds && plain && config.esps.contains_key(told("esp")) && told("source") == config.chain_source;
-        let place = || format!("{} of {}, row {row} of the recipient", kind.name(), told("recipient_id"));
+        let holds = holds && plain && config.esps.contains_key(events.esp.value(row)) && events.source.value(row) == config.chain_source;
+        let place = || format!("{} of {}, row {row} of the recipient", kind.name(), events.recipient_id.value(row));
         self.names.hold(holds, place);
-        self.subjects.hold(campaign.is_some_and(|campaign| campaign.subjects.iter().any(|subject| has("subject", subject))), place);
+        self.subjects.hold(campaign.is_some_and(|campaign| campaign.subjects.iter().any(|subject| has(events.subject, subject))), place);
     }
 
     pub(super) fn report(self, files: &Files<'_>, board: &mut Board) -> Result<(), AnalysisError> {
@@ -201,10 +201,10 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Whether a row has the fields of its type and no other. The columns are the [`COLUMNS`], in order.
-fn nulls_are_right(kind: EventType, events: &RecordBatch, row: usize) -> bool {
+/// Which of the [`COLUMNS`] that may be null a row of a type has, and which it has not.
+fn nullable(kind: EventType) -> Vec<(usize, bool)> {
     let delivered = kind == EventType::Delivered;
-    COLUMNS.iter().zip(events.columns()).filter(|(want, _)| want.nullable).all(|(want, column)| {
+    let columns = COLUMNS.iter().enumerate().filter(|(_, want)| want.nullable).map(|(column, want)| {
         let there = match want.name {
             "message_id" | "subject" => kind <= EventType::Clicked,
             "click_url" => kind == EventType::Clicked,
@@ -212,12 +212,13 @@ fn nulls_are_right(kind: EventType, events: &RecordBatch, row: usize) -> bool {
             "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.group() == Group::HotPath,
             _ => delivered,
         };
-        column.is_valid(row) == there
-    })
+        (column, there)
+    });
+    columns.collect()
 }
 
-fn clock_is_right(events: &RecordBatch, row: usize) -> bool {
-    let sent = Instant(events.instant("send_time").value(row));
-    let is = |column: &str, value: u8| events.int(column).value(row) == i64::from(value);
-    is("hour_of_day", sent.hour()) && is("minute", sent.minute()) && is("day_of_week", sent.weekday())
+fn clock_is_right(events: &Events<'_>, row: usize) -> bool {
+    let sent = Instant(events.send_time.value(row));
+    let own = [sent.hour(), sent.minute(), sent.weekday()];
+    events.clock.iter().zip(own).all(|(column, own)| column.value(row) == i64::from(own))
 }

@@ -2,7 +2,6 @@
 
 use super::{Recipient, window};
 use crate::email::Law;
-use crate::source::Columns;
 use crate::stats::{Pit, Test, dispersion, merge_fields, poisson, poisson_probability};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
@@ -87,16 +86,16 @@ impl<'a> Sends<'a> {
         for (message, trigger) in recipient.sends() {
             self.sent += 1;
             self.delivered += u64::from(message.delivered.is_some());
-            *entry(&mut self.esps, recipient.text("esp", message.sent_row)) += 1;
+            *entry(&mut self.esps, recipient.events.esp.value(message.sent_row)) += 1;
             if let Some(place) = message.delivered_row.and_then(|row| size_place(recipient, row)) {
                 self.sizes.add(place);
             }
             if trigger.is_some() {
                 continue;
             }
-            let campaign = recipient.text("campaign_id", message.sent_row);
+            let campaign = recipient.events.campaign_id.value(message.sent_row);
             *entry(&mut self.campaigns, campaign) += 1;
-            let subject = recipient.text("subject", message.sent_row);
+            let subject = recipient.events.subject.value(message.sent_row);
             *self.subjects.entry((campaign.to_owned(), subject.to_owned())).or_default() += 1;
             scheduled += 1;
             if let Some(count) = counts.get_mut(day(begin, message.sent)) {
@@ -127,10 +126,9 @@ impl<'a> Sends<'a> {
     }
 
     fn client(&mut self, recipient: &Recipient<'_>) {
-        let (agents, addresses) = (recipient.events.text("user_agent"), recipient.events.text("ip_address"));
-        let Some(row) = (0..agents.len()).find(|&row| agents.is_valid(row) && addresses.is_valid(row)) else { return };
-        *entry(&mut self.agents, agents.value(row)) += 1;
-        if let Ok(address) = addresses.value(row).parse::<Ipv4Addr>() {
+        let Some((agent, address)) = recipient.events.client() else { return };
+        *entry(&mut self.agents, agent) += 1;
+        if let Ok(address) = address.parse::<Ipv4Addr>() {
             let [a, b, c, host] = address.octets();
             *self.networks.entry([a, b, c]).or_default() += 1;
             // Half-way within the host's own share.
@@ -248,10 +246,10 @@ fn hosts(sample: &Pit) -> Found {
 /// The place of a payload's size within the range that its campaign gives it.
 pub(super) fn size_place(recipient: &Recipient<'_>, row: usize) -> Option<f64> {
     let config = recipient.config();
-    let campaign = config.campaigns.get(recipient.text("campaign_id", row))?;
+    let campaign = recipient.campaign(row)?;
     let (mean, factor) = (campaign.mean_size_kb * BYTES_PER_KB, config.size_factor);
     let range = mean * (factor.high - factor.low);
-    let bytes = recipient.events.int("payload_size_bytes").value(row) as f64;
+    let bytes = recipient.events.size.value(row) as f64;
     (range >= FEWEST_SIZES).then(|| (bytes - mean * factor.low) / range)
 }
 

@@ -10,7 +10,7 @@ use crate::stats::{Pit, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::kit::{self, Independence, Series};
-use populace_core::email::hour_of_week;
+use populace_core::email::{HOURS_OF_WEEK, hour_of_week};
 use populace_core::time::{HOUR, Instant, MINUTE, SECOND};
 
 /// Delays of opens by persona, of clicks, and the hours into which opens fall.
@@ -23,12 +23,15 @@ pub(super) struct Delays<'a> {
     click_parts: Independence,
     /// Opens and clicks at whole seconds.
     whole: [u64; 2],
-    own_hours: Calibration,
+    /// By persona.
+    attention: Vec<[f64; HOURS_OF_WEEK]>,
+    /// Hours, and days, of each persona.
+    own_hours: Calibration<(usize, &'static str)>,
     open_seconds: Pit,
     click_seconds: Pit,
 }
 
-merge_fields!(Delays<'_> { opens, clicks, open_series, open_parts, click_parts, whole, own_hours, open_seconds, click_seconds } same { law });
+merge_fields!(Delays<'_> { opens, clicks, open_series, open_parts, click_parts, whole, own_hours, open_seconds, click_seconds } same { law, attention });
 
 impl<'a> Delays<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
@@ -42,6 +45,7 @@ impl<'a> Delays<'a> {
             open_parts: Independence::equal(kit::PARTS, &by),
             click_parts: Independence::equal(kit::PARTS, &by),
             whole: [0; 2],
+            attention: law.config().personas.values().map(|persona| law.config().attention.of(law.config().open_delay, persona)).collect(),
             own_hours: Calibration::new("opens fall into a persona's own hours and days as its attention says"),
             open_seconds: Pit::default(),
             click_seconds: Pit::default(),
@@ -85,7 +89,7 @@ impl<'a> Delays<'a> {
             return;
         }
         let law = &config.open_delays;
-        let attention = config.attention.of(config.open_delay, persona);
+        let attention = &self.attention[recipient.persona];
         let local = config.timezone.local(delivered);
         let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
         let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
@@ -103,10 +107,10 @@ impl<'a> Delays<'a> {
         }
         let (peak, day) = persona.own(hour_of_week(config.timezone.local(opened)));
         if !persona.peak_hours.is_empty() {
-            self.own_hours.add(&format!("{name}, peak hours"), at_peak / total, peak);
+            self.own_hours.add_to((recipient.persona, "peak hours"), at_peak / total, peak);
         }
         if persona.active_days.len() < 7 {
-            self.own_hours.add(&format!("{name}, active days"), (active / total).min(1.0), day);
+            self.own_hours.add_to((recipient.persona, "active days"), (active / total).min(1.0), day);
         }
     }
 
@@ -135,7 +139,8 @@ impl<'a> Delays<'a> {
         let [others, whole] = self.whole;
         let name = "opens and clicks have millisecond resolution: one in a thousand is at a whole second";
         board.test(group, name, Found::share(whole, whole + others, 1e-3));
-        self.own_hours.report(board, Group::Calibration, 0.0);
+        let label = |(persona, what): (usize, &str)| format!("{}, {what}", self.law.personas()[persona].name);
+        self.own_hours.report_as(board, Group::Calibration, 0.0, label);
     }
 }
 

@@ -91,7 +91,9 @@ impl<'a> Opens<'a> {
             of_effects.extend(groupings().map(|grouping| (grouping.label)(&at)));
             let put = |calibrations: &mut [Calibration<u64>], effects: &mut [Calibration], p: f64, hit: bool| {
                 for (calibration, group) in calibrations.iter_mut().zip(groups) {
-                    group.into_iter().for_each(|group| calibration.add_to(group, p, hit));
+                    if let Some(group) = group {
+                        calibration.add_to(group, p, hit);
+                    }
                 }
                 effects.iter_mut().zip(&of_effects).for_each(|(calibration, label)| calibration.add(label, p, hit));
             };

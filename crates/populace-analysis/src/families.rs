@@ -98,6 +98,11 @@ pub fn verify(source: &Source, document: &Resolved, alpha: f64, watch: &Watch<'_
 /// # Errors
 /// The directory holds no data of a known family, or a file cannot be read; a scorecard is none; the work was stopped.
 pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
+    look(directory, options, watch).map(|(report, _)| report)
+}
+
+/// The report of a directory, and the document that is beside its data.
+fn look(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<(report::Report, Option<Resolved>), AnalysisError> {
     let source = Source::open_with(directory, &options.reading)?;
     let scores = options.scores.iter().map(|path| report::score(path, source.manifest())).collect::<Result<_, _>>()?;
     let scenario = if directory.join(SCENARIO).is_file() { Some(source.scenario()?) } else { None };
@@ -127,7 +132,7 @@ pub fn report(directory: &Path, options: &report::Options, watch: &Watch<'_>) ->
     notes.extend(source.remarks());
     let window = scenario.as_ref().map(family.window).transpose()?;
     let run = report::run(&source, scenario.as_ref(), window, family.name);
-    Ok(report::Report { version: report::VERSION, run, other: None, facts, verdicts, scores, sections, notes })
+    Ok((report::Report { version: report::VERSION, run, other: None, facts, verdicts, scores, sections, notes }, scenario))
 }
 
 /// Looks at the data in two directories, which are of one family.
@@ -138,7 +143,8 @@ pub fn compare(first: &Path, second: &Path, options: &report::Options, watch: &W
     if !options.scores.is_empty() {
         return Err(AnalysisError::input("--scores: scorecards are of one run; leave them out, or give one directory"));
     }
-    let (one, other) = (report(first, options, watch)?, report(second, options, watch)?);
+    let (one, document) = look(first, options, watch)?;
+    let (other, other_document) = look(second, options, watch)?;
     if one.run.family != other.run.family {
         let (family, others) = (&one.run.family, &other.run.family);
         return Err(AnalysisError::input(format!(
@@ -148,14 +154,11 @@ pub fn compare(first: &Path, second: &Path, options: &report::Options, watch: &W
         )));
     }
     let mut both = report::compare(one, other);
-    let documents =
-        [first, second].map(|path| path.join(SCENARIO).is_file().then(|| Source::open_with(path, &options.reading)?.scenario()));
-    if let [Some(one), Some(other)] = documents {
-        let keys = report::differences(&one?.config, &other?.config);
-        both.notes.insert(
-            0,
-            if keys.is_empty() { "The scenarios are the same.".into() } else { format!("The scenarios differ: {}.", keys.join(", ")) },
-        );
+    if let Some((one, other)) = document.zip(other_document) {
+        let keys = report::differences(&one.config, &other.config);
+        let note =
+            if keys.is_empty() { "The scenarios are the same.".into() } else { format!("The scenarios differ: {}.", keys.join(", ")) };
+        both.notes.insert(0, note);
     }
     Ok(both)
 }

@@ -9,6 +9,11 @@ use std::ops::Range;
 const MINUTES_OF_DAY: usize = 1_440;
 const MILLISECOND: i64 = 1_000;
 
+/// Minutes in microseconds.
+pub(crate) fn microseconds(minutes: f64) -> i64 {
+    (minutes * MINUTE as f64) as i64
+}
+
 /// The law of a delay for each kind of recipient: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span.
 #[derive(Clone, Debug)]
 pub struct DelayLaw {
@@ -52,7 +57,6 @@ impl DelayLaw {
     }
 
     fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
-        let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
         let mean = law.mean_minutes * MINUTE as f64;
         Self {
             least: microseconds(law.min_minutes),

@@ -96,3 +96,11 @@ impl<K: Eq + Hash, V: Merge> Merge for HashMap<K, V> {
         }
     }
 }
+
+/// The value of a key, which it gets if it has none: a key that is known costs no allocation.
+pub(crate) fn entry<'m, V: Default>(map: &'m mut BTreeMap<String, V>, key: &str) -> &'m mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.get_mut(key).expect("it was put there")
+}

@@ -7,7 +7,7 @@ mod merge;
 mod poisson_binomial;
 mod sum;
 
-pub(crate) use merge::{Merge, merge_fields};
+pub(crate) use merge::{Merge, entry, merge_fields};
 pub(crate) use sum::Sum;
 
 pub use fit::{Pit, Test, dispersion, likelihood_ratio};

@@ -1,7 +1,7 @@
 //! What checks are made with: claims and what gathers the evidence for them, in bounded memory.
 
 use super::report::{Check, Group, Report, Verdict};
-use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, likelihood_ratio, merge_fields};
+use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, entry, likelihood_ratio, merge_fields};
 use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -329,10 +329,7 @@ impl<K: Ord> Calibration<K> {
 impl Calibration {
     /// Adds a try.
     pub(crate) fn add(&mut self, label: &str, p: f64, hit: bool) {
-        if !self.groups.contains_key(label) {
-            self.groups.insert(label.to_owned(), Probable::default());
-        }
-        self.groups.get_mut(label).expect("it was put there").add(p, hit);
+        entry(&mut self.groups, label).add(p, hit);
     }
 
     /// As [`report_as`](Self::report_as), by the labels themselves.

@@ -206,6 +206,11 @@ impl Copies {
     }
 }
 
+/// The place of a name among others; `usize::MAX` where it is none of them.
+pub(crate) fn position<'k>(names: impl IntoIterator<Item = &'k String>, name: &str) -> usize {
+    names.into_iter().position(|known| known == name).unwrap_or(usize::MAX)
+}
+
 /// Adds one where there is something to count.
 pub(crate) fn count(of: Option<&mut u64>) {
     if let Some(of) = of {

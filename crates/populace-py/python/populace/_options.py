@@ -86,13 +86,16 @@ def share(name: str, value: Any) -> float | None:
     return given
 
 
+def _of_numpy(value: Any) -> Any:
+    """A `numpy.datetime64` as Python's own; anything else as it is."""
+    return value.astype("datetime64[us]").item() if type(value).__name__ == "datetime64" else value
+
+
 def date(name: str, value: Any) -> str | None:
     """A day as `YYYY-MM-DD`, from text, a `date`, a `datetime` or a `numpy.datetime64`: the one that is written, whatever the zone."""
     if value is None or isinstance(value, str):
         return value
-    shown = value
-    if type(value).__name__ == "datetime64":
-        value = value.astype("datetime64[us]").item()
+    shown, value = value, _of_numpy(value)
     if isinstance(value, _datetime.datetime):
         if value != value:
             raise InputError(f"{name}: must be a date, got {shown!r}")
@@ -108,9 +111,7 @@ def moment(name: str, value: Any) -> str | None:
     """A moment in ISO 8601, from text, a `date`, a `datetime` or a `numpy.datetime64`; one without a zone is in UTC."""
     if value is None or isinstance(value, str):
         return value
-    shown = value
-    if type(value).__name__ == "datetime64":
-        value = value.astype("datetime64[us]").item()
+    shown, value = value, _of_numpy(value)
     if isinstance(value, _datetime.date) and value == value:
         return value.isoformat()
     raise TypeError(f"{name}: must be a moment or text such as 2026-01-31T12:00:00Z, got {shown!r}")

@@ -62,10 +62,6 @@ merge_fields!(Alike<'_> {
     copies, whole_minutes, whole_measures,
 } same { config });
 
-fn position(names: &[String], name: &str) -> usize {
-    names.iter().position(|known| known == name).unwrap_or(usize::MAX)
-}
-
 impl<'a> Alike<'a> {
     pub(super) fn new(config: &'a ChurnConfig) -> Self {
         let who = [("tenth of engagement", PARTS), ("tenth of active days", PARTS + 1), ("tenth of the last login", PARTS + 1)];
@@ -124,8 +120,8 @@ impl<'a> Alike<'a> {
         let early = first_churn_day(config) as usize + 1;
         let active = days.range(0..early as i64).count();
         let last = days.keys().next_back().map_or(0, |last| 1 + (*last).clamp(0, window as i64 - 1) as usize * PARTS / window);
-        let country = position(&config.countries, known.text("country"));
-        let source = position(&config.marketing_sources, known.text("marketing_source"));
+        let country = kit::position(&config.countries, known.text("country"));
+        let source = kit::position(&config.marketing_sources, known.text("marketing_source"));
         let plan = usize::from(user.is_paid);
         let [e, a] = [engagement, active * PARTS / early];
         self.countries.add(country, &[e, a, last, plan, source]);
@@ -194,7 +190,7 @@ impl<'a> Alike<'a> {
                     self.delays.add(part(place), &[d, w, plan, engagement, country, t, u, before[3], kind, hour]);
                     before[3] = part(place);
                     if let Some(events) = known.events {
-                        let course = position(&config.courses, events.text("course_id").value(event.row));
+                        let course = kit::position(&config.courses, events.text("course_id").value(event.row));
                         self.courses.add(course, &[d, w, plan, engagement, country, t, u, before[4], kind, hour]);
                         kit::count(courses.get_mut(course));
                         before[4] = course;

@@ -2,6 +2,7 @@
 
 mod draw;
 
+use crate::email::delay::microseconds;
 use crate::email::history::{circumstances, decided_at};
 use crate::email::{EVENT_COLUMNS, History, Law, Message};
 use crate::error::AnalysisError;
@@ -10,7 +11,7 @@ use crate::report::Found;
 use crate::report::figure::{Fact, Format};
 use crate::report::measure::{Rate, Sketch, Spread};
 use crate::source::{As, Columns, Side, Source, Want};
-use crate::stats::{Merge, Sum, merge_fields};
+use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use populace_core::email::laws::Cell;
@@ -295,28 +296,25 @@ impl<'a> Gathered<'a> {
 
     fn campaign(&mut self, id: &str) -> &mut Rate {
         let id = if self.campaigns.len() < MOST_CAMPAIGNS || self.campaigns.contains_key(id) { id } else { "others" };
-        if !self.campaigns.contains_key(id) {
-            self.campaigns.insert(id.to_owned(), Rate::default());
-        }
-        self.campaigns.get_mut(id).expect("it was put there")
+        entry(&mut self.campaigns, id)
     }
 
     /// How long the open and the click took.
     fn delays(&mut self, known: Option<usize>, message: &Message, history: &History) {
         let moments = [message.delivered.zip(message.opened), message.opened.zip(message.clicked)];
-        let longest = [&self.config.open_delays, &self.config.click_delays].map(|delays| from_minutes(delays.max_minutes));
+        let longest = [&self.config.open_delays, &self.config.click_delays].map(|delays| microseconds(delays.max_minutes));
         for (step, moments) in moments.into_iter().enumerate() {
             let Some((from, to)) = moments else { continue };
             if history.suppressed_after(from).next().is_some_and(|(begin, _)| begin < from.plus(longest[step])) {
                 continue;
             }
-            let bin = DELAYS[step].partition_point(|end| from.plus(from_minutes(*end)) < to);
+            let bin = DELAYS[step].partition_point(|end| from.plus(microseconds(*end)) < to);
             self.delays[step][bin] += 1;
             if let Some((law, persona)) = self.law.zip(known) {
                 let (delay, of) = if step == 0 { (law.open_delay_of(persona, from), persona) } else { (law.click_delay(from), 0) };
                 let mut before = 0.0;
                 for (mass, end) in self.delay_mass[step].iter_mut().zip(DELAYS[step].iter().map(Some).chain([None])) {
-                    let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(from_minutes(*end))));
+                    let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(microseconds(*end))));
                     mass.add(until - before);
                     before = until;
                 }
@@ -411,10 +409,6 @@ impl<'a> Gathered<'a> {
     fn present(&self) -> Vec<usize> {
         (0..self.names.len()).filter(|&persona| self.funnels[persona].recipients > 0).collect()
     }
-}
-
-fn from_minutes(minutes: f64) -> i64 {
-    (minutes * MINUTE as f64) as i64
 }
 
 fn cell_index(cell: Cell) -> usize {

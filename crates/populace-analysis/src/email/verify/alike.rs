@@ -2,7 +2,7 @@
 //! engages. And recipients that are unlike all others, or too much alike.
 
 use super::volumes::day;
-use super::{Recipient, position, window};
+use super::{Recipient, window};
 use crate::email::{Law, Message};
 use crate::error::AnalysisError;
 use crate::stats::{PoissonBinomial, Test, binomial, merge_fields, poisson};
@@ -124,7 +124,7 @@ impl<'a> Alike<'a> {
             self.providers.add(provider, &[h, w, d, p, t, before[1], outcome, campaign]);
             kit::count(counts.1.get_mut(provider));
             if let Some((of, known)) = self.subjects.get_mut(campaign).zip(config.campaigns.values().nth(campaign)) {
-                let subject = position(known.subjects.iter(), recipient.events.subject.value(row));
+                let subject = kit::position(&known.subjects, recipient.events.subject.value(row));
                 of.add(subject, &[h, w, d, p, t, subjects_before[campaign], outcome, provider]);
                 if subjects_before[campaign] != usize::MAX {
                     repeats.add(1.0 / known.subjects.len() as f64, subjects_before[campaign] == subject);
@@ -185,11 +185,11 @@ impl<'a> Alike<'a> {
         let config = recipient.config();
         let Some((agent, address)) = recipient.events.client() else { return };
         let by = [recipient.persona, opens, sends];
-        self.agents.add(position(config.user_agents.iter(), agent), &by);
+        self.agents.add(kit::position(&config.user_agents, agent), &by);
         let Ok(address) = address.parse::<Ipv4Addr>() else { return };
         let [a, b, c, host] = address.octets();
         let network = format!("{a}.{b}.{c}.0/24");
-        self.networks.add(position(config.ip_networks.iter(), &network), &by);
+        self.networks.add(kit::position(&config.ip_networks, &network), &by);
         self.hosts.add(usize::from(host).saturating_sub(1) * kit::PARTS / HOSTS, &by);
     }
 

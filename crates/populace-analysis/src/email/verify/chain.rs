@@ -2,6 +2,7 @@
 
 use super::Recipient;
 use super::rows::is_v7_of;
+use crate::email::delay::microseconds;
 use crate::email::{Law, Message};
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Exact, Found};
@@ -33,11 +34,6 @@ pub(super) struct Chain<'a> {
     paths: u64,
     triggered: u64,
     trigger_delays: Pit,
-}
-
-/// Microseconds of a bound in minutes.
-fn microseconds(minutes: f64) -> i64 {
-    (minutes * MINUTE as f64) as i64
 }
 
 merge_fields!(Chain<'_> { once, order, alike, ids, latency, sizes, silence, stopped, open_delays, click_delays, daily, triggers, paths, triggered, trigger_delays } same { law });

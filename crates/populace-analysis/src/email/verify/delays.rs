@@ -4,7 +4,7 @@ use super::latency::minutes;
 use super::volumes::day;
 use super::{Recipient, window};
 use crate::email::Law;
-use crate::email::delay::Delay;
+use crate::email::delay::{Delay, microseconds};
 use crate::email::history::History;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::Group;
@@ -91,7 +91,6 @@ impl<'a> Delays<'a> {
         let law = &config.open_delays;
         let attention = &self.attention[recipient.persona];
         let local = config.timezone.local(delivered);
-        let microseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
         let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
         let (mut at, mut left, mut total, mut at_peak, mut active) = (begin, 1.0, 0.0, 0.0, 0.0);
         while at < end {

@@ -19,6 +19,7 @@ use crate::verify::Group;
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::{Expected, Files, Ordered};
 use crate::verify::ids::Roll;
+use crate::verify::kit;
 use crate::verify::mix;
 use crate::watch::Watch;
 use alike::Alike;
@@ -156,8 +157,8 @@ struct Recipient<'a> {
 impl<'a> Recipient<'a> {
     fn new(law: &'a Law<'a>, persona: usize, history: &'a History, events: &'a Events<'a>) -> Self {
         let config = law.config();
-        let campaigns = events.campaign_id.map(|id| position(config.campaigns.keys(), id));
-        let providers = events.esp.map(|name| position(config.esps.keys(), name));
+        let campaigns = events.campaign_id.map(|id| kit::position(config.campaigns.keys(), id));
+        let providers = events.esp.map(|name| kit::position(config.esps.keys(), name));
         let (mut interests, mut breakers) = (Vec::new(), Vec::new());
         for (row, kind) in events.kinds.iter().enumerate().filter_map(|(row, kind)| Some((row, (*kind)?))) {
             match kind.group() {
@@ -187,11 +188,6 @@ impl<'a> Recipient<'a> {
     fn campaign(&self, row: usize) -> Option<&'a CampaignConfig> {
         self.law.config().campaigns.values().nth(self.campaigns[row])
     }
-}
-
-/// The place of a name among others; `usize::MAX` where it is none of them.
-fn position<'k>(mut names: impl Iterator<Item = &'k String>, name: &str) -> usize {
-    names.position(|known| known == name).unwrap_or(usize::MAX)
 }
 
 fn kind_of(name: &str) -> Option<EventType> {

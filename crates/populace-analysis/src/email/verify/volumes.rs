@@ -2,7 +2,7 @@
 
 use super::{Recipient, window};
 use crate::email::Law;
-use crate::stats::{Pit, Test, dispersion, merge_fields, poisson, poisson_probability};
+use crate::stats::{Pit, Test, dispersion, entry, merge_fields, poisson, poisson_probability};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
 use populace_core::email::{EventType, Group as EventGroup};
@@ -251,13 +251,6 @@ pub(super) fn size_place(recipient: &Recipient<'_>, row: usize) -> Option<f64> {
     let range = mean * (factor.high - factor.low);
     let bytes = recipient.events.size.value(row) as f64;
     (range >= FEWEST_SIZES).then(|| (bytes - mean * factor.low) / range)
-}
-
-fn entry<'m>(of: &'m mut BTreeMap<String, u64>, key: &str) -> &'m mut u64 {
-    if !of.contains_key(key) {
-        of.insert(key.to_owned(), 0);
-    }
-    of.get_mut(key).expect("it was put there")
 }
 
 pub(super) fn day(begin: Instant, moment: Instant) -> usize {

@@ -60,7 +60,6 @@ struct Gathered<'a> {
     sessions: u64,
     calls: u64,
     retries: u64,
-    failures: u64,
     /// Calls by status code, retries among them.
     statuses: BTreeMap<i64, u64>,
     cascades: u64,
@@ -185,7 +184,6 @@ impl Observer for Gathered<'_> {
         self.calls += later.calls;
         self.retries += later.retries;
         self.repeats += later.repeats;
-        self.failures += later.failures;
         self.statuses.combine(later.statuses);
         Merge::combine(&mut self.spreads, later.spreads);
         self.cascades += later.cascades;
@@ -216,7 +214,6 @@ impl<'a> Gathered<'a> {
             sessions: 0,
             calls: 0,
             retries: 0,
-            failures: 0,
             statuses: BTreeMap::new(),
             cascades: 0,
             spreads: Default::default(),
@@ -292,7 +289,6 @@ impl<'a> Gathered<'a> {
         self.calls += u64::from(!call.is_retry);
         self.retries += u64::from(call.is_retry);
         let refused = matches!(fault, Fault::Timeout | Fault::Refused);
-        self.failures += u64::from(is_failure(call));
         if let Some(status) = call.status_code {
             *self.statuses.entry(status).or_default() += 1;
         }
@@ -330,6 +326,7 @@ impl<'a> Gathered<'a> {
         let mut responses = Sketch::default();
         self.responses.iter().for_each(|sketch| responses.merge(sketch));
         let rows = (self.calls + self.retries).max(1) as f64;
+        let failures: u64 = self.statuses.range(500..).map(|(_, count)| count).sum();
         let mut facts = vec![
             Fact::new("sessions", self.sessions as f64, Format::Count).expected(expect(|expected| expected.sessions)),
             Fact::new("calls, retries not counted", self.calls as f64, Format::Count)
@@ -341,7 +338,7 @@ impl<'a> Gathered<'a> {
             Fact::new("retries", self.retries as f64, Format::Count)
                 .expected(expect(|expected| expected.retries))
                 .spread(self.spreads[1].of_sum()),
-            Fact::new("status of 500 and above", self.failures as f64 / rows, Format::Share)
+            Fact::new("status of 500 and above", failures as f64 / rows, Format::Share)
                 .expected(model.map(|model| statuses(model).range(500..).map(|(_, share)| share).sum()))
                 .spread(self.spreads[2].of_ratio()),
         ];

@@ -9,7 +9,6 @@ from populace._score import labels
 from populace.datasets._bunch import Bunch, bunch
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
 
     from populace.datasets._bunch import Arrays, Frames
@@ -75,7 +74,6 @@ class _History:
 
 
 def _load(task: Literal["open", "click"], run: Run, as_frame: bool, return_X_y: bool) -> Bunch | Frames | Arrays:
-    import numpy
     import pandas
 
     truth = labels(task, run)
@@ -86,7 +84,6 @@ def _load(task: Literal["open", "click"], run: Run, as_frame: bool, return_X_y: 
     moment = (events.timestamp - events.timestamp.min()) // pandas.Timedelta(milliseconds=1)
     events = events.assign(owner=owner.astype("int64"), moment=moment.astype("int64"))
     span = int(events.moment.max()) + 1
-    first = events.timestamp.min().tz_localize(None)
     delivered = events[events.event_type == "delivered"].set_index("message_id")
     opened = events[events.event_type == "opened"].set_index("message_id")
     clicked, sent = events[events.event_type == "clicked"], events[events.event_type == "sent"]

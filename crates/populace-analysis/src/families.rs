@@ -14,6 +14,7 @@ use populace_io::catalogue::{self, LIBRARY};
 use populace_io::dataset::SCENARIO;
 use populace_io::document::{self, Request, Resolved, suggest};
 use populace_io::table::Table;
+use populace_io::wording::own;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -141,7 +142,7 @@ fn look(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Resul
 /// As [`report`]; the directories are of two families, or scorecards are given.
 pub fn compare(first: &Path, second: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
     if !options.scores.is_empty() {
-        return Err(AnalysisError::input("--scores: scorecards are of one run; leave them out, or give one directory"));
+        return Err(AnalysisError::input(own("--scores: scorecards are of one run; leave them out, or give one directory")));
     }
     let (one, document) = look(first, options, watch)?;
     let (other, other_document) = look(second, options, watch)?;

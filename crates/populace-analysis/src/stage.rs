@@ -2,6 +2,7 @@
 
 use crate::error::AnalysisError;
 use populace_io::files::directory::{lock_file, rename_durably};
+use populace_io::wording::own;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -73,8 +74,9 @@ impl Stage {
         let earlier: Vec<PathBuf> = earlier.into_iter().map(|name| target.join(name)).filter(|path| path.exists()).collect();
         if let Some(first) = earlier.first().filter(|_| !overwrite) {
             return Err(AnalysisError::input(format!(
-                "{}: is there already; replace it with --overwrite, or name another directory",
-                first.display()
+                "{}: is there already; {}",
+                first.display(),
+                own("replace it with --overwrite, or name another directory")
             )));
         }
         let (created, scratch) = (!target.exists(), target.join(SCRATCH));

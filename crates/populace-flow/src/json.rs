@@ -1,7 +1,8 @@
 //! JSON that means one thing: no key twice in an object, and no deeper than is allowed.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// What some bytes say.
@@ -9,8 +10,59 @@ use std::fmt;
 /// # Errors
 /// They are no JSON, an object has a key twice, or the nesting is deeper than `deepest`: which, and where. Repeats neither key nor value.
 pub(crate) fn parse(bytes: &[u8], deepest: usize) -> Result<Value, String> {
+    read(bytes, Strict { left: deepest, lenient: false }, deepest)
+}
+
+/// As [`parse`], of a sender that cannot correct itself: an object that has a key twice, or is nested too deeply, is [`odd`] and with it
+/// what holds it; halves of characters, which a text cut in the middle of one ends in, are replaced. Gives how many were.
+///
+/// # Errors
+/// The bytes are no JSON.
+pub(crate) fn lenient(bytes: &[u8], deepest: usize) -> Result<(Value, u64), String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Ok(value) = parse(bytes, deepest) {
+        return Ok((value, 0));
+    }
+    let (whole, halves) = whole_characters(bytes);
+    Ok((read(&whole, Strict { left: deepest, lenient: true }, deepest)?, halves))
+}
+
+/// Why an object is none that means one thing.
+pub(crate) fn odd(value: &Value) -> Option<&str> {
+    value.get(ODD).and_then(Value::as_str)
+}
+
+/// The key under which an object has what is odd about it. Whoever sends it makes its own object odd.
+const ODD: &str = "\0odd";
+
+/// The text with U+FFFD in the place of each escape that is half of a character, and how many there were.
+fn whole_characters(bytes: &[u8]) -> (Cow<'_, [u8]>, u64) {
+    let escape = |at: usize| {
+        let digits = bytes.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
+        u32::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
+    };
+    let (mut whole, mut halves, mut at) = (bytes.to_vec(), 0, 0);
+    while at < bytes.len() {
+        if bytes[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        at += match (escape(at), escape(at + 6)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => 12,
+            (Some(0xD800..0xE000), _) => {
+                whole[at + 2..at + 6].copy_from_slice(b"FFFD");
+                halves += 1;
+                6
+            }
+            _ => 2,
+        };
+    }
+    if halves == 0 { (bytes.into(), 0) } else { (whole.into(), halves) }
+}
+
+fn read(bytes: &[u8], strict: Strict, deepest: usize) -> Result<Value, String> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Strict { left: deepest }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let parsed = strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     parsed.map_err(|error| {
         let at = format!("(line {}, column {})", error.line(), error.column());
         let told = error.to_string();
@@ -27,11 +79,17 @@ const DEEP: &str = "nested too deeply";
 #[derive(Clone, Copy)]
 struct Strict {
     left: usize,
+    /// Whether what is odd is marked, not refused.
+    lenient: bool,
 }
 
 impl Strict {
     fn within<E: Error>(self) -> Result<Self, E> {
-        self.left.checked_sub(1).map(|left| Self { left }).ok_or_else(|| E::custom(DEEP))
+        self.left.checked_sub(1).map(|left| Self { left, ..self }).ok_or_else(|| E::custom(DEEP))
+    }
+
+    fn is_too_deep(self) -> bool {
+        self.lenient && self.left == 0
     }
 }
 
@@ -79,6 +137,10 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        if self.is_too_deep() {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(marked(DEEP));
+        }
         let item = self.within()?;
         let mut list = Vec::new();
         while let Some(value) = items.next_element_seed(item)? {
@@ -88,21 +150,60 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        if self.is_too_deep() {
+            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(marked(DEEP));
+        }
         let entry = self.within()?;
         let mut map = Map::new();
+        let mut odd: Option<Value> = None;
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(entry)?;
+            if self.lenient && odd.is_none() {
+                odd = part(&value);
+            }
             if map.insert(key, value).is_some() {
-                return Err(A::Error::custom(TWICE));
+                if !self.lenient {
+                    return Err(A::Error::custom(TWICE));
+                }
+                odd = Some(TWICE.into());
             }
         }
+        map.extend(odd.map(|why| (ODD.to_owned(), why)));
         Ok(Value::Object(map))
+    }
+}
+
+fn marked(why: &str) -> Value {
+    Value::Object(Map::from_iter([(ODD.to_owned(), why.into())]))
+}
+
+/// What is odd about a value of an object, or about an item of a list that is one.
+fn part(value: &Value) -> Option<Value> {
+    match value {
+        Value::Array(list) => list.iter().find_map(part),
+        value => value.get(ODD).cloned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_sender_that_cannot_correct_itself_the_odd_item_is_marked_and_the_others_are_whole() {
+        let text = br#"[{"a": 1, "b": {"c": 1, "c": 2}}, {"a": [[[[[1]]]]]}, {"a": "x\\ud83d", "b": "\ud83d\ude00 \ud83d", "c": "\udc00\u00e9"}, {"a": 2}]"#;
+        let (value, halves) = lenient(&[b"\xef\xbb\xbf", &text[..]].concat(), 4).unwrap();
+        let told: Vec<_> = (0..4).map(|item| odd(&value[item])).collect();
+        assert_eq!((told, halves), (vec![Some(TWICE), Some(DEEP), None, None], 2));
+        assert_eq!(value[2], serde_json::json!({ "a": "x\\ud83d", "b": "😀 \u{fffd}", "c": "\u{fffd}é" }));
+        assert_eq!(lenient(br#"[{"a": 1}]"#, 4).unwrap(), (serde_json::json!([{ "a": 1 }]), 0));
+        assert_eq!(lenient(b"[{]", 4).unwrap_err(), "the body is not JSON (line 1, column 3)");
+        assert!(lenient("[".repeat(100_000).as_bytes(), 4).is_err());
+        for cut in ["\\u", "\\ud8", "\"\\ud83d\\", "\\"] {
+            assert!(lenient(cut.as_bytes(), 4).is_err(), "{cut}");
+        }
+    }
 
     #[test]
     fn what_is_read_is_what_serde_json_reads() {

@@ -21,6 +21,7 @@ use crate::files::table_file::FileInfo;
 use crate::files::{Compression, FileOptions, Format};
 use crate::generator::{Generator, TableSet, Tally};
 use crate::run::{Job, NoProgress, Order, Part, PartState, Progress};
+use crate::wording::own;
 pub use existing::Existing;
 use journal::Journal;
 use serde::{Deserialize, Serialize};
@@ -322,7 +323,7 @@ pub fn recorded_seed(place: &dyn Place) -> Result<Option<u64>, RunError> {
 pub fn check_files(place: &dyn Place, manifest: &Manifest) -> Result<(), RunError> {
     for file in manifest.tables.values().flat_map(|table| &table.files) {
         if let Some(fault) = file_fault(place, file)? {
-            return Err(RunError::Refused(format!("{}/{fault}; make the run again with generate --overwrite", place.shown())));
+            return Err(RunError::Refused(format!("{}/{fault}; {}", place.shown(), own("make the run again with generate --overwrite"))));
         }
     }
     Ok(())
@@ -358,7 +359,10 @@ pub fn wall_seconds(root: &Path) -> Option<f64> {
 fn read_json<T: serde::de::DeserializeOwned>(place: &dyn Place, path: &str) -> Result<Option<T>, RunError> {
     let bytes = place.read(path)?;
     let value = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
-    value.map_err(|error| RunError::io(format!("{}/{path}", place.shown()), error.into()))
+    value.map_err(|error| {
+        let hint = own("make the run again with generate --overwrite; of files of your own, take it out of the directory");
+        RunError::Refused(format!("{}/{path}: is not what a run writes: {error}\nhint: {hint}", place.shown()))
+    })
 }
 
 fn write_json(place: &dyn Place, path: &str, value: &impl Serialize) -> Result<(), RunError> {

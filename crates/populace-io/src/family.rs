@@ -3,6 +3,7 @@
 use crate::argument::{number, whole};
 use crate::generator::Generator;
 use crate::tables::{Tables, churn::Churn, email::Email, traces::Traces};
+use crate::wording;
 use populace_core::scenario::{ConfigError, Problem, Scenario};
 use populace_core::time::Date;
 use schemars::JsonSchema;
@@ -140,7 +141,7 @@ impl Shortcut {
 
     /// As an option of the command line.
     pub fn option(&self) -> String {
-        format!("--{}", self.name)
+        wording::option(self.name)
     }
 
     /// As a keyword of Python and an option of Spark: `latent`, which may be false, for `--no-latent`.

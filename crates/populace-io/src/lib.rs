@@ -24,5 +24,6 @@ pub mod tables;
 pub mod terminal;
 pub mod text;
 pub mod untrusted;
+pub mod wording;
 
 pub use populace_core::VALUES_VERSION;

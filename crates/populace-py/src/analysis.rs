@@ -17,6 +17,7 @@ use populace_analysis::watch::Watch;
 use populace_analysis::{families, features, recover, report, verify};
 use populace_core::time::{Date, MINUTE};
 use populace_io::files::Format;
+use populace_io::wording;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Serialize;
@@ -62,7 +63,8 @@ fn files(options: &Bound<'_, PyDict>) -> PyResult<ReadOptions> {
 /// A day among options.
 fn date(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Date>> {
     let text: Option<String> = option(options, key)?;
-    text.map(|text| text.parse().map_err(|error| errors::input(format!("--{} {text}: {error}", key.replace('_', "-"))))).transpose()
+    text.map(|text| text.parse().map_err(|error| errors::input(format!("{} {text}: {error}", wording::option(&key.replace('_', "-"))))))
+        .transpose()
 }
 
 /// The format of tables among options.
@@ -72,7 +74,7 @@ fn table_format(options: &Bound<'_, PyDict>, usual: Format) -> PyResult<Format> 
         None => Ok(usual),
         Some("csv") => Ok(Format::Csv),
         Some("parquet") => Ok(Format::Parquet),
-        Some(other) => Err(errors::input(format!("--format {other}: is none of csv, parquet"))),
+        Some(other) => Err(errors::input(format!("format {other}: is none of csv, parquet"))),
     }
 }
 
@@ -102,8 +104,7 @@ pub(crate) fn score_run(py: Python<'_>, task: &str, root: PathBuf, predictions: 
         if !matches!(kind, "min" | "max") {
             return Err(errors::input(format!("thresholds: {name} begins with neither min_ nor max_")));
         }
-        let option = format!("--{}", name.replace('_', "-"));
-        Ok(Threshold { option, metric: metric.to_owned(), is_least: kind == "min", bound })
+        Ok(Threshold { option: name.clone(), metric: metric.to_owned(), is_least: kind == "min", bound })
     };
     let (progress, threads) = reading(options)?;
     let options = score::Options {
@@ -149,18 +150,22 @@ pub(crate) fn write_parquet(object: &Bound<'_, PyAny>, path: PathBuf) -> PyResul
     writer.close().map(drop).map_err(|error| failed(&error))
 }
 
-/// Draws a report of a directory; gives the HTML page and the figures as JSON.
+/// Draws a report of a directory, or of two side by side; gives the HTML page and the figures as JSON.
 #[pyfunction]
 pub(crate) fn report_run(
     py: Python<'_>,
     root: PathBuf,
+    other: Option<PathBuf>,
     verify: bool,
     scores: Vec<PathBuf>,
     options: &Bound<'_, PyDict>,
 ) -> PyResult<(String, String)> {
     let (progress, threads) = reading(options)?;
     let options = report::Options { verify, scores, reading: files(options)? };
-    let drawn = watched(py, progress, threads, |watch| families::report(&root, &options, watch))?;
+    let drawn = watched(py, progress, threads, |watch| match &other {
+        Some(other) => families::compare(&root, other, &options, watch),
+        None => families::report(&root, &options, watch),
+    })?;
     report::render(&drawn).map_err(errors::internal)
 }
 
@@ -185,7 +190,7 @@ pub(crate) fn recover_run(
 #[pyfunction]
 pub(crate) fn plan_study(py: Python<'_>, run: &Run, detect: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
     let target = match (option(options, "at")?, option(options, "size")?) {
-        (Some(_), Some(_)) => return Err(errors::input("--size cannot be used with --at")),
+        (Some(_), Some(_)) => return Err(errors::input("size cannot be used with at")),
         (Some(value), None) => Target::Value(value),
         (None, Some(size)) => Target::Change(size),
         (None, None) => Target::Document,
@@ -214,16 +219,16 @@ pub(crate) fn features_run(py: Python<'_>, root: PathBuf, output: PathBuf, optio
     wanted.format = table_format(options, Format::Parquet)?;
     let now: Option<String> = option(options, "as_of")?;
     if let Some(text) = now {
-        let unread = || errors::input(format!("--as-of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
+        let unread = || errors::input(format!("as_of {text}: is not a moment such as 2026-01-10T00:00:00Z"));
         wanted.now = Some(features::moment(&text).ok_or_else(unread)?);
     }
     let curve: Option<String> = option(options, "curve")?;
     if let Some(text) = curve {
-        wanted.curve = text.parse().map_err(|error| errors::input(format!("--curve {text}: {error}")))?;
+        wanted.curve = text.parse().map_err(|error| errors::input(format!("curve {text}: {error}")))?;
     }
     wanted.ngrams = option(options, "ngrams")?.unwrap_or(wanted.ngrams);
     if let Some(n) = wanted.ngrams.iter().find(|n| **n < 2) {
-        return Err(errors::input(format!("--ngram: must be at least 2, got {n}")));
+        return Err(errors::input(format!("ngrams: must be at least 2, got {n}")));
     }
     wanted.ngrams.sort_unstable();
     wanted.ngrams.dedup();

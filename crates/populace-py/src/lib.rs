@@ -15,18 +15,25 @@ mod sequences;
 mod stream;
 mod traces;
 mod wait;
+mod walk;
 mod write;
 
 use populace_core::stream::{ActorId, Purpose, Source as _, StreamKey};
 use populace_io::catalogue::LIBRARY;
 use populace_io::document::{self, Source};
+use populace_io::wording;
 use pyo3::prelude::*;
 use std::ffi::OsString;
 
 /// Runs the command: `arguments` are its name and what follows it. Gives the exit code.
 #[pyfunction]
 fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
-    py.detach(|| populace::main_with(arguments))
+    py.detach(|| {
+        let before = wording::speak_python(false);
+        let code = populace::main_with(arguments);
+        wording::speak_python(before);
+        code
+    })
 }
 
 /// The names of the built-in scenarios.
@@ -59,6 +66,13 @@ fn share(name: &str, seed: u64) -> f64 {
 
 #[pymodule]
 mod _populace {
+    #[expect(clippy::unnecessary_wraps, reason = "what a module begins with may fail")]
+    #[pymodule_init]
+    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        populace_io::wording::speak_python(true);
+        Ok(())
+    }
+
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
@@ -74,7 +88,9 @@ mod _populace {
     #[pymodule_export]
     use super::sequences::{Sequences, normalise_endpoint};
     #[pymodule_export]
-    use super::traces::{Store, Walk, dataset_seed};
+    use super::traces::{Store, dataset_seed};
+    #[pymodule_export]
+    use super::walk::Walk;
     #[pymodule_export]
     use super::{command, json_to_yaml, scenarios, share, yaml_to_json};
 }

@@ -210,7 +210,7 @@ impl Run {
         let seed: Option<u64> = option(options, "seed")?;
         let seed = match seed.or(scene.resolved.seed) {
             Some(seed) => seed,
-            None => getrandom::u64().map_err(|error| errors::internal(format!("drawing a seed: {error}; give one with --seed")))?,
+            None => getrandom::u64().map_err(|error| errors::internal(format!("drawing a seed: {error}; give one as seed")))?,
         };
         let threads: Option<usize> = option(options, "threads")?;
         let wanted: Option<Vec<String>> = option(options, "tables")?;
@@ -241,7 +241,7 @@ impl Run {
         };
         if let Some(count) = run.count {
             if count == 0 {
-                return Err(errors::input("--count: must be at least 1, got 0"));
+                return Err(errors::input("count: must be at least 1, got 0"));
             }
             let meter = Arc::new(Meter::default());
             (run.actors, run.trim) = wait(py, &meter, None, || run.job(TableSet::EMPTY, &meter.stop).actors_for_rows(count))?;
@@ -282,7 +282,7 @@ impl Run {
         let (first, users) = (self.actors.start, self.actors.end);
         self.generated("actors")?;
         if start >= stop || start < first || stop > users {
-            return Err(errors::input(format!("--actor: must be from {first} to {}, got {start}", users - 1)));
+            return Err(errors::input(format!("actor: must be from {first} to {}, got {start}", users - 1)));
         }
         let trim = if stop == users { self.trim } else { 0 };
         Ok(Self { actors: start..stop, trim, bare, before: None, slice: true, ..self.clone() })

@@ -18,11 +18,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use populace_analysis::source::{As, TableSource, Want};
-use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, Purpose, Source, StreamKey};
-use populace_core::time::Instant;
-use populace_core::traces::{CallRow, SessionId, TracesModel};
-use populace_io::catalogue;
 use populace_io::generator::TableSet;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -34,12 +30,8 @@ use std::sync::Arc;
 
 /// The seed of the `k`-th data set of a generator: the generator's own for the first.
 const DATASET: Purpose = Purpose::new(1);
-/// The seed of a generator's single sessions.
-const SINGLE: Purpose = Purpose::new(2);
-/// The seed of the cascades that a generator injects.
-const INJECT: Purpose = Purpose::new(3);
 
-fn derived(seed: u64, purpose: Purpose, ordinal: u64) -> u64 {
+pub(crate) fn derived(seed: u64, purpose: Purpose, ordinal: u64) -> u64 {
     StreamKey::root(seed, "populace.traces").actor(ActorId(0)).purpose(purpose).ordinal(ordinal).draws().next_u64()
 }
 
@@ -50,7 +42,7 @@ pub(crate) fn dataset_seed(seed: u64, k: u64) -> u64 {
 }
 
 /// The columns of a store, under these types.
-fn schema() -> Arc<Schema> {
+pub(crate) fn schema() -> Arc<Schema> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
         Field::new("call_id", DataType::Utf8, false),
@@ -88,17 +80,18 @@ const WANTS: [Want; 15] = [
     Want::optional("session_start", As::Instant),
     Want::optional("session_end", As::Instant),
 ];
-const CALL_ID: usize = 0;
+pub(crate) const CALL_ID: usize = 0;
 const SESSION: usize = 1;
-const USER: usize = 2;
-const ENDPOINT: usize = 4;
-const TIME: usize = 7;
-const RESPONSE: usize = 8;
-const STATUS: usize = 9;
-const ATTEMPT: usize = 11;
-const RETRY_OF: usize = 12;
+pub(crate) const USER: usize = 2;
+pub(crate) const ENDPOINT: usize = 4;
+pub(crate) const TIME: usize = 7;
+pub(crate) const RESPONSE: usize = 8;
+pub(crate) const STATUS: usize = 9;
+pub(crate) const SIZE: usize = 10;
+pub(crate) const ATTEMPT: usize = 11;
+pub(crate) const RETRY_OF: usize = 12;
 /// Start and end of the session, where they are not those of its calls.
-const START: usize = 13;
+pub(crate) const START: usize = 13;
 const END: usize = 14;
 /// The key of a Parquet file's metadata under which a data set has its name and metadata.
 const METADATA: &str = "dataset_metadata";
@@ -122,7 +115,7 @@ pub(crate) struct Store {
 }
 
 /// A text at a row, whatever it is held as; a UUID is written with hyphens.
-fn text(column: &dyn Array, row: usize) -> Option<String> {
+pub(crate) fn text(column: &dyn Array, row: usize) -> Option<String> {
     if column.is_null(row) {
         return None;
     }
@@ -154,7 +147,7 @@ fn same(column: &dyn Array, one: usize, other: usize) -> bool {
 
 impl Store {
     /// The sessions of some batches, in each of which the calls of a session stand together.
-    fn new(batches: Vec<RecordBatch>) -> Self {
+    pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
         let mut names = Names::default();
         let (mut endpoints, mut sessions) = (Vec::with_capacity(batches.len()), Vec::new());
         for (number, batch) in batches.iter().enumerate() {
@@ -190,7 +183,7 @@ impl Store {
     }
 
     /// The columns that the calls have.
-    fn schema(&self) -> Arc<Schema> {
+    pub(crate) fn schema(&self) -> Arc<Schema> {
         let columns = self.batches.first().map_or(START, RecordBatch::num_columns);
         Arc::new(Schema::new(schema().fields()[..columns].to_vec()))
     }
@@ -203,7 +196,7 @@ impl Store {
     }
 
     /// The calls of some sessions, under the columns of [`schema`].
-    fn plain(&self, sessions: &[usize]) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn plain(&self, sessions: &[usize]) -> Result<RecordBatch, ArrowError> {
         let schema = self.schema();
         let mut parts = Vec::new();
         for place in sessions.iter().map(|session| self.sessions[*session]) {
@@ -220,11 +213,11 @@ impl Store {
     }
 }
 
-fn is_retry(batch: &RecordBatch, row: usize) -> bool {
+pub(crate) fn is_retry(batch: &RecordBatch, row: usize) -> bool {
     batch.column(RETRY_OF).is_valid(row) || integer(batch.column(ATTEMPT), row).is_some_and(|attempt| attempt > 1)
 }
 
-fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
+pub(crate) fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
     if column.is_null(row) {
         return None;
     }
@@ -234,11 +227,11 @@ fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
     })
 }
 
-fn float(column: &ArrayRef, row: usize) -> Option<f64> {
+pub(crate) fn float(column: &ArrayRef, row: usize) -> Option<f64> {
     (!column.is_null(row)).then(|| column.as_primitive::<Float64Type>().value(row))
 }
 
-fn micros(batch: &RecordBatch, row: usize) -> i64 {
+pub(crate) fn micros(batch: &RecordBatch, row: usize) -> i64 {
     batch.column(TIME).as_primitive::<TimestampMicrosecondType>().value(row)
 }
 
@@ -283,11 +276,7 @@ fn metadata(path: &Path) -> Option<String> {
 }
 
 /// A session's id, its user and their type, and its start and end in microseconds since 1970.
-type Head = (Option<String>, Option<String>, Option<String>, i64, Option<i64>);
-
-/// A call that a cascade strikes, or a struck one: its endpoint or the number of the call that it was, start and response time in
-/// microseconds, status, response size, attempt.
-type Struck<T> = (T, i64, i64, u16, i64, u8);
+pub(crate) type Head = (Option<String>, Option<String>, Option<String>, i64, Option<i64>);
 
 #[pymethods]
 impl Store {
@@ -389,7 +378,7 @@ impl Store {
     }
 
     /// What a session is.
-    fn head(&self, session: usize) -> PyResult<Head> {
+    pub(crate) fn head(&self, session: usize) -> PyResult<Head> {
         let (batch, rows) = self.rows_of(session)?;
         let of = |column: usize| text(batch.column(column).as_ref(), rows.start);
         let given = |column: usize| {
@@ -413,7 +402,7 @@ impl Store {
         let whole = |column: usize, row: usize| integer(batch.column(column), row);
         let call = |row| {
             let head = (of(CALL_ID, row), shared(ENDPOINT, row), shared(5, row), shared(6, row), micros(batch, row));
-            let rest = (float(batch.column(RESPONSE), row), whole(STATUS, row), whole(10, row), whole(ATTEMPT, row), of(RETRY_OF, row));
+            let rest = (float(batch.column(RESPONSE), row), whole(STATUS, row), whole(SIZE, row), whole(ATTEMPT, row), of(RETRY_OF, row));
             (head.0, head.1, head.2, head.3, head.4, rest.0, rest.1, rest.2, rest.3, rest.4).into_pyobject(py)
         };
         rows.map(call).collect()
@@ -485,78 +474,5 @@ impl Store {
         let schema = batch.schema();
         let reader = arrow_array::RecordBatchIterator::new([Ok(batch)], schema);
         crate::capsule::export(py, Box::new(reader))
-    }
-}
-
-/// A workflow that sessions walk over one at a time.
-#[pyclass(frozen, module = "populace._populace")]
-pub(crate) struct Walk {
-    run: Run,
-    model: TracesModel,
-}
-
-impl Walk {
-    /// The number of an endpoint. The model was made with all that are asked for.
-    fn endpoint(&self, name: &str) -> u16 {
-        self.model.endpoints().iter().position(|endpoint| endpoint.path == name).unwrap_or(0) as u16
-    }
-}
-
-#[pymethods]
-impl Walk {
-    /// The walk of a run of traces.
-    #[new]
-    fn new(run: &Run) -> PyResult<Self> {
-        let model = catalogue::model(&run.scene.resolved).map_err(|problems| errors::documents(&problems))?;
-        Ok(Self { run: run.clone(), model })
-    }
-
-    /// The calls of a session as they are when the `ordinal`-th cascade of a seed strikes it; retries have the number of the call before.
-    fn inject(&self, calls: Vec<Struck<String>>, seed: u64, ordinal: u64) -> PyResult<Vec<Struck<u16>>> {
-        if calls.len() > usize::from(u16::MAX) / 2 {
-            return Err(errors::input("a session of more than 32,767 calls cannot be struck"));
-        }
-        let rows = calls.iter().enumerate().map(|(number, (endpoint, time, response_time, status, response_size, attempt))| CallRow {
-            session: SessionId::from_words(0, 0),
-            number: number as u16,
-            user_type: 0,
-            endpoint: self.endpoint(endpoint),
-            parameters: 0,
-            time: Instant(*time),
-            response_time: *response_time,
-            status: *status,
-            response_size: *response_size,
-            attempt: *attempt,
-        });
-        let key = StreamKey::root(derived(seed, INJECT, 0), TracesModel::NAME).actor(ActorId(ordinal));
-        let struck = self.model.strike(key, 0, &rows.collect::<Vec<_>>());
-        let told = |row: CallRow| (row.number, row.time.0, row.response_time, row.status, row.response_size, row.attempt);
-        Ok(struck.into_iter().map(told).collect())
-    }
-
-    /// The `k`-th session under a seed, of a user, from a start in microseconds since 1970: a store of one session.
-    fn session(&self, seed: u64, k: u64, user: &str, start: i64, user_type: Option<&str>) -> PyResult<Store> {
-        let meter = Meter::default();
-        let main = self.run.generator().main_table();
-        let mut job = self.run.job(TableSet::EMPTY.with(main), &meter.stop);
-        (job.seed, job.threads, job.actors) = (derived(seed, SINGLE, 0), 1, k..k + 1);
-        let mut made = None;
-        let done = job.batches(None, &meter, |mut batches| {
-            made = batches[main].take();
-            Ok(())
-        });
-        done.map_err(|error| errors::run(&error))?;
-        let store = Store::new(made.into_iter().collect());
-        let batch = store.plain(&[0]).map_err(|error| arrow_error(&error))?;
-        let shift = start - micros(&batch, 0);
-        let times = TimestampMicrosecondArray::from_iter_values((0..batch.num_rows()).map(|row| micros(&batch, row) + shift));
-        let mut columns = batch.columns().to_vec();
-        columns[TIME] = Arc::new(times.with_timezone("UTC"));
-        columns[USER] = Arc::new(StringArray::from_iter_values((0..batch.num_rows()).map(|_| user)));
-        if let Some(user_type) = user_type {
-            columns[USER + 1] = Arc::new(StringArray::from_iter_values((0..batch.num_rows()).map(|_| user_type)));
-        }
-        let batch = RecordBatch::try_new(store.schema(), columns).map_err(|error| arrow_error(&error))?;
-        Ok(Store::new(vec![batch]))
     }
 }

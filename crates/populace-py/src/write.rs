@@ -35,19 +35,19 @@ impl Target {
             Some("csv") => Format::Csv,
             Some("jsonl") => Format::Jsonl,
             Some("arrow") => Format::Arrow,
-            Some(other) => return Err(errors::input(format!("--format {other}: is none of parquet, csv, jsonl, arrow"))),
+            Some(other) => return Err(errors::input(format!("format {other}: is none of parquet, csv, jsonl, arrow"))),
         };
         let mut file_options = FileOptions::new(format);
         let compression: Option<String> = option(options, "compression")?;
         if let Some(text) = compression {
-            file_options.compression = text.parse::<Compression>().map_err(|error| errors::input(format!("--compression: {error}")))?;
+            file_options.compression = text.parse::<Compression>().map_err(|error| errors::input(format!("compression: {error}")))?;
         }
         let types: Option<String> = option(options, "parquet")?;
         if let Some(text) = types {
-            file_options.types = text.parse::<Types>().map_err(|error| errors::input(format!("--parquet: {error}")))?;
+            file_options.types = text.parse::<Types>().map_err(|error| errors::input(format!("parquet: {error}")))?;
         }
         let ids: Option<String> = option(options, "ids")?;
-        file_options.ids = ids.map(|ids| ids.parse::<Ids>().map_err(|error| errors::input(format!("--ids: {error}")))).transpose()?;
+        file_options.ids = ids.map(|ids| ids.parse::<Ids>().map_err(|error| errors::input(format!("ids: {error}")))).transpose()?;
         file_options.row_group_rows = option(options, "row_group_rows")?.unwrap_or(file_options.row_group_rows);
         file_options.file_rows = option(options, "file_rows")?.unwrap_or(file_options.file_rows);
         file_options.check().map_err(errors::input)?;
@@ -55,11 +55,11 @@ impl Target {
         let order = match order.as_deref() {
             None | Some("actor") => Order::Actor,
             Some("time") => Order::Time,
-            Some(other) => return Err(errors::input(format!("--order {other}: is none of actor, time"))),
+            Some(other) => return Err(errors::input(format!("order {other}: is none of actor, time"))),
         };
         let (resume, overwrite) = (option(options, "resume")?.unwrap_or(false), option(options, "overwrite")?.unwrap_or(false));
         let existing = match (resume, overwrite) {
-            (true, true) => return Err(errors::input("--resume cannot be used with --overwrite")),
+            (true, true) => return Err(errors::input("resume=True cannot be used with overwrite=True")),
             (true, false) => Existing::Resume,
             (false, true) => Existing::Overwrite,
             (false, false) => Existing::Refuse,

@@ -84,6 +84,20 @@ def test_recover_features_and_report(run, command, tmp_path):
         pp.report(run, tmp_path / "report.pdf")
 
 
+def test_a_report_of_two_runs(command, tmp_path):
+    one, other = pp.generate("traces", users=60, seed=1), pp.generate("traces", users=60, seed=2, workflow="microservices")
+    first, second = one.write(tmp_path / "one"), other.write(tmp_path / "two")
+    command("report", tmp_path / "one", tmp_path / "two", "-o", tmp_path / "told.html", "--no-progress")
+    figures = pp.report(first, tmp_path / "both.html", other=second)
+    assert json.loads((tmp_path / "told.json").read_text()) == figures and figures["other"]["seed"] == "2"
+    assert (tmp_path / "both.html").read_text() == (tmp_path / "told.html").read_text()
+    assert pp.report(one, other=other)["notes"] == figures["notes"]
+    with pytest.raises(pp.InputError, match="compare two directories of one family"):
+        pp.report(one, other=pp.generate("email", users=20, seed=1))
+    with pytest.raises(pp.InputError, match="^scores: scorecards are of one run"):
+        pp.report(one, other=other, scores=[tmp_path / "told.json"])
+
+
 def test_prepare_of_a_run_that_is_generated(tmp_path):
     report = pp.prepare_churn(pp.generate("churn", users=20, days=40, seed=3), tmp_path / "processed")
     assert report["users"]["kept"] == 20 and report["user_daily"]["rows"] == 800

@@ -249,3 +249,36 @@ def test_errors_of_predictions_name_no_file_that_the_caller_has_not_written():
     pandas = pytest.importorskip("pandas")
     with pytest.raises(pp.InputError, match="^predictions: has no column score"):
         pp.score("open", pp.generate("email", users=5, seed=7), pandas.DataFrame({"message_id": ["x"], "p": [0.1]}))
+
+
+@pytest.mark.parametrize("value", ["5 --overwrite", "--no-latent x", " --map a --from b", "a --keep-latent"])
+def test_options_in_what_a_user_wrote_stay_as_they_are(value, tmp_path):
+    """Only the program's own hints speak Python."""
+    held = tmp_path / value.strip()
+    run = pp.generate("traces", users=3, days=5, seed=1)
+    run.write(held)
+    calls = [
+        (lambda: pp.generate("email", set={"personas.night_owl.open_rate": value}), value.strip()),
+        (lambda: pp.generate("email", profile=value), value.strip()),
+        (lambda: pp.score("transitions", run, {"from": [value], "to": [value], "probability": [1.0]}), value.strip()),
+        (lambda: pp.plan("email", value), value),
+        (lambda: run.write(held), f"{held} holds a complete run"),
+        (lambda: pp.recover(tmp_path, reading={"map": value}), f"map {value}: is neither"),
+    ]
+    for call, shown in calls:
+        with pytest.raises(pp.InputError) as raised:
+            call()
+        assert shown in str(raised.value), str(raised.value)
+    with pytest.raises(pp.InputError, match="; use overwrite=True to replace it, or another directory$"):
+        run.write(held)
+
+
+def test_the_command_in_this_process_speaks_of_its_own_options(command, tmp_path):
+    from populace._command import run
+
+    pp.generate("traces", users=3, days=5, seed=1).write(tmp_path / "run")
+    assert run(["generate", "traces", "-o", str(tmp_path / "run"), "-q"]) == 2
+    with pytest.raises(pp.InputError, match="overwrite=True"):
+        pp.generate("traces", users=3, days=5, seed=1).write(tmp_path / "run")
+    told = command("generate", "traces", "-o", tmp_path / "run", check=False)
+    assert "use --overwrite to replace it" in told.stderr

@@ -2,6 +2,7 @@
 
 use crate::error::AnalysisError;
 use crate::recover::Estimate;
+use populace_io::wording::{option, own};
 
 /// A group of parameters that a study may be about.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +46,19 @@ pub(super) fn select<'e>(
         return Ok(found);
     }
     if effect.is_some() {
-        return Err(AnalysisError::input(format!("--detect {name}: this document has no such effect, or the pilot cannot estimate it")));
+        return Err(AnalysisError::input(format!(
+            "{} {name}: this document has no such effect, or the pilot cannot estimate it",
+            option("detect")
+        )));
     }
     let names = effects.iter().map(|effect| effect.name).chain(estimates.iter().map(|estimate| estimate.parameter.as_str()));
     let mut near: Vec<(f64, &str)> = names.map(|known| (strsim::jaro_winkler(known, name), known)).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<String> = near.iter().take(3).map(|(_, known)| format!("`{known}`")).collect();
     Err(AnalysisError::input(format!(
-        "--detect {name}: no such effect of {family}\nhint: did you mean {}? --detect list names the effects; any parameter of recover will do",
-        near.join(", ")
+        "{} {name}: no such effect of {family}\nhint: did you mean {}? {}; any parameter of recover will do",
+        option("detect"),
+        near.join(", "),
+        own("--detect list names the effects")
     )))
 }

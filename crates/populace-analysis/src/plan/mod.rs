@@ -16,6 +16,7 @@ use crate::stats::{normal_quantile_two_sided, normal_tail};
 use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Resolved, Setting};
+use populace_io::wording::own;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -145,8 +146,8 @@ pub(crate) fn plan(
     stop: &AtomicBool,
     recover: impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
 ) -> Result<Plan, AnalysisError> {
-    within("--power", study.power)?;
-    within("--alpha", study.alpha)?;
+    within(&own("--power"), study.power)?;
+    within(&own("--alpha"), study.alpha)?;
     let number = |path: &str| document.config.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or(1);
     let (users_of_document, days) = (number("/population/users"), number("/window/days") as u32);
     let users = study.pilot_users.map_or_else(|| pilot_users(document), Ok)?;
@@ -262,14 +263,22 @@ fn target(estimate: &Estimate, truth: f64, study: &Study<'_>) -> Result<f64, Ana
     };
     let is_sound = estimate.basis.scale == Scale::Linear || value > 0.0;
     if !is_sound || !value.is_finite() {
-        return Err(AnalysisError::input(format!("{path}: must be above 0 to be detectable, got {value}; give another --at or --size")));
+        return Err(AnalysisError::input(format!(
+            "{path}: must be above 0 to be detectable, got {value}; {}",
+            own("give another --at or --size")
+        )));
     }
     if is_share && !(0.0..=1.0).contains(&value) {
-        return Err(AnalysisError::input(format!("{path}: is a {} from 0 to 1, got {value}; give another --at or --size", estimate.unit)));
+        return Err(AnalysisError::input(format!(
+            "{path}: is a {} from 0 to 1, got {value}; {}",
+            estimate.unit,
+            own("give another --at or --size")
+        )));
     }
     if (value - from).abs() <= 1e-9 * from.abs().max(1e-9) {
         return Err(AnalysisError::input(format!(
-            "{path}: the effect is zero: alternative and null are both {value}\nhint: say how large the effect is with --at VALUE or --size FRACTION"
+            "{path}: the effect is zero: alternative and null are both {value}\n{}",
+            own("hint: say how large the effect is with --at VALUE or --size FRACTION")
         )));
     }
     Ok(value)
@@ -305,7 +314,8 @@ impl Needs<'_> {
         let needed = users(f64::from(self.days));
         if needed > MOST_PEOPLE {
             return Err(AnalysisError::input(format!(
-                "{parameter}: telling {value} from {from} would take {needed:.1e} users\nhint: ask for a larger effect with --at VALUE or --size FRACTION"
+                "{parameter}: telling {value} from {from} would take {needed:.1e} users\n{}",
+                own("hint: ask for a larger effect with --at VALUE or --size FRACTION")
             )));
         }
         let by_days = [self.days / 4, self.days / 2, self.days, self.days * 2, self.days * 4];

@@ -17,6 +17,7 @@ pub use sheet::{Basis, Estimate, NotEstimated, Scale};
 use crate::error::AnalysisError;
 use crate::stage::write_whole;
 use populace_io::document::Resolved;
+use populace_io::wording::option;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,7 +85,7 @@ impl Sheet {
         if level > 0.0 && level < 1.0 {
             return Ok(Self::new(level));
         }
-        Err(AnalysisError::input(format!("--level: must be above 0 and below 1, such as 0.95, got {level}")))
+        Err(AnalysisError::input(format!("{}: must be above 0 and below 1, such as 0.95, got {level}", option("level"))))
     }
 
     /// What was estimated of a document, from so much of what.

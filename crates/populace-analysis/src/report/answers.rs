@@ -43,8 +43,12 @@ fn check(check: &verify::Check) -> Check {
 pub(crate) fn score(path: &Path, manifest: Option<&Manifest>) -> Result<Score, AnalysisError> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| AnalysisError::io(path, error))?;
-    let card: Scorecard = serde_json::from_str(&text)
-        .map_err(|error| AnalysisError::input(format!("{shown}: is not a scorecard: {error}; give what `populace score -o FILE` wrote")))?;
+    let card: Scorecard = serde_json::from_str(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        AnalysisError::input(format!(
+            "{shown}: is not a scorecard (line {line}, column {column}); give what `populace score -o FILE` wrote"
+        ))
+    })?;
     if card.format != FORMAT {
         let (found, known) = (card.format, FORMAT);
         return Err(AnalysisError::input(format!("{shown}: is a scorecard of format {found}, and {known} is known; score again")));

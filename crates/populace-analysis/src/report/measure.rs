@@ -137,7 +137,7 @@ pub(crate) struct Spread {
     actors: u64,
     sums: [u64; 2],
     /// Of x², x·y and y².
-    products: [u64; 3],
+    products: [i128; 3],
 }
 
 merge_fields!(Spread { actors, sums, products });
@@ -147,6 +147,7 @@ impl Spread {
     pub(crate) fn add(&mut self, x: u64, y: u64) {
         self.actors += 1;
         Merge::combine(&mut self.sums, [x, y]);
+        let (x, y) = (i128::from(x), i128::from(y));
         Merge::combine(&mut self.products, [x * x, x * y, y * y]);
     }
 

@@ -17,6 +17,7 @@ use crate::watch::Watch;
 use binary::Binary;
 use populace_core::time::Date;
 use populace_io::document::Resolved;
+use populace_io::wording::{option, own};
 use std::path::{Path, PathBuf};
 
 /// An option that not every task takes.
@@ -72,7 +73,7 @@ impl Options {
     /// Refuses what cannot be, and what would be left out of account.
     pub(crate) fn check(&self, task: &Task) -> Result<(), AnalysisError> {
         if let Some(alpha) = self.alpha.filter(|alpha| !(*alpha > 0.0 && *alpha < 1.0)) {
-            return Err(AnalysisError::input(format!("--alpha: must lie between 0 and 1, got {alpha}")));
+            return Err(AnalysisError::input(format!("{}: must lie between 0 and 1, got {alpha}", option("alpha"))));
         }
         for (option, is_given, what) in [
             ("--alpha", self.alpha.is_some(), Takes::Alpha),
@@ -81,7 +82,7 @@ impl Options {
             ("--rows", self.rows.is_some(), Takes::Rows),
         ] {
             if is_given && !task.takes.contains(&what) {
-                return Err(AnalysisError::input(format!("{option} does not apply to task `{}`; leave it out", task.name)));
+                return Err(AnalysisError::input(format!("{} does not apply to task `{}`; leave it out", own(option), task.name)));
             }
         }
         self.thresholds.iter().try_for_each(Threshold::check)
@@ -170,7 +171,8 @@ fn check_whole(source: &Source) -> Result<(), AnalysisError> {
     let Some(count) = count else { return Ok(()) };
     let root = source.root().display();
     Err(AnalysisError::input(format!(
-        "{root}: the run was cut off after {count} rows, in the middle of a user, whose labels would be wrong\nhint: generate it with --users instead of --count"
+        "{root}: the run was cut off after {count} rows, in the middle of a user, whose labels would be wrong\n{}",
+        own("hint: generate it with --users instead of --count")
     )))
 }
 

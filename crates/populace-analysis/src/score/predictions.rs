@@ -2,8 +2,9 @@
 
 use crate::error::AnalysisError;
 use crate::score::Context;
-use crate::source::{As, Columns, TableSource, Want};
+use crate::source::{As, Columns, TableSource, Want, shown};
 use arrow_array::RecordBatch;
+use populace_io::wording::own;
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +57,7 @@ impl Key for String {
     }
 
     fn show(&self) -> String {
-        self.clone()
+        shown(self)
     }
 }
 
@@ -100,7 +101,7 @@ impl<K: Key, V> Predictions<K, V> {
                 let id = K::read(&batch, column, place);
                 let number = rows.len() + 1;
                 let row = u32::try_from(number).map_err(|_| {
-                    AnalysisError::input(format!("{shown}: has more than {} rows; score it in parts with --subset", u32::MAX))
+                    AnalysisError::input(format!("{shown}: has more than {} rows; {}", u32::MAX, own("score it in parts with --subset")))
                 })?;
                 let value = value(&batch, place)
                     .map_err(|what| AnalysisError::input(format!("{shown}: row {number}, {column} {}: {what}", id.show())))?;
@@ -203,7 +204,8 @@ impl Missing {
         }
         let (path, named) = (path.display(), listed(self.named.iter(), self.count));
         Err(AnalysisError::input(format!(
-            "{path}: no prediction for {column} {named}; every {what} must have one\nhint: score a part of them, such as a test split, with --subset"
+            "{path}: no prediction for {column} {named}; every {what} must have one\n{}",
+            own("hint: score a part of them, such as a test split, with --subset")
         )))
     }
 }
@@ -230,7 +232,10 @@ pub(crate) fn probability(batch: &RecordBatch, column: &'static str, row: usize)
     if (0.0..=1.0).contains(&value) {
         return Ok(value);
     }
-    Err(format!("{column} is {value}, and must be a probability from 0 to 1\nhint: pass --ranks to score the order of the rows alone"))
+    Err(format!(
+        "{column} is {value}, and must be a probability from 0 to 1\n{}",
+        own("hint: pass --ranks to score the order of the rows alone")
+    ))
 }
 
 /// A number that is not infinite and not NaN.

@@ -15,7 +15,9 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
+use populace_io::wording::own;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A text of more bytes is no word for nothing.
@@ -41,7 +43,7 @@ fn value_of<T>(read: Read<T>) -> T {
 }
 
 /// A value in a message: an address or a long text by its form alone.
-fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     /// Letters of a value that is shown.
     const MOST: usize = 40;
     let letters = value.chars().count();
@@ -79,16 +81,18 @@ impl As {
     }
 
     /// What else could be said, for messages.
-    fn accepts(self, value: &str) -> &'static str {
-        match self {
+    fn accepts(self, value: &str) -> Cow<'static, str> {
+        own(match self {
             Self::Instant | Self::Date => {
                 "\nhint: taken are 2025-01-31T08:30:00Z, 2025-01-31 08:30:00, 31/Jan/2025:08:30:00 +0000; numbers with --time-unit s, ms, us or ns; 31/01/2025 with --dates day-first"
             }
             Self::Float if value.contains(',') => "\nhint: say --decimal comma where 1,5 is one and a half",
             Self::Float => "\nhint: taken are 1234.5, 1e3 and, for nothing, a blank, NA, NULL or -",
+            Self::Uuid => "\nhint: taken are the ids of a run, UUIDs such as 01999d99-782c-74df-bfc2-25a75fca8f65",
+            Self::Bool => "\nhint: taken are true and false",
             Self::Int => "\nhint: taken are 1234 and 1234.0 and, for nothing, a blank, NA, NULL or -",
             _ => "",
-        }
+        })
     }
 }
 
@@ -116,7 +120,7 @@ impl Want {
         }
         if !self.nullable && cast.null_count() > 0 {
             let row = (0..cast.len()).find(|&row| cast.is_null(row)).unwrap_or(0);
-            let hint = "take such rows out, or name another column with --map";
+            let hint = own("take such rows out, or name another column with --map");
             return Err((row, format!("is empty, and must be {}\nhint: {hint}", self.kind.describe())));
         }
         Ok(cast)
@@ -226,8 +230,8 @@ impl Want {
             }
             (from, As::Instant | As::Date) if from.is_numeric() => {
                 let Some(unit) = casting.options.times.unit else {
-                    let told = "is a number without a unit, and must be a timestamp: say --time-unit s, ms, us or ns";
-                    return Err(((0..plain.len()).find(|&row| plain.is_valid(row)).unwrap_or(0), told.to_owned()));
+                    let told = own("is a number without a unit, and must be a timestamp: say --time-unit s, ms, us or ns");
+                    return Err(((0..plain.len()).find(|&row| plain.is_valid(row)).unwrap_or(0), told.into_owned()));
                 };
                 let moments: TimestampMicrosecondArray = if from.is_integer() {
                     let numbers = cast(&plain, &DataType::Int64)?;

@@ -8,6 +8,7 @@ use crate::error::AnalysisError;
 use arrow_array::Array;
 use populace_core::time::Instant;
 use populace_io::table::Table;
+use populace_io::wording::own;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,7 +161,7 @@ fn presets(path: &Path, tables: &[Likely<'_>]) -> Result<Vec<&'static str>, Anal
 fn times(options: &ReadOptions) -> String {
     let times = options.times;
     let unit = super::Unit::NAMES.iter().find(|(_, unit)| Some(*unit) == times.unit);
-    let unit = unit.map_or("numbers are no times without --time-unit", |(name, _)| *name);
+    let unit = unit.map_or_else(|| own("numbers are no times without --time-unit"), |(name, _)| (*name).into());
     let minutes = times.zone / populace_core::time::MINUTE;
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("unit: {unit}; offset where there is none: {sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)

@@ -29,6 +29,7 @@ mod sound;
 mod text;
 pub(crate) mod values;
 
+pub(crate) use cast::shown;
 pub(crate) use columns::Uuids;
 pub use columns::{Columns, Texts};
 pub use inspect::Inspection;
@@ -39,6 +40,7 @@ pub(crate) use layout::{Content, Layout};
 pub use map::{Map, Settings};
 pub use options::ReadOptions;
 pub(crate) use pieces::{Piece, Pieces};
+use populace_io::wording::own;
 use shared::Shared;
 pub use values::{Dates, Decimal, Times, Unit};
 
@@ -185,7 +187,7 @@ impl Source {
         match &manifest {
             None if root.join(".populace").is_dir() => {
                 let root = root.display();
-                return Err(AnalysisError::input(format!("{root}: the run is unfinished; go on with it by generate --resume")));
+                return Err(AnalysisError::input(format!("{root}: the run is unfinished; {}", own("go on with it by generate --resume"))));
             }
             _ => {}
         }
@@ -275,7 +277,8 @@ impl Source {
         if !path.is_file() {
             let root = self.root.display();
             return Err(AnalysisError::input(format!(
-                "{root}: has no {SCENARIO}; put the one of the run there, or name the scenario with --scenario where the command has it"
+                "{root}: has no {SCENARIO}; put the one of the run there, or {}",
+                own("name the scenario with --scenario where the command has it")
             )));
         }
         let scenario = catalogue::resolve(&Request::new(document::Source::File(&path)))?;
@@ -284,7 +287,8 @@ impl Source {
             let of_run = self.manifest.as_ref().map_or("", |manifest| &manifest.identity.scenario_digest);
             return Err(AnalysisError::input(format!(
                 "{path}: is not the document that the run was generated from: its digest is {found}, and {MANIFEST} has {of_run}\n\
-                 hint: restore the file; to judge the data by another document, name it with --scenario where the command has it"
+                 hint: restore the file; to judge the data by another document, {}",
+                own("name it with --scenario where the command has it")
             )));
         }
         Ok(scenario)

@@ -5,6 +5,7 @@ use super::values::{Dates, Decimal, Times, Unit};
 use crate::error::AnalysisError;
 use populace_core::time::{HOUR, MINUTE};
 use populace_io::document::suggest;
+use populace_io::wording;
 
 /// How files are read that are no run of Populace.
 #[derive(Clone, Debug, Default)]
@@ -23,39 +24,49 @@ impl ReadOptions {
     /// # Errors
     /// The map cannot be read, or an option has a value that it cannot have.
     pub fn new(map: Option<&str>, settings: Settings) -> Result<Self, AnalysisError> {
+        let map_name = map;
         let (map, of_map) = map.map(Map::named).transpose()?.unwrap_or_default();
         let mut times = Times::default();
-        let one_of = |option: &str, value: &str, names: &[&str]| {
-            AnalysisError::input(format!("--{option} {value}: is none of {}\nhint: {}", names.join(", "), suggest(value, names, "values")))
+        // What the map says is not what the option says.
+        let place = |name: &str, is_option: bool| match map_name {
+            Some(map) if !is_option => format!("{} {map}: {}:", wording::option("map"), name.replace('-', "_")),
+            _ => wording::option(name),
         };
+        let one_of = |place: String, value: &str, names: &[&str]| {
+            AnalysisError::input(format!("{place} {value}: is none of {}\nhint: {}", names.join(", "), suggest(value, names, "values")))
+        };
+        let unit_place = place("time-unit", settings.time_unit.is_some());
         if let Some(name) = settings.time_unit.or(of_map.time_unit) {
             let names = Unit::NAMES.map(|(name, _)| name);
             let unit = Unit::NAMES.into_iter().find(|(known, _)| *known == name);
-            times.unit = Some(unit.ok_or_else(|| one_of("time-unit", &name, &names))?.1);
+            times.unit = Some(unit.ok_or_else(|| one_of(unit_place, &name, &names))?.1);
         }
+        let dates_place = place("dates", settings.dates.is_some());
         if let Some(name) = settings.dates.or(of_map.dates) {
             times.dates = match name.as_str() {
                 "year-first" => Dates::YearFirst,
                 "day-first" => Dates::DayFirst,
                 "month-first" => Dates::MonthFirst,
-                _ => return Err(one_of("dates", &name, &["year-first", "day-first", "month-first"])),
+                _ => return Err(one_of(dates_place, &name, &["year-first", "day-first", "month-first"])),
             };
         }
+        let offset_place = place("utc-offset", settings.utc_offset.is_some());
         if let Some(text) = settings.utc_offset.or(of_map.utc_offset) {
             times.zone = offset(&text).ok_or_else(|| {
                 AnalysisError::input(format!(
-                    "--utc-offset {text}: is no offset such as +02:00 or -0530\nhint: names of zones are not known, since one has several \
+                    "{offset_place} {text}: is no offset such as +02:00 or -0530\nhint: names of zones are not known, since one has several \
                      offsets a year; give the one that holds, or write the times with theirs, as pandas does: \
                      column.dt.tz_localize(\"{}\").dt.tz_convert(\"UTC\")",
                     if text.contains('/') { &text } else { "Europe/Berlin" }
                 ))
             })?;
         }
+        let decimal_place = place("decimal", settings.decimal.is_some());
         let decimal = match settings.decimal.or(of_map.decimal).as_deref() {
             None => None,
             Some("point") => Some(Decimal::Point),
             Some("comma") => Some(Decimal::Comma),
-            Some(name) => return Err(one_of("decimal", name, &["point", "comma"])),
+            Some(name) => return Err(one_of(decimal_place, name, &["point", "comma"])),
         };
         Ok(Self { times, decimal, map })
     }

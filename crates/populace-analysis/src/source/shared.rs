@@ -12,6 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
 use populace_io::terminal::printable;
 use populace_io::untrusted::unreadable;
+use populace_io::wording::{self, own};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +60,8 @@ impl Shared {
         }
         let mut layout = if self.own { Layout::own(path)? } else { Layout::found(path, &self.options)? };
         if let Some(loss) = layout.losses.first().filter(|_| self.strict) {
-            return Err(unreadable(path, format!("line {}: {}", loss.first, loss.why)).into());
+            let hint = "mend such lines or take them out; a field that holds the delimiter is written in quotes";
+            return Err(AnalysisError::input(format!("{}: line {}: {}\nhint: {hint}", path.display(), loss.first, loss.why)));
         }
         let constants = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, value) in
@@ -120,8 +122,13 @@ impl Layout {
     fn named(&self, source: &str, own: bool) -> Result<Option<String>, AnalysisError> {
         let folded = fold(source);
         let mut alike = self.names.iter().filter(|name| fold(name) == folded);
-        let several =
-            || AnalysisError::input(format!("{}: has several columns {source}; keep one, or name it with --map", self.path.display()));
+        let several = || {
+            AnalysisError::input(format!(
+                "{}: has several columns {source}; {}",
+                self.path.display(),
+                wording::own("keep one, or name it with --map")
+            ))
+        };
         let mut exact = self.names.iter().filter(|name| *name == source);
         match (exact.next(), exact.next()) {
             // People name columns twice, programs mean what they write.
@@ -155,17 +162,17 @@ impl Layout {
         let near = |missing: &&str| self.names.iter().find(|name| strsim::damerau_levenshtein(&fold(name), missing) <= 2);
         let plural = if missing.len() == 1 { "column" } else { "columns" };
         let hint = match missing.iter().find_map(near) {
-            Some(near) => format!("rename `{}`, or say with --map what your columns are called", in_line(near)),
+            Some(near) => format!("rename `{}`, or {}", in_line(near), own("say with --map what your columns are called")),
             None if self.content == Content::Csv && self.names.iter().any(|name| is_value(name)) => {
                 "the first line holds values and no names: begin the file with the names of the columns".to_owned()
             }
             None if missing == ["session_id"] => {
-                "say with --map which column it is; where there are no sessions, that of the user, with --session-gap 30m".to_owned()
+                own("say with --map which column it is; where there are no sessions, that of the user, with --session-gap 30m").into_owned()
             }
             None if self.content == Content::JsonLines && self.names.len() <= 3 => {
-                "say with --map what your columns are called; of rows in a list within an object, give the list alone".to_owned()
+                own("say with --map what your columns are called; of rows in a list within an object, give the list alone").into_owned()
             }
-            None => "say with --map what your columns are called; `populace inspect` names the presets that fit".to_owned(),
+            None => own("say with --map what your columns are called; `populace inspect` names the presets that fit").into_owned(),
         };
         let names = in_line(&self.names.join(", "));
         AnalysisError::input(format!("{}: has no {plural} {}; it has {names}\nhint: {hint}", self.path.display(), missing.join(", ")))
@@ -215,7 +222,8 @@ impl Layout {
             (_, _, Some((name, value))) => {
                 let (path, value) = (self.path.display(), printable(&value));
                 Err(AnalysisError::input(format!(
-                    "{path}: column {name}: `{value}` may be a fraction or thousands, and no other value says which\nhint: --decimal point or --decimal comma"
+                    "{path}: column {name}: `{value}` may be a fraction or thousands, and no other value says which\n{}",
+                    own("hint: --decimal point or --decimal comma")
                 )))
             }
         }

@@ -3,6 +3,7 @@
 use super::law::{Law, mean_over};
 use super::{Call, Session};
 use crate::error::AnalysisError;
+use populace_io::wording::own;
 use std::collections::HashMap;
 
 /// Times are written to the microsecond: densities per millisecond become probabilities of what is written.
@@ -42,9 +43,9 @@ impl<'a> Cascades<'a> {
     pub fn new(law: &'a Law<'a>) -> Result<Self, AnalysisError> {
         let config = law.config();
         if config.cascade_failure_rate <= 0.0 {
-            return Err(AnalysisError::input(
+            return Err(AnalysisError::input(own(
                 "the run has no cascade: cascade_failure_rate is 0\nhint: generate one with --cascade-failure-rate 0.05",
-            ));
+            )));
         }
         if config.response_times.relative_sd <= 0.0 {
             return Err(AnalysisError::input("response_times.relative_sd is 0: a response time that does not scatter has no density"));

@@ -18,6 +18,7 @@ use populace_io::files::place::Directory;
 use populace_io::files::writer::TableWriter;
 use populace_io::files::{FileOptions, Format};
 use populace_io::table::{Column, Kind, Table, codes, dictionary, floats, ints, longs};
+use populace_io::wording::own;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The statistics' file.
@@ -71,7 +72,7 @@ struct Counts {
 /// Computes them.
 pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<Report, AnalysisError> {
     if options.now.is_some() {
-        return Err(AnalysisError::input("--as-of: does not apply: features of callers use all their calls"));
+        return Err(AnalysisError::input(own("--as-of: does not apply: features of callers use all their calls")));
     }
     if let Some(n) = options.ngrams.iter().find(|n| **n < 2) {
         return Err(AnalysisError::input(format!("n-grams: n must be at least 2, got {n}")));
@@ -133,8 +134,10 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     if statistics.unique_endpoints >= MANY && 2 * statistics.unique_endpoints > statistics.total_calls {
         let example = counts.endpoints.names().last().map_or("", String::as_str);
         report.remarks.push(format!(
-            "{} endpoints of {} calls: paths seem to hold ids that are neither numbers nor UUIDs, such as {example}; say which by --template, such as --template '/orders/{{id}}'",
-            statistics.unique_endpoints, statistics.total_calls
+            "{} endpoints of {} calls: paths seem to hold ids that are neither numbers nor UUIDs, such as {example}; {}",
+            statistics.unique_endpoints,
+            statistics.total_calls,
+            own("say which by --template, such as --template '/orders/{id}'")
         ));
     }
     if statistics.total_sequences == 0 {
@@ -296,8 +299,9 @@ impl Counts {
         }
         if self.ngrams.len() > MOST_NGRAMS {
             return Err(AnalysisError::input(format!(
-                "there are more than {MOST_NGRAMS} different n-grams: endpoints seem to hold ids that are neither numbers nor UUIDs, such as {}; fold them by --template",
-                self.endpoints.names().last().map_or("", String::as_str)
+                "there are more than {MOST_NGRAMS} different n-grams: endpoints seem to hold ids that are neither numbers nor UUIDs, such as {}; {}",
+                self.endpoints.names().last().map_or("", String::as_str),
+                own("fold them by --template")
             )));
         }
         Ok(())

@@ -16,6 +16,7 @@ pub use report::{Check, Group, Report, Verdict};
 use crate::error::AnalysisError;
 use crate::source::Source;
 use populace_io::document::Resolved;
+use populace_io::wording::own;
 
 /// The family-wise error unless another is asked for: a sound run fails once in ten thousand.
 pub const DEFAULT_ALPHA: f64 = 1e-4;
@@ -37,7 +38,8 @@ pub(crate) fn check_run(source: &Source, document: &Resolved) -> Result<(), Anal
     let root = source.root().display();
     if let Some(count) = identity.count {
         return Err(AnalysisError::input(format!(
-            "{root}: was cut at {count} rows; its volumes follow no distribution. Generate without --count"
+            "{root}: was cut at {count} rows; its volumes follow no distribution. {}",
+            own("Generate without --count")
         )));
     }
     if identity.family != document.family {

@@ -445,6 +445,41 @@ fn words_are_mapped_and_unknown_ones_are_named() {
 }
 
 #[test]
+fn maps_that_cannot_be_say_which_key_is_wrong_and_what_it_takes() {
+    let directory = files(&[]);
+    let path = directory.path().join("map.yaml");
+    for (text, told) in [
+        ("", "must be keys and values, such as `columns:` and below it `timestamp: sent_at`, got nothing"),
+        ("- a\n", "must be keys and values, such as `columns:` and below it `timestamp: sent_at`, got a list"),
+        ("colums: {}\n", "there is no `colums`\nhint: did you mean `columns`?"),
+        ("columns: [a]\n", "columns: must be keys and values, a line each, got a list"),
+        ("columns: {timestmp: at}\n", "columns: no table has a column `timestmp`\nhint: did you mean `timestamp`?"),
+        ("columns: {timestamp: 5}\n", "columns.timestamp: must be the name of a column of the file, or a list of names"),
+        ("columns: {timestamp: []}\n", "columns.timestamp: must be the name of a column of the file, or a list of names"),
+        ("columns: {timestamp: [at, {b: c}]}\n", "got keys and values"),
+        ("events: [open]\n", "events: must be keys and values, a line each, got a list"),
+        ("events: {open: opend}\n", "events.open: there is no `opend`\nhint: did you mean `opened`?"),
+        ("events: {open: }\n", "events.open: must be a type of event, got nothing"),
+        ("extends: sendgird\n", "extends: there is no preset sendgird\nhint: did you mean `sendgrid`?"),
+        ("extends: 5\n", "extends: must be the name of a preset, got 5"),
+        ("time_unit: 1\n", "time_unit: must be s, ms, us or ns, got 1"),
+        ("time_unit: sec\n", "time_unit: sec: is none of s, ms, us, ns"),
+        ("utc_offset: 2\n", "utc_offset: must be an offset in quotes"),
+        ("decimal: dot\n", "decimal: dot: is none of point, comma"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let error = ReadOptions::new(path.to_str(), Settings::default()).unwrap_err().to_string();
+        let begins = format!("--map {}: ", path.display());
+        assert!(error.contains(told) && error.starts_with(&begins), "{text:?}: {error}");
+    }
+    // What the option says is of the option.
+    fs::write(&path, "time_unit: s\n").unwrap();
+    let wrong = Settings { time_unit: Some("sec".into()), ..Settings::default() };
+    let error = ReadOptions::new(path.to_str(), wrong).unwrap_err().to_string();
+    assert!(error.starts_with("--time-unit sec: is none of"), "{error}");
+}
+
+#[test]
 fn exports_of_providers_and_servers_are_read() {
     let with = |preset: &str| ReadOptions::new(Some(preset), Settings::default()).unwrap();
     let sendgrid = "[{\"email\":\"a@example.com\",\"timestamp\":1764400100,\"event\":\"processed\",\"sg_event_id\":\"e1\",\"sg_message_id\":\"m1\"},\n\

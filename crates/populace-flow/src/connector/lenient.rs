@@ -34,6 +34,16 @@ pub(super) fn ease(fields: &mut Fields<'_>, ring: &KeyRing, adjusted: &mut Adjus
         fields.parse_metadata();
     }
     let event_type = const { column("event_type") };
+    if let Some(small) = fields.text(event_type).map(str::to_lowercase).filter(|small| fields.text(event_type) != Some(small)) {
+        fields.set_text(event_type, Some(small));
+        adjusted.note("event_type", "capitals made small");
+    }
+    for number in const { [column("event_id"), column("message_id")] } {
+        if let Given::Whole(id) = *fields.get(number) {
+            fields.set_text(number, Some(id.to_string()));
+            adjusted.note(COLUMNS[number].name, "a number, taken as text");
+        }
+    }
     if let Some((_, known)) = TYPES.iter().find(|(word, _)| fields.text(event_type) == Some(word)) {
         fields.set_text(event_type, Some(known.name()));
         adjusted.note("event_type", "a word of the described connector");

@@ -100,7 +100,8 @@ impl Connector {
             letters.push(self.letter(provider, events[item], (item, &items[item]), reasons(&all)));
         }
         self.ledger.bury(&letters, moment.at)?;
-        let listed = problems.iter().take(LOGGED).map(|problem| format!("item {}: {}: {}", problem.item, problem.field, problem.reason));
+        let field = |problem: &ItemProblem| if problem.field.is_empty() { String::new() } else { format!("{}: ", problem.field) };
+        let listed = problems.iter().take(LOGGED).map(|problem| format!("item {}: {}{}", problem.item, field(problem), problem.reason));
         let line = format!(
             "webhook of {provider}: {} of {} items are dead letters ({}{})",
             letters.len(),

@@ -43,7 +43,7 @@ impl Bench {
     }
 
     fn webhook(&self, provider: &str, body: Value) -> Result<Receipt, Rejection> {
-        let drafts = webhooks::read(provider, body, self.connector.ring(), 1_000)?;
+        let drafts = webhooks::read(provider, (body, 0), self.connector.ring(), 1_000)?;
         self.connector.submit(&Request { purpose: "webhook".into(), ..Request::default() }, |_| Ok(drafts))
     }
 }

@@ -86,6 +86,11 @@ impl Call {
         json::parse(&self.body, self.deepest).map_err(Rejection::Malformed)
     }
 
+    /// The body of who cannot correct it, and halves of characters that were replaced in it.
+    pub(super) fn lenient_json(&self) -> Result<(Value, u64), Rejection> {
+        json::lenient(&self.body, self.deepest).map_err(Rejection::Malformed)
+    }
+
     /// The body as items that may be events.
     pub(super) fn items(&self) -> Result<Items<'_>, Rejection> {
         let straight = Items::read(&self.body).ok().filter(|_| self.deepest >= Items::DEPTH);

@@ -144,7 +144,7 @@ async fn taken(app: Arc<App>, request: Request, path: &'static str, status: Stat
         let provider = provider.map_or_else(|| call.last(), |known| Ok(known.to_owned()))?;
         let connector = &app.services.connector;
         let most = app.services.limits.of(&provider).events;
-        let drafts = webhooks::read(&provider, call.json()?, connector.ring(), most)?;
+        let drafts = webhooks::read(&provider, call.lenient_json()?, connector.ring(), most)?;
         let purpose = format!("webhook/{provider}");
         Ok(Reply::json(status, &connector.submit(&call.request(&purpose)?, |_| Ok(drafts))?))
     })

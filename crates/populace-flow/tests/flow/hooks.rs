@@ -85,6 +85,43 @@ fn of_twenty_items_nineteen_are_stored_and_the_odd_one_is_a_dead_letter() {
 }
 
 #[test]
+fn json_that_is_odd_in_one_item_costs_that_item_alone() {
+    let flow = Flow::new();
+    let of = |number: usize, odd: &str| {
+        let plain = sendgrid(number, json!({})).to_string();
+        format!("{},{odd}}}", plain.trim_end_matches('}'))
+    };
+    let deep = format!("\"args\":{}1{}", "[".repeat(40), "]".repeat(40));
+    // What a sender calls its own fields may be a name of the provider's, and a subject may be cut in the middle of a character.
+    for (turn, (odd, published, dead, adjusted)) in [
+        ("\"email\":\"other@example.com\"", 19, 1, Value::Null),
+        ("\"args\":{\"a\":1,\"a\":2}", 19, 1, Value::Null),
+        (deep.as_str(), 19, 1, Value::Null),
+        ("\"subject\":\"spring \\ud83c\"", 20, 0, json!({ "text: half a character, replaced": 1 })),
+        ("\"subject\":\"spring \\ud83c\\udf31\"", 20, 0, Value::Null),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let items: Vec<String> =
+            (0..20).map(|n| if n == 7 { of(100 * turn + n, odd) } else { sendgrid(100 * turn + n, json!({})).to_string() }).collect();
+        let answer = flow.post(SENDGRID, &format!("\u{feff}[{}]", items.join(",")));
+        let receipt = answer.json();
+        assert_eq!((answer.status, &receipt["published"]), (202, &json!(published)), "{odd}: {receipt}");
+        assert_eq!((receipt["dead_letters"].as_u64().unwrap_or(0), &receipt["adjusted"]), (dead, &adjusted), "{odd}: {receipt}");
+        if dead > 0 {
+            assert_eq!(receipt["problems"][0]["item"], 7, "{receipt}");
+        }
+    }
+    // Nothing of it is lenient for a client of one's own.
+    assert_eq!(flow.post("/api/mock/events/synthetic", &format!("[{}]", of(1, "\"email\":\"a@example.com\""))).status, 400);
+    let forms =
+        [json!({ "event": "Click" }), json!({ "email": "Ann <user1907@example.com>" }), json!({ "timestamp": "2025-11-29T07:08:20Z" })];
+    let items: Vec<Value> = forms.into_iter().enumerate().map(|(number, form)| sendgrid(900 + number, form)).collect();
+    assert_eq!(flow.post(SENDGRID, &json!(items).to_string()).json()["published"], 3);
+}
+
+#[test]
 fn a_bad_optional_field_costs_itself_alone_and_is_counted() {
     let flow = Flow::new();
     let long = format!("https://shop.example/?{}", "é".repeat(2_100));

@@ -121,7 +121,13 @@ fn moments_words_and_ids_of_such_clients_are_taken_and_nothing_is_guessed() {
         let document = problem(&flow.post(EVENTS, &changed(&json!({ "timestamp": moment })).to_string()), 422);
         assert_eq!(document["errors"][0]["field"], "timestamp", "{document}");
     }
-    for (word, kind) in [("bounced", "bounced"), ("unsubscribed", "unsubscribe_request"), ("marked_spam", "complaint")] {
+    let words = [
+        ("bounced", "bounced"),
+        ("unsubscribed", "unsubscribe_request"),
+        ("Marked_Spam", "complaint"),
+        ("UNSUBSCRIBED", "unsubscribe_request"),
+    ];
+    for (word, kind) in words {
         let answer = flow.post(EVENTS, &changed(&json!({ "event_type": word })).to_string()).json();
         assert_eq!(answer["events"][0]["event_type"], kind, "{answer}");
         // The message is not lost.
@@ -148,6 +154,11 @@ fn moments_words_and_ids_of_such_clients_are_taken_and_nothing_is_guessed() {
         })
         .collect();
     assert_eq!(made.values().collect::<HashSet<_>>().len(), ids.len(), "{made:?}");
+    let number = flow.post(EVENTS, &changed(&json!({ "message_id": 7 })).to_string()).json();
+    assert_eq!(
+        (&number["events"][0]["message_id"], &number["adjusted"]["message_id: a number, taken as text"]),
+        (&json!(made["7"]), &json!(1))
+    );
     let twice = |id: &str| flow.post(EVENTS, &changed(&json!({ "event_id": id })).to_string()).json();
     assert_eq!(
         (&twice("evt_1")["published"], &twice("evt_1")["duplicates"], &twice("evt_2")["published"]),

@@ -5,6 +5,7 @@ use super::{check_files, journal, json, lock, read_json, receipt, write_json};
 use crate::error::RunError;
 use crate::files::place::STATE;
 use crate::run::{Part, PartState};
+use crate::wording::own;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -61,18 +62,21 @@ impl Dataset<'_> {
                 if identity != self.identity {
                     let difference = self.difference(&identity);
                     return Err(RunError::Refused(format!(
-                        "{shown} holds an unfinished run{difference}; use --overwrite to replace it, or another directory with -o"
+                        "{shown} holds an unfinished run{difference}; {}",
+                        own("use --overwrite to replace it, or another directory with -o")
                     )));
                 }
                 if existing == Existing::Refuse && !one_part {
                     return Err(RunError::Refused(format!(
-                        "{shown} holds an unfinished run; use --resume to go on with it, or --overwrite to start again"
+                        "{shown} holds an unfinished run; {}",
+                        own("use --resume to go on with it, or --overwrite to start again")
                     )));
                 }
             } else {
                 if replaced.is_some() && existing == Existing::Refuse && !one_part {
                     return Err(RunError::Refused(format!(
-                        "{shown} holds what is left of a run that was being replaced; use --overwrite or --resume to replace it"
+                        "{shown} holds what is left of a run that was being replaced; {}",
+                        own("use --overwrite or --resume to replace it")
                     )));
                 }
                 self.remove(None, None, replaced.as_ref())?;
@@ -99,8 +103,9 @@ impl Dataset<'_> {
         }
         let difference = if resume { self.difference(&manifest.identity) } else { String::new() };
         Err(RunError::Refused(format!(
-            "{} holds a complete run{difference}; use --overwrite to replace it, or another directory with -o",
-            self.place.shown()
+            "{} holds a complete run{difference}; {}",
+            self.place.shown(),
+            own("use --overwrite to replace it, or another directory with -o")
         )))
     }
 
@@ -160,8 +165,9 @@ impl Dataset<'_> {
         for path in ours.chain([SCENARIO.to_owned()]) {
             if self.place.exists(&path)? {
                 return Err(RunError::Refused(format!(
-                    "{}/{path} exists and is not part of a known run; move it away, or choose another directory with -o",
-                    self.place.shown()
+                    "{}/{path} exists and is not part of a known run; {}",
+                    self.place.shown(),
+                    own("move it away, or choose another directory with -o")
                 )));
             }
         }

@@ -1,6 +1,7 @@
 //! What is wrong with a document, where, and what to do about it.
 
 use super::tree::{Origin, Position, count};
+use crate::wording::option;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
@@ -143,7 +144,7 @@ pub(super) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a
 pub fn no_such_table(name: &str, tables: impl IntoIterator<Item = String>) -> String {
     let known: Vec<String> = tables.into_iter().collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    format!("--table {name}: there is no such table\nhint: {}", suggest(name, &known, "tables"))
+    format!("{} {name}: there is no such table\nhint: {}", option("table"), suggest(name, &known, "tables"))
 }
 
 /// `did you mean …?`, or the list of what there is.

@@ -47,6 +47,7 @@ pub use parse::{MAX_ALIASES, MAX_DEPTH, MAX_KEY_CHARACTERS, MAX_NODES, MAX_TEXT_
 pub use resolved::Resolved;
 pub use tree::{Origin, Position};
 
+use crate::wording::own;
 pub use diagnostic::{no_such_table, suggest};
 use envelope::Envelope;
 use load::{Loaded, start_of};
@@ -329,7 +330,7 @@ impl Merging<'_> {
 
     fn set(&mut self, setting: &Setting<'_>) {
         let Setting { option, path, value } = *setting;
-        let shown = if option == "--set" { format!("{option} {path}={value}") } else { format!("{option} {value}") };
+        let shown = if option == "--set" { format!("{} {path}={value}", own("--set")) } else { format!("{option} {value}") };
         let shown = quote_option(&shown);
         let origin = Origin::option(shown.as_str());
         let value = match parse::parse(&origin, value, &mut self.problems) {

@@ -12,6 +12,7 @@ pub(crate) mod table_file;
 pub mod writer;
 
 use crate::table::{Ids, Shape};
+use crate::wording::option;
 use std::str::FromStr;
 
 /// A file format.
@@ -149,14 +150,14 @@ impl FileOptions {
     pub fn check(&self) -> Result<(), String> {
         use Compression::{Gzip, Lz4, None, Snappy, Zstd};
         if let (Format::Csv | Format::Jsonl, Some(ids @ (Ids::Uuid | Ids::Binary))) = (self.format, self.ids) {
-            return Err(format!("--ids {}: in {} files ids are text; leave it out", ids.as_str(), self.format.as_str()));
+            return Err(format!("{} {}: in {} files ids are text; leave it out", option("ids"), ids.as_str(), self.format.as_str()));
         }
         let (fits, known) = match self.format {
             Format::Parquet => (matches!(self.compression, None | Zstd(_) | Snappy | Lz4), "none, zstd, snappy, lz4"),
             Format::Csv | Format::Jsonl => (matches!(self.compression, None | Zstd(_) | Gzip), "none, zstd, gzip"),
             Format::Arrow => (matches!(self.compression, None | Zstd(_) | Lz4), "none, zstd, lz4"),
         };
-        if fits { Ok(()) } else { Err(format!("--compression: {} files can be compressed with {known}", self.format.as_str())) }
+        if fits { Ok(()) } else { Err(format!("{}: {} files can be compressed with {known}", option("compression"), self.format.as_str())) }
     }
 
     /// The ending of a file's name.

@@ -165,23 +165,24 @@ def report(
     run: Run | _types.Path,
     path: _types.Path | None = None,
     *,
+    other: Run | _types.Path | None = None,
     verify: bool = True,
     scores: Sequence[_types.Path] | None = None,
     threads: int | None = None,
     progress: _types.Reading = None,
     reading: Mapping[str, str] | None = None,
 ) -> Result:
-    """Draw a report of a run: `populace report`. Gives its figures; with `path`, which ends in .html, the page is written there and the
-    figures beside it, in a file that ends in .json.
+    """Draw a report of a run, or of it and an `other` run of its family side by side: `populace report`. Gives its figures; with `path`,
+    which ends in .html, the page is written there and the figures beside it, in a file that ends in .json.
 
-    `verify` holds the data against its laws; `scores` are files of scorecards to show. Raises `InputError`, `FileError`, `OSError`.
+    `verify` holds the data against its laws; `scores` are files of scorecards to show, of one run alone. Raises `InputError`, `FileError`, `OSError`.
     """
     target = None if path is None else _options.path("path", path)
     if target is not None and not target.endswith(".html"):
         raise InputError(f"{target}: must end in .html; the figures go beside it, to a file that ends in .json")
     cards = [_options.path("scores", score) for score in scores or []]
     with _reading("report", threads, progress, reading) as options:
-        page, figures = _populace.report_run(directory(run), verify, cards, options)
+        page, figures = _populace.report_run(directory(run), None if other is None else directory(other), verify, cards, options)
     if target is not None:
         for name, text in ((target[: -len(".html")] + ".json", figures), (target, page)):
             with open(name + ".partial", "w", encoding="utf-8") as file:

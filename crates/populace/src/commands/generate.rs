@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
         (job.actors, job.trim) = job.actors_for_rows(count);
     }
     if !arguments.quiet && (drawn || arguments.verbose) {
-        note!("seed {seed}{}", if drawn { " (drawn; give it with --seed to make the same data again)" } else { "" });
+        note!("seed {seed}{}", if drawn { " (drawn; --seed with it makes the same data again)" } else { "" });
     }
     let bar = Bar::new(&job, arguments.quiet);
     let start = Instant::now();

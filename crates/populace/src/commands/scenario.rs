@@ -8,6 +8,7 @@ use populace_io::catalogue;
 use populace_io::document::{Graft, Request, Resolved, Setting, Source, suggest};
 use populace_io::family::{COMMON, Component, FAMILIES, Family, Takes};
 use populace_io::generator::Generator;
+use populace_io::wording::{option, own};
 use std::path::Path;
 
 /// A document and its generator.
@@ -26,7 +27,8 @@ fn component_source(component: Component, given: &ComponentArg) -> Result<Source
         ComponentArg::Named(name) => component.text(name).map(|text| Source::Text { name, text }).ok_or_else(|| {
             let known: Vec<&str> = component.builtins.iter().map(|(name, _)| *name).collect();
             let (kind, hint) = (component.name, suggest(name, &known, "built-in ones"));
-            Failure::input(format!("--{kind} {name}: there is no such file and no built-in {kind} of this name\nhint: {hint}"))
+            let option = option(kind);
+            Failure::input(format!("{option} {name}: there is no such file and no built-in {kind} of this name\nhint: {hint}"))
         }),
     }
 }
@@ -49,7 +51,7 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
     for (name, given) in &arguments.shortcuts.components {
         let component = family.and_then(|family| family.component).filter(|component| component.name == *name);
         if let Some(component) = component {
-            grafts.push((format!("--{name}"), component, component_source(component, given)?));
+            grafts.push((option(name), component, component_source(component, given)?));
         }
     }
     let grafts: Vec<Graft<'_>> =
@@ -71,7 +73,11 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
     }
     for text in &arguments.set {
         let Some((path, value)) = text.split_once('=') else {
-            return Err(Failure::input(format!("--set {text}: must be PATH=VALUE, such as --set population.users=100")));
+            return Err(Failure::input(format!(
+                "{} {text}: must be PATH=VALUE, {}",
+                option("set"),
+                own("such as --set population.users=100")
+            )));
         };
         settings.push(("--set".to_owned(), path, value.to_owned()));
     }
@@ -91,13 +97,13 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
 fn family_of(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Option<&'static Family>, Failure> {
     if let Some((family, component)) = catalogue::component(source)? {
         let (name, kind) = (&arguments.scenario, component.name);
-        return Err(Failure::input(format!("{name} is a {kind}, not a scenario; use `{} --{kind} {name}`", family.name)));
+        return Err(Failure::input(format!("{name} is a {kind}, not a scenario; use `{} {} {name}`", family.name, option(kind))));
     }
     let given = &arguments.shortcuts;
     if let Some((shortcut, other)) =
         given.values.iter().find_map(|(shortcut, _)| Some((shortcut, shortcut.excludes.filter(|other| given.get(other).is_some())?)))
     {
-        return Err(Failure::input(format!("{} cannot be used with --{other}", shortcut.option())));
+        return Err(Failure::input(format!("{} cannot be used with {}", shortcut.option(), option(other))));
     }
     let of_components = given.components.iter().map(|(name, _)| *name);
     let of_values = given.values.iter().map(|(shortcut, _)| shortcut.name);
@@ -114,7 +120,7 @@ fn family_of(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Option<&'st
         Some(name) => {
             let of: Vec<&str> = FAMILIES.iter().filter(|family| has(family, name)).map(|family| family.name).collect();
             let (of, document) = (of.join(", "), &arguments.scenario);
-            Err(Failure::input(format!("--{name} is for {of}, and {document} is of {}", family.name)))
+            Err(Failure::input(format!("{} is for {of}, and {document} is of {}", option(name), family.name)))
         }
         None => Ok(Some(family)),
     }

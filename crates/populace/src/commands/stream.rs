@@ -84,7 +84,7 @@ fn now() -> i64 {
 fn drawn(quiet: bool) -> Result<u64, Failure> {
     let seed = getrandom::u64().map_err(|error| Failure::input(format!("drawing a seed: {error}; give one with --seed")))?;
     if !quiet {
-        note!("seed {seed} (drawn; give it with --seed to send the same events again)");
+        note!("seed {seed} (drawn; --seed with it sends the same events again)");
     }
     Ok(seed)
 }

@@ -37,6 +37,7 @@ use populace_io::error::RunError;
 use populace_io::files::place::Directory;
 use populace_io::files::writer::{FileInfo, TableWriter};
 use populace_io::files::{FileOptions, Format};
+use populace_io::wording::own;
 use reasons::{Drop, Reason};
 use rows::RawTable;
 use spill::Spill;
@@ -98,7 +99,10 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
     if let (Some(first), Some(last)) = (first, last)
         && first > last
     {
-        return Err(AnalysisError::input(format!("the grid's first day {first} lies after its last, {last}; change --from or --to")));
+        return Err(AnalysisError::input(format!(
+            "the grid's first day {first} lies after its last, {last}; {}",
+            own("change --from or --to")
+        )));
     }
     // A run's own ids are whole numbers.
     let user_ids = if source.manifest().is_some() { Ids::Whole } else { ids_of(&users, &watch)? };
@@ -356,13 +360,14 @@ impl<'a> Work<'a> {
             let dropped = Drop::ALL.iter().zip(&tally.dropped).filter(|(_, count)| count.rows > 0);
             let why = dropped
                 .max_by_key(|(_, count)| count.rows)
-                .map(|(why, count)| format!(", {} of them dropped ({}: {})", count.rows, why.code(), why.meaning()));
+                .map(|(why, count)| format!(", {} of them dropped ({}: {})", count.rows, why.code(), own(why.meaning())));
             format!("\n  {table}: {} rows{}", tally.read, why.unwrap_or_default())
         };
         let raw = self.options.raw.display();
         let (users, events) = (told("users", &users), told("events", &events));
         Ok(AnalysisError::input(format!(
-            "{raw}: no event of a known user can be read, so the days of the grid are not known{users}{events}\nhint: mend these, or give --from and --to"
+            "{raw}: no event of a known user can be read, so the days of the grid are not known{users}{events}\n{}",
+            own("hint: mend these, or give --from and --to")
         )))
     }
 
@@ -378,7 +383,8 @@ impl<'a> Work<'a> {
         if days > MOST_DAYS && (self.first.is_none() || self.last.is_none()) {
             let (first, last) = (Date(first), Date(last));
             return Err(AnalysisError::input(format!(
-                "{raw}: the events lie on {days} days from {first} to {last}, which looks like a wrong date; give the days you want with --from and --to"
+                "{raw}: the events lie on {days} days from {first} to {last}, which looks like a wrong date; {}",
+                own("give the days you want with --from and --to")
             )));
         }
         Ok(first..last + 1)

@@ -4,7 +4,9 @@ use super::join::{Count, Tally};
 use super::reasons::{Drop, Note, Reason, Repair};
 use super::rows::{Header, RawTable};
 use populace_io::files::writer::FileInfo;
+use populace_io::wording::own;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What `prepare` did, as in `prepare_report.json`.
@@ -55,7 +57,7 @@ pub struct ReasonReport {
     /// Where the first stands, such as `events.csv:12`.
     pub first: String,
     /// What the reason says.
-    pub meaning: &'static str,
+    pub meaning: Cow<'static, str>,
 }
 
 /// The grid of users and days.
@@ -76,7 +78,7 @@ pub struct GridReport {
 fn reasons<R: Reason>(counts: &[Count], table: &RawTable) -> BTreeMap<&'static str, ReasonReport> {
     let counted = R::ALL.iter().zip(counts).filter(|(_, count)| count.rows > 0);
     let report = |(reason, count): (&R, &Count)| {
-        (reason.code(), ReasonReport { rows: count.rows, first: table.shown(count.first), meaning: reason.meaning() })
+        (reason.code(), ReasonReport { rows: count.rows, first: table.shown(count.first), meaning: own(reason.meaning()) })
     };
     counted.map(report).collect()
 }

@@ -21,6 +21,7 @@ use populace_core::churn::ChurnModel;
 use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 use populace_io::catalogue;
+use populace_io::wording::{option, own};
 
 const TRUTH: [Want; 3] = [Want::new("user_id", As::Int), Want::new("churn_prob", As::Float), Want::nullable("churn_date", As::Date)];
 const CEILINGS: [Predictor; 2] = [Predictor::Observable, Predictor::Latent];
@@ -37,14 +38,14 @@ pub(super) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let as_of = context.options.as_of.map_or(first_churn_day - 1, |date| date.0 - start.0);
     if !(-1..last).contains(&as_of) {
         let (first, end) = (start.plus(-1), start.plus(last - 1));
-        return Err(AnalysisError::input(format!("--as-of: must be from {first} to {end}, got {}", start.plus(as_of))));
+        return Err(AnalysisError::input(format!("{}: must be from {first} to {end}, got {}", option("as-of"), start.plus(as_of))));
     }
     let horizon = Horizon { start, as_of, last };
     let names = TableSource::file_with(context.predictions, &context.options.reading)?.column_names()?;
     let has = |column: &str| names.iter().any(|name| name == column);
     let guesses = if has("survival") && !has("score") {
         if context.options.ranks {
-            return Err(AnalysisError::input("--ranks: survival curves are probabilities; give a column `score` to score an order"));
+            return Err(AnalysisError::input(own("--ranks: survival curves are probabilities; give a column `score` to score an order")));
         }
         Guesses::Curves(Curves::read(context, &names, horizon)?)
     } else {

@@ -25,6 +25,7 @@ use populace_io::dataset::read_manifest;
 use populace_io::error::RunError;
 use populace_io::files::Format;
 use populace_io::terminal::printable;
+use populace_io::wording::own;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -149,7 +150,8 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         let data = options.data.display();
         let words = told(&report.unknown_words).unwrap_or_default();
         return Err(AnalysisError::input(format!(
-            "{data}: no event is of a known type: {words}\nhint: say with --map what your words mean"
+            "{data}: no event is of a known type: {words}\n{}",
+            own("hint: say with --map what your words mean")
         )));
     }
     stage.complete(&[FILE])?;
@@ -358,9 +360,9 @@ impl Tally {
                 (report.odd_clocks, "events lie before 1990 or in the future, and were left out"),
             ],
         );
-        report
-            .remarks
-            .extend(told(&report.unknown_words).map(|words| format!("unknown types of events: {words}; say with --map what they mean")));
+        report.remarks.extend(
+            told(&report.unknown_words).map(|words| format!("unknown types of events: {words}; {}", own("say with --map what they mean"))),
+        );
         self.report
     }
 }

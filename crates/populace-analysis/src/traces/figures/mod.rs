@@ -63,8 +63,8 @@ struct Gathered<'a> {
     /// Calls by status code, retries among them.
     statuses: BTreeMap<i64, u64>,
     cascades: u64,
-    /// Of a session: calls; retries; calls with a status of 500 and above, of all; cascades.
-    spreads: [Spread; 4],
+    /// Of a session: calls; retries; calls with a status of 500 and above, of all; cascades; milliseconds of calls that no fault struck.
+    spreads: [Spread; 5],
     entries: Vec<u64>,
     visits: Vec<u64>,
     transitions: BTreeMap<(usize, usize), u64>,
@@ -259,7 +259,10 @@ impl<'a> Gathered<'a> {
         let (rows, steps) = (session.calls.len() as u64, walk.len() as u64);
         let failed = session.calls.iter().filter(|call| is_failure(call)).count() as u64;
         let cascades = known.as_ref().is_some_and(|known| known.cascade_start.is_some());
-        let counts = [(steps, 1), (rows - steps, 1), (failed, rows), (cascades.into(), 1)];
+        let times =
+            session.calls.iter().zip(&faults).filter(|(_, fault)| **fault == Fault::None).filter_map(|(call, _)| call.response_time_ms);
+        let (milliseconds, timed) = times.fold((0.0, 0), |(sum, n), time| (sum + time, n + 1));
+        let counts = [(steps, 1), (rows - steps, 1), (failed, rows), (cascades.into(), 1), (f64::round(milliseconds) as u64, timed)];
         self.spreads.iter_mut().zip(counts).for_each(|(spread, (x, y))| spread.add(x, y));
         self.lengths[walk.len().min(MOST_CALLS)] += 1;
         if let Some(first) = walk.first() {
@@ -343,7 +346,7 @@ impl<'a> Gathered<'a> {
                 .spread(self.spreads[2].of_ratio()),
         ];
         if let Some(mean) = responses.mean() {
-            facts.push(Fact::new("mean response time without faults", mean, Format::Number).unit("ms"));
+            facts.push(Fact::new("mean response time without faults", mean, Format::Number).spread(self.spreads[4].of_ratio()).unit("ms"));
         }
         if self.truth {
             let share = self.cascades as f64 / self.sessions.max(1) as f64;

@@ -5,13 +5,15 @@ use crate::pass::{self, Inputs, Observer};
 use crate::score::card::{Column, Estimate, Group, Metric, Predictor, Scorecard, Verdict};
 use crate::score::predictions::{listed, probability};
 use crate::score::{Context, Options};
-use crate::source::{As, Columns, Side, TableSource, Want};
+use crate::source::{As, Columns, Side, TableSource, Want, shown};
 use crate::stats::{Merge, binomial, likelihood_ratio};
 use crate::traces::endpoints::Templates;
 use crate::traces::{CALL_COLUMNS, Endpoints, Law, Session};
 use arrow_array::{Array, RecordBatch};
 use populace_core::traces::TracesModel;
 use populace_io::catalogue;
+use populace_io::document::suggest;
+use populace_io::wording::own;
 use std::collections::BTreeMap;
 
 const COLUMNS: [Want; 4] = [
@@ -58,7 +60,8 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         if !context.options.subset {
             let named = listed(unlearned.iter().take(3), unlearned.len());
             return Err(AnalysisError::input(format!(
-                "{path}: no transition from {named}, a state that sessions of the run have left\nhint: score a part of the states with --subset"
+                "{path}: no transition from {named}, a state that sessions of the run have left\n{}",
+                own("hint: score a part of the states with --subset")
             )));
         }
         card.counts.insert("states without an estimate".into(), unlearned.len() as u64);
@@ -90,11 +93,11 @@ fn read(context: &Context<'_>, law: &Law<'_>) -> Result<BTreeMap<usize, Learned>
             let wrong = |what: String| AnalysisError::input(format!("{path}: row {number}: {what}"));
             let end = |column: &'static str| {
                 let name = batch.text(column).value(row);
-                places
-                    .get(name)
-                    .copied()
-                    .or_else(|| templates.find(name))
-                    .ok_or_else(|| wrong(format!("{column} {name} is not an endpoint of the workflow")))
+                places.get(name).copied().or_else(|| templates.find(name)).ok_or_else(|| {
+                    let known: Vec<&str> = places.keys().copied().collect();
+                    let hint = suggest(name, &known, "endpoints");
+                    wrong(format!("column {column}: {} is not an endpoint of the workflow\nhint: {hint}", shown(name)))
+                })
             };
             let (from, to) = (end("from")?, end("to")?);
             let edge = || format!("{} → {}", law.names()[from], law.names()[to]);
@@ -102,7 +105,7 @@ fn read(context: &Context<'_>, law: &Law<'_>) -> Result<BTreeMap<usize, Learned>
                 .map_err(|what| wrong(format!("{}: {}", edge(), what.lines().next().unwrap_or_default())))?;
             let of_state = learned.entry(from).or_default();
             if of_state.to.insert(to, value).is_some() {
-                return Err(wrong(format!("{} appears more than once", edge())));
+                return Err(wrong(format!("{} appears more than once\nhint: keep one row for each transition", edge())));
             }
             let n = batch.float("n");
             if n.is_valid(row) {

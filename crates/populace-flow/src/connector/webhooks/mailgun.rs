@@ -37,11 +37,12 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
+    let name = reader.event;
     let [headers, client, status] =
         [&item["message"]["headers"], &item["client-info"], &item["delivery-status"]].map(|part| part.as_object().unwrap_or(&nothing));
     // A failure for now is tried again.
     let deferred = name == "failed" && event.get("severity").and_then(Value::as_str) == Some("temporary");
-    let bounce_type = match name.as_str() {
+    let bounce_type = match name {
         "failed" => Some(if deferred { "deferred" } else { "hard" }),
         "rejected" => Some("dropped"),
         _ => None,

@@ -14,6 +14,7 @@ use super::{Draft, Drafts, Ignored, Rejection, Webhook};
 use crate::address::holds_address;
 use crate::event::{COLUMNS, Fields, Given, column};
 use crate::identity::{Identifier, KeyRing};
+use crate::json;
 use crate::time;
 use populace_core::email::{EventType, Group};
 use populace_core::time::{Instant, SECOND};
@@ -54,11 +55,11 @@ struct Adapter {
     read: fn(&Value, &mut Reader<'_>) -> Option<Reported>,
 }
 
-/// The drafts of a payload of at most `most` items.
+/// The drafts of a payload of at most `most` items, in which so many halves of characters were replaced.
 ///
 /// # Errors
 /// The provider is not known, or the payload is not of its form.
-pub fn read(provider: &str, body: Value, ring: &KeyRing, most: usize) -> Result<Drafts<'static>, Rejection> {
+pub fn read(provider: &str, (body, halves): (Value, u64), ring: &KeyRing, most: usize) -> Result<Drafts<'static>, Rejection> {
     let Some(adapter) = ADAPTERS.into_iter().find(|adapter| adapter.provider == provider) else {
         return Err(Rejection::Missing(format!("there are no webhooks of this provider; there are {}", PROVIDERS.join(", "))));
     };
@@ -68,10 +69,14 @@ pub fn read(provider: &str, body: Value, ring: &KeyRing, most: usize) -> Result<
         return Err(Rejection::Malformed(reason));
     }
     let (mut made, mut events) = (Drafts::default(), Vec::with_capacity(items.len()));
+    made.adjusted.event = "other";
+    (0..halves).for_each(|_| made.adjusted.note("text", "half a character, replaced"));
     for (item, value) in items.iter().enumerate() {
         let mut reader = Reader { adapter, ring, item, event: "other", made: &mut made };
         if !value.is_object() {
             reader.problem("", "must be a JSON object");
+        } else if let Some(why) = json::odd(value) {
+            reader.problem("", why);
         } else if let Some(reported) = (adapter.read)(value, &mut reader) {
             reported.draft(value, &mut reader);
         }
@@ -105,7 +110,7 @@ impl Reader<'_> {
 
     /// Our event that the provider's is. What is none of mail is ignored, by its name.
     fn kind(&mut self, name: &str) -> Option<EventType> {
-        let known = self.adapter.events.iter().find(|(known, _)| *known == name);
+        let known = self.adapter.events.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         if let Some((known, kind)) = known {
             self.event = known;
             if kind.is_some() {
@@ -191,9 +196,14 @@ impl Reported {
         let (Some(kind), Some(at)) = (self.kind, self.at) else {
             return reader.problem("timestamp", "must be given, and be the moment of the event");
         };
-        let mut identifiers = Vec::new();
-        let person = self.address.as_deref().map(|address| normalise(address).into_owned());
-        identifiers.extend(self.address.map(|address| ("email", Identifier::Email(address))));
+        // Such as `Ann <ann@example.com>`.
+        let bare = |address: String| match address.strip_suffix('>').and_then(|named| named.rsplit_once('<')) {
+            Some((_, address)) => address.to_owned(),
+            None => address,
+        };
+        let (address, mut identifiers) = (self.address.map(bare), Vec::new());
+        let person = address.as_deref().map(|address| normalise(address).into_owned());
+        identifiers.extend(address.map(|address| ("email", Identifier::Email(address))));
         identifiers.extend(self.phone.map(|phone| ("phone_number", Identifier::Phone(phone))));
         identifiers.extend(self.person.map(|person| ("profile", Identifier::Provider(provider.to_owned(), person))));
         if identifiers.is_empty() {
@@ -291,10 +301,10 @@ fn is_set(map: &Map<String, Value>, key: &str) -> bool {
     }
 }
 
-/// A moment as seconds since 1970, whole or not, also as text; to the millisecond, what is finer is cut.
+/// A moment as seconds since 1970, whole or not, also as text; to the millisecond, what is finer is cut. Else as text of a time.
 fn seconds(value: Option<&Value>) -> Option<Instant> {
-    let value = value?;
-    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    let found = value?;
+    let Some(seconds) = found.as_f64().or_else(|| found.as_str()?.trim().parse().ok()) else { return moment(value) };
     let seconds = Some(seconds).filter(|seconds| (0.0..time::YEAR_2200 as f64 / SECOND as f64).contains(seconds))?;
     Some(whole(Instant((seconds * SECOND as f64) as i64)))
 }

@@ -36,6 +36,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
+    let name = reader.event;
     // The end of a suppression is reported as a change, too.
     let returns = name == "SubscriptionChange" && event.get("SuppressSending").is_some() && !is_set(event, "SuppressSending");
     let bounce_type = text(event, "Type").map(|of| match of.as_str() {
@@ -49,7 +50,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
     let tag = reader.text(event, "Tag", "campaign_id");
     Some(Reported {
         kind: Some(if returns { EventType::Resubscribed } else { kind }),
-        id: matches!(name.as_str(), "Bounce" | "SpamComplaint").then(|| reader.text(event, "ID", "event_id")).flatten(),
+        id: matches!(name, "Bounce" | "SpamComplaint").then(|| reader.text(event, "ID", "event_id")).flatten(),
         message: reader.text(event, "MessageID", "message_id"),
         at: at.iter().find_map(|field| moment(event.get(*field))),
         address: text(event, "Recipient").or_else(|| text(event, "Email")),

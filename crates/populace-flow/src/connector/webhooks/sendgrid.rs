@@ -41,8 +41,9 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
+    let name = reader.event;
     // `type` says of a bounce whether the address was refused for good, or the message for now.
-    let bounce_type = match (kind, name.as_str(), reader.text(event, "type", "bounce_type").as_deref()) {
+    let bounce_type = match (kind, name, reader.text(event, "type", "bounce_type").as_deref()) {
         (EventType::Bounced, "dropped", _) => Some("dropped".to_owned()),
         (EventType::Bounced, "blocked", _) => Some("blocked".to_owned()),
         (EventType::Bounced, _, Some("bounce") | None) => Some("hard".to_owned()),

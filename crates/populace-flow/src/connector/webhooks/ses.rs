@@ -25,6 +25,8 @@ pub(super) const ADAPTER: Adapter = Adapter {
     read,
 };
 
+/// How deeply the message within an envelope may be nested.
+const DEEPEST: usize = 32;
 /// The recipient of an item: an event of several is one item for each.
 const RECIPIENT: &str = "recipient";
 /// The lists of recipients of the kinds of event.
@@ -38,7 +40,9 @@ const LISTS: [(&str, &str); 4] = [
 fn items(body: Value) -> Result<Vec<Value>, String> {
     let wrong = || "the body must be an event of SES, or a notification of SNS with one".to_owned();
     let event = match body.get("Message").and_then(Value::as_str) {
-        Some(message) if body["Type"] == "Notification" => serde_json::from_str(message).ok().filter(Value::is_object).unwrap_or(body),
+        Some(message) if body["Type"] == "Notification" => {
+            crate::json::lenient(message.as_bytes(), DEEPEST).ok().map(|(event, _)| event).filter(Value::is_object).unwrap_or(body)
+        }
         _ => body,
     };
     if !event.is_object() {
@@ -72,6 +76,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
+    let name = reader.event;
     let (mail, part) = (&item["mail"], name.get(..1).map(|first| first.to_lowercase() + &name[1..]).unwrap_or_default());
     let of = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let (mail_map, detail, headers) = (of(mail), of(&item[&part]), of(&mail["commonHeaders"]));
@@ -85,13 +90,11 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
     };
     let tag = mail["tags"]["ses:configuration-set"][0].as_str().map(str::to_owned);
     let latency = detail.get("processingTimeMillis").and_then(Value::as_i64).filter(|millis| (0..=2_592_000_000).contains(millis));
-    let address =
-        item[RECIPIENT].as_str().map(|address| address.rsplit_once('<').map_or(address, |(_, of)| of.trim_end_matches('>')).to_owned());
     Some(Reported {
         kind: Some(kind),
         message: reader.text(&mail_map, "messageId", "message_id"),
         at: moment(detail.get("timestamp")).or_else(|| moment(mail.get("timestamp"))),
-        address,
+        address: item[RECIPIENT].as_str().map(str::to_owned),
         campaign: tag.map(|tag| (tag.clone(), tag)),
         subject: reader.text(&headers, "subject", "subject"),
         url: reader.text(&detail, "link", "click_url"),

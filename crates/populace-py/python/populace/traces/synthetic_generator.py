@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from populace import _options, _populace
 from populace._errors import InputError
 from populace._run import Run, _plan
-from populace.traces.models import EPOCH, MICROSECOND, Dataset, Session, _made, microseconds, moment
+from populace.traces.models import Dataset, Session, microseconds
 
 _SUM_TOLERANCE = 0.01
 """How far the sum of probabilities may be from 1: within it they are divided by their sum, with a warning."""
@@ -185,6 +185,19 @@ def create_microservices_workflow() -> WorkflowDefinition:
     return builtin("microservices")
 
 
+class _Later:
+    """Columns that are made when they are first asked for."""
+
+    def __init__(self, make: Callable[[], _populace.Store]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_store":
+            self._store = self._make()
+            return self._store
+        return getattr(self._store, name)
+
+
 class SyntheticGenerator:
     """Makes sessions by walking over a workflow.
 
@@ -286,43 +299,31 @@ class SyntheticGenerator:
         """
         if not isinstance(session, Session):
             raise TypeError(f"session: must be a Session, got {session!r}")
-        before = session.calls
-        sent = [
-            (
-                call.endpoint, (call.timestamp - EPOCH) // MICROSECOND, round((call.response_time_ms or 0.0) * 1_000), call.status_code or 200,
-                call.response_size_bytes or 0, 2 if call.retry_of else min(call.attempt, 2),
-            )
-            for call in before
-        ]  # fmt: skip
-        struck = self._striker({call[0] for call in sent}, session._workflow).inject(sent, self.seed, self._cascades)
+        seed, ordinal, store = self.seed, self._cascades, session._store
         self._cascades += 1
-        of, calls, last = (session.session_id, session.user_id, session.user_type), [], None
-        for number, start, response_time, status, size, attempt in struck:
-            call, (_, began, took, answered, _, _) = before[number], sent[number]
-            when = call.timestamp if start == began else moment(start)
-            if number == last:
-                made = _made(of, f"{call.call_id}-retry", call.endpoint, call.method, dict(call.params), when, response_time / 1_000, status, size, attempt, call.call_id)  # fmt: skip
-            else:
-                took = call.response_time_ms if response_time == took else response_time / 1_000
-                status = call.status_code if status == answered else status
-                made = _made(of, call.call_id, call.endpoint, call.method, dict(call.params), when, took, status, call.response_size_bytes, call.attempt, call.retry_of)  # fmt: skip
-            calls.append(made)
-            last = number
+        if store is not None and session._is_untouched():
+            store = store._store if isinstance(store, _Later) else store
+            striker, index = self._striker(set(store.endpoint_sequence(session._index)), session._workflow), session._index
+            return Session._view(_Later(lambda: striker.strike(store, index, seed, ordinal)), 0, session._workflow)
+        calls = session.calls
+        struck, last = self._striker({call.endpoint for call in calls}, session._workflow).inject(calls, seed, ordinal)
         end = session.end_timestamp
-        if end is not None and struck:
-            end = max(end, moment(max(call[1] + call[2] for call in struck)))
-        return Session._plain(*of, session.start_timestamp, end, calls, session._workflow)
+        if end is not None and calls:
+            end = max(end, calls[0].timestamp + last)
+        return Session._plain(
+            session.session_id, session.user_id, session.user_type, session.start_timestamp, end, struck, session._workflow,
+        )  # fmt: skip
 
     def _striker(self, endpoints: set[str], workflow: WorkflowDefinition | None) -> Any:
         """What strikes sessions: the endpoints' response times, of those of the workflow and any others."""
-        times = dict(workflow.avg_response_times) if workflow is not None else {}
+        times = workflow.avg_response_times if workflow is not None else {}
         if self._struck is None or self._struck[1] != times or not endpoints <= self._struck[0]:
             known = endpoints if self._struck is None or self._struck[1] != times or len(self._struck[0]) > _MOST_KNOWN else endpoints | self._struck[0]
             document = {
                 "name": "struck", "entry_points": {endpoint: 1.0 / len(known) for endpoint in known}, "transitions": {},
                 "exit_points": sorted(known), "avg_response_times": {name: time for name, time in times.items() if name in known},
             }  # fmt: skip
-            self._struck = known, times, _populace.Walk(_plan("traces", workflow=document, users=1, seed=self.seed))
+            self._struck = known, dict(times), _populace.Walk(_plan("traces", workflow=document, users=1, seed=self.seed))
         return self._struck[2]
 
     @staticmethod

@@ -27,13 +27,22 @@ pub(crate) fn lenient(bytes: &[u8], deepest: usize) -> Result<(Value, u64), Stri
     Ok((read(&whole, Strict { left: deepest, lenient: true }, deepest)?, halves))
 }
 
-/// Why an object is none that means one thing.
+/// Why an object is none that means one thing, or holds one that is none.
 pub(crate) fn odd(value: &Value) -> Option<&str> {
-    value.get(ODD).and_then(Value::as_str)
+    value.get(ODD).or_else(|| value.get(HOLDS_ODD)).and_then(Value::as_str)
 }
 
-/// The key under which an object has what is odd about it. Whoever sends it makes its own object odd.
+/// That an object itself means one thing, whatever it holds.
+///
+/// # Errors
+/// Why it does not.
+pub(crate) fn check_itself(value: &Value) -> Result<(), String> {
+    value.get(ODD).and_then(Value::as_str).map_or(Ok(()), |why| Err(format!("the body: {why}")))
+}
+
+/// The keys under which an object has what is odd about it, and about an object within. Whoever sends them makes their own object odd.
 const ODD: &str = "\0odd";
+const HOLDS_ODD: &str = "\0holds odd";
 
 /// The text with U+FFFD in the place of each escape that is half of a character, and how many there were.
 fn whole_characters(bytes: &[u8]) -> (Cow<'_, [u8]>, u64) {
@@ -156,20 +165,21 @@ impl<'de> Visitor<'de> for Strict {
         }
         let entry = self.within()?;
         let mut map = Map::new();
-        let mut odd: Option<Value> = None;
+        let (mut holds_odd, mut is_odd) = (None, false);
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(entry)?;
-            if self.lenient && odd.is_none() {
-                odd = part(&value);
+            if self.lenient && holds_odd.is_none() {
+                holds_odd = part(&value);
             }
             if map.insert(key, value).is_some() {
                 if !self.lenient {
                     return Err(A::Error::custom(TWICE));
                 }
-                odd = Some(TWICE.into());
+                is_odd = true;
             }
         }
-        map.extend(odd.map(|why| (ODD.to_owned(), why)));
+        map.extend(holds_odd.map(|why| (HOLDS_ODD.to_owned(), why)));
+        map.extend(is_odd.then(|| (ODD.to_owned(), TWICE.into())));
         Ok(Value::Object(map))
     }
 }
@@ -182,7 +192,7 @@ fn marked(why: &str) -> Value {
 fn part(value: &Value) -> Option<Value> {
     match value {
         Value::Array(list) => list.iter().find_map(part),
-        value => value.get(ODD).cloned(),
+        value => odd(value).map(Into::into),
     }
 }
 

@@ -252,6 +252,12 @@ impl Sketch {
         }
         None
     }
+
+    /// The standard error of the median: half of what lies between the quantiles one standard error of a share of one half apart.
+    pub(crate) fn of_median(&self) -> Option<f64> {
+        let half = 0.5 / (self.n as f64).sqrt();
+        (self.n > 1).then(|| Some((self.quantile(0.5 + half)? - self.quantile(0.5 - half)?) / 2.0)).flatten()
+    }
 }
 
 /// The value at which a law's distribution function reaches `q`, between `low` and `high`, by bisection.
@@ -309,6 +315,8 @@ mod tests {
             let found = sketch.quantile(q).unwrap();
             assert!((found / (q * 10_000.0) - 1.0).abs() < 0.005, "{q}: {found}");
         }
+        // Of a uniform distribution on 0 to 10,000 it is 10,000 / 2√n = 50.
+        assert!((sketch.of_median().unwrap() - 50.0).abs() < 1.0);
         assert_eq!(sketch.n(), 10_000);
         assert!((sketch.mean().unwrap() - 5_000.5).abs() < 1e-6);
         assert_eq!(Sketch::default().quantile(0.5), None);

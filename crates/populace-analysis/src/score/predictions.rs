@@ -57,7 +57,7 @@ impl Key for String {
     }
 
     fn show(&self) -> String {
-        shown(self)
+        shown(self).trim_matches('`').to_owned()
     }
 }
 

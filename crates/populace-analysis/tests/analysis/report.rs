@@ -117,6 +117,9 @@ fn every_family_has_its_figures() {
 fn numbers_lie_within_their_standard_errors_of_what_is_expected() {
     for (scenario, _) in FAMILIES {
         let report = families::report(run(scenario).path(), &figures_alone(), &Watch::none(2)).expect("the run can be shown");
+        // What is a mean or a share of a sample has one.
+        let bare = report.facts.iter().find(|fact| fact.standard_error.is_none() && serde_json::to_value(fact.format).unwrap() != "count");
+        assert!(bare.is_none(), "{bare:?}");
         let known = report.facts.iter().filter_map(|fact| Some((fact, fact.expected?, fact.standard_error?)));
         let known: Vec<_> = known.filter(|(_, _, error)| *error > 0.0).collect();
         assert!(known.len() >= 4, "{scenario}: {:?}", report.facts);

@@ -70,7 +70,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_place() {
         ("user_id,Scores\n1,2\n", "scores.csv: has no column score; it has user_id, Scores\nhint: rename `Scores`"),
         ("user_id,score\n1,2\n2,high\n", "scores.csv: row 2, column score: `high` is not a number"),
         ("user_id,score\n1,2\n2,\n", "scores.csv: row 2, column score: is empty, and must be a number"),
-        ("user_id,score\n1,2,3\n", "cannot be read"),
+        ("user_id,score\n1,2,3\n", "scores.csv: line 2: the row has more or fewer fields than the header\nhint: mend such lines"),
     ] {
         let error = read(text).unwrap_err();
         assert!(error.contains(message), "{error}\ninstead of\n{message}");

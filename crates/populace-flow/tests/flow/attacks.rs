@@ -157,7 +157,16 @@ fn a_head_that_leaves_open_what_is_meant_is_400() {
 fn a_body_that_leaves_open_what_is_meant_is_refused_with_its_line_and_column() {
     let flow = Flow::new();
     let twice = visit(1).to_string().replacen("{\"event_id\":", "{\"event_id\":\"018cc251-f400-7cde-8f00-000000000009\",\"event_id\":", 1);
-    for path in [EVENTS, "/api/webhooks/sendgrid", "/api/webhooks/klaviyo", "/api/identity/resolve", "/api/identity/links"] {
+    for (path, body) in [
+        ("/api/webhooks/sendgrid", twice.as_str()),
+        ("/api/webhooks/klaviyo", "{\"data\":[],\"data\":[{\"a\":1,\"a\":1}]}"),
+        ("/api/webhooks/mailgun", "{\"event-data\":{},\"event-data\":{}}"),
+        ("/api/webhooks/ses", "{\"Type\":\"Notification\",\"Message\":\"{}\",\"Message\":\"{}\"}"),
+    ] {
+        let detail = problem(&post(flow.address, path, body).unwrap(), 400)["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("the body"), "{path}: {detail}");
+    }
+    for path in [EVENTS, "/api/identity/resolve", "/api/identity/links"] {
         let detail = problem(&post(flow.address, path, &twice).unwrap(), 400)["detail"].as_str().unwrap().to_owned();
         assert!(detail.starts_with("an object of the JSON has the same key twice (line 1, column "), "{path}: {detail}");
     }

@@ -374,7 +374,7 @@ impl<'a> Gathered<'a> {
             count("hot paths", self.interests, expected.map(|volumes| volumes.of_group(Group::HotPath))).spread(self.spreads[5].of_sum()),
         ];
         if let Some(median) = latency.quantile(0.5) {
-            facts.push(Fact::new("median latency", median, Format::Number).unit("s"));
+            facts.push(Fact::new("median latency", median, Format::Number).spread(latency.of_median()).unit("s"));
         }
         facts
     }

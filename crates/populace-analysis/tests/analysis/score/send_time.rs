@@ -90,7 +90,8 @@ fn bad_policies_are_named() {
         ("synth_user_01003,60", "synth_user_01003,-1", "minute_of_week is -1"),
         ("synth_user_01003,60", "synth_user_01003,60.5", "`60.5` is not a whole number"),
         ("synth_user_01003,60", "synth_user_01004,60", "synth_user_01004 in rows 4 and 5"),
-        ("synth_user_01003,60", "synth_user_09999,60", "`synth_user_09999` in row 4 is not a recipient of the run"),
+        ("synth_user_01003,60", "synth_user_09999,60", "synth_user_09999 in row 4 is not a recipient of the run"),
+        ("synth_user_01003,60", "ann@example.com,60", "a text of 15 letters with an @ in row 4 is not a recipient of the run"),
         ("synth_user_01003,60\n", "", "no prediction for recipient_id synth_user_01003; every recipient must have one"),
     ] {
         let error = error(&good.replacen(from, to, 1));

@@ -149,7 +149,7 @@ fn bad_tables_are_named() {
         (("/api/login,/api/products/browse,0.2", "/api/login,/api/products/browse,-0.2"), "probability is -0.2, and must be a probability"),
         (
             ("/api/login,/api/products/browse,0.2", "/api/login,/api/product,0.2"),
-            "row 2, column to: `/api/product` is not an endpoint of the workflow\nhint: did you mean",
+            "row 12: column to: `/api/product` is not an endpoint of the workflow\nhint: endpoints: /api/cart, ",
         ),
         (
             ("/api/login,/api/products/browse,0.2", "/api/login,/api/users/{id}/profile,0.2"),

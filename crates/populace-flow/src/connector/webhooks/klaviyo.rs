@@ -1,6 +1,7 @@
 //! The system webhooks of Klaviyo: `data`, a list of a topic and an event with its profile; or one event, as its interface gives it.
 
 use super::{Adapter, Reader, Reported, is_set, moment, seconds, text};
+use crate::json::check_itself;
 use populace_core::email::EventType;
 use serde_json::{Map, Value};
 
@@ -46,6 +47,7 @@ const MACHINES: [(&str, &str); 8] = [
 ];
 
 fn items(mut body: Value) -> Result<Vec<Value>, String> {
+    check_itself(&body)?;
     match body.get_mut("data").map(Value::take) {
         Some(Value::Array(items)) => Ok(items),
         Some(Value::Object(event)) => Ok(vec![Value::Object(event)]),

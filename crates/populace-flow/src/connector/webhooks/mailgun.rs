@@ -1,6 +1,7 @@
 //! The webhooks of Mailgun: one event, `event-data`, beside a signature.
 
 use super::{Adapter, Reader, Reported, seconds, text};
+use crate::json::check_itself;
 use populace_core::email::EventType;
 use serde_json::{Map, Value};
 
@@ -23,6 +24,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 fn items(mut body: Value) -> Result<Vec<Value>, String> {
+    check_itself(&body)?;
     match body.get_mut("event-data").map(Value::take) {
         Some(event @ Value::Object(_)) => Ok(vec![event]),
         _ => Err("the body must have an object `event-data`, as Mailgun's webhooks send it".to_owned()),

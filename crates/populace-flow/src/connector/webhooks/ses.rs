@@ -1,6 +1,7 @@
 //! The events of Amazon SES, in the envelope of SNS or without it: one event of one or more recipients.
 
 use super::{Adapter, Reader, Reported, moment, text};
+use crate::json::{check_itself, lenient};
 use populace_core::email::EventType;
 use serde_json::{Map, Value};
 
@@ -38,10 +39,13 @@ const LISTS: [(&str, &str); 4] = [
 ];
 
 fn items(body: Value) -> Result<Vec<Value>, String> {
+    if body["Type"] == "Notification" {
+        check_itself(&body)?;
+    }
     let wrong = || "the body must be an event of SES, or a notification of SNS with one".to_owned();
     let event = match body.get("Message").and_then(Value::as_str) {
         Some(message) if body["Type"] == "Notification" => {
-            crate::json::lenient(message.as_bytes(), DEEPEST).ok().map(|(event, _)| event).filter(Value::is_object).unwrap_or(body)
+            lenient(message.as_bytes(), DEEPEST).ok().map(|(event, _)| event).filter(Value::is_object).unwrap_or(body)
         }
         _ => body,
     };

@@ -301,12 +301,17 @@ class SyntheticGenerator:
             raise TypeError(f"session: must be a Session, got {session!r}")
         seed, ordinal, store = self.seed, self._cascades, session._store
         self._cascades += 1
+        times = {} if session._workflow is None else dict(session._workflow.avg_response_times)
         if store is not None and session._is_untouched():
             store = store._store if isinstance(store, _Later) else store
-            striker, index = self._striker(set(store.endpoint_sequence(session._index)), session._workflow), session._index
-            return Session._view(_Later(lambda: striker.strike(store, index, seed, ordinal)), 0, session._workflow)
+            index = session._index
+
+            def made() -> Any:
+                return self._striker(set(store.endpoint_sequence(index)), times).strike(store, index, seed, ordinal)
+
+            return Session._view(_Later(made), 0, session._workflow)
         calls = session.calls
-        struck, last = self._striker({call.endpoint for call in calls}, session._workflow).inject(calls, seed, ordinal)
+        struck, last = self._striker({call.endpoint for call in calls}, times).inject(calls, seed, ordinal)
         end = session.end_timestamp
         if end is not None and calls:
             end = max(end, calls[0].timestamp + last)
@@ -314,16 +319,15 @@ class SyntheticGenerator:
             session.session_id, session.user_id, session.user_type, session.start_timestamp, end, struck, session._workflow,
         )  # fmt: skip
 
-    def _striker(self, endpoints: set[str], workflow: WorkflowDefinition | None) -> Any:
+    def _striker(self, endpoints: set[str], times: dict[str, float]) -> Any:
         """What strikes sessions: the endpoints' response times, of those of the workflow and any others."""
-        times = workflow.avg_response_times if workflow is not None else {}
         if self._struck is None or self._struck[1] != times or not endpoints <= self._struck[0]:
             known = endpoints if self._struck is None or self._struck[1] != times or len(self._struck[0]) > _MOST_KNOWN else endpoints | self._struck[0]
             document = {
                 "name": "struck", "entry_points": {endpoint: 1.0 / len(known) for endpoint in known}, "transitions": {},
                 "exit_points": sorted(known), "avg_response_times": {name: time for name, time in times.items() if name in known},
             }  # fmt: skip
-            self._struck = known, dict(times), _populace.Walk(_plan("traces", workflow=document, users=1, seed=self.seed))
+            self._struck = known, times, _populace.Walk(_plan("traces", workflow=document, users=1, seed=self.seed))
         return self._struck[2]
 
     @staticmethod

@@ -140,10 +140,10 @@ macro_rules! section {
             ),* $(,)?
         }
     )*) => { $(
-        $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-        #[serde(deny_unknown_fields)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(deny_unknown_fields)]
+        $(#[$meta])*
         pub struct $name {
             $(
                 $(#[$field_meta])*

@@ -1,11 +1,12 @@
 //! ClickHouse as the table of events.
 
 use crate::error::FlowError;
-use crate::event::{Cell, Event};
+use crate::event::{COLUMNS, Cell, Event};
 use crate::table::{EventTable, Inserted};
 use crate::time::MILLISECOND;
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
+    BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringDictionaryBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -14,7 +15,7 @@ use populace_core::email::Uuid;
 use populace_io::sinks::Target;
 use populace_io::sinks::clickhouse::{Server, columns_of, quoted};
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::{EVENT_COLUMNS, EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as EMAIL_EVENTS};
+use populace_io::tables::email::{EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as EMAIL_EVENTS};
 use populace_io::text::append_uuid;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -250,6 +251,7 @@ enum Builder {
     Short(Int16Builder),
     Whole(Int32Builder),
     Real(Float64Builder),
+    Flag(BooleanBuilder),
 }
 
 impl Builder {
@@ -260,6 +262,7 @@ impl Builder {
             Kind::Int16 => Self::Short(Int16Builder::with_capacity(rows)),
             Kind::Int32 => Self::Whole(Int32Builder::with_capacity(rows)),
             Kind::Fixed(_) => Self::Real(Float64Builder::with_capacity(rows)),
+            Kind::Bool => Self::Flag(BooleanBuilder::with_capacity(rows)),
             _ => Self::Text(StringDictionaryBuilder::new()),
         }
     }
@@ -280,6 +283,8 @@ impl Builder {
             (Self::Whole(builder), Cell::Whole(number)) => builder.append_value(number),
             (Self::Real(builder), Cell::Null) => builder.append_null(),
             (Self::Real(builder), Cell::Real(number)) => builder.append_value(number),
+            (Self::Flag(builder), Cell::Null) => builder.append_null(),
+            (Self::Flag(builder), Cell::Flag(is)) => builder.append_value(is),
             _ => return Err(broken("a cell of another type than its column")),
         }
         Ok(())
@@ -293,6 +298,7 @@ impl Builder {
             Self::Short(mut builder) => Arc::new(builder.finish()),
             Self::Whole(mut builder) => Arc::new(builder.finish()),
             Self::Real(mut builder) => Arc::new(builder.finish()),
+            Self::Flag(mut builder) => Arc::new(builder.finish()),
         }
     }
 }
@@ -307,10 +313,11 @@ fn broken(error: impl std::fmt::Display) -> FlowError {
 
 /// Events as columns; `ingested_at` is the server's to give.
 fn rows(events: &[&Event<'_>]) -> Result<RecordBatch, FlowError> {
-    let mut builders = EVENT_COLUMNS.each_ref().map(|column| Builder::new(column, events.len()));
+    let columns = &COLUMNS[..COLUMNS.len() - 1];
+    let mut builders: Vec<Builder> = columns.iter().map(|column| Builder::new(column, events.len())).collect();
     for event in events {
         builders.iter_mut().zip(event.cells()).try_for_each(|(builder, cell)| builder.append(cell))?;
     }
-    let names = EVENT_COLUMNS.iter().map(|column| column.name);
-    RecordBatch::try_from_iter(names.zip(builders.map(Builder::finish))).map_err(broken)
+    let names = columns.iter().map(|column| column.name);
+    RecordBatch::try_from_iter(names.zip(builders.into_iter().map(Builder::finish))).map_err(broken)
 }

@@ -15,7 +15,6 @@ mod sequences;
 mod stream;
 mod traces;
 mod wait;
-mod walk;
 mod write;
 
 use populace_core::stream::{ActorId, Purpose, Source as _, StreamKey};
@@ -88,9 +87,9 @@ mod _populace {
     #[pymodule_export]
     use super::sequences::{Sequences, normalise_endpoint};
     #[pymodule_export]
-    use super::traces::{Store, dataset_seed};
+    use super::traces::walk::Walk;
     #[pymodule_export]
-    use super::walk::Walk;
+    use super::traces::{Store, dataset_seed};
     #[pymodule_export]
     use super::{command, json_to_yaml, scenarios, share, yaml_to_json};
 }

@@ -1,5 +1,7 @@
 //! Calls of sessions, held as Arrow columns: the objects of `populace.traces` are views on them.
 
+pub(crate) mod walk;
+
 use crate::errors;
 use crate::files::arrow_error;
 use crate::run::Run;

@@ -203,7 +203,7 @@ pub(crate) struct FeaturesArgs {
     /// The moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
     #[arg(help_heading = "Features of email", long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
-    /// Count opens and clicks that metadata marks as no person's (`suspected_bot`), too
+    /// Count opens and clicks that are no person's, too (`machine_open`, `suspected_bot` in the metadata, clients of a run that open ahead)
     #[arg(help_heading = "Features of email", long)]
     pub(crate) include_suspected: bool,
     /// How finely the click curve of a week is written: by the minute, by the hour (a fortieth of the size) or not at all

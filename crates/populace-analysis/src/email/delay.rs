@@ -127,6 +127,11 @@ impl Delay<'_> {
         self.ends[self.ends.len() - 1].0
     }
 
+    /// The moments at which attention may change: its begin, the hours of the clock, its end.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = Instant> {
+        [self.begin].into_iter().chain(self.ends.iter().map(|(end, _)| *end))
+    }
+
     /// P(it is over by `time`) for a kind of recipient.
     pub fn cdf(&self, kind: usize, time: Instant) -> f64 {
         let pieces = self.ends.len();

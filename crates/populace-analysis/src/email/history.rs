@@ -14,6 +14,16 @@ pub const EVENT_COLUMNS: [Want; 4] = [
     Want::nullable("message_id", As::Key),
 ];
 
+/// The column that says whether a machine opened, where there are machines.
+pub(crate) fn agent_column(model: &EmailModel) -> Option<Want> {
+    model.machine_opens().map(|_| Want::nullable("user_agent", As::Text))
+}
+
+/// The columns that a history of a model is made from.
+pub fn columns_for(model: &EmailModel) -> Vec<Want> {
+    EVENT_COLUMNS.into_iter().chain(agent_column(model)).collect()
+}
+
 /// What one recipient lived through.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -54,8 +64,10 @@ pub struct Message {
     pub delivered: Option<Instant>,
     /// The row of its `delivered`.
     pub delivered_row: Option<usize>,
-    /// When it was opened, if it was.
+    /// When it was opened, if it was: by the recipient, whose client opens nothing ahead.
     pub opened: Option<Instant>,
+    /// When it was opened by a client that opens ahead, whether or not the recipient opened it.
+    pub machine_opened: Option<Instant>,
     /// When it was clicked, if it was.
     pub clicked: Option<Instant>,
     /// Sends to this recipient before this one, as far back as they matter to an effect; 0 where to none.
@@ -75,6 +87,7 @@ impl Message {
             delivered: None,
             delivered_row: None,
             opened: None,
+            machine_opened: None,
             clicked: None,
             recent_sends: 0,
             since_interest: None,
@@ -97,6 +110,9 @@ impl History {
     fn of(model: &EmailModel, events: &RecordBatch, is_run: bool) -> Self {
         let mut history = Self { recipient_id: events.text("recipient_id").value(0).to_owned(), ..Self::default() };
         let (times, types, ids) = (events.instant("timestamp"), events.text("event_type"), events.uuid("message_id"));
+        let machine = model.machine_opens().filter(|_| events.column_by_name("user_agent").is_some());
+        let machine = machine.map(|machine| (events.text("user_agent"), model.user_agents()[usize::from(machine.user_agent)].as_str()));
+        let is_machine = |row: usize| machine.is_some_and(|(agents, own)| agents.is_valid(row) && agents.value(row) == own);
         let mut places: HashMap<u128, usize> = HashMap::new();
         // What follows from a send may, in a file that lies, stand before it: sends first.
         for row in 0..events.num_rows() {
@@ -142,6 +158,7 @@ impl History {
                             message.delivered_row.get_or_insert(row);
                             &mut message.delivered
                         }
+                        EventType::Opened if is_machine(row) => &mut message.machine_opened,
                         EventType::Opened => &mut message.opened,
                         _ => &mut message.clicked,
                     };
@@ -164,6 +181,11 @@ impl History {
         history.messages.sort_by_key(|message| message.sent);
         history.settle(model);
         history
+    }
+
+    /// Whether the recipient's client opens messages ahead, as far as its rows say.
+    pub fn is_opened_ahead(&self) -> bool {
+        self.messages.iter().any(|message| message.machine_opened.is_some())
     }
 
     fn breaker(&mut self, model: &EmailModel, kind: EventType, time: Instant) {

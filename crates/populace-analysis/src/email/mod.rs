@@ -8,6 +8,7 @@ mod figures;
 pub mod filter;
 pub mod history;
 pub mod law;
+mod machine;
 pub mod recipients;
 mod recover;
 mod score;
@@ -15,7 +16,7 @@ mod verify;
 
 pub use features::{RecipientsReport, curves_by_the_minute};
 pub use filter::{Filter, Inference};
-pub use history::{Breaker, EVENT_COLUMNS, History, Message};
+pub use history::{Breaker, EVENT_COLUMNS, History, Message, columns_for};
 pub use law::Law;
 pub use recipients::Recipient;
 

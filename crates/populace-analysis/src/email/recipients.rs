@@ -1,6 +1,6 @@
 //! Recipients of a run, one after another.
 
-use super::history::{EVENT_COLUMNS, History};
+use super::history::{History, columns_for};
 use super::law::Law;
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
@@ -9,8 +9,6 @@ use crate::watch::Watch;
 use arrow_array::RecordBatch;
 
 const USERS: [Want; 1] = [Want::new("recipient_id", As::Text)];
-const SIDES: [Side<'_>; 2] =
-    [Side { table: "users", wants: &USERS, time: None }, Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }];
 
 /// A recipient of the scenario.
 #[derive(Debug)]
@@ -19,23 +17,29 @@ pub struct Recipient {
     pub persona: usize,
     /// What the events tell; without any messages where there are no events.
     pub history: History,
-    /// The rows of a third table.
-    pub more: Option<RecordBatch>,
+    /// The rows of its events.
+    pub(crate) events: Option<RecordBatch>,
+    /// The rows of further tables.
+    pub(crate) more: Vec<Option<RecordBatch>>,
 }
 
-/// Works on the recipients of a run, each with the rows of one more table, on all threads, and takes what comes of each, in order.
+/// Works on the recipients of a run, each with the rows of further tables and further columns of `events`, on all threads, and takes what
+/// comes of each, in order.
 ///
 /// # Errors
 /// A table cannot be read, or tells what does not belong together; those of `work` and of `take`.
 pub(crate) fn each<T: Send>(
     source: &Source,
     law: &Law<'_>,
-    more: Option<Side<'_>>,
+    columns: &[Want],
+    more: &[Side<'_>],
     watch: &Watch<'_>,
     work: impl Fn(Recipient) -> Result<T, AnalysisError> + Sync,
     mut take: impl FnMut(T) -> Result<(), AnalysisError> + Send,
 ) -> Result<(), AnalysisError> {
-    let inputs = Inputs::joined("recipient_id", SIDES.into_iter().chain(more).collect::<Vec<_>>());
+    let columns = [&columns_for(law.model()), columns].concat();
+    let sides = [Side { table: "users", wants: &USERS, time: None }, Side { table: "events", wants: &columns, time: Some("timestamp") }];
+    let inputs = Inputs::joined("recipient_id", sides.into_iter().chain(more.iter().copied()).collect::<Vec<_>>());
     let work = |actor: &[Option<RecordBatch>]| Recipient::new(law, actor)?.map(&work).transpose();
     pass::each(source, &inputs, watch, "scoring", work, |made| made.map_or(Ok(()), &mut take))
 }
@@ -56,6 +60,6 @@ impl Recipient {
                 "events: recipient {id} has {orphans} rows that belong to no message and {repeats} that repeat an earlier step\nhint: score the run as it was generated"
             )));
         }
-        Ok(Some(Self { persona, history, more: rows.get(2).cloned().flatten() }))
+        Ok(Some(Self { persona, history, events: rows[1].clone(), more: rows[2..].to_vec() }))
     }
 }

@@ -10,10 +10,11 @@ use super::delivery::LATENCY_PARTS;
 use super::effects::Effects;
 use super::effects::occasion::Happening;
 use super::events::EventType;
+use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
 use super::personas::Persona;
 use super::policy::{Draft, scheduled, triggered};
-use super::rows::{Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use super::world::{Circumstances, from_minutes, nearest};
 use crate::scenario::Observer;
 use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
@@ -58,14 +59,20 @@ pub(super) fn simulate(model: &EmailModel, persona_index: usize, actor: ActorId,
     let mut scratch = SCRATCH.take();
     scratch.clear();
     let persona = &model.people.list[persona_index];
-    out.reveal(Truth::User(UserTruth { persona: persona_index as u8, open_rate: persona.open_rate, click_rate: persona.click_rate }));
     let key = key.actor(actor);
+    let machine = model.machine.as_ref().filter(|machine| machine.is_of(&key));
+    out.reveal(Truth::User(UserTruth {
+        persona: persona_index as u8,
+        open_rate: persona.open_rate,
+        click_rate: persona.click_rate,
+        machine_opens: machine.is_some(),
+    }));
     let words = key.purpose(CLIENT).ordinal(0).words();
     let client = Client {
-        user_agent: below(words.word::<0>(), model.user_agents().len() as u64) as u8,
+        user_agent: below(words.word::<0>(), model.config.user_agents.len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, persona, persona_index, key, client, scratch, month: 0, out };
+    let mut walk = Walk { model, persona, persona_index, key, client, machine, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -130,6 +137,8 @@ struct Walk<'a, O> {
     persona_index: usize,
     key: ActorKey,
     client: Client,
+    /// The recipient's client, if it opens ahead.
+    machine: Option<&'a MachineOpens>,
     scratch: Scratch,
     /// The month of the day at hand.
     month: usize,
@@ -263,6 +272,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             click_url: None,
             client,
             delivery: None,
+            agent: Agent::Human,
         });
     }
 
@@ -295,6 +305,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             click_url: None,
             client: None,
             delivery: None,
+            agent: Agent::Human,
         };
         self.scratch.pending.push(sent);
         let mut truth = self.weigh(&draft, delivered_at, message_id, latency.parts, recent_sends);
@@ -311,12 +322,17 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 }),
                 ..sent
             });
+            let fetched = self.fetch(&draft, delivered_at);
             if truth.p_open.is_some_and(|p| unit(words.word::<3>()) < p) {
-                truth.dropped_reason = self.engage(&draft, &sent, delivered_at, truth.p_click);
+                self.engage(&draft, &sent, delivered_at, fetched, &mut truth);
+            }
+            if let Some(fetch) = fetched.filter(|fetch| truth.human_opened_at.is_none_or(|opened| fetch.time <= opened)) {
+                self.open(&draft, &sent, fetch.time, fetch.client, Agent::AppleMpp);
             }
         } else {
             truth.p_open = None;
             truth.p_click = None;
+            truth.p_open_row = None;
         }
         self.out.reveal(Truth::Message(truth));
     }
@@ -372,9 +388,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             self.out.clipped("p_click");
             p_click = 1.0;
         }
+        let p_open = if at.suppressed { 0.0 } else { product.min(most) };
         MessageTruth {
             message_id,
-            p_open: Some(if at.suppressed { 0.0 } else { product.min(most) }),
+            p_open: Some(p_open),
             p_click: Some(p_click),
             open_rate: rates.open,
             click_rate: rates.click,
@@ -382,45 +399,68 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             cap,
             at,
             dropped_reason: None,
+            human_opened_at: None,
+            p_open_row: Some(self.machine.map_or(p_open, |machine| 1.0 - (1.0 - p_open) * (1.0 - machine.probability))),
             latency,
         }
     }
 
-    /// Opens a message and perhaps clicks in it, unless a circuit breaker stands against it.
-    fn engage(&mut self, draft: &Draft, sent: &Event, delivered_at: Instant, p_click: Option<f64>) -> Option<DroppedReason> {
+    /// The fetch of a message by the recipient's client, if that opens ahead.
+    fn fetch(&mut self, draft: &Draft, delivered_at: Instant) -> Option<Fetch> {
+        let machine = self.machine?;
+        let local = self.model.config.timezone.local(delivered_at);
+        let words = self.key.purpose(MACHINE).ordinal(draft.ordinal).words();
+        let fetch = machine.fetch(delivered_at, local, &self.model.addresses, &words)?;
+        if fetch.is_clipped {
+            self.out.clipped("soon_minutes");
+        }
+        Some(fetch)
+    }
+
+    /// The one `opened` row of a message.
+    fn open(&mut self, draft: &Draft, sent: &Event, time: Instant, client: Client, agent: Agent) {
+        let ids = self.key.purpose(ENGAGEMENT_IDS).ordinal(draft.ordinal).words();
+        let event_id = Uuid::v7(time, ids.word::<0>(), ids.word::<1>());
+        self.scratch.pending.push(Event { event_id, time, event_type: EventType::Opened, client: Some(client), agent, ..*sent });
+    }
+
+    /// Opens a message and perhaps clicks in it, unless a circuit breaker stands against it. What a machine has opened before has its row.
+    fn engage(&mut self, draft: &Draft, sent: &Event, delivered_at: Instant, fetched: Option<Fetch>, truth: &mut MessageTruth) {
         let model = self.model;
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
         let local = model.config.timezone.local(delivered_at);
         let open_delay = model.open_delays.at(&model.attention[self.persona_index], local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         if self.suppressed(opened_at) {
-            return Some(DroppedReason::OpenSuppressed);
+            truth.dropped_reason = Some(DroppedReason::OpenSuppressed);
+            return;
         }
-        let ids = self.key.purpose(ENGAGEMENT_IDS).ordinal(draft.ordinal).words();
-        let opened = Event {
-            event_id: Uuid::v7(opened_at, ids.word::<0>(), ids.word::<1>()),
-            time: opened_at,
-            event_type: EventType::Opened,
-            client: Some(self.client),
-            ..*sent
-        };
-        self.scratch.pending.push(opened);
-        if p_click.is_none_or(|p| unit(words.word::<1>()) >= p) {
-            return None;
+        truth.human_opened_at = Some(opened_at);
+        if fetched.is_none_or(|fetch| fetch.time > opened_at) {
+            // A client that fetches images for its users does so at their open, too.
+            let client = self
+                .machine
+                .map_or(self.client, |machine| machine.client(&self.key.purpose(MACHINE).ordinal(draft.ordinal).words(), &model.addresses));
+            self.open(draft, sent, opened_at, client, Agent::Human);
+        }
+        if truth.p_click.is_none_or(|p| unit(words.word::<1>()) >= p) {
+            return;
         }
         let click_delay = model.click_delay.sample(&mut words.lane::<2>());
         let clicked_at = opened_at.plus(from_minutes(click_delay));
         if self.suppressed(clicked_at) {
-            return Some(DroppedReason::ClickSuppressed);
+            truth.dropped_reason = Some(DroppedReason::ClickSuppressed);
+            return;
         }
+        let ids = self.key.purpose(ENGAGEMENT_IDS).ordinal(draft.ordinal).words();
         self.scratch.pending.push(Event {
             event_id: Uuid::v7(clicked_at, ids.word::<2>(), ids.word::<3>()),
             time: clicked_at,
             event_type: EventType::Clicked,
+            client: Some(self.client),
             click_url: Some(draft.campaign),
-            ..opened
+            ..*sent
         });
-        None
     }
 
     /// Whether `time` lies inside a circuit breaker's window.

@@ -10,6 +10,7 @@ use super::effects::fatigue::FatigueConfig;
 use super::effects::hot_path::HotPathsConfig;
 use super::effects::minute::MinuteConfig;
 use super::effects::timing::TimingConfig;
+use super::machine::MachineOpensConfig;
 use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw};
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
@@ -78,6 +79,9 @@ section! {
         /// Networks of which a user gets one address, .1 to .254, and keeps it. Only those reserved for documentation (RFC 5737) are
         /// allowed: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24.
         ip_networks: Vec<String> [len 1 ..= 3],
+        /// Opens by machines.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        machine_opens: Option<MachineOpensConfig>,
     }
 }
 

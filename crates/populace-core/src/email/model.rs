@@ -8,6 +8,7 @@ use super::effects::breaker::Breaker;
 use super::effects::occasion::{Names, Occasion};
 use super::effects::{Effects, INTERNAL_CAMPAIGNS};
 use super::events::Group;
+use super::machine::MachineOpens;
 use super::opening::{Attention, ClickDelay, OpenDelays};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
@@ -50,6 +51,8 @@ pub struct EmailModel {
     pub(super) attention: Box<[Attention]>,
     pub(super) click_delay: ClickDelay,
     pub(super) addresses: Box<[Ipv4Addr]>,
+    pub(super) machine: Option<MachineOpens>,
+    user_agents: Vec<String>,
 }
 
 /// A row of the truth table `timing`.
@@ -93,6 +96,7 @@ impl EmailModel {
         config.click_delays.check("click_delays", 0.0, checker);
         let click_delay = ClickDelay::new(&config.click_delays, checker);
         let networks = networks(config, checker);
+        let machine = config.machine_opens.as_ref().map(|own| MachineOpens::new(own, config, checker));
         if !checker.is_clean() {
             return None;
         }
@@ -121,6 +125,8 @@ impl EmailModel {
             open_delays,
             click_delay: click_delay?,
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
+            machine: machine.flatten(),
+            user_agents: config.user_agents.iter().chain(config.machine_opens.iter().map(|own| &own.user_agent)).cloned().collect(),
             config: config.clone(),
         })
     }
@@ -210,9 +216,19 @@ impl EmailModel {
         &self.names.metadata
     }
 
-    /// User agents.
+    /// User agents: those of the document, then that of clients which open ahead, if there are any.
     pub fn user_agents(&self) -> &[String] {
-        &self.config.user_agents
+        &self.user_agents
+    }
+
+    /// Clients that open ahead; `None` where there are none.
+    pub fn machine_opens(&self) -> Option<&MachineOpens> {
+        self.machine.as_ref()
+    }
+
+    /// Whether an actor's client opens ahead, under the seed of `key`.
+    pub fn is_opened_ahead(&self, key: StreamKey, actor: ActorId) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.is_of(&key.actor(actor)))
     }
 
     /// The truth table `timing`: 10,080 rows for each persona, in order.

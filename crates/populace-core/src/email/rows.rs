@@ -96,6 +96,29 @@ pub struct Event {
     pub client: Option<Client>,
     /// Of a delivered.
     pub delivery: Option<Delivery>,
+    /// Of an opened or clicked: who did it.
+    pub agent: Agent,
+}
+
+/// Who opens or clicks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Agent {
+    /// The recipient.
+    #[default]
+    Human,
+    /// A mail client that fetches images ahead of the recipient.
+    AppleMpp,
+}
+
+impl Agent {
+    /// The names as written, by number.
+    pub const NAMES: [&str; 2] = ["human", "apple_mpp"];
+
+    /// The name as written.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// What a user engages with: the same in all of a user's rows.
@@ -139,6 +162,8 @@ pub struct UserTruth {
     pub open_rate: f64,
     /// The persona's click rate.
     pub click_rate: f64,
+    /// Whether the recipient's client opens messages ahead.
+    pub machine_opens: bool,
 }
 
 /// The rates of a user in a month.
@@ -193,6 +218,10 @@ pub struct MessageTruth {
     pub at: Circumstances,
     /// Why a decided open or click did not happen.
     pub dropped_reason: Option<DroppedReason>,
+    /// When the recipient opened it, whether or not a row says so.
+    pub human_opened_at: Option<Instant>,
+    /// P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered.
+    pub p_open_row: Option<f64>,
     /// What multiplies to the latency, as in [`LATENCY_PARTS`].
     pub latency: [f64; LATENCY_PARTS.len()],
 }

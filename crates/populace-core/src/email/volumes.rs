@@ -342,6 +342,9 @@ impl<'a> Calendar<'a> {
                     events[EventType::Sent as usize] = scheduled + triggered;
                     events[EventType::Delivered as usize] = self.config.delivery.probability * (scheduled + triggered);
                     [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;
+                    if let Some(machine) = self.model.machine_opens() {
+                        events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
+                    }
                     sum.add(&Volumes { scheduled, triggered, events }, times);
                 }
             }

@@ -4,6 +4,7 @@ mod contract;
 mod documents;
 mod engagement;
 mod laws;
+mod machine;
 mod mutants;
 mod oracle;
 mod samples;

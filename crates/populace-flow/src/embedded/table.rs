@@ -24,7 +24,7 @@ const SCHEMA: &str = "
         universal_id TEXT NOT NULL, recipient_email_hash TEXT NOT NULL, campaign_id TEXT NOT NULL, campaign_name TEXT NOT NULL,
         message_id TEXT, subject TEXT, click_url TEXT, bounce_type TEXT, user_agent TEXT, ip_address TEXT, source TEXT NOT NULL,
         metadata TEXT NOT NULL, latency_seconds REAL, send_time TEXT, hour_of_day INTEGER, minute INTEGER, day_of_week INTEGER,
-        campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL
+        campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL, machine_open INTEGER
     ) STRICT;
     CREATE INDEX email_events_by_person ON email_events (universal_id, timestamp);
     CREATE TABLE dead_letters (
@@ -32,6 +32,13 @@ const SCHEMA: &str = "
         at TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)
     ) STRICT;
 ";
+
+const ADDED: &str = "ALTER TABLE email_events ADD COLUMN machine_open INTEGER";
+
+/// The [`COLUMNS`] by name.
+fn columns() -> String {
+    COLUMNS.map(|column| column.name).join(", ")
+}
 
 /// The table `email_events` in a file.
 #[derive(Debug)]
@@ -47,7 +54,12 @@ impl EmbeddedTable {
     /// The file cannot be opened or is of another version.
     pub fn open(directory: &Path) -> Result<Self, FlowError> {
         let store = Store::open(&directory.join("email_events.sqlite"), SCHEMA, SCHEMA_VERSION)?;
-        let insert = format!("INSERT OR IGNORE INTO email_events VALUES ({})", vec!["?"; COLUMNS.len()].join(", "));
+        // A table that was made before there was the column gets it.
+        store.write(|file| {
+            let has = "SELECT count(*) > 0 FROM pragma_table_info('email_events') WHERE name = 'machine_open'";
+            if file.query_row(has, [], |row| row.get(0))? { Ok(()) } else { file.execute_batch(ADDED) }
+        })?;
+        let insert = format!("INSERT OR IGNORE INTO email_events ({}) VALUES ({})", columns(), vec!["?"; COLUMNS.len()].join(", "));
         Ok(Self { store, insert })
     }
 
@@ -62,8 +74,7 @@ impl EmbeddedTable {
     /// # Errors
     /// The file is not to be read.
     pub fn page(&self, after: &PageEnd, most: usize) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
-        let query = "SELECT * FROM email_events WHERE (universal_id, timestamp, event_id) > (?, ?, ?)
-            ORDER BY universal_id, timestamp, event_id LIMIT ?";
+        let query = "WHERE (universal_id, timestamp, event_id) > (?, ?, ?) ORDER BY universal_id, timestamp, event_id LIMIT ?";
         self.select(query, params![after.0, after.1, after.2, most as i64])
     }
 
@@ -72,8 +83,7 @@ impl EmbeddedTable {
     /// # Errors
     /// The file is not to be read.
     pub fn of_person(&self, universal_id: &str) -> Result<Vec<Event<'static>>, FlowError> {
-        let query = "SELECT * FROM email_events WHERE universal_id = ? ORDER BY timestamp, event_id";
-        Ok(self.select(query, [universal_id])?.0)
+        Ok(self.select("WHERE universal_id = ? ORDER BY timestamp, event_id", [universal_id])?.0)
     }
 
     /// The moment of the last event there is.
@@ -86,9 +96,9 @@ impl EmbeddedTable {
         Ok(last.and_then(|text| time::parse(&text)))
     }
 
-    fn select(&self, query: &str, values: impl rusqlite::Params) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
+    fn select(&self, which: &str, values: impl rusqlite::Params) -> Result<(Vec<Event<'static>>, PageEnd), FlowError> {
         let rows = self.store.read(|file| {
-            let mut select = file.prepare(query)?;
+            let mut select = file.prepare(&format!("SELECT {} FROM email_events {which}", columns()))?;
             select.query_map(values, fields)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let mut end = PageEnd::default();
@@ -164,6 +174,7 @@ fn insert(file: &Transaction<'_>, statement: &str, events: &[Event<'_>], now: &s
                 Cell::Text(text) => insert.raw_bind_parameter(parameter, text)?,
                 Cell::Whole(number) => insert.raw_bind_parameter(parameter, number)?,
                 Cell::Real(number) => insert.raw_bind_parameter(parameter, number)?,
+                Cell::Flag(is) => insert.raw_bind_parameter(parameter, is)?,
                 Cell::Id(_) | Cell::Moment(_) | Cell::Object(_) => {
                     text.clear();
                     cell.append_text(&mut dates, &mut text);

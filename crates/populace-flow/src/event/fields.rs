@@ -436,6 +436,20 @@ impl<'a> Checks<'a> {
         number
     }
 
+    /// True or false; 1 and 0 where a table has no better.
+    pub(super) fn flag(&mut self, column: usize) -> Option<bool> {
+        let flag = match self.take(column, false)? {
+            Given::Flag(is) => Some(is),
+            Given::Whole(number @ 0..=1) => Some(number == 1),
+            Given::Text(text) => text.to_ascii_lowercase().parse().ok(),
+            _ => None,
+        };
+        if flag.is_none() {
+            self.fail(column, "must be true or false");
+        }
+        flag
+    }
+
     /// Seconds, as whole milliseconds.
     pub(super) fn latency(&mut self) -> Option<i64> {
         let column = const { column("latency_seconds") };

@@ -10,7 +10,7 @@ pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
-use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
 use populace_io::text::{DateText, append_instant, append_uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,14 +20,15 @@ use std::fmt;
 /// When the connector took the event, or the table.
 const INGESTED_AT: Column = Column::nullable("ingested_at", Kind::Instant(InstantText::Millis), "When it was ingested, UTC");
 
-/// The columns of an event, in order; `ingested_at` exists only where something ingests.
-pub const COLUMNS: [Column; EVENT_COLUMNS.len() + 1] = {
-    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + 1];
+/// The columns of an event, in order; `machine_open` exists only where somebody says so, `ingested_at` only where something ingests.
+pub const COLUMNS: [Column; EVENT_COLUMNS.len() + 2] = {
+    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + 2];
     let mut number = 0;
     while number < EVENT_COLUMNS.len() {
         columns[number] = EVENT_COLUMNS[number];
         number += 1;
     }
+    columns[number] = MACHINE_OPEN;
     columns
 };
 
@@ -96,6 +97,8 @@ pub struct Event<'a> {
     pub campaign_type: Option<&'static str>,
     /// Size of the message, bytes.
     pub payload_size_bytes: Option<i32>,
+    /// Whether the provider holds an open for a machine's; of an opened.
+    pub machine_open: Option<bool>,
     /// When it was ingested.
     pub ingested_at: Option<Instant>,
 }
@@ -115,6 +118,8 @@ pub enum Cell<'a> {
     Whole(i32),
     /// A number.
     Real(f64),
+    /// Whether something is so.
+    Flag(bool),
     /// A JSON object.
     Object(&'a Map<String, Value>),
 }
@@ -197,6 +202,7 @@ impl<'a> Event<'a> {
             .map(|(column, most)| fields.integer(column, most));
         let campaign_type = fields.campaign_type();
         let payload_size_bytes = fields.integer(const { column("payload_size_bytes") }, i32::MAX);
+        let machine_open = fields.flag(const { column("machine_open") });
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
@@ -215,6 +221,7 @@ impl<'a> Event<'a> {
                 _ => fields.check(!given, "message_id", "must be null for non-mail events"),
             }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
+            fields.check(machine_open.is_none() || kind == EventType::Opened, "machine_open", "must be null of what is not opened");
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
                 ("send_time", send_time.is_some()),
@@ -254,6 +261,7 @@ impl<'a> Event<'a> {
                 send_time,
                 campaign_type,
                 payload_size_bytes,
+                machine_open,
                 ingested_at,
             })
         })();
@@ -295,16 +303,17 @@ impl<'a> Event<'a> {
             day,
             self.campaign_type.map_or(Cell::Null, Cell::Text),
             self.payload_size_bytes.map_or(Cell::Null, Cell::Whole),
+            self.machine_open.map_or(Cell::Null, Cell::Flag),
             moment(self.ingested_at),
         ]
     }
 
-    /// As JSON: the columns in order, nulls written out, `ingested_at` only if there is one.
+    /// As JSON: the columns in order, nulls written out, `machine_open` and `ingested_at` only if there is one.
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1_024);
         let mut dates = DateText::default();
         for (column, cell) in COLUMNS.iter().zip(self.cells()) {
-            if cell == Cell::Null && column.name == INGESTED_AT.name {
+            if cell == Cell::Null && [MACHINE_OPEN.name, INGESTED_AT.name].contains(&column.name) {
                 continue;
             }
             out.extend_from_slice(if out.is_empty() { b"{\"" } else { b",\"" });
@@ -370,6 +379,7 @@ impl Cell<'_> {
             Self::Text(text) => json(text, out),
             Self::Whole(number) => json(&number, out),
             Self::Real(number) => json(&number, out),
+            Self::Flag(is) => json(&is, out),
             Self::Object(map) => json(map, out),
         }
     }
@@ -381,7 +391,7 @@ impl Cell<'_> {
             Self::Text(text) => out.extend_from_slice(text.as_bytes()),
             Self::Id(id) => append_uuid(&id.to_u128().to_be_bytes(), out),
             Self::Moment(at) => append_instant(at.0, InstantText::Millis, dates, out),
-            Self::Whole(_) | Self::Real(_) | Self::Object(_) => self.append_json(dates, out),
+            Self::Whole(_) | Self::Real(_) | Self::Flag(_) | Self::Object(_) => self.append_json(dates, out),
         }
     }
 }
@@ -423,6 +433,23 @@ mod tests {
         event.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let Err(problems) = Event::from_slice(event.to_string().as_bytes()) else { return Vec::new() };
         problems.iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn an_open_may_say_that_it_is_a_machines_and_nothing_else_may() {
+        let opened = lines().0;
+        let opened = opened.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<Value>(line).unwrap());
+        let mut opened = opened.into_iter().find(|row| row["event_type"] == "opened").unwrap();
+        for (given, taken) in [(json!(true), Some(true)), (json!(0), Some(false)), (json!("True"), Some(true)), (json!(null), None)] {
+            opened["machine_open"] = given;
+            let bytes = opened.to_string();
+            let event = Event::from_slice(bytes.as_bytes()).unwrap();
+            assert_eq!(event.machine_open, taken);
+            assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
+        }
+        opened["machine_open"] = json!("perhaps");
+        assert_eq!(reasons(&Event::from_slice(opened.to_string().as_bytes()).unwrap_err()), "machine_open: must be true or false");
+        assert_eq!(problems(&json!({ "machine_open": true })), ["machine_open: must be null of what is not opened"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::connector::webhooks::PROVIDERS;
 use crate::event::CAMPAIGN_TYPES;
 use populace_core::email::EventType;
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::EVENT_COLUMNS;
+use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
 use serde_json::{Map, Value, json};
 
 const MOMENT: &str = "^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$";
@@ -81,6 +81,7 @@ fn column(column: &Column) -> Value {
         "minute" => whole(59),
         "day_of_week" => whole(6),
         "payload_size_bytes" => whole(i32::MAX),
+        "machine_open" => json!({ "type": ["boolean", "null"] }),
         "campaign_type" => json!({ "enum": [CAMPAIGN_TYPES[0], CAMPAIGN_TYPES[1], null] }),
         name => match (column.kind, column.longest) {
             (Kind::Instant(_), _) if column.nullable => or_null(json!({ "type": "string", "format": "date-time", "pattern": MOMENT })),
@@ -109,7 +110,8 @@ pub(super) fn event() -> Value {
     const REQUIRED: [&str; 4] = ["event_type", "timestamp", "esp", "campaign_id"];
     let or_empty =
         |known: &Column| if REQUIRED.contains(&known.name) { column(known) } else { json!({ "anyOf": [column(known), { "const": "" }] }) };
-    let mut all: Map<String, Value> = EVENT_COLUMNS.iter().map(|known| (known.name.to_owned(), or_empty(known))).collect();
+    let mut all: Map<String, Value> =
+        EVENT_COLUMNS.iter().chain([&MACHINE_OPEN]).map(|known| (known.name.to_owned(), or_empty(known))).collect();
     all.insert("ingested_at".to_owned(), json!({ "description": "Ignored: the connector sets it" }));
     let identifiers = [
         ("recipient_email", "An address, which is resolved and dropped", EMAIL),
@@ -124,8 +126,9 @@ pub(super) fn event() -> Value {
     all.insert("event_type".to_owned(), json!({ "enum": words }));
     let mails = ["sent", "delivered", "opened", "clicked"];
     let others: Vec<&str> = words.iter().copied().filter(|word| !mails.contains(word)).collect();
-    let types: [(&[&str], bool, bool, bool); 4] = [
-        (&["sent", "opened"], true, false, false),
+    let types: [(&[&str], bool, bool, bool); 5] = [
+        (&["sent"], true, false, false),
+        (&["opened"], true, false, false),
         (&["clicked"], true, true, false),
         (&["delivered"], true, false, true),
         (&others, false, false, false),
@@ -150,6 +153,9 @@ pub(super) fn event() -> Value {
             if is_mail {
                 required.push("message_id");
                 only.insert("message_id".to_owned(), given());
+            }
+            if names != ["opened"] {
+                only.insert(MACHINE_OPEN.name.to_owned(), nothing());
             }
             if !is_click {
                 only.insert("click_url".to_owned(), nothing());

@@ -30,7 +30,7 @@ Format = Literal["parquet", "csv", "jsonl", "arrow"]
 TableFormat = Literal["parquet", "csv"]
 ParquetTypes = Literal["portable", "compact"]
 Order = Literal["actor", "time"]
-Task = Literal["open", "click", "send_time", "latency", "churn", "transitions", "anomaly"]
+Task = Literal["open", "click", "machine_open", "send_time", "latency", "churn", "transitions", "anomaly"]
 Ceiling = Literal["observable", "latent"]
 Metric = Literal["gain", "auc", "average_precision", "neg_log_loss", "neg_brier"]
 

@@ -10,7 +10,7 @@ use populace_io::sinks::Target;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
@@ -64,6 +64,11 @@ impl<'a> Case<'a> {
         let topic = format!("{}/{name}?partitions={partitions}", kafka.url);
         let from = format!("{}/{name}?partitions={partitions}&group=g-{name}&dlq={name}-dlq", kafka.url);
         Self { clickhouse, name, scenario, file, topic, from, to: format!("{}/{name}", clickhouse.url) }
+    }
+
+    /// Its events as Parquet.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// How many events there are.

@@ -188,3 +188,27 @@ fn rows_that_stood_twice_before_and_a_table_without_the_projection_are_put_right
         (SELECT parent_name FROM system.projection_parts WHERE database = 'stood' AND table = 'email_events' AND active AND name = 'event_ids')";
     assert_eq!(clickhouse.number(left), 0, "parts without the projection");
 }
+
+#[test]
+fn what_providers_say_of_machines_reaches_a_table_that_was_made_before() {
+    let case = Case::new(shared(), "machines", 2, "email --set machine_opens={} --seed 20 -d 20 -n 40");
+    let definition = include_str!("../../../populace-io/src/tables/email/email_events.sql");
+    let before =
+        definition.replace("    machine_open Nullable(Bool),\n", "").replace("EXISTS email_events", "EXISTS machines.email_events");
+    assert!(!before.contains("machine_open"), "{before}");
+    case.clickhouse.ask(&before);
+    case.publish();
+    case.finish(&[]);
+    let counts = |of: &str| {
+        case.clickhouse.ask(&format!("SELECT countIf(machine_open), countIf(NOT machine_open), countIf(machine_open IS NULL) FROM {of}"))
+    };
+    let stored = counts("machines.email_events");
+    assert_eq!(stored, counts(&format!("file('{}', 'Parquet')", case.file().display())));
+    assert!(stored.split_whitespace().all(|count| count != "0"), "{stored}");
+    // Straight into a table of before, too.
+    case.clickhouse.ask("CREATE DATABASE machines_straight");
+    case.clickhouse.ask(&before.replace("machines.email_events", "machines_straight.email_events"));
+    let to = format!("{}/machines_straight", case.clickhouse.url);
+    succeed(&["generate", "email", "--set", "machine_opens={}", "--seed", "20", "-d", "20", "-n", "40", "-q", "--to", &to]);
+    assert_eq!(stored, counts("machines_straight.email_events"));
+}

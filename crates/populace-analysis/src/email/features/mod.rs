@@ -2,6 +2,7 @@
 
 mod computer;
 
+use super::history::agent_column;
 use crate::error::AnalysisError;
 use crate::features::{self, Curve, Options, Report};
 use crate::pass::{self, Inputs};
@@ -12,7 +13,7 @@ use crate::watch::Watch;
 use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float64Builder, Int16Builder, Int32Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use computer::{COUNT_DAYS, Computer, Event, Features, Rules, WINDOWS};
 use parquet::arrow::ArrowWriter;
@@ -39,8 +40,8 @@ const PIECE: usize = 8 << 10;
 /// Recipients of a row group: about 20 MiB of curves.
 const GROUP: usize = 256;
 
-/// What is read; the last two of files of a user's own alone, which may tell an event again, or a machine's.
-const WANTS: [Want; 6] = [
+/// What is read; the last three of files of a user's own alone, which may tell an event again, or a machine's.
+const WANTS: [Want; 7] = [
     Want::new("recipient_id", As::Text),
     Want::new("timestamp", As::Instant),
     Want::new("event_type", As::Text),
@@ -48,6 +49,7 @@ const WANTS: [Want; 6] = [
     Want::optional("event_id", As::Text),
     // Of events from elsewhere, whether they are no person's.
     Want::optional("metadata", As::Text),
+    Want::optional("machine_open", As::Bool),
 ];
 
 /// What was computed of the recipients.
@@ -73,7 +75,8 @@ pub struct RecipientsReport {
     pub unknown_words: BTreeMap<String, u64>,
     /// Events after the moment: they count for nothing.
     pub later: u64,
-    /// Opens and clicks whose metadata marks them as no person's (`suspected_bot`): they count for nothing unless they are asked for.
+    /// Opens and clicks that are no person's (by `machine_open`, by `suspected_bot` in the metadata, in a run by the user agent of clients
+    /// that open ahead): they count for nothing unless they are asked for.
     pub suspected: u64,
     /// Recipients without a click.
     pub without_clicks: u64,
@@ -100,10 +103,8 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     if options.format != Format::Parquet {
         return Err(AnalysisError::input("a curve of 10,080 values fits no row of CSV: the features of recipients are Parquet"));
     }
-    let rules = match source.manifest() {
-        Some(_) => Rules::of(&source.model::<EmailModel>()?),
-        None => Rules::default(),
-    };
+    let model = source.manifest().map(|_| source.model::<EmailModel>()).transpose()?;
+    let rules = model.as_ref().map_or_else(Rules::default, Rules::of);
     let events = source.table("events")?;
     let is_run = source.manifest().is_some();
     let clocks = if is_run && options.now.is_some() { Clocks::default() } else { Clocks::of(&events, is_run, watch)? };
@@ -124,13 +125,24 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let computer = Computer::new(rules);
     let mut rows = Rows::new(options.curve);
     let mut report = Tally::new(now);
-    // A run has people only.
-    let marked = !is_run && !options.include_suspected;
-    let side = Side { table: "events", wants: if is_run { &WANTS[..4] } else { &WANTS }, time: Some("timestamp") };
+    // A run's machines are known by what their clients say.
+    let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, model.config().machine_opens.as_ref()?.user_agent.as_str())));
+    let wants: Vec<Want> = match &agent {
+        _ if !is_run => WANTS.to_vec(),
+        Some((column, _)) => WANTS[..4].iter().copied().chain([*column]).collect(),
+        None => WANTS[..4].to_vec(),
+    };
+    let machines = match agent {
+        _ if options.include_suspected => Machines::Counted,
+        Some((_, agent)) => Machines::Agent(agent),
+        None if is_run => Machines::Counted,
+        None => Machines::Marked,
+    };
+    let side = Side { table: "events", wants: &wants, time: Some("timestamp") };
     // A row of features is a hundred times as long as its recipient's events.
     let inputs = Inputs { piece: PIECE, ..Inputs::joined("recipient_id", [side]) };
     let work =
-        |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, (without_odd, marked))));
+        |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, (without_odd, machines))));
     pass::each(source, &inputs, watch, "computing", work, |computed: Option<Computed>| {
         let Some(computed) = computed else { return Ok(()) };
         report.add(&computed);
@@ -233,11 +245,10 @@ struct Computed {
 }
 
 impl Computed {
-    fn new(group: &RecordBatch, computer: &Computer, now: Instant, (without_odd, marked): (bool, bool)) -> Self {
+    fn new(group: &RecordBatch, computer: &Computer, now: Instant, (without_odd, machines): (bool, Machines<'_>)) -> Self {
         let (times, types) = (group.instant("timestamp"), group.text("event_type"));
         let ids = group.column_by_name("event_id").map(|_| group.text("event_id"));
-        let metadata = marked.then(|| group.text("metadata"));
-        let is_no_person = |row: usize| metadata.is_some_and(|metadata| metadata.is_valid(row) && is_suspected(metadata.value(row)));
+        let is_no_person = machines.of(group);
         let mut seen = HashSet::new();
         let mut suspected = 0;
         let mut events = Vec::with_capacity(group.num_rows());
@@ -269,6 +280,37 @@ impl Computed {
             later: events.iter().filter(|event| event.time > now).count() as u64,
             suspected,
             features: computer.compute(&events, now),
+        }
+    }
+}
+
+/// Which opens and clicks are no person's.
+#[derive(Clone, Copy)]
+enum Machines<'a> {
+    /// All count.
+    Counted,
+    /// Those of this user agent.
+    Agent(&'a str),
+    /// Those that are marked so.
+    Marked,
+}
+
+impl Machines<'_> {
+    /// Whether an opened or clicked row is no person's.
+    fn of<'r>(self, rows: &'r RecordBatch) -> Box<dyn Fn(usize) -> bool + 'r>
+    where
+        Self: 'r,
+    {
+        match self {
+            Self::Counted => Box::new(|_| false),
+            Self::Agent(agent) => {
+                let agents = rows.text("user_agent");
+                Box::new(move |row| agents.is_valid(row) && agents.value(row) == agent)
+            }
+            Self::Marked => {
+                let (metadata, flags) = (rows.text("metadata"), rows.bool("machine_open"));
+                Box::new(move |row| flags.is_valid(row) && flags.value(row) || metadata.is_valid(row) && is_suspected(metadata.value(row)))
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ const MOST_BARS: usize = 24;
 const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
-    let when = vec![week(gathered), by_hour(gathered), delay(gathered, 0), delay(gathered, 1)];
+    let when = vec![week(gathered), by_hour(gathered), machines(gathered), delay(gathered, 0), delay(gathered, 1)];
     let who = vec![funnel(gathered), days(gathered), campaigns(gathered)];
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
@@ -133,6 +133,32 @@ fn by_hour(gathered: &Gathered<'_>) -> Option<Figure> {
         agreement(gathered.by_hour.iter().flatten().flatten())
     );
     (!panels.is_empty()).then(|| Figure::choice("open-hour", "Open rate by hour of the day", caption, gathered.who(), panels).wide())
+}
+
+/// Opens by the hour, by people's own clients and by those that open ahead.
+fn machines(gathered: &Gathered<'_>) -> Option<Figure> {
+    let [own, ahead] = &gathered.open_hours;
+    let total: u64 = ahead.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let of = |counts: &[u64; 24]| counts.iter().map(|count| Some(*count as f64)).collect();
+    let series = vec![
+        Series::new("by clients that open ahead", Role::Second, Draw::Bars, of(ahead)),
+        Series::new("by people's own clients", Role::Observed, Draw::Bars, of(own)),
+    ];
+    let chart = Chart {
+        x: Axis::categories("Hour of the open, on the recipients' clock", hours()),
+        y: Axis::number("Opens", "").from_zero(),
+        series,
+        ..Chart::default()
+    };
+    let share = 100.0 * total as f64 / (total + own.iter().sum::<u64>()) as f64;
+    let caption = format!(
+        "{share:.1}% of the opens are by clients that fetch a message's images ahead of their users, most of them at night: who learns \
+         from all opens when people read learns when phones are charged."
+    );
+    Some(Figure::new("machine-opens", "Opens by people and by machines", caption, Plot::Chart(chart)))
 }
 
 /// Delivered, opened and clicked by persona.

@@ -4,7 +4,7 @@ mod draw;
 
 use crate::email::delay::microseconds;
 use crate::email::history::{circumstances, decided_at};
-use crate::email::{EVENT_COLUMNS, History, Law, Message};
+use crate::email::{History, Law, Message, columns_for};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
@@ -79,11 +79,16 @@ struct Gathered<'a> {
     orphans: u64,
     repeats: u64,
     recipients: u64,
+    /// Recipients whose client opens ahead.
+    opened_ahead: u64,
+    /// Opens by the hour of the recipients' clock: by their own clients, and by those that open ahead.
+    open_hours: [[u64; 24]; 2],
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
+    opened_ahead, open_hours,
 } same { model, config, law, names, charts });
 
 impl Observer for Gathered<'_> {
@@ -128,7 +133,8 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
 }
 
 fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch: &Watch<'_>) -> Result<Found, AnalysisError> {
-    let wants = [&EVENT_COLUMNS[..], &[Want::optional("campaign_id", As::Text)]].concat();
+    let model = law.map_or(standard, Law::model);
+    let wants = [&columns_for(model)[..], &[Want::optional("campaign_id", As::Text)]].concat();
     let inputs = Inputs::joined("recipient_id", [Side { table: "events", wants: &wants, time: Some("timestamp") }]);
     let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(standard, law))?;
     if gathered.orphans > 0 && gathered.days.is_empty() && gathered.breaker_events + gathered.interests == 0 {
@@ -149,7 +155,12 @@ fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch
 impl<'a> Gathered<'a> {
     fn new(model: &'a EmailModel, law: Option<&'a Law<'a>>) -> Self {
         let mut names: Vec<String> = law.map_or(&[][..], Law::personas).iter().map(|persona| persona.name.replace('_', " ")).collect();
-        names.push(if law.is_some() { "unknown" } else { "all recipients" }.into());
+        let others = match law {
+            Some(law) if law.model().machine_opens().is_some() => "opened ahead by their clients",
+            Some(_) => "unknown",
+            None => "all recipients",
+        };
+        names.push(others.into());
         let personas = names.len();
         let charts = model.effects().each().into_iter().enumerate().filter_map(|(effect, of)| {
             let chart = of.chart()?;
@@ -192,12 +203,17 @@ impl<'a> Gathered<'a> {
             orphans: 0,
             repeats: 0,
             recipients: 0,
+            opened_ahead: 0,
+            open_hours: [[0; 24]; 2],
         }
     }
 
     fn recipient(&mut self, history: &History, events: &RecordBatch) {
         let unknown = self.names.len() - 1;
-        let known = self.law.and_then(|law| law.persona_of(&history.recipient_id));
+        // Whether and when a recipient opens whose client opens ahead shows in no row: they are a group of their own.
+        let is_ahead = history.is_opened_ahead();
+        self.opened_ahead += u64::from(is_ahead);
+        let known = self.law.filter(|_| !is_ahead).and_then(|law| law.persona_of(&history.recipient_id));
         let persona = known.unwrap_or(unknown);
         self.recipients += 1;
         self.orphans += history.orphans;
@@ -209,6 +225,8 @@ impl<'a> Gathered<'a> {
         let campaigns = events.text("campaign_id");
         let [mut delivered, mut opened, mut clicked] = [0; 3];
         for message in &history.messages {
+            let message = &Message { opened: message.opened.or(message.machine_opened), ..*message };
+            self.hours(message);
             let law = self.law.zip(known);
             let probability = law.and_then(|(law, persona)| {
                 let decided = law.p_open(persona, message)?;
@@ -216,7 +234,13 @@ impl<'a> Gathered<'a> {
             });
             expected.push(probability);
             self.count(persona, message);
-            if message.delivered.is_some() {
+            if message.delivered.is_some() && is_ahead {
+                self.funnels[persona].opens.add(message.opened.is_some(), None);
+                self.funnels[persona].clicks.add(message.clicked.is_some(), None);
+                delivered += 1;
+                opened += u64::from(message.opened.is_some());
+                clicked += u64::from(message.opened.and(message.clicked).is_some());
+            } else if message.delivered.is_some() {
                 let p_click = law.map(|(law, persona)| law.p_click(persona));
                 self.opens(persona, message, probability, p_click);
                 if campaigns.is_valid(message.sent_row) {
@@ -238,7 +262,17 @@ impl<'a> Gathered<'a> {
             (history.interests.len() as u64, 1),
         ];
         self.spreads.iter_mut().zip(counts).for_each(|(spread, (x, y))| spread.add(x, y));
-        self.around_breakers(history, &expected);
+        if !is_ahead {
+            self.around_breakers(history, &expected);
+        }
+    }
+
+    /// The hours of opens, by recipients' own clients and by those that open ahead.
+    fn hours(&mut self, message: &Message) {
+        if let Some(opened) = message.opened {
+            let hour = self.config.timezone.local(opened).hour();
+            self.open_hours[usize::from(message.machine_opened.is_some())][usize::from(hour)] += 1;
+        }
     }
 
     /// Events by day, engagement by the hour of the week, latency.
@@ -384,7 +418,14 @@ impl<'a> Gathered<'a> {
         if self.law.is_none() {
             notes.push("There is no scenario.yaml beside the data: true curves and personas, which need it, are left out.".to_owned());
         }
-        let unknown = self.funnels.last().map_or(0, |funnel| funnel.recipients);
+        if self.opened_ahead > 0 {
+            notes.push(format!(
+                "The clients of {} recipients open messages ahead: nobody can see whether and when they open. They are a group of their own, \
+                 without true curves.",
+                self.opened_ahead
+            ));
+        }
+        let unknown = self.funnels.last().map_or(0, |funnel| funnel.recipients) - self.opened_ahead;
         if self.law.is_some() && unknown > 0 {
             notes.push(format!("{unknown} recipients are not of the scenario: they count as persona `unknown`, without true curves."));
         }

@@ -4,8 +4,10 @@ mod engagement;
 mod tally;
 
 use crate::email::Law;
+use crate::email::history::agent_column;
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
+use crate::recover::loglinear::Count;
 use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
 use crate::source::{As, Side, Source, Want};
@@ -25,7 +27,8 @@ pub(crate) fn estimate(
 ) -> Result<BTreeMap<String, u64>, AnalysisError> {
     let model: EmailModel = catalogue::model(document)?;
     let law = Law::new(&model, source.seed(document));
-    let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
+    let columns: Vec<Want> = COLUMNS.into_iter().chain(agent_column(&model)).collect();
+    let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
     let users = Side { table: "users", wants: &[Want::new("recipient_id", As::Text)], time: None };
     let loose = source.has(users.table).then_some(users).into_iter().collect();
     let inputs = Inputs { loose, ..Inputs::joined("recipient_id", [events]) };
@@ -59,6 +62,7 @@ pub(crate) fn estimate(
             sheet.mean(Parameter::level("latency.uniform.mean", "seconds", truth, "mean of all latencies"), &tally.seconds);
         }
     }
+    machines(law.config(), &tally, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     engagement::delays(law.config(), &tally, sheet);
@@ -126,6 +130,39 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
     }
     if config.drift.is_some() {
         sheet.skip("drift.amplitude", "not identifiable: the drift of one user's rates drowns in the noise of that user's few opens");
+    }
+}
+
+/// Clients that open ahead.
+fn machines(config: &EmailConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
+    let Some(own) = &config.machine_opens else { return };
+    let (probability, share) = ("machine_opens.probability", "machine_opens.user_share");
+    // A message stays unopened if neither the client nor the recipient opens it, and recipients open as those of their persona do whose
+    // opens can be seen.
+    let people = |counts: &Count| counts.successes as f64 / counts.trials.max(1) as f64;
+    let (mut unopened, mut expected, mut messages) = (0, 0.0, 0);
+    for (ahead, own) in tally.ahead.iter().zip(&tally.own).filter(|(_, own)| own.trials > 0) {
+        unopened += ahead.trials - ahead.successes;
+        messages += ahead.trials;
+        expected += ahead.trials as f64 * (1.0 - people(own));
+    }
+    if unopened == 0 || expected <= 0.0 {
+        sheet.skip(probability, "no message of a recipient whose client opens ahead stayed unopened");
+        sheet.skip(share, "how often such clients open is not known");
+        return;
+    }
+    let missed = unopened as f64 / expected;
+    let error = (unopened as f64 * (1.0 - unopened as f64 / messages as f64)).sqrt() / expected;
+    let parameter = Parameter::level(probability, "share", own.probability, "unopened messages of such recipients over those of others");
+    sheet.normal(parameter, Scale::Linear, 1.0 - missed, error, messages);
+    // Of those with few messages, some were not found out.
+    let shows: f64 = (0..).zip(&tally.by_delivered).map(|(count, users)| *users as f64 * (1.0 - missed.powi(count))).sum();
+    let estimate = tally.opened_ahead as f64 / shows;
+    let error = (estimate * (1.0 - estimate).max(0.0) / shows).sqrt();
+    let parameter = Parameter::level(share, "share", own.user_share, "recipients with an open by such a client");
+    sheet.normal(parameter, Scale::Linear, estimate, error, shows as u64);
+    for key in ["soon_share", "soon_median_minutes", "soon_sigma"] {
+        sheet.skip(format!("machine_opens.{key}"), "opens of recipients and fetches of their clients are one row");
     }
 }
 

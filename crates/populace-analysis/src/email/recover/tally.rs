@@ -110,6 +110,12 @@ pub(super) struct Tally<'a> {
     pub(super) click_delays: Moments,
     /// Whether a persona's attention is the same at all hours.
     flat: Vec<bool>,
+    /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
+    pub(super) opened_ahead: u64,
+    pub(super) by_delivered: Vec<u64>,
+    /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
+    pub(super) ahead: Vec<Count>,
+    pub(super) own: Vec<Count>,
 }
 
 impl<'a> Tally<'a> {
@@ -153,6 +159,10 @@ impl<'a> Tally<'a> {
             factors: BTreeMap::new(),
             open_delays: Moments::default(),
             click_delays: Moments::default(),
+            opened_ahead: 0,
+            by_delivered: Vec::new(),
+            ahead: vec![Count::default(); law.personas().len()],
+            own: vec![Count::default(); law.personas().len()],
         }
     }
 
@@ -194,8 +204,37 @@ impl<'a> Tally<'a> {
         }
         self.triggers(history, &triggered);
         match self.law.persona_of(&history.recipient_id) {
-            Some(persona) => self.engagement(persona, history),
+            Some(persona) => {
+                self.machines(persona, history);
+                // Of others nobody can see whether and when they open.
+                if !history.is_opened_ahead() {
+                    self.engagement(persona, history);
+                }
+            }
             None => self.strangers += 1,
+        }
+    }
+
+    /// Whose client opens ahead, and how often where that is known: after the first such open.
+    fn machines(&mut self, persona: usize, history: &History) {
+        if self.law.model().machine_opens().is_none() {
+            return;
+        }
+        let delivered = || history.messages.iter().filter(|message| message.delivered.is_some());
+        let count = delivered().count();
+        if self.by_delivered.len() <= count {
+            self.by_delivered.resize(count + 1, 0);
+        }
+        self.by_delivered[count] += 1;
+        let first = history.messages.iter().position(|message| message.machine_opened.is_some());
+        self.opened_ahead += u64::from(first.is_some());
+        let (counts, from) = match first {
+            Some(first) => (&mut self.ahead[persona], first + 1),
+            None => (&mut self.own[persona], 0),
+        };
+        for message in history.messages[from..].iter().filter(|message| message.delivered.is_some()) {
+            counts.trials += 1;
+            counts.successes += u64::from(message.opened.or(message.machine_opened).is_some());
         }
     }
 
@@ -301,7 +340,7 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, click_delays,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, click_delays, opened_ahead, by_delivered, ahead, own,
 } same { law, window, weeks, flat });
 
 impl Observer for Tally<'_> {

@@ -9,7 +9,7 @@ use crate::score::rows::RowsFile;
 use crate::score::{Context, fill};
 use crate::source::{As, Columns, Side, Want};
 use arrow_array::{Array, RecordBatch};
-use populace_core::email::EmailModel;
+use populace_core::email::{Agent, EmailModel, EventType};
 use populace_io::catalogue;
 use std::collections::HashMap;
 
@@ -19,7 +19,11 @@ const TRUTH: [Want; 4] = [
     Want::nullable("p_open", As::Float),
     Want::nullable("p_click", As::Float),
 ];
-const MESSAGES: Side<'_> = Side { table: "truth/messages", wants: &TRUTH, time: None };
+/// A further column, where there are machines.
+const HUMAN: Want = Want::nullable("human_opened_at", As::Instant);
+/// Who opened or clicked.
+const AGENTS: [Want; 3] = [Want::new("recipient_id", As::Text), Want::new("event_id", As::Uuid), Want::new("agent", As::Text)];
+const EVENT_ID: Want = Want::new("event_id", As::Uuid);
 const CEILINGS: [Predictor; 2] = [Predictor::Observable, Predictor::Latent];
 /// Drift is told of where the relative standard deviation that it adds up to is above this.
 const SMALL_DRIFT: f64 = 0.01;
@@ -31,6 +35,18 @@ enum Step {
     Open,
     /// That it is clicked, once it is opened.
     Click,
+    /// That a machine opened it, once it is opened.
+    Machine,
+}
+
+impl Step {
+    /// What names a row of predictions.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Open | Self::Click => "message_id",
+            Self::Machine => "event_id",
+        }
+    }
 }
 
 /// Scores opens.
@@ -43,24 +59,42 @@ pub(crate) fn clicks(context: &Context<'_>) -> Result<Scorecard, AnalysisError> 
     score(context, Step::Click)
 }
 
+/// Scores who opened: the recipient or a machine.
+pub(crate) fn machines(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
+    score(context, Step::Machine)
+}
+
 fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> {
     let model: &EmailModel = &catalogue::model(context.document)?;
+    if matches!(step, Step::Machine) && model.machine_opens().is_none() {
+        return Err(AnalysisError::input(
+            "machine_open: the scenario of this run has no `machine_opens`, so that all opens are people's\nhint: generate a run with the section",
+        ));
+    }
     let options = context.options;
     let wants = [Want::new("score", As::Float)];
     let value = if options.ranks { finite } else { probability };
-    let predictions = Predictions::<u128, f64>::read(context, "message_id", &wants, |batch, row| value(batch, "score", row))?;
+    let predictions = Predictions::<u128, f64>::read(context, step.key(), &wants, |batch, row| value(batch, "score", row))?;
     let law = Law::new(model, context.source.seed(context.document));
     let judge = Judge { step, inference: &Inference::new(&law), predictions: &predictions };
     let mut scorer = Scorer {
         step,
+        has_machines: model.machine_opens().is_some(),
         predictions: &predictions,
         missing: Missing::default(),
         binary: Binary::new(&CEILINGS, !options.ranks),
-        rows: RowsFile::create(options.rows.as_deref(), "message_id,label,score,p_observable,p_latent")?,
+        rows: RowsFile::create(options.rows.as_deref(), &format!("{},label,score,p_observable,p_latent", step.key()))?,
     };
     let personas = law.personas();
     let work = |recipient: Recipient| Ok((recipient.persona, judge.recipient(&recipient)?));
-    recipients::each(context.source, &law, Some(MESSAGES), context.watch, work, |(persona, judged): (usize, Vec<Judged>)| {
+    let wants: Vec<Want> = TRUTH.into_iter().chain(model.machine_opens().map(|_| HUMAN)).collect();
+    let messages = Side { table: "truth/messages", wants: &wants, time: None };
+    let agents = Side { table: "truth/events", wants: &AGENTS, time: None };
+    let (columns, sides) = match step {
+        Step::Open | Step::Click => (&[][..], vec![messages]),
+        Step::Machine => (&[EVENT_ID][..], vec![messages, agents]),
+    };
+    recipients::each(context.source, &law, columns, &sides, context.watch, work, |(persona, judged): (usize, Vec<Judged>)| {
         judged.into_iter().try_for_each(|judged| scorer.take(judged, &personas[persona].name))?;
         scorer.binary.end_user();
         Ok(())
@@ -87,17 +121,20 @@ impl Judge<'_> {
         let law = self.inference.law();
         let Recipient { ref history, ref more, .. } = *recipient;
         let id = &history.recipient_id;
-        let truth = truths(more.as_ref());
+        let truth = truths(more[0].as_ref(), law.model().machine_opens().is_some());
         let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
         order.sort_by_key(|message| self.decided(message));
         let mut filter = self.inference.filter(history);
+        let rows = if matches!(self.step, Step::Machine) { opened_rows(recipient) } else { HashMap::new() };
         let mut judged = Vec::with_capacity(order.len());
         for message in order {
-            let Some(place) = self.predictions.place(&message.id) else {
-                judged.push(Judged::Missing(message.id));
+            let row = rows.get(&message.id);
+            let key = row.map_or(message.id, |row| row.event_id);
+            let Some(place) = self.predictions.place(&key) else {
+                judged.push(Judged::Missing(key));
                 continue;
             };
-            let known = truth.get(&message.id).copied().flatten().ok_or_else(|| {
+            let Known { p: known, human } = truth.get(&message.id).copied().flatten().ok_or_else(|| {
                 AnalysisError::input(format!("truth/messages: has no probability of a delivered message of {id}; generate the run again"))
             })?;
             let impossible = || {
@@ -110,7 +147,11 @@ impl Judge<'_> {
                     let unsuppressed = self.inference.open_unsuppressed(history, delivered);
                     let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * unsuppressed[persona];
                     let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
-                    Row { label: message.opened.is_some(), model: 0.0, ceilings: [observable, known[0] * unsuppressed[recipient.persona]] }
+                    Row {
+                        label: human.unwrap_or(message.opened.is_some()),
+                        model: 0.0,
+                        ceilings: [observable, known[0] * unsuppressed[recipient.persona]],
+                    }
                 }
                 Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
@@ -119,6 +160,22 @@ impl Judge<'_> {
                     let unsuppressed = self.inference.click_unsuppressed(history, opened);
                     let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona)).sum();
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * unsuppressed, known[1] * unsuppressed] }
+                }
+                Step::Machine => {
+                    let label = row.ok_or_else(impossible)?.is_machine.ok_or_else(|| {
+                        AnalysisError::input(format!("truth/events: does not say who opened message of {id}; generate the run again"))
+                    })?;
+                    let ceilings = match message.machine_opened {
+                        // By a client that opens nothing ahead.
+                        None => [0.0; 2],
+                        Some(shown) => {
+                            let states = filter.states_before(shown.plus(1)).ok_or_else(impossible)?;
+                            let observable = self.inference.machine_share(history, message, shown, &states).ok_or_else(impossible)?;
+                            let latent = self.inference.machine_share_of(history, message, shown, recipient.persona, known[0]);
+                            [observable, latent.ok_or_else(impossible)?]
+                        }
+                    };
+                    Row { label, model: 0.0, ceilings }
                 }
             };
             judged.push(Judged::Predicted(place, row));
@@ -131,12 +188,39 @@ impl Judge<'_> {
         match self.step {
             Step::Open => message.delivered,
             Step::Click => message.opened,
+            Step::Machine => message.opened.or(message.machine_opened),
         }
     }
 }
 
+/// The `opened` row of a message.
+#[derive(Clone, Copy)]
+struct OpenedRow {
+    event_id: u128,
+    /// `None` where the truth does not say.
+    is_machine: Option<bool>,
+}
+
+/// The `opened` rows of a recipient, by message.
+fn opened_rows(recipient: &Recipient) -> HashMap<u128, OpenedRow> {
+    let Some(events) = &recipient.events else { return HashMap::new() };
+    let mut agents: HashMap<u128, bool> = HashMap::new();
+    if let Some(truth) = recipient.more.get(1).and_then(Option::as_ref) {
+        let (ids, names) = (truth.uuid("event_id"), truth.text("agent"));
+        agents.extend((0..truth.num_rows()).filter_map(|row| Some((ids.get(row)?, names.value(row) != Agent::Human.name()))));
+    }
+    let (ids, messages, types) = (events.uuid("event_id"), events.uuid("message_id"), events.text("event_type"));
+    let opened = (0..events.num_rows()).filter(|row| types.value(*row) == EventType::Opened.name());
+    let of = |row: usize| {
+        let event_id = ids.get(row)?;
+        Some((messages.get(row)?, OpenedRow { event_id, is_machine: agents.get(&event_id).copied() }))
+    };
+    opened.filter_map(of).collect()
+}
+
 struct Scorer<'a> {
     step: Step,
+    has_machines: bool,
     predictions: &'a Predictions<u128, f64>,
     missing: Missing,
     binary: Binary,
@@ -167,15 +251,24 @@ impl Scorer<'_> {
 
     fn finish(self, context: &Context<'_>, drift: Option<String>) -> Result<Scorecard, AnalysisError> {
         let (what, label) = match self.step {
+            Step::Open if self.has_machines => {
+                ("delivered message", "the recipient opens it (`human_opened_at`), of each delivered message")
+            }
             Step::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
+            Step::Click if self.has_machines => {
+                ("opened message", "a `clicked` row exists, of each message opened by a client that opens nothing ahead")
+            }
             Step::Click => ("opened message", "a `clicked` row exists, of each opened message"),
+            Step::Machine => ("opened row", "a machine opened it before the recipient did, of each `opened` row"),
         };
         self.predictions.check_all_seen(match self.step {
             Step::Open => "is not a delivered message of the run",
+            Step::Click if self.has_machines => "is not a message of the run that was opened by a client which opens nothing ahead",
             Step::Click => "is not an opened message of the run",
+            Step::Machine => "is not an `opened` row of the run",
         })?;
         if !context.options.subset {
-            self.missing.check(self.predictions.path(), "message_id", what)?;
+            self.missing.check(self.predictions.path(), self.step.key(), what)?;
         }
         if let Some(file) = self.rows {
             file.finish()?;
@@ -190,11 +283,24 @@ impl Scorer<'_> {
     }
 }
 
-/// The probabilities of each message of a recipient: `p_open` and `p_click`, null where it was not delivered.
-fn truths(truth: Option<&RecordBatch>) -> HashMap<u128, Option<[f64; 2]>> {
+/// What the truth says of a delivered message.
+#[derive(Clone, Copy)]
+struct Known {
+    /// `p_open` and `p_click`.
+    p: [f64; 2],
+    /// Whether the recipient opened it, where rows do not say so.
+    human: Option<bool>,
+}
+
+/// What is known of each message of a recipient, `None` of one that was not delivered.
+fn truths(truth: Option<&RecordBatch>, has_machines: bool) -> HashMap<u128, Option<Known>> {
     let Some(truth) = truth else { return HashMap::new() };
     let (ids, opens, clicks) = (truth.uuid("message_id"), truth.float("p_open"), truth.float("p_click"));
-    let known = |row: usize| (opens.is_valid(row) && clicks.is_valid(row)).then(|| [opens.value(row), clicks.value(row)]);
+    let humans = has_machines.then(|| truth.instant(HUMAN.name));
+    let known = |row: usize| {
+        (opens.is_valid(row) && clicks.is_valid(row))
+            .then(|| Known { p: [opens.value(row), clicks.value(row)], human: humans.map(|humans| humans.is_valid(row)) })
+    };
     (0..truth.num_rows()).filter_map(|row| Some((ids.get(row)?, known(row)))).collect()
 }
 

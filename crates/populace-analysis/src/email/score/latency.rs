@@ -73,7 +73,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         };
         Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
     };
-    recipients::each(context.source, &law, None, context.watch, work, |messages: Vec<(u128, Instant, f64)>| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, f64)>| {
         let first = rows.len();
         for (id, sent, seconds) in messages {
             let Some(place) = predictions.place(&id) else {

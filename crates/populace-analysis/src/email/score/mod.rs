@@ -22,6 +22,12 @@ pub(super) const TASKS: &[Task] = &[
         score: engagement::clicks,
     },
     Task {
+        name: "machine_open",
+        meaning: "Whether a machine, not the recipient, opened: event_id of an `opened` row, score",
+        takes: OF_MESSAGES,
+        score: engagement::machines,
+    },
+    Task {
         name: "send_time",
         meaning: "When to send to a recipient: recipient_id, minute_of_week (0, Monday 00:00 UTC, to 10079)",
         takes: &[Takes::Rows],

@@ -56,7 +56,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         })?;
         Ok((recipient.history.recipient_id, recipient.persona, values.best(&weights)))
     };
-    recipients::each(context.source, &law, None, context.watch, work, |(id, persona, observable): (String, usize, usize)| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |(id, persona, observable): (String, usize, usize)| {
         let Some(place) = predictions.place(&id) else {
             missing.add(&id);
             return Ok(());

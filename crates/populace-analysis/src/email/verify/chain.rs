@@ -78,7 +78,7 @@ impl<'a> Chain<'a> {
         let history = recipient.history;
         let place = || format!("message {} of {}", uuid(message.id), recipient.id());
         self.ids.hold(is_v7_of(message.id, message.sent), place);
-        let chain = [Some(message.sent), message.delivered, message.opened, message.clicked];
+        let chain = [Some(message.sent), message.delivered, message.opened.or(message.machine_opened), message.clicked];
         let ordered = chain.windows(2).all(|pair| match pair {
             [before, Some(after)] => before.is_some_and(|before| before <= *after),
             _ => true,

@@ -4,6 +4,7 @@ mod alike;
 mod chain;
 mod delays;
 mod latency;
+mod machine;
 mod opens;
 mod queries;
 mod rows;
@@ -14,7 +15,7 @@ use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::source::{As, Columns, Side, Source, Texts, Uuids, Want};
-use crate::stats::Merge;
+use crate::stats::{Merge, PoissonBinomial};
 use crate::verify::Group;
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::{Expected, Files, Ordered};
@@ -27,6 +28,7 @@ use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArr
 use chain::Chain;
 use delays::Delays;
 use latency::Latencies;
+use machine::Machines;
 use opens::Opens;
 use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup};
 use populace_core::time::{Instant, Window};
@@ -67,6 +69,9 @@ const COLUMNS: [Want; 24] = [
     Want::nullable("payload_size_bytes", As::Int),
 ];
 
+/// A further column, where there are machines.
+const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
+
 /// The [`COLUMNS`] of a recipient's events.
 struct Events<'a> {
     batch: &'a RecordBatch,
@@ -87,6 +92,8 @@ struct Events<'a> {
     click_url: Texts<'a>,
     user_agent: Texts<'a>,
     ip_address: Texts<'a>,
+    /// What clients that open ahead say that they are.
+    machine_agent: Option<&'a str>,
     source: Texts<'a>,
     metadata: Texts<'a>,
     latency: &'a Float64Array,
@@ -97,7 +104,7 @@ struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    fn new(batch: &'a RecordBatch) -> Self {
+    fn new(config: &'a EmailConfig, batch: &'a RecordBatch) -> Self {
         let types = batch.text("event_type");
         Self {
             batch,
@@ -117,6 +124,7 @@ impl<'a> Events<'a> {
             click_url: batch.text("click_url"),
             user_agent: batch.text("user_agent"),
             ip_address: batch.text("ip_address"),
+            machine_agent: config.machine_opens.as_ref().map(|own| own.user_agent.as_str()),
             source: batch.text("source"),
             metadata: batch.text("metadata"),
             latency: batch.float("latency_seconds"),
@@ -132,8 +140,14 @@ impl<'a> Events<'a> {
 
     /// The user agent and the address that a recipient engages from.
     fn client(&self) -> Option<(&'a str, &'a str)> {
-        let row = (0..self.kinds.len()).find(|&row| self.user_agent.is_valid(row) && self.ip_address.is_valid(row))?;
+        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && !self.is_machine(row);
+        let row = (0..self.kinds.len()).find(|&row| is_own(row))?;
         Some((self.user_agent.value(row), self.ip_address.value(row)))
+    }
+
+    /// Whether a row is of a client that opens ahead.
+    fn is_machine(&self, row: usize) -> bool {
+        self.machine_agent.is_some_and(|agent| self.user_agent.is_valid(row) && self.user_agent.value(row) == agent)
     }
 }
 
@@ -230,6 +244,7 @@ struct Checks<'a> {
     alike: Alike<'a>,
     score_tests: ScoreTests<'a>,
     queries: Queries,
+    machines: Option<Machines<'a>>,
     users: Users<'a>,
 }
 
@@ -245,18 +260,25 @@ impl Observer for Checks<'_> {
         let Some(batch) = &actor[EVENTS_TABLE] else { return Ok(()) };
         let history = History::new(self.law.model(), batch);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
-        let events = &Events::new(batch);
+        let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
         let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };
         let recipient = Recipient::new(self.law, persona, &history, events);
         self.chain.add(&recipient);
         self.sends.add(&recipient);
         self.latencies.add(&recipient);
+        let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
+        if is_ahead {
+            // Whether and when such a recipient opens shows in no row.
+            self.alike.add(&recipient, &PoissonBinomial::default());
+            self.queries.add(&recipient, false);
+            return Ok(());
+        }
         self.delays.add(&recipient);
         let opens = self.opens.add(&recipient);
         self.alike.add(&recipient, &opens);
         self.score_tests.add(&recipient);
-        self.queries.add(&recipient);
+        self.queries.add(&recipient, true);
         Ok(())
     }
 
@@ -272,6 +294,9 @@ impl Observer for Checks<'_> {
         self.alike.combine(later.alike);
         self.score_tests.combine(later.score_tests);
         self.queries.combine(later.queries);
+        if let (Some(machines), Some(later)) = (&mut self.machines, later.machines) {
+            machines.combine(later);
+        }
         self.users.combine(later.users);
         Ok(())
     }
@@ -287,7 +312,8 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     })?;
     let law = Law::new(&model, Some(seed));
     let identities = Identities::synthetic();
-    let events = Side { table: "events", wants: &COLUMNS, time: Some("timestamp") };
+    let columns: Vec<Want> = COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).collect();
+    let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
     let users = Side { table: "users", wants: &USERS, time: None };
     let has_users = source.has(users.table);
     let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", [events]) };
@@ -309,9 +335,25 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         alike: Alike::new(&law),
         score_tests: ScoreTests::new(&law, &others),
         queries: Queries::default(),
+        machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
     })?;
-    let Checks { mut files, recipients, rows, chain, sends, latencies, delays, opens, alike, score_tests, mut queries, users, .. } = all;
+    let Checks {
+        mut files,
+        recipients,
+        rows,
+        chain,
+        sends,
+        latencies,
+        delays,
+        opens,
+        alike,
+        score_tests,
+        mut queries,
+        machines,
+        users,
+        ..
+    } = all;
     let found = recipients.actors;
     board.exact(recipients.finish());
     files.report_order(board);
@@ -323,6 +365,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     opens.report(board);
     alike.report(found, board)?;
     score_tests.report(board);
+    if let Some(machines) = machines {
+        machines.report(board);
+    }
     if has_users {
         users.report(&files, board);
     } else {

@@ -47,12 +47,16 @@ impl Merge for Leaders {
 merge_fields!(Queries { types, with_universal_id, leaders, clicks, hours, near, far, tickets, after_tickets } same { latency });
 
 impl Queries {
-    pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
+    /// Adds a recipient; `shows_opens` is whether its rows say when it opens.
+    pub(super) fn add(&mut self, recipient: &Recipient<'_>, shows_opens: bool) {
         for (row, kind) in recipient.events.kinds.iter().enumerate() {
             if let Some(kind) = kind {
                 self.types[*kind as usize] += 1;
             }
             self.with_universal_id += u64::from(recipient.events.universal_id.value(row).starts_with("sf_"));
+        }
+        if !shows_opens {
+            return;
         }
         let law = recipient.law;
         let mut clicks = Probable::default();
@@ -156,7 +160,14 @@ impl Queries {
         let drifted = |rows: f64| rows * rows / config.population.users as f64 * 2.0 * drift;
         let error = EXPECTATION_ERROR + drift.sqrt();
         let most = if drift > EXPECTATION_ERROR { 4.0 * per_user.max(20.0) } else { 4.0 };
-        let variance = squares + breakers * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0 + drifted(engaged);
+        // Whose client opens ahead is drawn too: of such a recipient's messages that many more are opened.
+        let (ahead, more) = law.model().machine_opens().map_or((0.0, 0.0), |machine| {
+            let of_all = machine.user_share * machine.probability;
+            let more = machine.probability * (of(EventType::Delivered) - opened) / (1.0 - of_all) / config.population.users as f64;
+            (config.population.users as f64 * machine.user_share * (1.0 - machine.user_share) * more * more, more)
+        });
+        let most = f64::max(most, more);
+        let variance = squares + ahead + breakers * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0 + drifted(engaged);
         let total: u64 = self.types.iter().sum();
         let far = |observed: f64, expected: f64, variance: f64, error: f64, most: f64| {
             let beyond = ((observed - expected).abs() - error).max(0.0);
@@ -173,7 +184,8 @@ impl Queries {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engages = matches!(kind, EventType::Opened | EventType::Clicked);
             let lost = if engages || stops { per_breaker * mean } else { 0.0 };
-            let variance = mean + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
+            let ahead = if kind == EventType::Opened { ahead } else { 0.0 };
+            let variance = mean + ahead + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
             let error = if engages { error * mean } else { 0.0 };
             (
                 kind.name(),

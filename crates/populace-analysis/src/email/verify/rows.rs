@@ -146,7 +146,9 @@ impl<'a> Rows<'a> {
                 self.internals.hold(holds, place);
             }
             let (agents, addresses) = (events.user_agent, events.ip_address);
-            if agents.is_valid(row) && addresses.is_valid(row) {
+            if agents.is_valid(row) && addresses.is_valid(row) && events.is_machine(row) {
+                self.clients.hold(self.is_address(addresses.value(row)), || format!("{} {}", place(), addresses.value(row)));
+            } else if agents.is_valid(row) && addresses.is_valid(row) {
                 let own = (agents.value(row), addresses.value(row));
                 let constant = *client.get_or_insert(own) == own;
                 let known = self.law.config().user_agents.iter().any(|agent| agent == own.0) && self.is_address(own.1);

@@ -4,6 +4,7 @@ mod anomaly;
 mod churn;
 mod engagement;
 mod latency;
+mod machine;
 mod metrics;
 mod send_time;
 mod transitions;

@@ -6,6 +6,7 @@
 mod careful;
 mod edits;
 mod fuzz;
+mod machines;
 mod mutants;
 
 use crate::support::Run;

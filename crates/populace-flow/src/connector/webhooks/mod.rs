@@ -274,6 +274,9 @@ impl Reported {
         }
         if let Some(why) = self.machine.filter(|_| engaged) {
             metadata.insert(crate::consume::SUSPECTED.to_owned(), vec![why].into());
+            if kind == EventType::Opened {
+                fields.set(const { column("machine_open") }, Given::Flag(true));
+            }
             reader.note("metadata", "a machine's, by the provider's mark");
         }
         fields.set(const { column("metadata") }, Given::Object(Box::new(metadata)));

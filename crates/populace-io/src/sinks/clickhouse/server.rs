@@ -110,16 +110,22 @@ impl Server {
         self.send(self.tries, "/", sql.as_bytes()).map(drop)
     }
 
-    /// Makes a table if there is none, and checks that it has the columns and knows inserts by their tokens.
+    /// Makes a table if there is none, adds columns to an older one that may be null, and checks that it has all and knows inserts by their
+    /// tokens.
     ///
     /// # Errors
     /// It is of another shape: says which column and what to do.
     pub fn ensure_table(&self, name: &str, definition: &str, columns: &[(String, String)]) -> Result<(), SinkError> {
         self.run(definition)?;
+        let found = self.run(&format!("SELECT name FROM system.columns WHERE database = '{}' AND table = '{name}'", self.database))?;
+        let is_new = |column: &str| !found.lines().any(|known| known == column);
+        for (column, of) in columns.iter().filter(|(column, of)| of.starts_with("Nullable(") && is_new(column)) {
+            self.run(&format!("ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {column} {of}"))?;
+        }
         self.check_table(name, columns)
     }
 
-    /// Checks that a table, if there is one, has the columns and knows inserts by their tokens.
+    /// Checks that a table, if there is one, has the columns, but for those that may be null, and knows inserts by their tokens.
     ///
     /// # Errors
     /// It is of another shape: says which column and what to do.
@@ -134,6 +140,8 @@ impl Server {
         let fix = "rename the table and let a new one be made, or name another database in the URL";
         for (column, wanted) in columns {
             match found.iter().find(|(name, _)| name == column) {
+                // It is added before anything is inserted.
+                None if wanted.starts_with("Nullable(") => {}
                 None => return Err(SinkError::Refused(format!("{shown}: table `{name}` has no column `{column}` ({wanted}); {fix}"))),
                 Some((_, of)) if plain(of) != plain(wanted) => {
                     return Err(SinkError::Refused(format!("{shown}: column `{column}` of table `{name}` is {of}, not {wanted}; {fix}")));

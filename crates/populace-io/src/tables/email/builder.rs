@@ -8,7 +8,7 @@ use crate::table::{
     shorts_or_null, uuids, uuids_or_null,
 };
 use crate::tables::{Builder, Counts, Filled};
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
     EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid, Value,
@@ -16,6 +16,7 @@ use populace_core::email::{
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Collects the rows of a recipient, then spreads them over the columns in one tight loop a column.
 pub struct EmailBuilder<'g> {
@@ -31,6 +32,15 @@ pub struct EmailBuilder<'g> {
     users: Vec<UserTruth>,
     rates: Vec<(i32, UserRateTruth)>,
     messages: Vec<(i32, MessageTruth)>,
+    agents: Agents,
+}
+
+/// Who opened or clicked.
+#[derive(Default)]
+struct Agents {
+    event_id: Vec<[u8; 16]>,
+    user: Vec<i32>,
+    agent: Vec<i32>,
 }
 
 /// What a row lacks has code −1, or 0 where another column tells that it is null.
@@ -94,6 +104,7 @@ impl<'g> EmailBuilder<'g> {
             users: Vec::with_capacity(users as usize),
             rates: Vec::with_capacity(capacity(USER_RATES)),
             messages: Vec::with_capacity(capacity(MESSAGES)),
+            agents: Agents::default(),
             generator,
             actors,
             wanted,
@@ -154,18 +165,23 @@ impl Recipients {
 }
 
 impl EventColumns {
-    fn columns(self, generator: &Email, recipients: &Recipients) -> [(&'static str, ArrayRef); 24] {
+    fn columns(self, generator: &Email, recipients: &Recipients) -> Vec<(&'static str, ArrayRef)> {
         let rows = self.time.len();
         let types = &self.event_type;
         let valid = |is: &dyn Fn(usize) -> bool| NullBuffer::new(BooleanBuffer::collect_bool(rows, is));
         let is_mail = valid(&|row| types[row] <= EventType::Clicked as i32);
         let is_delivered = valid(&|row| types[row] == EventType::Delivered as i32);
         let has_client = valid(&|row| self.user_agent[row] >= 0);
+        let machine_open = generator.model.machine_opens().map(|machine| {
+            let opened = |row: usize| types[row] == EventType::Opened as i32 && machine.is_flagged(self.esp[row] as u8);
+            let is = |row: usize| opened(row).then(|| self.user_agent[row] == i32::from(machine.user_agent));
+            ("machine_open", Arc::new((0..rows).map(is).collect::<BooleanArray>()) as ArrayRef)
+        });
         let campaign_types: Vec<i32> = self.campaign.iter().map(|campaign| generator.type_of_campaign[*campaign as usize]).collect();
         let users = ScalarBuffer::from(self.user);
         let campaigns = ScalarBuffer::from(self.campaign);
         let shorts = |of: fn(u32) -> u32| shorts_or_null(self.send_minute.iter().map(|minute| of(*minute) as i16).collect(), &is_delivered);
-        [
+        let columns = [
             ("event_id", uuids(self.event_id.into_flattened())),
             ("event_type", codes(self.event_type, &generator.event_types)),
             ("timestamp", instants(self.time)),
@@ -191,7 +207,8 @@ impl EventColumns {
             ("day_of_week", shorts(|minute| (minute / (24 * 60) + 3) % 7)),
             ("campaign_type", shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types)),
             ("payload_size_bytes", ints_or_null(self.payload, &is_delivered)),
-        ]
+        ];
+        columns.into_iter().chain(machine_open).collect()
     }
 }
 
@@ -223,6 +240,12 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
     let reasons = rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32));
     columns.push(("dropped_reason", codes(reasons.collect(), &generator.dropped_reasons)));
     columns.extend(LATENCY_PARTS.iter().enumerate().map(|(part, (name, _))| (*name, floats_of(&|row| row.latency[part]))));
+    if generator.model.machine_opens().is_some() {
+        let opened = |row: &(i32, MessageTruth)| row.1.human_opened_at;
+        let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| opened(&rows[row]).is_some()));
+        columns.push(("human_opened_at", instants_or_null(rows.iter().map(|row| opened(row).map_or(0, |at| at.0)).collect(), &valid)));
+        columns.push(("p_open_row", or_null(&|row| row.p_open_row)));
+    }
     columns
 }
 
@@ -255,6 +278,13 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             event.send_minute.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| (delivery.send_time.0 / MINUTE) as u32)));
             event.payload.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.payload_size_bytes as i32)));
         }
+        if self.generator.agents_table.is_some_and(|table| self.wanted.has(table)) {
+            for row in rows.iter().filter(|row| matches!(row.event_type, EventType::Opened | EventType::Clicked)) {
+                self.agents.event_id.push(bytes(row.event_id));
+                self.agents.user.push(user);
+                self.agents.agent.push(row.agent as i32);
+            }
+        }
         self.events.clear();
         self.user += 1;
     }
@@ -263,7 +293,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self { generator, actors, counts, event, users, rates, messages, .. } = self;
+        let Self { generator, actors, counts, event, users, rates, messages, agents, .. } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
@@ -276,12 +306,16 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             ]
         });
         filled.put(TRUTH_USERS, || {
-            [
+            let mut columns = vec![
                 ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
                 ("persona", codes(users.iter().map(|user| i32::from(user.persona)).collect(), &generator.personas)),
                 ("open_rate", floats(users.iter().map(|user| user.open_rate).collect())),
                 ("click_rate", floats(users.iter().map(|user| user.click_rate).collect())),
-            ]
+            ];
+            if generator.model.machine_opens().is_some() {
+                columns.push(("machine_opens", booleans(users.iter().map(|user| user.machine_opens).collect())));
+            }
+            columns
         });
         filled.put(USER_RATES, || {
             [
@@ -291,6 +325,15 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                 ("click_rate", floats(rates.iter().map(|(_, rate)| rate.click_rate).collect())),
             ]
         });
+        if let Some(table) = generator.agents_table {
+            filled.put(table, || {
+                [
+                    ("event_id", uuids(agents.event_id.into_flattened())),
+                    ("recipient_id", codes(agents.user, &recipients.ids)),
+                    ("agent", codes(agents.agent, &generator.agents)),
+                ]
+            });
+        }
         filled.put(MESSAGES, || message_columns(generator, &recipients, &messages));
         counts
     }

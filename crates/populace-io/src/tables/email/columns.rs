@@ -66,7 +66,23 @@ pub const EVENT_COLUMNS: [Column; 24] = [
     Column::nullable("payload_size_bytes", Kind::Int32, "Size of the message, bytes"),
 ];
 
-fn messages() -> Vec<Column> {
+/// What rows say of machines, where the document has some.
+pub const MACHINE_OPEN: Column = Column::nullable(
+    "machine_open",
+    Kind::Bool,
+    "Whether the provider holds an open for a machine's; null where it does not say, and of all but an opened",
+);
+
+/// The truth of engagement where the document has machines.
+fn agents() -> Vec<Column> {
+    vec![
+        Column::new("event_id", Kind::Uuid, "Id of an opened or clicked"),
+        RECIPIENT,
+        Column::new("agent", Kind::Text, "Who did it: `human`, `apple_mpp`"),
+    ]
+}
+
+fn messages(model: &EmailModel) -> Vec<Column> {
     let factor = |name, meaning| Column::new(name, Kind::Float, meaning);
     let mut columns = vec![
         Column::new("message_id", Kind::Uuid, "Id of the message"),
@@ -95,18 +111,31 @@ fn messages() -> Vec<Column> {
         "Why a decided open or click did not happen: `open_suppressed`, `click_suppressed`",
     ));
     columns.extend(LATENCY_PARTS.map(|(name, meaning)| factor(name, meaning)));
+    if model.machine_opens().is_some() {
+        columns.push(Column::nullable("human_opened_at", MILLIS, "When the recipient opened it, UTC, whether or not a row says so"));
+        columns.push(Column::nullable(
+            "p_open_row",
+            Kind::Float,
+            "P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered",
+        ));
+    }
     columns
 }
 
 /// The tables, in the order of their numbers.
 pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
     let users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, Column::new("timezone", Kind::Text, "The recipient's clock, an offset from UTC")];
-    let truth_users = vec![
+    let mut truth_users = vec![
         RECIPIENT,
         PERSONA,
         Column::new("open_rate", Kind::Float, "P(open | delivered) over send times, all other factors neutral"),
         Column::new("click_rate", Kind::Float, "P(click | delivered) over send times, all other factors neutral"),
     ];
+    let mut events = EVENT_COLUMNS.to_vec();
+    if model.machine_opens().is_some() {
+        truth_users.push(Column::new("machine_opens", Kind::Bool, "Whether the recipient's client opens messages ahead"));
+        events.push(MACHINE_OPEN);
+    }
     let rates = vec![
         RECIPIENT,
         Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),
@@ -125,8 +154,9 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         f64::from(year) * 12.0 + f64::from(month)
     };
     let months = 1.0 + month(window.start.plus(window.days as i32)) - month(window.start);
-    vec![
-        Table::new("events", false, "One event", EVENT_COLUMNS.into(), model.population().rows_per_actor)
+    let rows_per_actor = model.population().rows_per_actor;
+    let mut tables = vec![
+        Table::new("events", false, "One event", events, rows_per_actor)
             .ordered_by("timestamp")
             .keyed_by(&["universal_id", "timestamp", "event_id"])
             .of_actor("recipient_id")
@@ -137,9 +167,17 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         Table::new("user_rates", true, "One recipient's rates in one month", rates, months)
             .keyed_by(&["recipient_id", "month"])
             .of_actor("recipient_id"),
-        Table::new("messages", true, "What was drawn against for one message", messages(), super::expected::sent_to_one(model))
+        Table::new("messages", true, "What was drawn against for one message", messages(model), super::expected::sent_to_one(model))
             .keyed_by(&["recipient_id", "message_id"])
             .of_actor("recipient_id"),
         Table::new("timing", true, "One minute of one persona's week", timing, 0.0).keyed_by(&["persona", "minute_of_week"]),
-    ]
+    ];
+    if model.machine_opens().is_some() {
+        tables.push(
+            Table::new("events", true, "Who opened or clicked, of one opened or clicked", agents(), rows_per_actor)
+                .keyed_by(&["recipient_id", "event_id"])
+                .of_actor("recipient_id"),
+        );
+    }
+    tables
 }

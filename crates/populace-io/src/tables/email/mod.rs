@@ -13,8 +13,8 @@ use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
-pub use columns::EVENT_COLUMNS;
-use populace_core::email::{self, CampaignType, DroppedReason, EmailModel, EventType};
+pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
+use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventType};
 use std::ops::Range;
 
 /// The table in a database that keeps the events.
@@ -28,6 +28,8 @@ const TRUTH_USERS: usize = 2;
 const USER_RATES: usize = 3;
 const MESSAGES: usize = 4;
 const TIMING: usize = 5;
+/// The table of who opened or clicked.
+const AGENTS: &str = "truth/events";
 
 /// The number of the first recipient, in its id and in its address.
 const FIRST_RECIPIENT: u64 = 1_000;
@@ -56,6 +58,9 @@ pub struct Email {
     timezones: ArrayRef,
     personas: ArrayRef,
     dropped_reasons: ArrayRef,
+    /// The number of the table of [`AGENTS`], where there is one.
+    agents_table: Option<usize>,
+    agents: ArrayRef,
 }
 
 /// The names of the types of campaign, by number.
@@ -76,8 +81,11 @@ impl Tables for Email {
     const FOR_CONNECTORS: bool = true;
 
     fn new(model: EmailModel) -> Self {
+        let tables = columns::tables(&model);
         Self {
-            tables: columns::tables(&model),
+            agents_table: tables.iter().position(|table| table.path() == AGENTS),
+            agents: dictionary(Agent::NAMES),
+            tables,
             identities: Identities::synthetic(),
             event_types: dictionary(EventType::SIMULATED),
             esps: dictionary(model.esps()),

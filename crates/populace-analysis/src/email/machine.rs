@@ -1,0 +1,115 @@
+//! What a recipient's messages tell whose client opens ahead.
+
+use super::delay::microseconds;
+use super::filter::Open;
+use super::history::History;
+use super::law::Law;
+use populace_core::email::MachineOpens;
+use populace_core::time::{DAY, Instant, MINUTE};
+
+/// Moments are rounded to the millisecond.
+const MILLISECOND: i64 = 1_000;
+/// Places and weights of Gauss and Legendre's rule of three nodes on [0, 1].
+const NODES: [(f64, f64); 3] = [(0.112_701_665_379_258_3, 5.0 / 18.0), (0.5, 8.0 / 18.0), (0.887_298_334_620_741_7, 5.0 / 18.0)];
+
+/// What a message tells of a recipient whose client opens ahead: its one row is at the fetch or at the recipient's own open, whichever is
+/// earlier. With p and F the probability and the distribution of the open, f its density, q, C and c those of the fetch, and K that of a
+/// click after an open, decided for with k, a row at s says p f(s) (1 − q C(s)) + q c(s) (1 − p F(s)); no row by now (1 − q C) (1 − p F);
+/// a click, and none by now, that the recipient opened at s, or at some moment after it.
+pub(super) struct Machine<'a> {
+    pub(super) law: &'a Law<'a>,
+    pub(super) history: &'a History,
+    pub(super) client: &'a MachineOpens,
+}
+
+impl Machine<'_> {
+    /// ln of what a message tells by `now`, by persona; and whether that is all.
+    pub(super) fn evidence(&self, open: &Open<'_>, now: Instant) -> (Vec<f64>, bool) {
+        let message = open.message;
+        let personas = 0..open.p.len();
+        if message.opened.is_some_and(|opened| opened < now) {
+            return (vec![f64::NEG_INFINITY; open.p.len()], true);
+        }
+        let delivered = message.delivered.unwrap_or(message.sent);
+        let fetched = |by: Instant| self.client.probability * self.fetched_by(delivered, by);
+        let opened = |persona: usize, by: Instant| open.p[persona] * open.delay.unsuppressed(persona, by, self.history);
+        let Some(shown) = message.machine_opened.filter(|shown| *shown < now) else {
+            let none = |persona: usize| ((1.0 - fetched(now)) * (1.0 - opened(persona, now))).ln();
+            // The night after a delivery ends within two days of it.
+            return (personas.map(none).collect(), now > open.delay.end().max(delivered.plus(2 * DAY)));
+        };
+        let clicks = microseconds(self.law.config().click_delays.max_minutes) + MINUTE;
+        let is_over = now > open.delay.end().plus(clicks);
+        let clicked = message.clicked.filter(|clicked| *clicked < now);
+        let until = clicked.unwrap_or(now).min(open.delay.end());
+        let after = self.pieces(open, shown, until, |at| match clicked {
+            Some(clicked) => self.law.click_delay(at).around(0, clicked),
+            None if now > at.plus(clicks) && !self.is_silent_after(at) => 1.0,
+            None => self.law.click_delay(at).unsuppressed(0, now, self.history),
+        });
+        let at_once = match clicked {
+            Some(clicked) => self.law.click_delay(shown).around(0, clicked),
+            None => self.law.click_delay(shown).unsuppressed(0, now, self.history),
+        };
+        let tells = |persona: usize| {
+            let [human, ahead] = self.row(open, persona, shown);
+            let (p, k) = (open.p[persona], self.law.p_click(persona));
+            let later = p * after.iter().map(|(from, to, mean)| mean * self.mass(open, persona, *from, *to)).sum::<f64>();
+            // Of the fetch, the part without an open before is left out in `ahead`.
+            match clicked {
+                Some(_) => human * k * at_once + ahead * k * later,
+                None => human * (1.0 - k * at_once) + ahead * (1.0 - opened(persona, shown) - k * later),
+            }
+            .ln()
+        };
+        (personas.map(tells).collect(), is_over)
+    }
+
+    /// P(a row within a millisecond of `shown` that is the recipient's own), and P(a fetch there), which has a row unless an open was
+    /// before it.
+    fn row(&self, open: &Open<'_>, persona: usize, shown: Instant) -> [f64; 2] {
+        let delivered = open.message.delivered.unwrap_or(open.message.sent);
+        let q = self.client.probability;
+        let decided = if self.history.suppressed_at(shown) { 0.0 } else { open.p[persona] };
+        let human = decided * open.delay.around(persona, shown) * (1.0 - q * self.fetched_by(delivered, shown));
+        let around = self.fetched_by(delivered, shown.plus(MILLISECOND)) - self.fetched_by(delivered, shown.plus(-MILLISECOND));
+        [human, q * around]
+    }
+
+    /// P(a row at `shown` is a machine's) of a persona, times what the row tells of the persona; and what it tells.
+    pub(super) fn share(&self, open: &Open<'_>, persona: usize, shown: Instant) -> (f64, f64) {
+        let [human, ahead] = self.row(open, persona, shown);
+        let ahead = ahead * (1.0 - open.p[persona] * open.delay.unsuppressed(persona, shown, self.history));
+        (ahead, human + ahead)
+    }
+
+    fn fetched_by(&self, delivered: Instant, by: Instant) -> f64 {
+        let minutes = by.0.saturating_sub(delivered.0) as f64 / MINUTE as f64;
+        if minutes <= 0.0 { 0.0 } else { self.client.cdf(self.law.config().timezone.local(delivered), minutes) }
+    }
+
+    /// P(the open falls into a stretch of time and is not silenced).
+    fn mass(&self, open: &Open<'_>, persona: usize, from: Instant, to: Instant) -> f64 {
+        open.delay.unsuppressed(persona, to, self.history) - open.delay.unsuppressed(persona, from, self.history)
+    }
+
+    fn is_silent_after(&self, moment: Instant) -> bool {
+        self.history.suppressed_after(moment).next().is_some()
+    }
+
+    /// The stretches of `from..to` within which all personas' attention is constant and no breaker begins or ends, with the mean of a
+    /// function over each.
+    fn pieces(&self, open: &Open<'_>, from: Instant, to: Instant, of: impl Fn(Instant) -> f64) -> Vec<(Instant, Instant, f64)> {
+        let mut cuts: Vec<Instant> = open.delay.cuts().filter(|cut| *cut > from && *cut < to).collect();
+        let silent = self.history.suppressed_after(from).take_while(|(begin, _)| *begin < to);
+        cuts.extend(silent.flat_map(|(begin, end)| [begin, end]).filter(|cut| *cut > from && *cut < to));
+        cuts.extend([from, to]);
+        cuts.sort_unstable();
+        let mean = |pair: &[Instant]| {
+            let length = pair[1].since(pair[0]);
+            let at = |share: f64| pair[0].plus((share * length as f64) as i64);
+            (pair[0], pair[1], NODES.iter().map(|(place, weight)| weight * of(at(*place))).sum())
+        };
+        cuts.windows(2).filter(|pair| pair[0] < pair[1]).map(mean).collect()
+    }
+}

@@ -100,7 +100,10 @@ pub fn open(source: Source, directory: &Path) -> Result<FeatureSource, FlowError
     if let Source::Directory(path) = &source
         && !path.is_dir()
     {
-        return Err(FlowError::Refused(format!("{}: is not a directory of events", path.display())));
+        return Err(FlowError::Refused(format!(
+            "{}: is not a directory; give the one that holds the table events, such as events.parquet",
+            path.display()
+        )));
     }
     let output = directory.join("features");
     crate::embedded::private_directory(&output)?;

@@ -53,6 +53,11 @@ pub(crate) fn shown(value: &str) -> String {
     if letters > MOST { format!("a text of {letters} letters") } else { format!("`{}`", populace_io::terminal::printable(value)) }
 }
 
+/// A word of a file as it may be repeated: what it is, where it may be an address.
+pub(crate) fn repeated(word: &str) -> Cow<'_, str> {
+    if word.contains('@') { Cow::Owned(shown(word)) } else { Cow::Borrowed(word) }
+}
+
 impl As {
     /// The type that a column of this kind is read as.
     pub(super) fn data_type(self) -> DataType {

@@ -1,5 +1,6 @@
 //! What a file of a user's own would be read as.
 
+use super::cast::repeated;
 use super::layout::{Layout, Loss};
 use super::map::{Map, PRESETS, Settings};
 use super::shared::Shared;
@@ -190,8 +191,9 @@ impl Inspection {
             }
             if want.name == "event_type" {
                 for word in batch.text(want.name).iter().flatten() {
-                    if self.events.len() < MOST_WORDS || self.events.contains_key(word) {
-                        self.events.entry(word.to_owned()).or_insert((0, words.contains(&word))).0 += 1;
+                    let shown = repeated(word);
+                    if self.events.len() < MOST_WORDS || self.events.contains_key(shown.as_ref()) {
+                        self.events.entry(shown.into_owned()).or_insert((0, words.contains(&word))).0 += 1;
                     }
                 }
             }

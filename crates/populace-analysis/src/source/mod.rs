@@ -29,7 +29,7 @@ mod sound;
 mod text;
 pub(crate) mod values;
 
-pub(crate) use cast::shown;
+pub(crate) use cast::{repeated, shown};
 pub(crate) use columns::Uuids;
 pub use columns::{Columns, Texts};
 pub use inspect::Inspection;

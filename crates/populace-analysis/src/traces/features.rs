@@ -6,7 +6,7 @@ use crate::error::AnalysisError;
 use crate::features::{self, Options, Report, SequencesReport, Statistics};
 use crate::pass::{self, Inputs, Observer};
 use crate::source::values::is_plausible;
-use crate::source::{Side, Source};
+use crate::source::{Side, Source, repeated};
 use crate::stage::Stage;
 use crate::watch::Watch;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -132,7 +132,7 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     );
     let statistics = &mut report.statistics;
     if statistics.unique_endpoints >= MANY && 2 * statistics.unique_endpoints > statistics.total_calls {
-        let example = counts.endpoints.names().last().map_or("", String::as_str);
+        let example = counts.endpoints.names().last().map_or_else(Default::default, |name| repeated(name));
         report.remarks.push(format!(
             "{} endpoints of {} calls: paths seem to hold ids that are neither numbers nor UUIDs, such as {example}; {}",
             statistics.unique_endpoints,
@@ -300,7 +300,7 @@ impl Counts {
         if self.ngrams.len() > MOST_NGRAMS {
             return Err(AnalysisError::input(format!(
                 "there are more than {MOST_NGRAMS} different n-grams: endpoints seem to hold ids that are neither numbers nor UUIDs, such as {}; {}",
-                self.endpoints.names().last().map_or("", String::as_str),
+                self.endpoints.names().last().map_or_else(Default::default, |name| repeated(name)),
                 own("fold them by --template")
             )));
         }

@@ -430,6 +430,10 @@ fn words_are_mapped_and_unknown_ones_are_named() {
     assert_eq!((report.events, report.unknown_types, report.recipients), (4, 1, 2));
     assert_eq!(report.unknown_words.iter().collect::<Vec<_>>(), [(&"pigeon".to_owned(), &1)]);
     assert!(report.remarks[0].contains("`pigeon` (1"), "{:?}", report.remarks);
+    // Another column by mistake: addresses are not repeated.
+    let mistaken = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,ann@example.org\nr,2026-01-01 10:00:00,bob@example.org\n";
+    let error = features(files(&[("events.csv", mistaken)]).path(), |_| {}).unwrap_err().to_string();
+    assert!(error.contains("`a text of 15 letters with an @` (2") && !error.contains("example.org"), "{error}");
     let plain = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,open\nr,2026-01-01 10:00:00,click\n";
     let error = features(files(&[("events.csv", plain)]).path(), |_| {}).unwrap_err().to_string();
     assert!(error.contains("`open` (1, near opened)") && error.contains("--map"), "{error}");

@@ -7,7 +7,7 @@ use crate::error::AnalysisError;
 use crate::features::{self, Curve, Options, Report};
 use crate::pass::{self, Inputs};
 use crate::source::values::is_plausible;
-use crate::source::{As, Columns, Side, Source, TableSource, Want};
+use crate::source::{As, Columns, Side, Source, TableSource, Want, repeated};
 use crate::stage::Stage;
 use crate::watch::Watch;
 use arrow_array::builder::{
@@ -364,8 +364,9 @@ impl Tally {
         self.report.repeats += computed.repeats;
         self.report.odd_clocks += computed.odd_clocks;
         for word in &computed.words {
-            if self.report.unknown_words.len() < MOST_WORDS || self.report.unknown_words.contains_key(word) {
-                *self.report.unknown_words.entry(word.clone()).or_default() += 1;
+            let word = repeated(word);
+            if self.report.unknown_words.len() < MOST_WORDS || self.report.unknown_words.contains_key(word.as_ref()) {
+                *self.report.unknown_words.entry(word.into_owned()).or_default() += 1;
             }
         }
         self.report.later += computed.later;

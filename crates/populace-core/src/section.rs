@@ -39,7 +39,7 @@ macro_rules! numbers {
     )* };
 }
 
-numbers!(u8, u32, u64, f64);
+numbers!(u8, i32, u32, u64, f64);
 
 impl<T: Value> Value for Option<T> {
     fn check(&self, path: &str, checker: &mut Checker) {
@@ -52,6 +52,10 @@ impl<T: Value> Value for Option<T> {
         if let Some(value) = self {
             value.within(path, low, high, checker);
         }
+    }
+
+    fn items(&self) -> usize {
+        self.as_ref().map_or(0, Value::items)
     }
 }
 

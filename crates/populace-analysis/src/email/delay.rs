@@ -14,9 +14,22 @@ pub(crate) fn microseconds(minutes: f64) -> i64 {
     (minutes * MINUTE as f64) as i64
 }
 
-/// The law of a delay for each kind of recipient: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span.
+/// The distribution of a delay for each kind of recipient: a mixture of some that are alike but for their mean.
 #[derive(Clone, Debug)]
 pub struct DelayLaw {
+    /// Each with its probability.
+    parts: Vec<(f64, Part)>,
+}
+
+/// One delay to come.
+#[derive(Clone, Debug)]
+pub struct Delay<'a> {
+    parts: Vec<(f64, Cut<'a>)>,
+}
+
+/// Density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span.
+#[derive(Clone, Debug)]
+struct Part {
     least: i64,
     span: i64,
     /// Microseconds.
@@ -30,8 +43,8 @@ pub struct DelayLaw {
 
 /// One delay to come, cut at the hours of the clock, between which attention is constant.
 #[derive(Clone, Debug)]
-pub struct Delay<'a> {
-    law: &'a DelayLaw,
+struct Cut<'a> {
+    law: &'a Part,
     begin: Instant,
     /// Ends of the pieces but the last, and the last's; and exp(−x/mean) there.
     ends: Vec<(Instant, f64)>,
@@ -47,31 +60,22 @@ impl DelayLaw {
     /// The law of open delays, by persona in the order of the document.
     pub fn opens(model: &EmailModel) -> Self {
         let config = model.config();
-        let attention = config.personas.values().map(|persona| config.attention.of(config.open_delay, persona));
-        Self::new(&config.open_delays, config.timezone, attention.collect())
+        let attention = || config.personas.values().map(|persona| config.attention.of(config.open_delay, persona)).collect();
+        let part = |(weight, delays)| (weight, Part::new(&delays, config.timezone, attention()));
+        Self { parts: config.open_components().into_iter().map(part).collect() }
     }
 
     /// The law of click delays, which is the same for all.
     pub fn clicks(model: &EmailModel) -> Self {
-        Self::new(&model.config().click_delays, model.config().timezone, vec![[1.0; HOURS_OF_WEEK]])
-    }
-
-    fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
-        let mean = law.mean_minutes * MINUTE as f64;
-        Self {
-            least: microseconds(law.min_minutes),
-            span: microseconds(law.max_minutes - law.min_minutes),
-            mean,
-            hour: ((-(HOUR as f64) / mean).exp(), mean_offset(HOUR, mean)),
-            timezone,
-            attention,
-        }
+        let config = model.config();
+        Self { parts: vec![(1.0, Part::new(&config.click_delays, config.timezone, vec![[1.0; HOURS_OF_WEEK]]))] }
     }
 
     /// P(the delay that begins at `from` ends at a moment that a breaker of the history silences).
     pub fn silenced(&self, kind: usize, from: Instant, history: &History) -> f64 {
-        let begin = from.plus(self.least);
-        let end = begin.plus(self.span);
+        let Part { least, span, .. } = self.parts[0].1;
+        let begin = from.plus(least);
+        let end = begin.plus(span);
         // Few delays meet a breaker, and only for those the law is cut into hours.
         let is_met = history.suppressed_after(begin).next().is_some_and(|(from, _)| from < end);
         if is_met { self.of_kind(kind, from).silenced(kind, end, history) } else { 0.0 }
@@ -84,11 +88,30 @@ impl DelayLaw {
 
     /// The delay that begins at `from`, of every kind.
     pub fn after(&self, from: Instant) -> Delay<'_> {
-        self.of_kinds(from, 0..self.attention.len())
+        self.of_kinds(from, 0..self.parts[0].1.attention.len())
     }
 
     /// The delay that begins at `from`, of some kinds.
     fn of_kinds(&self, from: Instant, kinds: Range<usize>) -> Delay<'_> {
+        Delay { parts: self.parts.iter().map(|(weight, part)| (*weight, part.cut(from, kinds.clone()))).collect() }
+    }
+}
+
+impl Part {
+    fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
+        let mean = law.mean_minutes * MINUTE as f64;
+        Self {
+            least: microseconds(law.min_minutes),
+            span: microseconds(law.max_minutes - law.min_minutes),
+            mean,
+            hour: ((-(HOUR as f64) / mean).exp(), mean_offset(HOUR, mean)),
+            timezone,
+            attention,
+        }
+    }
+
+    /// The delay that begins at `from`, of some kinds.
+    fn cut(&self, from: Instant, kinds: Range<usize>) -> Cut<'_> {
         let begin = from.plus(self.least);
         let local = self.timezone.local(begin);
         let end = begin.plus(self.span);
@@ -112,7 +135,7 @@ impl DelayLaw {
                 hour = (hour + 1) % HOURS_OF_WEEK;
             }
         }
-        Delay { law: self, begin, ends, first_hour, first_kind: kinds.start, masses }
+        Cut { law: self, begin, ends, first_hour, first_kind: kinds.start, masses }
     }
 
     /// exp(−x/mean).
@@ -124,16 +147,54 @@ impl DelayLaw {
 impl Delay<'_> {
     /// The moment from which on it is certain to be over.
     pub fn end(&self) -> Instant {
-        self.ends[self.ends.len() - 1].0
+        self.parts[0].1.end()
     }
 
     /// The moments at which attention may change: its begin, the hours of the clock, its end.
     pub(crate) fn cuts(&self) -> impl Iterator<Item = Instant> {
-        [self.begin].into_iter().chain(self.ends.iter().map(|(end, _)| *end))
+        let cut = &self.parts[0].1;
+        [cut.begin].into_iter().chain(cut.ends.iter().map(|(end, _)| *end))
     }
 
     /// P(it is over by `time`) for a kind of recipient.
     pub fn cdf(&self, kind: usize, time: Instant) -> f64 {
+        self.parts.iter().map(|(weight, part)| weight * part.cdf(kind, time)).sum()
+    }
+
+    /// P(it ends within a millisecond of `time`): moments are rounded to the millisecond.
+    pub fn around(&self, kind: usize, time: Instant) -> f64 {
+        self.cdf(kind, time.plus(MILLISECOND)) - self.cdf(kind, time.plus(-MILLISECOND))
+    }
+
+    /// P(it ended by `time` at a moment that no breaker of the history silences).
+    pub fn unsuppressed(&self, kind: usize, time: Instant, history: &History) -> f64 {
+        self.cdf(kind, time) - self.silenced(kind, time, history)
+    }
+
+    /// P(it ended by `time` at a moment that a breaker of the history silences).
+    pub fn silenced(&self, kind: usize, time: Instant, history: &History) -> f64 {
+        let silent = history.suppressed_after(self.parts[0].1.begin).take_while(|(from, _)| *from < time);
+        silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum()
+    }
+
+    /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient that it is of.
+    pub fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
+        let mut sums = Vec::new();
+        for (weight, part) in &self.parts {
+            let of_part = part.expected_unsuppressed(foresight);
+            sums.resize(of_part.len(), 0.0);
+            sums.iter_mut().zip(of_part).for_each(|(sum, of_part)| *sum += weight * of_part);
+        }
+        sums
+    }
+}
+
+impl Cut<'_> {
+    fn end(&self) -> Instant {
+        self.ends[self.ends.len() - 1].0
+    }
+
+    fn cdf(&self, kind: usize, time: Instant) -> f64 {
         let pieces = self.ends.len();
         let place = kind - self.first_kind;
         let masses = &self.masses[place * pieces..(place + 1) * pieces];
@@ -149,24 +210,7 @@ impl Delay<'_> {
         (before + attention * (left - self.law.left(time.since(self.begin)))) / masses[pieces - 1]
     }
 
-    /// P(it ends within a millisecond of `time`): moments are rounded to the millisecond.
-    pub fn around(&self, kind: usize, time: Instant) -> f64 {
-        self.cdf(kind, time.plus(MILLISECOND)) - self.cdf(kind, time.plus(-MILLISECOND))
-    }
-
-    /// P(it ended by `time` at a moment that no breaker of the history silences).
-    pub fn unsuppressed(&self, kind: usize, time: Instant, history: &History) -> f64 {
-        self.cdf(kind, time) - self.silenced(kind, time, history)
-    }
-
-    /// P(it ended by `time` at a moment that a breaker of the history silences).
-    pub fn silenced(&self, kind: usize, time: Instant, history: &History) -> f64 {
-        let silent = history.suppressed_after(self.begin).take_while(|(from, _)| *from < time);
-        silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum()
-    }
-
-    /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient that it is of.
-    pub fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
+    fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
         let pieces = self.ends.len();
         // The chance at the mean moment of a piece is the mean of the chance over the piece, because it falls linearly within an hour.
         let (mut start, mut left) = (self.begin, 1.0);

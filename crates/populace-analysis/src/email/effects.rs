@@ -19,12 +19,13 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
-const OTHERS: [Effect; 8] = [
+const OTHERS: [Effect; 9] = [
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
         path.contains(".factor") && path.starts_with("latency.")
     }),
+    Effect::new("open_delay", "how long opens take", |path| path.starts_with("open_delays.") || path.starts_with("open_mixture.")),
     Effect::new("delivery", "the share that arrives", |path| path == "delivery.probability"),
     Effect::new("sends", "scheduled mail a user and day", |path| path == "sends.per_day"),
     Effect::new("breakers", "circuit breakers a user and day", |path| path == "circuit_breakers.probability"),

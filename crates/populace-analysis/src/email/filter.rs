@@ -171,14 +171,14 @@ impl Filter<'_> {
         let mut evidence: Vec<f64> = personas.clone().map(|persona| (open.p[persona] * open.delay.around(persona, opened)).ln()).collect();
         if open.message.clicked.is_some_and(|clicked| clicked < now) {
             for persona in personas {
-                evidence[persona] += law.p_click(persona).ln();
+                evidence[persona] += law.p_click(persona, open.message).ln();
             }
             return (evidence, true);
         }
         let click = law.click_delay(opened);
         let unsuppressed = click.unsuppressed(0, now, self.history);
         for persona in personas {
-            evidence[persona] += (-law.p_click(persona) * unsuppressed).ln_1p();
+            evidence[persona] += (-law.p_click(persona, open.message) * unsuppressed).ln_1p();
         }
         (evidence, now > click.end())
     }

@@ -60,6 +60,12 @@ impl<'a> Law<'a> {
         self.key.map_or_else(|| Expectation::new(self.model), |key| Expectation::under(self.model, key))
     }
 
+    /// Scheduled sends to expect of a recipient over the window, if circuit breakers stop none.
+    pub fn scheduled(&self) -> f64 {
+        let config = self.config();
+        config.sends.per_day * self.model.mean_volume() * f64::from(config.window.days)
+    }
+
     /// The circumstances of a message that was delivered.
     pub fn circumstances(&self, persona: usize, message: &Message) -> Option<Circumstances> {
         circumstances(self.config(), persona, message)
@@ -96,7 +102,8 @@ impl<'a> Law<'a> {
         let Persona { open_rate, click_rate, .. } = &self.personas()[persona];
         let product = Effects::product(*open_rate, &self.factors(persona, message)?);
         let p_open = if message.suppressed { 0.0 } else { self.drift.open(message, product) };
-        Some((p_open, self.drift.click(message, product, click_rate / open_rate)))
+        let ratio = click_rate / open_rate * self.click_factor(persona, message);
+        Some((p_open, self.drift.click(message, product, ratio)))
     }
 
     /// How rates drift.
@@ -104,13 +111,18 @@ impl<'a> Law<'a> {
         &self.drift
     }
 
-    /// P(click | open), undrifted.
+    /// P(click | open) of a message that was delivered, undrifted.
     ///
     /// # Panics
     /// There is no such persona.
-    pub fn p_click(&self, persona: usize) -> f64 {
-        let persona = &self.personas()[persona];
-        (persona.click_rate / persona.open_rate).min(1.0)
+    pub fn p_click(&self, persona: usize, message: &Message) -> f64 {
+        let Persona { open_rate, click_rate, .. } = &self.personas()[persona];
+        (click_rate / open_rate * self.click_factor(persona, message)).min(1.0)
+    }
+
+    /// The effects' factor of P(click | open).
+    fn click_factor(&self, persona: usize, message: &Message) -> f64 {
+        self.circumstances(persona, message).map_or(1.0, |at| self.model.effects().click_factor(&at))
     }
 
     /// When a persona opens a message that was delivered at `delivered` and whose open is decided for; kinds are personas.

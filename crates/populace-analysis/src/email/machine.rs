@@ -53,7 +53,7 @@ impl Machine<'_> {
         };
         let tells = |persona: usize| {
             let [human, ahead] = self.row(open, persona, shown);
-            let (p, k) = (open.p[persona], self.law.p_click(persona));
+            let (p, k) = (open.p[persona], self.law.p_click(persona, message));
             let later = p * after.iter().map(|(from, to, mean)| mean * self.mass(open, persona, *from, *to)).sum::<f64>();
             // Of the fetch, the part without an open before is left out in `ahead`.
             match clicked {

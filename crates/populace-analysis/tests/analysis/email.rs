@@ -1,6 +1,6 @@
 //! Histories against the truth that the simulation reveals.
 
-use crate::support::{Run, actors};
+use crate::support::{Run, SEASONS, actors};
 use arrow_array::Array;
 use populace_analysis::email::{EVENT_COLUMNS, History, Law};
 use populace_analysis::source::{As, Columns, Side, Want};
@@ -20,6 +20,7 @@ fn truth(run: &Run) -> HashMap<u128, (i64, Option<f64>, bool, f64, bool)> {
         Want::new("suppressed", As::Bool),
         Want::new("recent_sends", As::Int),
         Want::nullable("minutes_since_hot_path", As::Float),
+        Want::optional("season", As::Float),
     ];
     let mut known = HashMap::new();
     for batch in run.source().table("truth/messages").unwrap().read(&wants).unwrap() {
@@ -27,7 +28,9 @@ fn truth(run: &Run) -> HashMap<u128, (i64, Option<f64>, bool, f64, bool)> {
         let factor = |name: &str, row: usize| batch.float(name).value(row);
         for row in 0..batch.num_rows() {
             let minutes = batch.float("minutes_since_hot_path");
-            let product = ["timing", "minute", "fatigue", "hot_path"].map(|name| factor(name, row)).iter().product();
+            let product: f64 = ["timing", "minute", "fatigue", "hot_path"].map(|name| factor(name, row)).iter().product();
+            let season = batch.float("season");
+            let product = product * if season.is_valid(row) { season.value(row) } else { 1.0 };
             known.insert(
                 batch.uuid("message_id").get(row).unwrap(),
                 (
@@ -45,8 +48,10 @@ fn truth(run: &Run) -> HashMap<u128, (i64, Option<f64>, bool, f64, bool)> {
 
 #[test]
 fn circumstances_told_from_the_events_are_those_of_the_simulation() {
-    for scenario in ["email", "email-v1"] {
-        let run = Run::new(scenario, 3, &[("population.users", "60"), ("sends.per_day", "2")]);
+    let plain = [("population.users", "60"), ("sends.per_day", "2")];
+    let seasonal = [&plain[..], &[SEASONS, ("timezone", "UTC-08:00")]].concat();
+    for (scenario, set) in [("email", &plain[..]), ("email-v1", &plain), ("email", &seasonal)] {
+        let run = Run::new(scenario, 3, set);
         let truth = truth(&run);
         let model: EmailModel = run.source().model().unwrap();
         let law = Law::new(&model, Some(3));

@@ -10,6 +10,7 @@ mod prepare;
 mod recover;
 mod report;
 mod score;
+mod seasons;
 mod source;
 mod support;
 mod traces;

@@ -39,6 +39,15 @@ impl Run {
     }
 }
 
+/// A calendar of two seasons, one of which lies in the other, for a window that begins in October.
+pub(crate) const SEASONS: (&str, &str) = (
+    "calendar",
+    "[{name: cyber week, when: {nth: {month: 11, weekday: thu, n: 4}}, days: 10, volume: 1.5, open: 0.8, click: 1.2}, \
+     {name: quiet, when: {date: 10-20}, days: 50, volume: 0.8, open: 1.1}]",
+);
+/// Opens whose delays mix.
+pub(crate) const MIXTURE: (&str, &str) = ("open_delay", "mixture");
+
 /// The rows of each actor in some tables.
 pub(crate) fn joined(source: &Source, key: &str, sides: &[Side<'_>]) -> Vec<Vec<Option<RecordBatch>>> {
     let mut all = Vec::new();

@@ -46,6 +46,8 @@ const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
 // 12 is that of `personas`.
+/// By message: of which component an open's delay is.
+const OPEN_MIX: Purpose = Purpose::new(26);
 
 /// How much time is sorted at once: enough that days with a row or two do not each have their round, little enough to stay in the cache.
 const FLUSHED: i64 = 8 * DAY;
@@ -167,7 +169,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let mut end = Instant(i64::MIN);
         for day in 0..model.window.days {
             let words = self.key.purpose(CALENDAR).ordinal(u64::from(day)).words();
-            self.scratch.sends_per_day.push(model.policy.count.at(words.word::<0>()) as u16);
+            self.scratch.sends_per_day.push(model.policy.count(day, words.word::<0>()) as u16);
             let midnight = model.window.begin().plus(i64::from(day) * DAY);
             if let Some(law) = model.breaker.as_ref().filter(|law| law.occasion.occurs.decide(words.word::<1>())) {
                 let words = self.key.purpose(BREAKER).ordinal(u64::from(day)).words();
@@ -324,6 +326,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             });
             let fetched = self.fetch(&draft, delivered_at);
             if truth.p_open.is_some_and(|p| unit(words.word::<3>()) < p) {
+                truth.open_component = model.opening.component(|| self.key.purpose(OPEN_MIX).ordinal(draft.ordinal).words().word::<0>());
                 self.engage(&draft, &sent, delivered_at, fetched, &mut truth);
             }
             if let Some(fetch) = fetched.filter(|fetch| truth.human_opened_at.is_none_or(|opened| fetch.time <= opened)) {
@@ -383,7 +386,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         } else {
             1.0
         };
-        let mut p_click = rates.click / rates.open;
+        let mut p_click = rates.click / rates.open * model.effects.click_factor(&at);
         if p_click > 1.0 {
             self.out.clipped("p_click");
             p_click = 1.0;
@@ -401,6 +404,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             dropped_reason: None,
             human_opened_at: None,
             p_open_row: Some(self.machine.map_or(p_open, |machine| 1.0 - (1.0 - p_open) * (1.0 - machine.probability))),
+            open_component: None,
             latency,
         }
     }
@@ -429,7 +433,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let model = self.model;
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
         let local = model.config.timezone.local(delivered_at);
-        let open_delay = model.open_delays.at(&model.attention[self.persona_index], local, unit(words.word::<0>()));
+        let open_delay = model.opening.at(truth.open_component, self.persona_index, local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         if self.suppressed(opened_at) {
             truth.dropped_reason = Some(DroppedReason::OpenSuppressed);

@@ -9,9 +9,10 @@ use super::effects::drift::DriftConfig;
 use super::effects::fatigue::FatigueConfig;
 use super::effects::hot_path::HotPathsConfig;
 use super::effects::minute::MinuteConfig;
+use super::effects::season::SeasonConfig;
 use super::effects::timing::TimingConfig;
 use super::machine::MachineOpensConfig;
-use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw};
+use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureConfig};
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
 use super::world::Span;
@@ -61,11 +62,17 @@ section! {
         fatigue: Option<FatigueConfig>,
         /// How the rates of a user wander.
         drift: Option<DriftConfig>,
+        /// Days of the year on which more or less is sent, opened and clicked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calendar: Option<Vec<SeasonConfig>> [len 0 ..= 100],
         /// The law of the time from delivery to open.
         open_delay: OpenDelayLaw,
         /// Minutes from delivery to open: density ∝ exp(−(s − `min_minutes`) / `mean_minutes`) on [`min_minutes`, `max_minutes`], times
         /// the attention at that moment where `open_delay` says so. `max_minutes` is at least an hour above `min_minutes`.
         open_delays: DelaysConfig,
+        /// What mixes where `open_delay` is `mixture`; left out, four components from a quarter of an hour to a week.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        open_mixture: Option<OpenMixtureConfig>,
         /// When a persona looks at its mail.
         attention: AttentionConfig,
         /// Minutes from open to click: `min_minutes` + Exp(`mean_minutes`), given that it is at most `max_minutes`.

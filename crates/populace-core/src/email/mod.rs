@@ -26,11 +26,11 @@ pub use delivery::{
 };
 pub use effects::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes, Outlook, Points, Value};
 pub use effects::occasion::{Happening, Occasion};
-pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest};
+pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest, NthConfig, Season, SeasonConfig, SeasonDay, When};
 pub use events::{EventType, Group};
 pub use machine::{MachineOpens, MachineOpensConfig};
 pub use model::{EmailModel, TimingRow};
-pub use opening::{AttentionConfig, DelaysConfig, OpenDelayLaw};
+pub use opening::{AttentionConfig, DelaysConfig, OpenComponentConfig, OpenDelayLaw, OpenMixtureConfig};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
@@ -59,7 +59,7 @@ impl Scenario for EmailModel {
         let [breakers, interest] = [Group::Breaker, Group::HotPath].map(|group| self.per_day(group));
         let slots: f64 = config.personas.values().map(|persona| f64::from(persona.count)).sum();
         let engaged = config.personas.values().map(|p| f64::from(p.count) * (p.open_rate + p.click_rate)).sum::<f64>() / slots;
-        let sends = config.sends.per_day + self.triggered_per_day();
+        let sends = config.sends.per_day * self.mean_volume() + self.triggered_per_day();
         let machine = self.machine_opens().map_or(0.0, |machine| machine.rows(1.0, 0.0));
         let per_day = sends * (1.0 + config.delivery.probability * (1.0 + engaged + machine)) + interest + breakers;
         Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }

@@ -9,7 +9,7 @@ use super::effects::occasion::{Names, Occasion};
 use super::effects::{Effects, INTERNAL_CAMPAIGNS};
 use super::events::Group;
 use super::machine::MachineOpens;
-use super::opening::{Attention, ClickDelay, OpenDelays};
+use super::opening::{ClickDelay, Opening};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
 use super::world::above_0;
@@ -46,9 +46,7 @@ pub struct EmailModel {
     pub(super) drift: Option<UniformF64>,
     /// The first instant of every month in which something may be delivered; for the first, the window's.
     pub(super) months: Box<[Instant]>,
-    pub(super) open_delays: OpenDelays,
-    /// By persona.
-    pub(super) attention: Box<[Attention]>,
+    pub(super) opening: Opening,
     pub(super) click_delay: ClickDelay,
     pub(super) addresses: Box<[Ipv4Addr]>,
     pub(super) machine: Option<MachineOpens>,
@@ -91,8 +89,9 @@ impl EmailModel {
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
         let breaker = config.circuit_breakers.as_ref().map(|breakers| Breaker::new(breakers, &mut names, checker));
         let effects = Effects::new(config, &calendar, &mut names, checker);
+        let policy = policy.and_then(|policy| policy.with_seasons(&config.sends, config.window, effects.as_ref()?.season(), checker));
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
-        config.open_delays.check("open_delays", 60.0, checker);
+        let opening = Opening::new(config, checker);
         config.click_delays.check("click_delays", 0.0, checker);
         let click_delay = ClickDelay::new(&config.click_delays, checker);
         let networks = networks(config, checker);
@@ -101,12 +100,6 @@ impl EmailModel {
             return None;
         }
         let window = Window { start: config.window.start, days: config.window.days };
-        let open_delays = OpenDelays::new(&config.open_delays);
-        let attention = config
-            .personas
-            .values()
-            .map(|persona| Attention::new(&config.attention.of(config.open_delay, persona), &open_delays))
-            .collect();
         Some(Self {
             window,
             people: Personas::new(&config.personas),
@@ -121,8 +114,7 @@ impl EmailModel {
             breaker: breaker.flatten(),
             drift: drift.flatten(),
             months: months(window),
-            attention,
-            open_delays,
+            opening: opening?,
             click_delay: click_delay?,
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
             machine: machine.flatten(),
@@ -174,6 +166,17 @@ impl EmailModel {
     /// What befalls a user at most once a day and is of a group.
     pub fn occasion(&self, group: Group) -> Option<&Occasion> {
         self.occasions().find(|occasion| occasion.group == group)
+    }
+
+    /// The factor by which seasons raise or lower the scheduled sends of a day of the window.
+    pub fn volume_of(&self, day: u32) -> f64 {
+        self.effects.season().map_or(1.0, |season| season.day(self.window.start.plus(day as i32)).volume)
+    }
+
+    /// Its mean over the window.
+    pub fn mean_volume(&self) -> f64 {
+        let days = 0..self.window.days;
+        if self.effects.season().is_none() { 1.0 } else { days.map(|day| self.volume_of(day)).sum::<f64>() / f64::from(self.window.days) }
     }
 
     /// Whether circuit breakers stop sends.
@@ -251,7 +254,7 @@ impl EmailModel {
     /// # Panics
     /// There is no such persona.
     pub fn open_delay_cdf(&self, persona: usize, delivered: Instant, minutes: f64) -> f64 {
-        self.open_delays.cdf(&self.attention[persona], self.config.timezone.local(delivered), minutes)
+        self.opening.cdf(persona, self.config.timezone.local(delivered), minutes)
     }
 
     /// The cell of a message by the moment of its sending.

@@ -1,10 +1,12 @@
 //! Who is mailed when. A message's ordinal says where it comes from, never its place among the others.
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, SendsConfig};
 use super::campaigns::{CampaignConfig, Campaigns};
+use super::effects::Season;
 use super::events::EventType;
 use super::world::{Span, from_minutes};
 use crate::dist::{Bernoulli, Categorical, Tabulated, UniformF64};
+use crate::plan::WindowConfig;
 use crate::scenario::Checker;
 use crate::section::section;
 use crate::stream::Words;
@@ -36,7 +38,8 @@ pub(super) struct Draft {
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub(super) calendar: Calendar,
-    pub(super) count: Tabulated,
+    count: Tabulated,
+    seasonal: Option<Seasonal>,
     esps: Categorical,
     pub(super) campaigns: Campaigns,
 }
@@ -45,7 +48,31 @@ impl Policy {
     pub(super) fn new(calendar: Calendar, per_day: f64, esps: &[f64], campaigns: Option<Campaigns>, checker: &mut Checker) -> Option<Self> {
         let count = checker.take("sends.per_day", Tabulated::poisson(per_day));
         let esps = checker.take("esps", Categorical::new(esps));
-        Some(Self { calendar, count: count?, esps: esps?, campaigns: campaigns? })
+        Some(Self { calendar, count: count?, seasonal: None, esps: esps?, campaigns: campaigns? })
+    }
+
+    /// With the volumes of the days.
+    pub(super) fn with_seasons(
+        mut self,
+        sends: &SendsConfig,
+        window: WindowConfig,
+        season: Option<&Season>,
+        checker: &mut Checker,
+    ) -> Option<Self> {
+        if let Some(season) = season {
+            self.seasonal = Some(Seasonal::new(sends.per_day, window, season, checker)?);
+        }
+        Some(self)
+    }
+
+    /// How many messages are scheduled for a day of the window.
+    #[inline]
+    pub(super) fn count(&self, day: u32, word: u64) -> usize {
+        let law = match &self.seasonal {
+            None => &self.count,
+            Some(seasonal) => &seasonal.counts[usize::from(seasonal.of_day[day as usize])],
+        };
+        law.at(word)
     }
 
     /// A scheduled message of a day; `words` are those of its sending.
@@ -73,6 +100,36 @@ impl Policy {
             metadata: by.metadata[of as usize],
             subject: self.campaigns.list[usize::from(by.campaign)].subject(words.word::<3>()),
         }
+    }
+}
+
+/// The number of scheduled messages by day, where seasons change it.
+#[derive(Clone, Debug)]
+struct Seasonal {
+    counts: Vec<Tabulated>,
+    /// Which of them, by day of the window.
+    of_day: Box<[u16]>,
+}
+
+impl Seasonal {
+    fn new(per_day: f64, window: WindowConfig, season: &Season, checker: &mut Checker) -> Option<Self> {
+        let (mut counts, mut known) = (Vec::new(), BTreeMap::new());
+        let mut of_day = Vec::new();
+        for day in 0..window.days {
+            let date = window.start.plus(day as i32);
+            let volume = season.day(date).volume;
+            if let Some(place) = known.get(&volume.to_bits()) {
+                of_day.push(*place);
+                continue;
+            }
+            let mean = per_day * volume;
+            let count = Tabulated::poisson(mean)
+                .map_err(|_| format!("the volumes of {date} give {mean} sends a user: must be at most {}", Tabulated::MAX_POISSON_MEAN));
+            counts.push(checker.take("calendar", count)?);
+            known.insert(volume.to_bits(), (counts.len() - 1) as u16);
+            of_day.push((counts.len() - 1) as u16);
+        }
+        Some(Self { counts, of_day: of_day.into() })
     }
 }
 

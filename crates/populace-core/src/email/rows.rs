@@ -204,7 +204,7 @@ pub struct MessageTruth {
     pub message_id: Uuid,
     /// P(open | delivered) = `open_rate` · `factors` · `cap` · (0 if `at.suppressed`), to 1e-12; null if not delivered.
     pub p_open: Option<f64>,
-    /// P(click | open) = min(1, `click_rate` / `open_rate`); null if not delivered.
+    /// P(click | open) = min(1, `click_rate` / `open_rate` · the effects' factor of it); null if not delivered.
     pub p_click: Option<f64>,
     /// The user's open rate in the month of delivery.
     pub open_rate: f64,
@@ -222,6 +222,8 @@ pub struct MessageTruth {
     pub human_opened_at: Option<Instant>,
     /// P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered.
     pub p_open_row: Option<f64>,
+    /// Of the mixture of open delays, the component of an open that was decided for.
+    pub open_component: Option<u8>,
     /// What multiplies to the latency, as in [`LATENCY_PARTS`].
     pub latency: [f64; LATENCY_PARTS.len()],
 }

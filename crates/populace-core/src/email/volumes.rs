@@ -8,6 +8,7 @@
 use super::calendar::{HOURS_OF_WEEK, MONDAY};
 use super::config::{DecidedAt, EmailConfig};
 use super::delivery::Cell;
+use super::effects::Season;
 use super::effects::effect::{Nodes, Outlook};
 use super::effects::occasion::{Happening, Occasion};
 use super::events::{EventType, Group};
@@ -15,7 +16,8 @@ use super::model::EmailModel;
 use super::personas::Persona;
 use crate::math;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::{HOUR, MINUTE};
+use crate::time::{HOUR, Instant, MINUTE};
+use std::collections::BTreeMap;
 
 /// Expected counts of one user, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -126,8 +128,8 @@ fn spread(low: f64, high: f64, steps: usize) -> impl Iterator<Item = f64> {
 struct PersonaHour {
     /// Timing × minute of messages sent in it.
     factors: Nodes,
-    /// Open delays of messages delivered in it, minutes: equally likely.
-    delays: [f64; NODES],
+    /// Open delays of messages delivered in it, minutes, with their probabilities.
+    delays: Nodes,
 }
 
 /// Mail of one hour of one day.
@@ -182,8 +184,7 @@ impl Outlook for Hour<'_> {
         } else {
             1.0
         };
-        let up_to = |moment: f64| (moment / DAY).floor() + interpolated(&calendar.clock, moment.rem_euclid(DAY));
-        let rate = sent * calendar.config.sends.per_day * (up_to(self.moment) - up_to(from));
+        let rate = sent * calendar.config.sends.per_day * (calendar.scheduled_up_to(self.moment) - calendar.scheduled_up_to(from));
         let mut counts = vec![0.0; most + 1];
         let mut rest = 1.0;
         for (count, chance) in counts[..most].iter_mut().enumerate() {
@@ -218,6 +219,10 @@ impl Outlook for Hour<'_> {
         let chance = self.calendar.model.per_day(Group::HotPath) * self.of_minute * window / 64.0;
         spread(0.0, window, 64).map(|minutes| (minutes, chance)).collect()
     }
+
+    fn clock(&self) -> Instant {
+        self.calendar.local(self.moment)
+    }
 }
 
 /// What is common to all personas. Times are in minutes from the window's start.
@@ -236,6 +241,8 @@ struct Calendar<'a> {
     suppresses: bool,
     /// The factor of a rate by drift, over all days; empty where it moves nothing.
     drift: Nodes,
+    /// Volumes of the days before each, summed; empty where all days are alike.
+    volumes_before: Vec<f64>,
 }
 
 /// Joins neighbours until so many values of about equal weight are left; the mean stays.
@@ -318,6 +325,27 @@ impl<'a> Calendar<'a> {
             breakers: model.occasion(Group::Breaker),
             suppresses: model.suppresses_sends(),
             drift: drift(config),
+            volumes_before: model.effects.season().map_or_else(Vec::new, |_| {
+                let up_to = (0..config.window.days).scan(0.0, |sum, day| {
+                    *sum += model.volume_of(day);
+                    Some(*sum)
+                });
+                [0.0].into_iter().chain(up_to).collect()
+            }),
+        }
+    }
+
+    /// The moment on the recipients' clock.
+    fn local(&self, moment: f64) -> Instant {
+        self.config.timezone.local(self.model.window.begin().plus((moment * MINUTE as f64) as i64))
+    }
+
+    /// Scheduled sends up to a moment, over those of an ordinary day.
+    fn scheduled_up_to(&self, moment: f64) -> f64 {
+        let (day, share) = ((moment / DAY).floor(), interpolated(&self.clock, moment.rem_euclid(DAY)));
+        match self.volumes_before.get(day as usize..) {
+            Some([before, after, ..]) => before + (after - before) * share,
+            _ => day + share,
         }
     }
 
@@ -329,7 +357,7 @@ impl<'a> Calendar<'a> {
             let weekday = usize::from(self.config.window.start.plus(day as i32).weekday());
             for hour in 0..48 {
                 let moment = f64::from(day) * DAY + 60.0 * f64::from(hour) + 30.0;
-                let mails = [self.scheduled(moment, hour), self.triggered(moment, day, hour)];
+                let mails = [self.scheduled(moment, day, hour), self.triggered(moment, day, hour)];
                 if mails.iter().all(|mail| mail.mass == 0.0) {
                     continue;
                 }
@@ -359,13 +387,36 @@ impl<'a> Calendar<'a> {
         let hours = lasting.chain(self.model.effects.looks_back()).max().unwrap_or(0) / HOUR;
         // The start is taken day by day for a month at most.
         let early = ((hours as u32).div_ceil(24) + 2).min(31);
-        let late = (self.config.open_delays.max_minutes / DAY) as u32 + 2;
+        let late = (self.config.longest_open_delay() / DAY) as u32 + 2;
         if self.days <= early + late + 7 {
             return (0..self.days).map(|day| (day, 1.0)).collect();
         }
-        let middle = early..self.days - late;
-        let standing = middle.clone().rev().take(7).map(|day| (day, f64::from((day - early) / 7 + 1)));
-        (0..early).chain(middle.end..self.days).map(|day| (day, 1.0)).chain(standing).collect()
+        let (middle, end) = (early..self.days - late, self.days - late);
+        // Days are alike on which the day of the week and the seasons from as far back as recent sends matter are the same.
+        let back = self.model.effects.looks_back().map_or(0, |back| (back / HOUR) as u32 / 24 + 1);
+        let mut standing: Vec<(u32, f64)> = Vec::new();
+        let mut known = BTreeMap::new();
+        for day in middle.rev() {
+            let like = (day % 7, self.seasons(day.saturating_sub(back)..day + 3));
+            let place = *known.entry(like).or_insert_with(|| {
+                standing.push((day, 0.0));
+                standing.len() - 1
+            });
+            standing[place].1 += 1.0;
+        }
+        (0..early).chain(end..self.days).map(|day| (day, 1.0)).chain(standing).collect()
+    }
+
+    /// The seasons of some days, as bits; empty where there are none.
+    fn seasons(&self, days: std::ops::Range<u32>) -> Vec<[u64; 3]> {
+        let of = |season: &Season| {
+            let day = |day: u32| {
+                let of = season.day(self.config.window.start.plus(day as i32));
+                [of.volume, of.open, of.click].map(f64::to_bits)
+            };
+            days.map(day).collect()
+        };
+        self.model.effects.season().map_or_else(Vec::new, of)
     }
 
     /// Circuit breakers and hot paths.
@@ -393,10 +444,7 @@ impl<'a> Calendar<'a> {
                     }
                 }
                 let delivered = timezone.local(MONDAY.plus((hour as i64 * 60 + 30) * MINUTE));
-                let delays = core::array::from_fn(|node| {
-                    self.model.open_delays.at(&self.model.attention[persona], delivered, (node as f64 + 0.5) / NODES as f64)
-                });
-                PersonaHour { factors, delays }
+                PersonaHour { factors, delays: self.model.opening.nodes(persona, delivered, NODES) }
             })
             .collect()
     }
@@ -420,9 +468,9 @@ impl<'a> Calendar<'a> {
     }
 
     /// Scheduled mail of an hour.
-    fn scheduled(&self, moment: f64, hour: i32) -> Mail {
+    fn scheduled(&self, moment: f64, day: u32, hour: i32) -> Mail {
         let share = |minute: i32| interpolated(&self.clock, f64::from(minute));
-        let mass = self.config.sends.per_day * (share(60 * hour + 60) - share(60 * hour));
+        let mass = self.config.sends.per_day * self.model.volume_of(day) * (share(60 * hour + 60) - share(60 * hour));
         if mass <= 0.0 {
             return Mail::NONE;
         }
@@ -479,26 +527,28 @@ impl<'a> Calendar<'a> {
             opens += mail.mass * probability;
             sent += mail.mass;
         }
-        let clicks = self.clicks_per_open(persona, if sent > 0.0 { opens / sent } else { 0.0 });
+        let season = self.model.effects.season().map_or(1.0, |season| season.day(self.local(moment).date()).click);
+        let clicks = self.clicks_per_open(persona, if sent > 0.0 { opens / sent } else { 0.0 }, season);
         opens *= self.config.delivery.probability;
         let to_click = self.config.click_delays.min_minutes + self.config.click_delays.mean_minutes;
-        let open_free = hour.delays.iter().map(|delay| self.not_suppressed(&[moment, moment + delay])).sum::<f64>() / NODES as f64;
-        let click_free =
-            hour.delays.iter().map(|delay| self.not_suppressed(&[moment, moment + delay, moment + delay + to_click])).sum::<f64>()
-                / NODES as f64;
+        let free = |moments: &dyn Fn(f64) -> Vec<f64>| {
+            hour.delays.iter().map(|(delay, share)| share * self.not_suppressed(&moments(*delay))).sum::<f64>()
+        };
+        let open_free = free(&|delay| vec![moment, moment + delay]);
+        let click_free = free(&|delay| vec![moment, moment + delay, moment + delay + to_click]);
         [opens * open_free, opens * click_free * clicks]
     }
 
     /// Clicks of an open of such a probability: both rates drift, and there is one click at most.
-    fn clicks_per_open(&self, persona: &Persona, p_open: f64) -> f64 {
-        let (ratio, most) = (persona.click_rate / persona.open_rate, self.config.engagement.max_probability);
+    fn clicks_per_open(&self, persona: &Persona, p_open: f64, season: f64) -> f64 {
+        let (ratio, most) = (persona.click_rate / persona.open_rate * season, self.config.engagement.max_probability);
         let (mut clicks, mut opens) = (0.0, 0.0);
         for (open, share) in &self.drift {
             let opened = share * (p_open * open).min(most);
             opens += opened;
             clicks += opened * self.drift.iter().map(|(click, share)| share * (ratio * click / open).min(1.0)).sum::<f64>();
         }
-        if opens > 0.0 { clicks / opens } else { ratio }
+        if opens > 0.0 { clicks / opens } else { ratio.min(1.0) }
     }
 
     /// P(none of some moments, in order, lies inside a circuit breaker's window).

@@ -5,9 +5,11 @@ mod documents;
 mod engagement;
 mod laws;
 mod machine;
+mod mixture;
 mod mutants;
 mod oracle;
 mod samples;
+mod seasons;
 mod truths;
 
 use crate::support::{config, document};

@@ -1,8 +1,6 @@
 //! The figures of mail.
 
-use super::{
-    BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, DELAYS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week,
-};
+use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Scale, Section, Series};
 use crate::report::measure::{Rate, Sketch, agreement, binned, deviations, expected, observed, percent, quantile_of};
 use populace_core::email::{Chart as EffectChart, Points};
@@ -276,7 +274,7 @@ fn delay(gathered: &Gathered<'_>, step: usize) -> Option<Figure> {
         ("click-delay", "From open to click", "Time from open to click"),
     ][step];
     let text = |minutes: f64| if minutes < 60.0 { format!("{minutes} min") } else { format!("{} h", minutes / 60.0) };
-    let ends = DELAYS[step];
+    let ends = gathered.ends[step];
     let names = ends.iter().map(|end| format!("≤ {}", text(*end))).chain(ends.last().map(|end| format!("> {}", text(*end))));
     let chart = Chart { x: Axis::categories(axis, names), y: Axis::share(["Of opens", "Of clicks"][step]), series, ..Chart::default() };
     let caption = format!(

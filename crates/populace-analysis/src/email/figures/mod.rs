@@ -35,6 +35,8 @@ const MOST_DAYS: usize = 4_000;
 /// Campaigns beyond these are counted as one.
 const MOST_CAMPAIGNS: usize = 10_000;
 /// Ends of the bins of open and click delays, minutes; the last bin has no end.
+/// Those of opens, where they may take longer than two days.
+const LONG_DELAYS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1_440.0, 2_880.0, 5_760.0, 10_080.0, 20_160.0];
 const DELAYS: [&[f64]; 2] =
     [&[15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1_440.0, 2_880.0], &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0]];
 
@@ -71,6 +73,8 @@ struct Gathered<'a> {
     campaigns: BTreeMap<String, Rate>,
     /// Delays of opens and of clicks that no circuit breaker could silence, by bin, and what is expected of them.
     delays: [Vec<u64>; 2],
+    /// The ends of the bins.
+    ends: [&'static [f64]; 2],
     delay_mass: [Vec<Sum>; 2],
     /// Of a recipient: sent; delivered of sent; opened of delivered; clicked of opened; circuit breakers; hot paths.
     spreads: [Spread; 6],
@@ -89,7 +93,7 @@ merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
     opened_ahead, open_hours,
-} same { model, config, law, names, charts });
+} same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
@@ -175,6 +179,9 @@ impl<'a> Gathered<'a> {
         let lengths = model.occasion(Group::Breaker).into_iter().flat_map(|breakers| breakers.happenings.iter());
         let lengths = lengths.map(|kind| kind.within / HOUR);
         let bins = ((BREAKER_BEFORE + BREAKER_AFTER) / BREAKER_BIN) as usize;
+        let [opens, clicks] = DELAYS;
+        let is_long = opens.last().is_some_and(|last| model.config().longest_open_delay() > *last);
+        let ends = [if is_long { LONG_DELAYS } else { opens }, clicks];
         Self {
             model,
             config: model.config(),
@@ -195,8 +202,9 @@ impl<'a> Gathered<'a> {
             breaker_windows: BTreeMap::new(),
             calibration: vec![Rate::default(); CALIBRATION_BINS],
             campaigns: BTreeMap::new(),
-            delays: DELAYS.map(|ends| vec![0; ends.len() + 1]),
-            delay_mass: DELAYS.map(|ends| vec![Sum::default(); ends.len() + 1]),
+            delays: ends.map(|ends| vec![0; ends.len() + 1]),
+            delay_mass: ends.map(|ends| vec![Sum::default(); ends.len() + 1]),
+            ends,
             spreads: Default::default(),
             breaker_events: 0,
             interests: 0,
@@ -241,7 +249,7 @@ impl<'a> Gathered<'a> {
                 opened += u64::from(message.opened.is_some());
                 clicked += u64::from(message.opened.and(message.clicked).is_some());
             } else if message.delivered.is_some() {
-                let p_click = law.map(|(law, persona)| law.p_click(persona));
+                let p_click = law.map(|(law, persona)| law.p_click(persona, message));
                 self.opens(persona, message, probability, p_click);
                 if campaigns.is_valid(message.sent_row) {
                     self.campaign(campaigns.value(message.sent_row)).add(message.opened.is_some(), probability);
@@ -336,18 +344,19 @@ impl<'a> Gathered<'a> {
     /// How long the open and the click took.
     fn delays(&mut self, known: Option<usize>, message: &Message, history: &History) {
         let moments = [message.delivered.zip(message.opened), message.opened.zip(message.clicked)];
-        let longest = [&self.config.open_delays, &self.config.click_delays].map(|delays| microseconds(delays.max_minutes));
+        let longest = [self.config.longest_open_delay(), self.config.click_delays.max_minutes].map(microseconds);
         for (step, moments) in moments.into_iter().enumerate() {
             let Some((from, to)) = moments else { continue };
             if history.suppressed_after(from).next().is_some_and(|(begin, _)| begin < from.plus(longest[step])) {
                 continue;
             }
-            let bin = DELAYS[step].partition_point(|end| from.plus(microseconds(*end)) < to);
+            let ends = self.ends[step];
+            let bin = ends.partition_point(|end| from.plus(microseconds(*end)) < to);
             self.delays[step][bin] += 1;
             if let Some((law, persona)) = self.law.zip(known) {
                 let (delay, of) = if step == 0 { (law.open_delay_of(persona, from), persona) } else { (law.click_delay(from), 0) };
                 let mut before = 0.0;
-                for (mass, end) in self.delay_mass[step].iter_mut().zip(DELAYS[step].iter().map(Some).chain([None])) {
+                for (mass, end) in self.delay_mass[step].iter_mut().zip(ends.iter().map(Some).chain([None])) {
                     let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(microseconds(*end))));
                     mass.add(until - before);
                     before = until;
@@ -466,7 +475,7 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
     const PLACES: i64 = 4;
     // By how much the recipients' clock is ahead of UTC.
     let clock = law.config().timezone.local(MONDAY).since(MONDAY);
-    let hours = (law.config().open_delays.max_minutes / 60.0).ceil() as i64 + 1;
+    let hours = (law.config().longest_open_delay() / 60.0).ceil() as i64 + 1;
     let mut opens = vec![0.0; HOURS_OF_WEEK];
     for (hour, mass) in mass.iter().copied().map(Sum::value).enumerate() {
         for place in 0..PLACES {

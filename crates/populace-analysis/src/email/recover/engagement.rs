@@ -5,9 +5,11 @@ use crate::email::Law;
 use crate::recover::loglinear::{self, Count, Fit, Predictor};
 use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
-use populace_core::email::{Effect, EmailConfig, Level};
+use populace_core::email::{Effect, EmailConfig, Level, OpenDelayLaw};
 use std::collections::BTreeMap;
 
+/// Why there are no delays to be looked at without attention.
+pub(super) const NOT_FLAT: &str = "no persona looks at its mail at all hours alike";
 const JOINT: &str = "joint log-linear model of opens";
 /// Above it, the months of a recipient are too alike for their opens to pass as independent.
 const NOTICEABLE_DRIFT: f64 = 0.05;
@@ -124,7 +126,7 @@ fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, place
     let trials = |part: &dyn Fn(&Cell) -> bool| total(cells.iter(), part).trials;
     let effects = law.model().effects().each();
     for Found { effect, level, parameter, place } in &places.levels {
-        let applies = |state: u8| effects[*effect].applies(*level, state);
+        let applies = |state: u16| effects[*effect].applies(*level, state);
         let mut means = tally.factors.iter().filter(|((of, state), _)| of == effect && applies(*state)).map(|(_, factors)| factors.mean);
         let truth = parameter.truth.or_else(|| means.next()).expect("a level that was kept applies to messages");
         factor(parameter.path.clone(), truth, *place, trials(&|cell| applies(cell.states[*effect])));
@@ -205,9 +207,14 @@ impl Mean {
 
 /// Clicks given an open.
 pub(super) fn clicks(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
-    for (index, (persona, count)) in law.personas().iter().zip(&tally.clicks).enumerate() {
+    // Where seasons move clicks, those of the days that others are compared with.
+    let season = law.model().effects().season();
+    let plain = season.and_then(|season| season.days().find(|(_, day)| day.state == 0)).map_or(1.0, |(_, day)| day.click);
+    for (index, (persona, all)) in law.personas().iter().zip(&tally.clicks).enumerate() {
         let path = format!("personas.{}.click_rate (given an open)", persona.name);
-        let parameter = Parameter::level(path, "share", law.p_click(index), "clicks of opens away from circuit breakers");
+        let truth = (persona.click_rate / persona.open_rate * plain).min(1.0);
+        let parameter = Parameter::level(path, "share", truth, "clicks of opens away from circuit breakers");
+        let count = if season.is_some() { tally.clicks_in.get(&(index, 0)).copied().unwrap_or_default() } else { *all };
         sheet.share(parameter, count.successes, count.trials);
     }
 }
@@ -215,10 +222,9 @@ pub(super) fn clicks(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
 /// The mean times to an open and to a click.
 pub(super) fn delays(config: &EmailConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
     let method = "maximum likelihood, truncated exponential";
-    let laws = [
-        ("open_delays.mean_minutes", &config.open_delays, &tally.open_delays, "no persona looks at its mail at all hours alike"),
-        ("click_delays.mean_minutes", &config.click_delays, &tally.click_delays, "there is no click"),
-    ];
+    let opens = ("open_delays.mean_minutes", &config.open_delays, &tally.open_delays, NOT_FLAT);
+    let clicks = ("click_delays.mean_minutes", &config.click_delays, &tally.click_delays, "there is no click");
+    let laws = if config.open_delay == OpenDelayLaw::Mixture { vec![clicks] } else { vec![opens, clicks] };
     for (path, law, sample, reason) in laws {
         if sample.n == 0 {
             sheet.skip(path, reason);

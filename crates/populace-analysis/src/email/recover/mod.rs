@@ -1,6 +1,8 @@
 //! What mail teaches: volumes, shares, latency, and a joint model of opens.
 
 mod engagement;
+mod mixture;
+mod seasons;
 mod tally;
 
 use crate::email::Law;
@@ -65,7 +67,9 @@ pub(crate) fn estimate(
     machines(law.config(), &tally, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
+    seasons::report(&law, &tally, sheet);
     engagement::delays(law.config(), &tally, sheet);
+    mixture::weights(law.config(), &tally, sheet);
     let messages = tally.sent;
     let size =
         [("users", users), ("messages", messages), ("delivered", tally.delivered), ("messages in the model of opens", tally.modelled())];
@@ -104,7 +108,8 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
             sheet.skip(path, "without the column metadata, triggered sends cannot be recognised");
         }
     } else {
-        sheet.rate(per_day, tally.scheduled, user_days as f64 - tally.silenced_days);
+        let (count, days) = seasons::plain(law, tally);
+        sheet.rate(per_day, count, users as f64 * days - tally.silenced_days);
         if let Some((trigger, path)) = trigger {
             if suppresses {
                 sheet.skip(&path, "circuit breakers suppress triggered sends too, whether they fell or not");

@@ -1,5 +1,6 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
+use super::mixture;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -36,7 +37,7 @@ pub(super) struct Cell {
     /// Class of the hour of the week: +1 outside peak hours, +2 on an inactive day.
     pub(super) class: u8,
     /// Of each effect.
-    pub(super) states: [u8; EFFECTS.len()],
+    pub(super) states: [u16; EFFECTS.len()],
 }
 
 /// An hour of a persona's week.
@@ -85,6 +86,8 @@ pub(super) struct Tally<'a> {
     pub(super) delivered: u64,
     pub(super) scheduled: u64,
     pub(super) scheduled_by_day: u64,
+    /// By what seasons their day has.
+    pub(super) scheduled_in: BTreeMap<u16, u64>,
     /// Days' worth of scheduled sends that circuit breakers kept from being sent.
     pub(super) silenced_days: f64,
     pub(super) breakers: u64,
@@ -102,11 +105,15 @@ pub(super) struct Tally<'a> {
     pub(super) weekend_logs: Moments,
     pub(super) cells: BTreeMap<Cell, Count>,
     /// The factors in truth, by effect and state.
-    pub(super) factors: BTreeMap<(usize, u8), Moments>,
+    pub(super) factors: BTreeMap<(usize, u16), Moments>,
     /// Opens of each persona that no circuit breaker can have kept from being clicked, and their clicks.
     pub(super) clicks: Vec<Count>,
+    /// The same by season, where those change clicks.
+    pub(super) clicks_in: BTreeMap<(usize, u16), Count>,
     /// Minutes beyond the least, of the opens of flat personas and of clicks.
     pub(super) open_delays: Moments,
+    /// The same delays, where they mix, by the twentieths of their logarithm.
+    pub(super) mixed_delays: BTreeMap<i32, u64>,
     pub(super) click_delays: Moments,
     /// Whether a persona's attention is the same at all hours.
     flat: Vec<bool>,
@@ -142,6 +149,8 @@ impl<'a> Tally<'a> {
             delivered: 0,
             scheduled: 0,
             scheduled_by_day: 0,
+            scheduled_in: BTreeMap::new(),
+            clicks_in: BTreeMap::new(),
             silenced_days: 0.0,
             breakers: 0,
             interests: 0,
@@ -158,6 +167,7 @@ impl<'a> Tally<'a> {
             cells: BTreeMap::new(),
             factors: BTreeMap::new(),
             open_delays: Moments::default(),
+            mixed_delays: BTreeMap::new(),
             click_delays: Moments::default(),
             opened_ahead: 0,
             by_delivered: Vec::new(),
@@ -194,6 +204,9 @@ impl<'a> Tally<'a> {
                 triggered.push(message.sent);
             } else if inside {
                 self.scheduled += 1;
+                if let Some(season) = self.law.model().effects().season() {
+                    *self.scheduled_in.entry(season.day(message.sent.date()).state).or_default() += 1;
+                }
                 let hour = usize::from(self.law.config().timezone.local(message.sent).hour());
                 self.scheduled_by_day += u64::from(self.law.model().calendar().is_day(hour));
                 if campaigns.is_valid(row) {
@@ -310,18 +323,27 @@ impl<'a> Tally<'a> {
         for message in &history.messages {
             let Some(delivered) = message.delivered else { continue };
             if let Some(opened) = message.opened.filter(|opened| is_free(*opened, config.click_delays.max_minutes)) {
-                self.clicks[persona].trials += 1;
+                let count = Count { trials: 1, successes: u64::from(message.clicked.is_some()) };
+                let season = self.law.model().effects().season().zip(self.law.circumstances(persona, message));
+                if let Some((season, at)) = season {
+                    let state = season.day(at.clock.date()).state;
+                    self.clicks_in.entry((persona, state)).or_default().combine(count);
+                }
+                self.clicks[persona].combine(count);
                 if let Some(clicked) = message.clicked {
-                    self.clicks[persona].successes += 1;
                     self.click_delays.add(clicked.since(opened) as f64 / MINUTE as f64 - config.click_delays.min_minutes);
                 }
             }
-            if message.suppressed || !is_free(delivered, config.open_delays.max_minutes) {
+            if message.suppressed || !is_free(delivered, config.longest_open_delay()) {
                 self.near_breakers += 1;
                 continue;
             }
             if let Some(opened) = message.opened.filter(|_| self.flat[persona]) {
-                self.open_delays.add(opened.since(delivered) as f64 / MINUTE as f64 - config.open_delays.min_minutes);
+                let beyond = opened.since(delivered) as f64 / MINUTE as f64 - config.open_delays.min_minutes;
+                self.open_delays.add(beyond);
+                if config.open_delay == OpenDelayLaw::Mixture {
+                    *self.mixed_delays.entry(mixture::bin(beyond)).or_default() += 1;
+                }
             }
             let Some(at) = self.law.circumstances(persona, message) else { continue };
             let effects = self.law.model().effects();
@@ -339,8 +361,8 @@ impl<'a> Tally<'a> {
 
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
-    scheduled_by_day, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, click_delays, opened_ahead, by_delivered, ahead, own,
+    scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own,
 } same { law, window, weeks, flat });
 
 impl Observer for Tally<'_> {

@@ -158,7 +158,7 @@ impl Judge<'_> {
                     // The open itself is known.
                     let personas = filter.before(opened.plus(1)).ok_or_else(impossible)?;
                     let unsuppressed = self.inference.click_unsuppressed(history, opened);
-                    let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona)).sum();
+                    let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona, message)).sum();
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * unsuppressed, known[1] * unsuppressed] }
                 }
                 Step::Machine => {

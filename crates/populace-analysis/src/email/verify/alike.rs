@@ -165,14 +165,14 @@ impl<'a> Alike<'a> {
         self.own_subjects.add(id, repeats, 0.0);
         self.own_counts(recipient, id, scheduled, days);
         self.copies.add(GAPS, recipient.history.messages.iter().map(|message| message.sent.0));
-        let mean = config.sends.per_day * days as f64;
+        let mean = law.scheduled();
         self.client(recipient, [fifth(opens.z()), fifth(z(scheduled as f64, mean, mean))]);
     }
 
     /// How much mail a recipient gets, and how much befalls it.
     fn own_counts(&mut self, recipient: &Recipient<'_>, id: &str, scheduled: u64, days: usize) {
         let model = self.law.model();
-        let mean = recipient.config().sends.per_day * days as f64;
+        let mean = self.law.scheduled();
         self.sends.put(id, poisson(scheduled, mean), || counted(scheduled, mean));
         let counts = [(EventGroup::Breaker, recipient.breakers.len()), (EventGroup::HotPath, recipient.interests.len())];
         for (worst, (group, count)) in self.occasions.iter_mut().zip(counts) {
@@ -217,7 +217,7 @@ impl<'a> Alike<'a> {
         own.push(("repeated subjects", self.own_subjects));
         if !self.law.model().suppresses_sends() {
             let (mut sends, users) = (self.sends, config.population.users);
-            let mean = config.sends.per_day * f64::from(config.window.days);
+            let mean = self.law.scheduled();
             for _ in seen..users.min(seen + 1) {
                 sends.put("a recipient without events", (2.0 * (-mean).exp()).min(1.0), || counted(0, mean));
             }

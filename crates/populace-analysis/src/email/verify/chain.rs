@@ -106,8 +106,8 @@ impl<'a> Chain<'a> {
         );
         if let Some(opened) = message.opened {
             let delay = opened.since(delivered);
-            let law = &config.open_delays;
-            let bounds = microseconds(law.min_minutes) - ROUNDING..=microseconds(law.max_minutes) + ROUNDING;
+            let [least, most] = [config.open_delays.min_minutes, config.longest_open_delay()].map(microseconds);
+            let bounds = least - ROUNDING..=most + ROUNDING;
             self.open_delays.hold(bounds.contains(&delay), || format!("{}: {:.3} min", place(), delay as f64 / MINUTE as f64));
             if let Some(clicked) = message.clicked {
                 let delay = clicked.since(opened);

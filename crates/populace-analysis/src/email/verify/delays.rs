@@ -10,7 +10,7 @@ use crate::stats::{Pit, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Found};
 use crate::verify::kit::{self, Independence, Series};
-use populace_core::email::{HOURS_OF_WEEK, hour_of_week};
+use populace_core::email::{DelaysConfig, HOURS_OF_WEEK, hour_of_week};
 use populace_core::time::{HOUR, Instant, MINUTE, SECOND};
 
 /// Delays of opens by persona, of clicks, and the hours into which opens fall.
@@ -25,13 +25,15 @@ pub(super) struct Delays<'a> {
     whole: [u64; 2],
     /// By persona.
     attention: Vec<[f64; HOURS_OF_WEEK]>,
+    /// What mixes in open delays, with its probability.
+    components: Vec<(f64, DelaysConfig)>,
     /// Hours, and days, of each persona.
     own_hours: Calibration<(usize, &'static str)>,
     open_seconds: Pit,
     click_seconds: Pit,
 }
 
-merge_fields!(Delays<'_> { opens, clicks, open_series, open_parts, click_parts, whole, own_hours, open_seconds, click_seconds } same { law, attention });
+merge_fields!(Delays<'_> { opens, clicks, open_series, open_parts, click_parts, whole, own_hours, open_seconds, click_seconds } same { law, attention, components });
 
 impl<'a> Delays<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
@@ -46,6 +48,7 @@ impl<'a> Delays<'a> {
             click_parts: Independence::equal(kit::PARTS, &by),
             whole: [0; 2],
             attention: law.config().personas.values().map(|persona| law.config().attention.of(law.config().open_delay, persona)).collect(),
+            components: law.config().open_components(),
             own_hours: Calibration::new("opens fall into a persona's own hours and days as its attention says"),
             open_seconds: Pit::default(),
             click_seconds: Pit::default(),
@@ -88,28 +91,32 @@ impl<'a> Delays<'a> {
         if persona.is_flat() {
             return;
         }
-        let law = &config.open_delays;
         let attention = &self.attention[recipient.persona];
         let local = config.timezone.local(delivered);
-        let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
-        let (mut at, mut left, mut total, mut at_peak, mut active) = (begin, 1.0, 0.0, 0.0, 0.0);
-        while at < end {
-            let next = Instant((at.0.div_euclid(HOUR) + 1) * HOUR).min(end);
-            let after = (-minutes(next, begin) / law.mean_minutes).exp();
-            let hour = hour_of_week(at);
-            let (peak, day) = persona.own(hour);
-            let mass = (left - after) * attention[hour];
-            total += mass;
-            at_peak += if peak { mass } else { 0.0 };
-            active += if day { mass } else { 0.0 };
-            (left, at) = (after, next);
+        let (mut at_peak, mut active) = (0.0, 0.0);
+        for (weight, law) in &self.components {
+            let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
+            let (mut at, mut left, mut total, mut own) = (begin, 1.0, 0.0, [0.0; 2]);
+            while at < end {
+                let next = Instant((at.0.div_euclid(HOUR) + 1) * HOUR).min(end);
+                let after = (-minutes(next, begin) / law.mean_minutes).exp();
+                let hour = hour_of_week(at);
+                let (peak, day) = persona.own(hour);
+                let mass = (left - after) * attention[hour];
+                total += mass;
+                own[0] += if peak { mass } else { 0.0 };
+                own[1] += if day { mass } else { 0.0 };
+                (left, at) = (after, next);
+            }
+            at_peak += weight * (own[0] / total);
+            active += weight * (own[1] / total);
         }
         let (peak, day) = persona.own(hour_of_week(config.timezone.local(opened)));
         if !persona.peak_hours.is_empty() {
-            self.own_hours.add_to((recipient.persona, "peak hours"), at_peak / total, peak);
+            self.own_hours.add_to((recipient.persona, "peak hours"), at_peak, peak);
         }
         if persona.active_days.len() < 7 {
-            self.own_hours.add_to((recipient.persona, "active days"), (active / total).min(1.0), day);
+            self.own_hours.add_to((recipient.persona, "active days"), active.min(1.0), day);
         }
     }
 

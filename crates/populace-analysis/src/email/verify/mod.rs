@@ -9,6 +9,7 @@ mod opens;
 mod queries;
 mod rows;
 mod score_tests;
+mod truth;
 mod volumes;
 
 use crate::email::{History, Law, Message};
@@ -39,6 +40,7 @@ use populace_io::tables::email::actor_of;
 use queries::Queries;
 use rows::Rows;
 use score_tests::ScoreTests;
+use truth::Truth;
 use volumes::Sends;
 
 /// Every column of `events`.
@@ -229,6 +231,8 @@ const USERS: [Want; 4] = [
     Want::new("timezone", As::Text),
 ];
 const EVENTS_TABLE: usize = 0;
+/// Where it is looked at.
+const TRUTH_TABLE: usize = 1;
 
 /// What is seen of the data.
 struct Checks<'a> {
@@ -246,11 +250,14 @@ struct Checks<'a> {
     queries: Queries,
     machines: Option<Machines<'a>>,
     users: Users<'a>,
+    /// The number of the table of users, and the truth of messages where it is looked at.
+    users_table: usize,
+    truth: Option<Truth<'a>>,
 }
 
 impl Observer for Checks<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {
-        if table != EVENTS_TABLE {
+        if table == self.users_table {
             self.users.add(rows);
         }
         self.files.add(table, rows)
@@ -259,6 +266,7 @@ impl Observer for Checks<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(batch) = &actor[EVENTS_TABLE] else { return Ok(()) };
         let history = History::new(self.law.model(), batch);
+        let truth_rows = actor.get(TRUTH_TABLE).and_then(Option::as_ref);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
@@ -268,6 +276,9 @@ impl Observer for Checks<'_> {
         self.sends.add(&recipient);
         self.latencies.add(&recipient);
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
+        if let Some(truth) = &mut self.truth {
+            truth.add(&recipient, truth_rows, is_ahead);
+        }
         if is_ahead {
             // Whether and when such a recipient opens shows in no row.
             self.alike.add(&recipient, &PoissonBinomial::default());
@@ -298,6 +309,9 @@ impl Observer for Checks<'_> {
             machines.combine(later);
         }
         self.users.combine(later.users);
+        if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
+            truth.combine(later);
+        }
         Ok(())
     }
 }
@@ -316,7 +330,13 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
     let users = Side { table: "users", wants: &USERS, time: None };
     let has_users = source.has(users.table);
-    let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", [events]) };
+    let (is_on, wants) = (truth::is_on(&law), truth::wants());
+    let messages = Side { table: "truth/messages", wants: &wants, time: None };
+    let messages = Some(messages).filter(|messages| is_on && source.has(messages.table));
+    let has_truth = messages.is_some();
+    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).collect();
+    let users_table = joined.len();
+    let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", joined) };
     let order = Ordered { table: EVENTS_TABLE, key: "recipient_id", time: "timestamp", by_time: true, actor_of };
     let expected = Expected::new(source, document, &inputs, order)?;
     let population = law.config().population.users;
@@ -337,6 +357,8 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         queries: Queries::default(),
         machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
+        users_table,
+        truth: has_truth.then(|| Truth::new(&law)),
     })?;
     let Checks {
         mut files,
@@ -352,6 +374,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         mut queries,
         machines,
         users,
+        truth,
         ..
     } = all;
     let found = recipients.actors;
@@ -367,6 +390,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     score_tests.report(board);
     if let Some(machines) = machines {
         machines.report(board);
+    }
+    match truth {
+        Some(truth) => truth.report(board),
+        None if is_on => board.skip(Group::Exact, Truth::ROWS, "there is no table truth/messages"),
+        None => {}
     }
     if has_users {
         users.report(&files, board);

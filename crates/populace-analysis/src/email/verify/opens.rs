@@ -7,7 +7,7 @@ use crate::email::{Law, Message};
 use crate::stats::{PoissonBinomial, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Probable, WorstActor};
-use populace_core::email::{EFFECTS, EventType, Group as EventGroup, Grouping, hour_of_week};
+use populace_core::email::{Effects, EventType, Group as EventGroup, Grouping, hour_of_week};
 use populace_core::time::{Date, HOUR, Instant};
 use std::cmp::Ordering;
 
@@ -32,8 +32,8 @@ const GROUPS: [(&str, &str); 16] = [
 ];
 
 /// How effects group messages.
-fn groupings() -> impl Iterator<Item = &'static Grouping> {
-    EFFECTS.iter().filter_map(|about| about.grouping.as_ref())
+fn groupings(effects: &Effects) -> impl Iterator<Item = &'static Grouping> {
+    effects.present().filter_map(|about| about.grouping.as_ref())
 }
 
 /// Hours beyond which a send before matters to nobody, and hours that make a group.
@@ -58,8 +58,9 @@ merge_fields!(Opens<'_> { by_open, by_click, effects, recipients } same { law })
 
 impl<'a> Opens<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Self {
-        let [opens, clicks] =
-            [groupings().map(|of| Calibration::new(of.opens)).collect(), groupings().map(|of| Calibration::new(of.clicks)).collect()];
+        let effects = law.model().effects();
+        let [opens, clicks] = [|of: &Grouping| of.opens, |of: &Grouping| of.clicks]
+            .map(|name| groupings(effects).map(|of| Calibration::new(name(of))).collect());
         Self {
             law,
             by_open: GROUPS.iter().map(|of| Calibration::new(of.0)).collect(),
@@ -88,7 +89,7 @@ impl<'a> Opens<'a> {
             outcome = Some(if is_click { 2 } else { u64::from(is_open) });
             let Some(at) = self.law.circumstances(recipient.persona, message) else { continue };
             of_effects.clear();
-            of_effects.extend(groupings().map(|grouping| (grouping.label)(&at)));
+            of_effects.extend(groupings(self.law.model().effects()).map(|grouping| (grouping.label)(self.law.model().effects(), &at)));
             let put = |calibrations: &mut [Calibration<u64>], effects: &mut [Calibration], p: f64, hit: bool| {
                 for (calibration, group) in calibrations.iter_mut().zip(groups) {
                     if let Some(group) = group {

@@ -16,6 +16,9 @@ const FEWEST_SIZES: f64 = 5_000.0;
 /// Fewer recipients tell nothing of how counts scatter among them.
 const FEWEST_RECIPIENTS: u64 = 20;
 
+/// What is expected of days without seasons.
+const ALIKE: &str = "alike on all days";
+
 /// What befalls a user at most once a day.
 const OCCASIONS: [EventGroup; 2] = [EventGroup::Breaker, EventGroup::HotPath];
 
@@ -110,7 +113,7 @@ impl<'a> Sends<'a> {
             }
             self.per_day[count] += 1;
         }
-        self.scheduled.scatter += (scheduled as f64 - self.law.config().sends.per_day * days).powi(2);
+        self.scheduled.scatter += (scheduled as f64 - self.law.scheduled()).powi(2);
         let interests = recipient.history.interests.iter().copied().zip(recipient.interests.iter().copied());
         let events: Vec<(Instant, EventType)> = recipient.breakers.iter().copied().chain(interests).collect();
         for (group, daily) in OCCASIONS.iter().zip(&mut self.occasions) {
@@ -152,7 +155,7 @@ impl<'a> Sends<'a> {
                 board.skip(group, name, why);
             }
         } else {
-            let mean = sends * user_days as f64;
+            let mean = sends * self.law.model().mean_volume() * user_days as f64;
             let test = Test { statistic: z(self.scheduled.total as f64, mean, mean), p_value: poisson(self.scheduled.total, mean) };
             let observed = self.scheduled.total.to_string();
             board.test(group, "scheduled sends", Found { n: user_days, observed, expected: format!("{mean:.1}, Poisson"), test });
@@ -160,9 +163,17 @@ impl<'a> Sends<'a> {
                 self.per_day.push(0);
             }
             self.per_day[0] += silent * self.days as u64;
-            let most = self.per_day.len().max((sends + 12.0 * sends.sqrt() + 20.0) as usize);
+            // By mean, the share of the days.
+            let mut means: BTreeMap<u64, f64> = BTreeMap::new();
+            for day in 0..self.days as u32 {
+                *means.entry((sends * self.law.model().volume_of(day)).to_bits()).or_default() += 1.0;
+            }
+            let greatest = means.keys().map(|bits| f64::from_bits(*bits)).fold(0.0, f64::max);
+            let most = self.per_day.len().max((greatest + 12.0 * greatest.sqrt() + 20.0) as usize);
             self.per_day.resize(most, 0);
-            let mut expected: Vec<f64> = (0..most).map(|count| poisson_probability(count as u64, sends)).collect();
+            let of_day = |count: u64, (mean, days): (&u64, &f64)| days * poisson_probability(count, f64::from_bits(*mean));
+            let shares = (0..most as u64).map(|count| means.iter().map(|mean| of_day(count, mean)).sum::<f64>() / self.days as f64);
+            let mut expected: Vec<f64> = shares.collect();
             let rest = 1.0 - expected.iter().sum::<f64>();
             expected[most - 1] += rest.max(0.0);
             // Beyond what doubles tell apart from nothing, something is still possible.
@@ -172,10 +183,12 @@ impl<'a> Sends<'a> {
                 "scheduled sends of a user-day are Poisson",
                 Found::cells(&self.per_day, &expected, &format!("Poisson({sends})")),
             );
-            let mean = sends * self.days as f64;
+            let mean = self.law.scheduled();
             scatter(board, "scheduled sends", &self.scheduled, [users, silent], [mean, mean, 1.0 / mean]);
         }
-        shape(board, "scheduled sends", &self.scheduled, !suppressed);
+        let volumes = (0..self.days as u32).map(|day| self.law.model().volume_of(day)).collect();
+        let by_day = if self.law.model().effects().season().is_some() { "the volumes of their seasons" } else { ALIKE };
+        shape(board, "scheduled sends", &self.scheduled, (!suppressed).then_some((volumes, by_day)));
         board.test(group, "the second within the minute of scheduled sends", Found::places(&self.seconds));
         for (group_of, daily) in OCCASIONS.iter().zip(&self.occasions) {
             let name = match group_of {
@@ -197,7 +210,7 @@ impl<'a> Sends<'a> {
                 [users, silent],
                 [mean, variance, (1.0 - 6.0 * rate * (1.0 - rate)) / (days * rate * (1.0 - rate))],
             );
-            shape(board, name, daily, true);
+            shape(board, name, daily, Some((vec![1.0; self.days], ALIKE)));
             let weights = self.law.model().occasion(*group_of).into_iter().flat_map(|occasion| occasion.happenings.iter());
             let kinds = weights.map(|kind| (kind.weight, daily.kinds.get(kind.event_type.name()).copied().unwrap_or(0)));
             board.try_test(group, format!("types of {name}"), weighted(kinds));
@@ -292,10 +305,9 @@ fn scatter(board: &mut Board, name: &str, daily: &Daily, [users, silent]: [u64; 
 }
 
 /// When something happens: the moment of the day, and the day.
-fn shape(board: &mut Board, name: &str, daily: &Daily, days_alike: bool) {
+fn shape(board: &mut Board, name: &str, daily: &Daily, by_day: Option<(Vec<f64>, &str)>) {
     board.test(Group::Distribution, format!("the moment of the day of {name}"), Found::places(&daily.clock));
-    if days_alike {
-        let expected = vec![1.0; daily.by_day.len()];
-        board.test(Group::Distribution, format!("{name} by day"), Found::cells(&daily.by_day, &expected, "alike on all days"));
+    if let Some((expected, rule)) = by_day {
+        board.test(Group::Distribution, format!("{name} by day"), Found::cells(&daily.by_day, &expected, rule));
     }
 }

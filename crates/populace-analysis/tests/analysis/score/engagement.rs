@@ -1,7 +1,7 @@
 //! Opens and clicks: the ceilings are right, and what is scored is what was asked.
 
 use super::Bench;
-use crate::support::{Run, actors};
+use crate::support::{MIXTURE, Run, SEASONS, actors};
 use populace_analysis::email::{EVENT_COLUMNS, History, Inference, Law};
 use populace_analysis::score::{Estimate, Options, Predictor, Scorecard, Threshold};
 use populace_analysis::source::{As, Columns, Side, Want};
@@ -84,8 +84,9 @@ fn model(run: &Run) -> EmailModel {
 
 #[test]
 fn ceilings_are_calibrated_and_ordered() {
-    for scenario in ["email", "email-v1"] {
-        let bench = Bench::new(Run::new(scenario, 11, &[]));
+    let with: [(&str, &[(&str, &str)]); 3] = [("email", &[]), ("email-v1", &[]), ("email", &[SEASONS, MIXTURE])];
+    for (scenario, set) in with {
+        let bench = Bench::new(Run::new(scenario, 11, set));
         for task in ["open", "click"] {
             let (rows, card) = rows(&bench, task);
             assert_calibrated_by_bin(rows.iter().map(|row| (row.label, row.latent)).collect(), "latent");
@@ -197,7 +198,13 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
 
 #[test]
 fn delays_are_those_of_the_simulation() {
-    let run = Run::new("email", 15, &[("population.users", "1"), ("timezone", "UTC+05:30")]);
+    for law in [("open_delay", "attention"), MIXTURE] {
+        delays_are_simulated_as_they_are_known(law);
+    }
+}
+
+fn delays_are_simulated_as_they_are_known(law: (&str, &str)) {
+    let run = Run::new("email", 15, &[("population.users", "1"), ("timezone", "UTC+05:30"), law]);
     let model = model(&run);
     let law = Law::new(&model, None);
     let clicks = &model.config().click_delays;
@@ -206,7 +213,7 @@ fn delays_are_those_of_the_simulation() {
     for start in [0, 59 * MINUTE + 1_234_000, 31 * HOUR, 167 * HOUR + 30 * MINUTE] {
         let from = model.config().window.start.midnight().plus(start);
         let (open, click) = (law.open_delay(from), law.click_delay(from));
-        for minutes in [0.0, 0.5, 1.5, 17.0, 30.0, 31.0, 59.9, 61.0, 600.0, 2879.0, 2880.0, 4000.0] {
+        for minutes in [0.0, 0.5, 1.5, 17.0, 30.0, 31.0, 59.9, 61.0, 600.0, 2879.0, 2880.0, 4000.0, 20_000.0, 43_201.0] {
             let time = Instant(from.0 + (minutes * MINUTE as f64) as i64);
             for persona in 0..law.personas().len() {
                 let expected = model.open_delay_cdf(persona, from, minutes);

@@ -1,6 +1,8 @@
 //! What an effect is: a factor of the open rate, and all that is said of it.
 
 use super::super::world::Circumstances;
+use super::Effects;
+use crate::time::Instant;
 use core::ops::Range;
 
 /// What is said of an effect, whatever its settings.
@@ -10,8 +12,12 @@ pub struct About {
     pub name: &'static str,
     /// What that column holds.
     pub meaning: &'static str,
-    /// Whether it depends on persona and clock alone.
+    /// Whether it depends on persona and time of the week alone.
     pub by_clock: bool,
+    /// Whether its columns are there only where it is on.
+    pub optional: bool,
+    /// The column of its factor of P(click | open) and what it holds, where it has such a factor.
+    pub clicks: Option<(&'static str, &'static str)>,
     /// What a study of it detects, and the parameters that `recover` estimates for it.
     pub detects: (&'static str, fn(&str) -> bool),
     /// The keys of its constants that raise or lower opens.
@@ -30,7 +36,7 @@ pub struct Grouping {
     /// What it is called of clicks.
     pub clicks: &'static str,
     /// The group of a message.
-    pub label: fn(&Circumstances) -> String,
+    pub label: fn(&Effects, &Circumstances) -> String,
 }
 
 /// A factor of messages of certain states, which `recover` estimates.
@@ -106,6 +112,8 @@ pub trait Outlook {
     fn recent_sends(&self, hours: u32, most: usize) -> Vec<f64>;
     /// Minutes since the latest hot path with their probabilities, where that is less than a window.
     fn since_interest(&self, window_minutes: f64) -> Nodes;
+    /// The moment on the recipients' clock.
+    fn clock(&self) -> Instant;
 }
 
 /// An effect: a factor of the open rate.
@@ -113,13 +121,23 @@ pub trait Effect {
     /// The factor.
     fn factor(&self, at: &Circumstances) -> f64;
 
-    /// The distribution of the factor, of one that does not depend on the clock alone.
+    /// The factor of P(click | open).
+    fn click_factor(&self, _: &Circumstances) -> f64 {
+        1.0
+    }
+
+    /// Whether the document has it.
+    fn is_on(&self) -> bool {
+        true
+    }
+
+    /// The distribution of the factor, of one that does not depend on the time of the week alone.
     fn expected(&self, _: &dyn Outlook) -> Nodes {
         vec![(1.0, 1.0)]
     }
 
     /// The state of a message, where the [`levels`](Self::levels) of a state are the same for all its messages.
-    fn state(&self, _: &Circumstances) -> u8 {
+    fn state(&self, _: &Circumstances) -> u16 {
         0
     }
 
@@ -129,7 +147,7 @@ pub trait Effect {
     }
 
     /// Whether a level applies to messages of a state.
-    fn applies(&self, _level: usize, _state: u8) -> bool {
+    fn applies(&self, _level: usize, _state: u16) -> bool {
         false
     }
 
@@ -156,11 +174,20 @@ impl<E: Effect> Effect for Option<E> {
         self.as_ref().map_or(1.0, |effect| effect.factor(at))
     }
 
+    #[inline]
+    fn click_factor(&self, at: &Circumstances) -> f64 {
+        self.as_ref().map_or(1.0, |effect| effect.click_factor(at))
+    }
+
+    fn is_on(&self) -> bool {
+        self.is_some()
+    }
+
     fn expected(&self, outlook: &dyn Outlook) -> Nodes {
         self.as_ref().map_or_else(|| vec![(1.0, 1.0)], |effect| effect.expected(outlook))
     }
 
-    fn state(&self, at: &Circumstances) -> u8 {
+    fn state(&self, at: &Circumstances) -> u16 {
         self.as_ref().map_or(0, |effect| effect.state(at))
     }
 
@@ -168,7 +195,7 @@ impl<E: Effect> Effect for Option<E> {
         self.as_ref().map_or_else(Vec::new, Effect::levels)
     }
 
-    fn applies(&self, level: usize, state: u8) -> bool {
+    fn applies(&self, level: usize, state: u16) -> bool {
         self.as_ref().is_some_and(|effect| effect.applies(level, state))
     }
 

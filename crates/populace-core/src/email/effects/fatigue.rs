@@ -9,12 +9,14 @@ pub(super) const ABOUT: About = About {
     name: "fatigue",
     meaning: "Factor: by recent_sends",
     by_clock: false,
+    optional: false,
+    clicks: None,
     detects: ("recent mail lowers opens", |path| path.starts_with("fatigue.factors.")),
     constants: &[],
     grouping: Some(Grouping {
         opens: "opens by recent sends",
         clicks: "clicks of opens by recent sends",
-        label: |at| at.recent_sends.min(6).to_string(),
+        label: |_, at| at.recent_sends.min(6).to_string(),
     }),
     evidence: Some(Evidence {
         name: "recent_sends",
@@ -62,8 +64,8 @@ impl Effect for Fatigue {
         self.factors.iter().copied().zip(outlook.recent_sends(self.hours, self.factors.len() - 1)).collect()
     }
 
-    fn state(&self, at: &Circumstances) -> u8 {
-        self.point(at) as u8
+    fn state(&self, at: &Circumstances) -> u16 {
+        self.point(at) as u16
     }
 
     fn levels(&self) -> Vec<Level> {
@@ -72,7 +74,7 @@ impl Effect for Fatigue {
         self.factors.iter().enumerate().skip(1).map(level).collect()
     }
 
-    fn applies(&self, level: usize, state: u8) -> bool {
+    fn applies(&self, level: usize, state: u16) -> bool {
         usize::from(state) == level + 1
     }
 

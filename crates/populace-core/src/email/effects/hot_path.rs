@@ -19,12 +19,14 @@ pub(super) const ABOUT: About = About {
     name: "hot_path",
     meaning: "Factor: by minutes_since_hot_path",
     by_clock: false,
+    optional: false,
+    clicks: None,
     detects: ("opens right after a hot path", |path| path.starts_with("hot_paths.boost (minutes 0 to ")),
     constants: &["hot_paths.boost", "hot_paths.decay_minutes"],
     grouping: Some(Grouping {
         opens: "opens by minutes since a hot path",
         clicks: "clicks of opens by minutes since a hot path",
-        label: |at| {
+        label: |_, at| {
             at.since_interest.map_or_else(|| "none near".to_owned(), |minutes| format!("{} minutes", (minutes / 2.5).floor() * 2.5))
         },
     }),
@@ -194,9 +196,9 @@ impl Effect for HotPath {
     }
 
     /// 0 away from a hot path, else 1 + the part of its window.
-    fn state(&self, at: &Circumstances) -> u8 {
+    fn state(&self, at: &Circumstances) -> u16 {
         at.since_interest.map_or(0, |minutes| {
-            1 + PARTS.iter().filter(|end| minutes / self.interest.window_minutes >= **end).count().min(PARTS.len() - 1) as u8
+            1 + PARTS.iter().filter(|end| minutes / self.interest.window_minutes >= **end).count().min(PARTS.len() - 1) as u16
         })
     }
 
@@ -211,7 +213,7 @@ impl Effect for HotPath {
         PARTS.into_iter().map(level).collect()
     }
 
-    fn applies(&self, level: usize, state: u8) -> bool {
+    fn applies(&self, level: usize, state: u16) -> bool {
         usize::from(state) == level + 1
     }
 

@@ -12,19 +12,21 @@ pub(super) const ABOUT: About = About {
     name: "minute",
     meaning: "Factor: by the minute of the hour",
     by_clock: true,
+    optional: false,
+    clicks: None,
     detects: ("peak and slow minutes of the hour", |path| path.starts_with("minute.")),
     constants: &["minute.peak_factor", "minute.slow_factor"],
     grouping: Some(Grouping {
         opens: "opens by minute of the hour",
         clicks: "clicks of opens by minute of the hour",
-        label: |at| format!("minute {}", at.clock.minute()),
+        label: |_, at| format!("minute {}", at.clock.minute()),
     }),
     evidence: None,
 };
 
 /// States: sums of what a minute is.
-const PEAK: u8 = 1;
-const SLOW: u8 = 2;
+const PEAK: u16 = 1;
+const SLOW: u16 = 2;
 
 section! {
     /// Factors of the open rate by the minute of the hour; 1 in every other minute. A minute in both lists takes both factors.
@@ -44,7 +46,7 @@ section! {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Minute {
     minutes: Box<[[f64; 60]]>,
-    states: Box<[[u8; 60]]>,
+    states: Box<[[u16; 60]]>,
     levels: [(&'static str, f64); 2],
 }
 
@@ -54,11 +56,11 @@ impl Minute {
         check_each_once(checker, "minute.slow_minutes", &config.slow_minutes);
         let states = |persona: &PersonaConfig| {
             let peaks = persona.peak_minutes.as_ref().unwrap_or(&config.peak_minutes);
-            let is_in = |minutes: &[u8], minute: usize| u8::from(minutes.contains(&(minute as u8)));
+            let is_in = |minutes: &[u8], minute: usize| u16::from(minutes.contains(&(minute as u8)));
             core::array::from_fn(|minute| PEAK * is_in(peaks, minute) + SLOW * is_in(&config.slow_minutes, minute))
         };
-        let states: Box<[[u8; 60]]> = personas.values().map(states).collect();
-        let factor = |state: &u8| {
+        let states: Box<[[u16; 60]]> = personas.values().map(states).collect();
+        let factor = |state: &u16| {
             (if state & PEAK > 0 { config.peak_factor } else { 1.0 }) * (if state & SLOW > 0 { config.slow_factor } else { 1.0 })
         };
         let minutes = states.iter().map(|states| states.each_ref().map(factor)).collect();
@@ -73,7 +75,7 @@ impl Effect for Minute {
         self.minutes[usize::from(at.persona)][(at.clock.minute_of_week() as u32 % 60) as usize]
     }
 
-    fn state(&self, at: &Circumstances) -> u8 {
+    fn state(&self, at: &Circumstances) -> u16 {
         self.states[usize::from(at.persona)][usize::from(at.clock.minute())]
     }
 
@@ -81,7 +83,7 @@ impl Effect for Minute {
         self.levels.iter().map(|&(path, truth)| Level { path: path.to_owned(), truth: Some(truth) }).collect()
     }
 
-    fn applies(&self, level: usize, state: u8) -> bool {
+    fn applies(&self, level: usize, state: u16) -> bool {
         state & [PEAK, SLOW][level] > 0
     }
 }

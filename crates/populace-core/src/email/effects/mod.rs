@@ -10,9 +10,11 @@ pub(super) mod fatigue;
 pub(super) mod hot_path;
 pub(super) mod minute;
 pub(super) mod occasion;
+pub(super) mod season;
 pub(super) mod timing;
 
 pub use hot_path::{INTEREST_FEATURES, Interest};
+pub use season::{NthConfig, Season, SeasonConfig, SeasonDay, When};
 
 use super::calendar::Calendar;
 use super::config::EmailConfig;
@@ -59,6 +61,12 @@ macro_rules! effects {
                 [$(self.$name.factor(at)),*]
             }
 
+            /// The factor of P(click | open).
+            #[inline]
+            pub fn click_factor(&self, at: &Circumstances) -> f64 {
+                1.0 $(* self.$name.click_factor(at))*
+            }
+
             /// The effects, as in [`EFFECTS`].
             pub fn each(&self) -> [&dyn Effect; EFFECTS.len()] {
                 [$(&self.$name),*]
@@ -81,6 +89,11 @@ effects! {
             Some(own) => hot_path::HotPath::new(own, &of.config.campaigns, of.names, of.checker).map(Some),
             None => Some(None),
         };
+    /// By the date.
+    season: Option<season::Season> = |of| match &of.config.calendar {
+        Some(own) => season::Season::new(own, of.config, of.checker).map(Some),
+        None => Some(None),
+    };
 }
 
 /// Campaigns of non-mail rows, id and name.
@@ -93,7 +106,18 @@ impl Effects {
         factors.iter().fold(open_rate, |product, factor| product * factor)
     }
 
-    /// An open rate × the factors that depend on persona and clock alone.
+    /// The effects whose columns there are only where they are on, and which are: each with its place in [`EFFECTS`].
+    pub fn optional(&self) -> impl Iterator<Item = (usize, &'static About)> {
+        let on = self.each().map(Effect::is_on);
+        EFFECTS.iter().copied().enumerate().filter(move |(place, about)| about.optional && on[*place])
+    }
+
+    /// The effects that have columns and groups: all but the optional ones that are off.
+    pub fn present(&self) -> impl Iterator<Item = &'static About> {
+        EFFECTS.iter().copied().filter(|about| !about.optional).chain(self.optional().map(|(_, about)| about))
+    }
+
+    /// An open rate × the factors that depend on persona and time of the week alone.
     pub fn by_clock(&self, open_rate: f64, persona: usize, clock: Instant) -> f64 {
         let at = Circumstances { persona: persona as u8, clock, recent_sends: 0, since_interest: None, suppressed: false };
         let of_clock = EFFECTS.iter().zip(self.factors(&at)).filter(|(about, _)| about.by_clock);
@@ -105,7 +129,7 @@ impl Effects {
         self.timing.at(persona, clock)
     }
 
-    /// The distributions of the factors that do not depend on the clock alone.
+    /// The distributions of the factors that do not depend on the time of the week alone.
     pub(super) fn expected(&self, outlook: &dyn Outlook) -> Vec<Nodes> {
         let others = EFFECTS.iter().zip(self.each()).filter(|(about, _)| !about.by_clock);
         others.map(|(_, effect)| effect.expected(outlook)).collect()
@@ -121,6 +145,12 @@ impl Effects {
     #[inline]
     pub fn interest(&self) -> Option<&Interest> {
         self.hot_path.as_ref().map(|effect| &effect.interest)
+    }
+
+    /// The seasons; `None` where there are none.
+    #[inline]
+    pub fn season(&self) -> Option<&Season> {
+        self.season.as_ref()
     }
 
     /// When hot paths happen.

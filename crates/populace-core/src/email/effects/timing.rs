@@ -13,6 +13,8 @@ pub(super) const ABOUT: About = About {
     name: "timing",
     meaning: "Factor: by the time of the week",
     by_clock: true,
+    optional: false,
+    clicks: None,
     detects: ("a persona's own hours and days", |path| path.contains(".timing.")),
     constants: &["timing.off_peak", "timing.inactive_day"],
     grouping: None,

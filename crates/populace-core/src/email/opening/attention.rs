@@ -15,6 +15,8 @@ choice! {
         Attention,
         /// Truncated exponential alone.
         Exponential,
+        /// A mixture of truncated exponentials, each × attention: `open_mixture`.
+        Mixture,
     }
 }
 
@@ -32,7 +34,7 @@ impl AttentionConfig {
     /// A persona's attention by the hour of the week.
     pub fn of(&self, law: OpenDelayLaw, persona: &PersonaConfig) -> [f64; HOURS_OF_WEEK] {
         match law {
-            OpenDelayLaw::Attention => persona.shape(self.off_peak, self.inactive_day),
+            OpenDelayLaw::Attention | OpenDelayLaw::Mixture => persona.shape(self.off_peak, self.inactive_day),
             OpenDelayLaw::Exponential => [1.0; HOURS_OF_WEEK],
         }
     }
@@ -40,25 +42,31 @@ impl AttentionConfig {
 
 /// Attention by the hour of the week.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Attention {
+pub(super) struct Attention {
     hours: [f64; HOURS_OF_WEEK],
     /// Mass of the [`OpenDelays::whole_hours`] that begin with this one, had the first of them begun at once.
     sums: [f64; HOURS_OF_WEEK],
+    /// Mass of the week that begins with this hour, had it begun at once; empty where no delay lasts so long.
+    weeks: Box<[f64]>,
 }
 
 impl Attention {
-    pub(in super::super) fn new(hours: &[f64; HOURS_OF_WEEK], delays: &OpenDelays) -> Self {
-        let mass = |first: usize| {
-            (0..delays.whole_hours).rev().fold(0.0, |sum, hour| sum * delays.ratio + hours[(first + hour) % HOURS_OF_WEEK])
-                * (1.0 - delays.ratio)
+    pub(super) fn new(hours: &[f64; HOURS_OF_WEEK], delays: &OpenDelays) -> Self {
+        let mass = |first: usize, length: usize| {
+            (0..length).rev().fold(0.0, |sum, hour| sum * delays.ratio + hours[(first + hour) % HOURS_OF_WEEK]) * (1.0 - delays.ratio)
         };
-        Self { sums: core::array::from_fn(mass), hours: *hours }
+        let weeks = if delays.whole_hours < HOURS_OF_WEEK { 0 } else { HOURS_OF_WEEK };
+        Self {
+            sums: core::array::from_fn(|first| mass(first, delays.whole_hours)),
+            weeks: (0..weeks).map(|first| mass(first, HOURS_OF_WEEK)).collect(),
+            hours: *hours,
+        }
     }
 }
 
 /// The law of open delays: density ∝ exp(−x/mean) × attention over x = delay − least, 0 ≤ x ≤ span; all in minutes.
 #[derive(Clone, Debug)]
-pub(in super::super) struct OpenDelays {
+pub(super) struct OpenDelays {
     least: f64,
     mean: f64,
     span: f64,
@@ -66,8 +74,9 @@ pub(in super::super) struct OpenDelays {
     ratio: f64,
     /// How many whole hours of the clock the span always holds.
     whole_hours: usize,
-    /// `ratio` to the power `whole_hours`.
+    /// `ratio` to the power `whole_hours`, and to the hours of a week.
     after_whole_hours: f64,
+    after_week: f64,
     /// exp(−span/mean).
     end: f64,
 }
@@ -86,7 +95,7 @@ struct Cut {
 
 impl OpenDelays {
     /// The law of checked delays: the span is at least an hour.
-    pub(in super::super) fn new(config: &DelaysConfig) -> Self {
+    pub(super) fn new(config: &DelaysConfig) -> Self {
         let span = config.max_minutes - config.min_minutes;
         let whole_hours = ((span - 60.0) / 60.0) as usize;
         Self {
@@ -96,6 +105,7 @@ impl OpenDelays {
             ratio: math::exp(-60.0 / config.mean_minutes),
             whole_hours,
             after_whole_hours: math::exp(-60.0 * whole_hours as f64 / config.mean_minutes),
+            after_week: math::exp(-60.0 * HOURS_OF_WEEK as f64 / config.mean_minutes),
             end: math::exp(-span / config.mean_minutes),
         }
     }
@@ -120,7 +130,7 @@ impl OpenDelays {
 
     /// The delay at which a share `unit` of the mass lies behind, minutes, of a message delivered at `delivered` on the local clock.
     #[inline]
-    pub(in super::super) fn at(&self, attention: &Attention, delivered: Instant, unit: f64) -> f64 {
+    pub(super) fn at(&self, attention: &Attention, delivered: Instant, unit: f64) -> f64 {
         let cut = self.cut(attention, delivered);
         let mut mass = unit * cut.mass;
         let mut hour = cut.hour;
@@ -129,7 +139,13 @@ impl OpenDelays {
             mass -= cut.first_mass;
             left = cut.first;
             hour = wrapped(hour + 1);
-            for _ in 0..cut.whole_hours {
+            let mut whole_hours = cut.whole_hours;
+            while whole_hours >= HOURS_OF_WEEK && mass >= left * attention.weeks[hour] {
+                mass -= left * attention.weeks[hour];
+                left *= self.after_week;
+                whole_hours -= HOURS_OF_WEEK;
+            }
+            for _ in 0..whole_hours {
                 let of_hour = attention.hours[hour] * left * (1.0 - self.ratio);
                 if mass < of_hour {
                     break;
@@ -139,13 +155,13 @@ impl OpenDelays {
                 hour = wrapped(hour + 1);
             }
         }
-        // Rounding may leave a hair more mass than there is; the end is where it lies.
-        let left = (left - mass / attention.hours[hour]).max(self.end);
+        // Rounding may leave a hair more mass than there is; the end is where it lies, or what no draw is beyond.
+        let left = (left - mass / attention.hours[hour]).max(self.end).max(BEYOND);
         self.least - self.mean * math::ln(left)
     }
 
     /// P(delay ≤ `minutes`) of a message delivered at `delivered` on the local clock.
-    pub(in super::super) fn cdf(&self, attention: &Attention, delivered: Instant, minutes: f64) -> f64 {
+    pub(super) fn cdf(&self, attention: &Attention, delivered: Instant, minutes: f64) -> f64 {
         let x = minutes - self.least;
         if x <= 0.0 {
             return 0.0;
@@ -161,7 +177,13 @@ impl OpenDelays {
         let mut mass = cut.first_mass;
         let mut left = cut.first;
         let mut hour = wrapped(cut.hour + 1);
-        for _ in 0..cut.whole_hours {
+        let mut whole_hours = cut.whole_hours;
+        while whole_hours >= HOURS_OF_WEEK && left * self.after_week >= here {
+            mass += left * attention.weeks[hour];
+            left *= self.after_week;
+            whole_hours -= HOURS_OF_WEEK;
+        }
+        for _ in 0..whole_hours {
             if left * self.ratio < here {
                 break;
             }
@@ -172,6 +194,9 @@ impl OpenDelays {
         (mass + attention.hours[hour] * (left - here)) / cut.mass
     }
 }
+
+/// What is left of an exponential where no draw of 53 bits falls, whatever the attention: exp(−x/mean) of a mean of minutes over weeks is 0.
+const BEYOND: f64 = 1e-24;
 
 #[inline]
 const fn wrapped(hour: usize) -> usize {
@@ -184,7 +209,11 @@ mod tests {
     use crate::time::SECOND;
 
     fn law() -> (OpenDelays, Attention) {
-        let delays = OpenDelays::new(&DelaysConfig { min_minutes: 1.0, mean_minutes: 240.0, max_minutes: 2880.0 });
+        law_of(240.0, 2880.0)
+    }
+
+    fn law_of(mean_minutes: f64, max_minutes: f64) -> (OpenDelays, Attention) {
+        let delays = OpenDelays::new(&DelaysConfig { min_minutes: 1.0, mean_minutes, max_minutes });
         let attention =
             Attention::new(&core::array::from_fn(|hour| if hour % 24 == 8 { 1.0 } else { 0.02 + (hour % 7) as f64 / 70.0 }), &delays);
         (delays, attention)
@@ -201,6 +230,35 @@ mod tests {
                 assert!((1.0..=2880.0).contains(&delay) && delay >= previous, "{delay}");
                 assert!((delays.cdf(&attention, Instant(start), delay) - unit).abs() < 1e-9, "{start} {unit}");
                 previous = delay;
+            }
+        }
+    }
+
+    /// Over 30 days, whose weeks are passed over at once, with means from minutes to weeks.
+    #[test]
+    fn delays_of_weeks_are_those_of_their_hours() {
+        for mean in [15.0, 240.0, 10_080.0, 43_200.0] {
+            let (delays, attention) = law_of(mean, 43_200.0);
+            for start in [0, 59 * MINUTE, 100 * HOUR + 58 * MINUTE, 167 * HOUR] {
+                for step in 0..=400 {
+                    let unit = (f64::from(step) / 400.0).min(1.0 - 1e-15);
+                    let delay = delays.at(&attention, Instant(start), unit);
+                    assert!((1.0..=43_200.0).contains(&delay), "{mean} {unit}: {delay}");
+                    assert!((delays.cdf(&attention, Instant(start), delay) - unit).abs() < 1e-9, "{mean} {start} {unit}");
+                    // Hour by hour.
+                    let (mut total, mut below, mut at, mut left) = (0.0, 0.0, 0.0, 1.0);
+                    while at < 43_199.0 {
+                        let minute = (start / MINUTE) as f64 + 1.0 + at;
+                        let next = (at + 60.0 - minute.rem_euclid(60.0)).min(43_199.0);
+                        let of_hour = attention.hours[hour_of_week(Instant((minute * MINUTE as f64) as i64))];
+                        let after = math::exp(-next / mean);
+                        total += of_hour * (left - after);
+                        let until = (delay - 1.0).clamp(at, next);
+                        below += of_hour * (left - math::exp(-until / mean));
+                        (at, left) = (next, after);
+                    }
+                    assert!((below / total - unit).abs() < 1e-9, "{mean} {start} {unit}: {}", below / total);
+                }
             }
         }
     }

@@ -2,8 +2,10 @@
 
 mod attention;
 mod delays;
+mod mixture;
 
-pub(super) use attention::{Attention, OpenDelays};
 pub use attention::{AttentionConfig, OpenDelayLaw};
 pub(super) use delays::ClickDelay;
 pub use delays::DelaysConfig;
+pub(super) use mixture::Opening;
+pub use mixture::{OpenComponentConfig, OpenMixtureConfig};

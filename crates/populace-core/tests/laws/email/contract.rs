@@ -1,5 +1,6 @@
 //! What users of the scenario rely on: figures, prefixes, replay, pairing.
 
+use super::oracle::with_new;
 use super::samples::{DAYS, Samples, start};
 use super::truths::{drift_of, timing_table};
 use super::{email, email_v1, model};
@@ -125,6 +126,10 @@ fn expected_volumes_are_those_of_a_large_simulation() {
     assert_volumes("a floor of 0", &with(&email(), "/hot_paths/floor", 0.0), users);
     assert_volumes("two time zones", &with(&with(&email(), "/timezone", "UTC+05:30"), "/esp_timezone", "UTC-08:00"), users);
     assert_volumes("exponential delays", &with(&email(), "/open_delay", "exponential"), users);
+    let seasons = json!([{"name": "a", "when": {"date": "11-20"}, "days": 15, "volume": 2, "open": 0.8, "click": 1.3},
+        {"name": "b", "when": {"nth": {"month": 12, "weekday": "sat", "n": 2}}, "days": 9, "volume": 0.2, "open": 1.4}]);
+    assert_volumes("seasons", &with_new(&email(), "/calendar", seasons), users);
+    assert_volumes("a mixture of open delays", &with(&email(), "/open_delay", "mixture"), users);
     assert_volumes("three days of fatigue", &with(&email(), "/fatigue/hours", 72), users);
     assert_volumes(
         "every day hot",

@@ -90,6 +90,23 @@ fn bounds_are_checked_one_by_one() {
         ("/fatigue/factors", json!([]), "fatigue.factors"),
         ("/fatigue/hours", json!(0), "fatigue.hours"),
         ("/drift/amplitude", json!(0.6), "drift.amplitude"),
+        ("/open_mixture", json!({"max_minutes": 2_880, "components": [{"weight": 1, "mean_minutes": 240}]}), "open_mixture"),
+        ("/calendar", json!([{"name": "", "when": {"date": "12-25"}}]), "calendar.0.name"),
+        ("/calendar", json!([{"name": "x, y", "when": {"date": "12-25"}}]), "calendar.0.name"),
+        ("/calendar", json!([{"name": "x", "when": {"easter": 1}}, {"name": "x", "when": {"easter": 0}}]), "calendar.1.name"),
+        ("/calendar", json!([{"name": "x", "when": {"easter": 400}}]), "calendar.0.when.easter"),
+        ("/calendar", json!([{"name": "x", "when": {"date": "13-40"}}]), "calendar.0.when.date"),
+        ("/calendar", json!([{"name": "x", "when": {"date": "02-30"}}]), "calendar.0.when.date"),
+        ("/calendar", json!([{"name": "x", "when": {"nth": {"month": 13, "weekday": "sun", "n": 1}}}]), "calendar.0.when.nth.month"),
+        ("/calendar", json!([{"name": "x", "when": {"nth": {"month": 1, "weekday": "sun", "n": 6}}}]), "calendar.0.when.nth.n"),
+        ("/calendar", json!([{"name": "x", "when": {"date": "12-25"}, "days": 0}]), "calendar.0.days"),
+        ("/calendar", json!([{"name": "x", "when": {"date": "12-25"}, "open": -0.1}]), "calendar.0.open"),
+        ("/calendar", json!([{"name": "x", "when": {"date": "12-25"}, "volume": 101}]), "calendar.0.volume"),
+        (
+            "/calendar",
+            json!([{"name": "x", "when": {"date": "12-25"}, "volume": 100}, {"name": "y", "when": {"date": "12-25"}, "volume": 7}]),
+            "calendar",
+        ),
         ("/attention/off_peak", json!(0), "attention.off_peak"),
         ("/click_delays/max_minutes", json!(0.5), "click_delays.max_minutes"),
         ("/circuit_breakers/probability", json!(2), "circuit_breakers.probability"),
@@ -114,5 +131,22 @@ fn keys_that_are_not_known_are_refused() {
         let mut document = email();
         document.pointer_mut(pointer).unwrap()["unknown"] = json!(1);
         assert!(serde_json::from_value::<EmailConfig>(document).unwrap_err().to_string().contains("unknown"), "{pointer}");
+    }
+}
+
+#[test]
+fn a_mixture_is_checked() {
+    for (mixture, path) in [
+        (json!({"max_minutes": 60, "components": [{"weight": 1, "mean_minutes": 240}]}), "open_mixture.max_minutes"),
+        (json!({"max_minutes": 43_201, "components": [{"weight": 1, "mean_minutes": 240}]}), "open_mixture.max_minutes"),
+        (json!({"max_minutes": 2_880, "components": []}), "open_mixture.components"),
+        (json!({"max_minutes": 2_880, "components": [{"weight": 0, "mean_minutes": 240}]}), "open_mixture.components"),
+        (json!({"max_minutes": 2_880, "components": [{"weight": -1, "mean_minutes": 240}]}), "open_mixture.components.0.weight"),
+        (json!({"max_minutes": 2_880, "components": [{"weight": 1, "mean_minutes": 0}]}), "open_mixture.components.0.mean_minutes"),
+    ] {
+        let mut document = with(&email(), "/open_delay", "mixture");
+        document["open_mixture"] = mixture;
+        let found = problems(&document);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{document:#?}: {found:#?}");
     }
 }

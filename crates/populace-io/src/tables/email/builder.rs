@@ -1,6 +1,6 @@
 //! From the rows of `email` to columns.
 
-use super::columns::address_code;
+use super::columns::{Values, address_code, optional};
 use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS};
 use crate::generator::TableSet;
 use crate::table::{
@@ -227,10 +227,11 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
         ("open_rate", floats_of(&|row| row.open_rate)),
         ("click_rate", floats_of(&|row| row.click_rate)),
     ];
-    columns.extend(EFFECTS.iter().enumerate().map(|(effect, about)| (about.name, floats_of(&|row| row.factors[effect]))));
+    let effects = || EFFECTS.iter().enumerate().filter(|(_, about)| !about.optional);
+    columns.extend(effects().map(|(effect, about)| (about.name, floats_of(&|row| row.factors[effect]))));
     columns.push(("cap", floats_of(&|row| row.cap)));
     columns.push(("suppressed", booleans(rows.iter().map(|(_, row)| row.at.suppressed).collect())));
-    columns.extend(EFFECTS.iter().filter_map(|about| about.evidence.as_ref()).map(|evidence| {
+    columns.extend(effects().filter_map(|(_, about)| about.evidence.as_ref()).map(|evidence| {
         let values = match evidence.value {
             Value::Count(of) => ints(rows.iter().map(|(_, row)| of(&row.at) as i32).collect()),
             Value::Float(of) => or_null(&|row| of(&row.at)),
@@ -246,6 +247,16 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
         columns.push(("human_opened_at", instants_or_null(rows.iter().map(|row| opened(row).map_or(0, |at| at.0)).collect(), &valid)));
         columns.push(("p_open_row", or_null(&|row| row.p_open_row)));
     }
+    columns.extend(optional(&generator.model).into_iter().map(|(column, values)| {
+        let values = match values {
+            Values::Float(of) => floats_of(&|row| of(&generator.model, row)),
+            Values::Short(of) => {
+                let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| of(&rows[row].1).is_some()));
+                shorts_or_null(rows.iter().map(|(_, row)| i16::from(of(row).unwrap_or(0))).collect(), &valid)
+            }
+        };
+        (column.name, values)
+    }));
     columns
 }
 

@@ -2,7 +2,7 @@
 
 use super::{EVENTS_SQL, EVENTS_TABLE};
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, Value};
+use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, Value};
 use populace_core::scenario::Scenario;
 use populace_core::time::Date;
 use std::net::Ipv4Addr;
@@ -26,6 +26,9 @@ pub(super) const fn address_code(address: Ipv4Addr) -> i32 {
     };
     network * 256 + host as i32
 }
+
+/// The name of the table of seasons.
+pub(super) const CALENDAR: &str = "calendar";
 
 const MILLIS: Kind = Kind::Instant(InstantText::Millis);
 const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient").at_most(256);
@@ -82,8 +85,38 @@ fn agents() -> Vec<Column> {
     ]
 }
 
+fn factor(name: &'static str, meaning: &'static str) -> Column {
+    Column::new(name, Kind::Float, meaning)
+}
+
+/// A number of a message.
+type Number = dyn Fn(&EmailModel, &MessageTruth) -> f64;
+
+/// The values of a column of messages.
+pub(super) enum Values {
+    Float(Box<Number>),
+    Short(fn(&MessageTruth) -> Option<u8>),
+}
+
+/// The columns of the truth of messages that are there only where a mechanism is on: they come after all others.
+pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
+    let mut columns: Vec<(Column, Values)> = Vec::new();
+    for (place, about) in model.effects().optional() {
+        columns.push((factor(about.name, about.meaning), Values::Float(Box::new(move |_, row| row.factors[place]))));
+        if let Some((name, meaning)) = about.clicks {
+            let of = move |model: &EmailModel, row: &MessageTruth| model.effects().each()[place].click_factor(&row.at);
+            columns.push((factor(name, meaning), Values::Float(Box::new(of))));
+        }
+    }
+    if model.config().open_delay == OpenDelayLaw::Mixture {
+        let meaning = "Of `open_mixture`, the component of an open that was decided for, from 0; null without one";
+        columns.push((Column::nullable("open_component", Kind::Int16, meaning), Values::Short(|row| row.open_component)));
+    }
+    columns
+}
+
 fn messages(model: &EmailModel) -> Vec<Column> {
-    let factor = |name, meaning| Column::new(name, Kind::Float, meaning);
+    let effects = || EFFECTS.iter().filter(|about| !about.optional);
     let mut columns = vec![
         Column::new("message_id", Kind::Uuid, "Id of the message"),
         RECIPIENT,
@@ -96,12 +129,12 @@ fn messages(model: &EmailModel) -> Vec<Column> {
         factor("open_rate", "Factor: the recipient's open rate in the month of delivery"),
         factor("click_rate", "The recipient's click rate in the month of delivery"),
     ];
-    columns.extend(EFFECTS.iter().map(|about| factor(about.name, about.meaning)));
+    columns.extend(effects().map(|about| factor(about.name, about.meaning)));
     columns.extend([
         factor("cap", "Factor: 1, or less where the product of the others passes the greatest probability"),
         Column::new("suppressed", Kind::Bool, "Whether inside a circuit breaker's window when the open was decided"),
     ]);
-    columns.extend(EFFECTS.iter().filter_map(|about| about.evidence.as_ref()).map(|evidence| match evidence.value {
+    columns.extend(effects().filter_map(|about| about.evidence.as_ref()).map(|evidence| match evidence.value {
         Value::Count(_) => Column::new(evidence.name, Kind::Int32, evidence.meaning),
         Value::Float(_) => Column::nullable(evidence.name, Kind::Float, evidence.meaning),
     }));
@@ -119,6 +152,7 @@ fn messages(model: &EmailModel) -> Vec<Column> {
             "P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered",
         ));
     }
+    columns.extend(optional(model).into_iter().map(|(column, _)| column));
     columns
 }
 
@@ -178,6 +212,16 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
                 .keyed_by(&["recipient_id", "event_id"])
                 .of_actor("recipient_id"),
         );
+    }
+    if model.effects().season().is_some() {
+        let calendar = vec![
+            Column::new("date", Kind::Date, "A date on which something may be sent or decided"),
+            Column::nullable("names", Kind::Text, "Its seasons, in the order of the document, separated by commas; null without one"),
+            factor("volume", "Factor of the scheduled sends of the day in UTC"),
+            factor("open", "Factor of the open rate of what is decided on that day of the recipients' clock: `season` of its messages"),
+            factor("click", "Factor of P(click | open) of the same messages: their `season_click`"),
+        ];
+        tables.push(Table::new(CALENDAR, true, "One date of the calendar of seasons", calendar, 0.0).keyed_by(&["date"]));
     }
     tables
 }

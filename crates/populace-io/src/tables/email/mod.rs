@@ -8,13 +8,14 @@ mod tests;
 
 use crate::generator::{Axes, ExpectedGroup, TableSet};
 use crate::identity::Identities;
-use crate::table::{Table, codes, dictionary, floats, shorts};
+use crate::table::{Table, codes, dates, dictionary, floats, shorts};
 use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
+use columns::CALENDAR;
 pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
-use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventType};
+use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventType, Season};
 use std::ops::Range;
 
 /// The table in a database that keeps the events.
@@ -124,6 +125,9 @@ impl Tables for Email {
     }
 
     fn rows_of_model(&self, table: usize) -> Option<RecordBatch> {
+        if self.tables[table].name == CALENDAR {
+            return self.model.effects().season().map(|season| calendar(&self.tables[table], season));
+        }
         (table == TIMING).then(|| {
             let rows: Vec<_> = self.model.timing().collect();
             self.tables[table].rows(&[
@@ -142,4 +146,20 @@ impl Tables for Email {
     fn volumes(&self) -> (Vec<(String, String)>, Vec<ExpectedGroup>) {
         (Vec::new(), expected::of(&self.model))
     }
+}
+
+/// The table of seasons.
+fn calendar(table: &Table, season: &Season) -> RecordBatch {
+    let rows: Vec<_> = season.days().collect();
+    let mut names: Vec<&str> = rows.iter().map(|(_, day)| day.names.as_str()).filter(|names| !names.is_empty()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let code = |of: &str| names.binary_search(&of).map_or(-1, |place| place as i32);
+    table.rows(&[
+        ("date", dates(rows.iter().map(|(date, _)| date.0).collect())),
+        ("names", codes(rows.iter().map(|(_, day)| code(&day.names)).collect(), &dictionary(&names))),
+        ("volume", floats(rows.iter().map(|(_, day)| day.volume).collect())),
+        ("open", floats(rows.iter().map(|(_, day)| day.open).collect())),
+        ("click", floats(rows.iter().map(|(_, day)| day.click).collect())),
+    ])
 }

@@ -4,6 +4,7 @@ mod churn;
 mod corrupt;
 mod email;
 mod features;
+mod machines;
 mod own_files;
 mod plan;
 mod prepare;

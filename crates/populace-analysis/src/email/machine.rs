@@ -42,11 +42,17 @@ impl Machine<'_> {
         let is_over = now > open.delay.end().plus(clicks);
         let clicked = message.clicked.filter(|clicked| *clicked < now);
         let until = clicked.unwrap_or(now).min(open.delay.end());
-        let after = self.pieces(open, shown, until, |at| match clicked {
-            Some(clicked) => self.law.click_delay(at).around(0, clicked),
-            None if now > at.plus(clicks) && !self.is_silent_after(at) => 1.0,
-            None => self.law.click_delay(at).unsuppressed(0, now, self.history),
-        });
+        let after = match clicked {
+            // A click follows its open soon.
+            Some(clicked) => {
+                let from = shown.max(clicked.plus(-clicks));
+                self.pieces(open, from, until, |_, _| false, |at| self.law.click_delay(at).around(0, clicked))
+            }
+            None => {
+                let is_sure = |from: Instant, to: Instant| to.plus(clicks) < now && !self.is_silent_within(from, to.plus(clicks));
+                self.pieces(open, shown, until, is_sure, |at| self.law.click_delay(at).unsuppressed(0, now, self.history))
+            }
+        };
         let at_once = match clicked {
             Some(clicked) => self.law.click_delay(shown).around(0, clicked),
             None => self.law.click_delay(shown).unsuppressed(0, now, self.history),
@@ -93,23 +99,36 @@ impl Machine<'_> {
         open.delay.unsuppressed(persona, to, self.history) - open.delay.unsuppressed(persona, from, self.history)
     }
 
-    fn is_silent_after(&self, moment: Instant) -> bool {
-        self.history.suppressed_after(moment).next().is_some()
+    fn is_silent_within(&self, from: Instant, to: Instant) -> bool {
+        self.history.suppressed_after(from).next().is_some_and(|(begin, _)| begin < to)
     }
 
     /// The stretches of `from..to` within which all personas' attention is constant and no breaker begins or ends, with the mean of a
-    /// function over each.
-    fn pieces(&self, open: &Open<'_>, from: Instant, to: Instant, of: impl Fn(Instant) -> f64) -> Vec<(Instant, Instant, f64)> {
+    /// function over each; those where it is surely 1 are joined.
+    fn pieces(
+        &self,
+        open: &Open<'_>,
+        from: Instant,
+        to: Instant,
+        is_sure: impl Fn(Instant, Instant) -> bool,
+        of: impl Fn(Instant) -> f64,
+    ) -> Vec<(Instant, Instant, f64)> {
         let mut cuts: Vec<Instant> = open.delay.cuts().filter(|cut| *cut > from && *cut < to).collect();
         let silent = self.history.suppressed_after(from).take_while(|(begin, _)| *begin < to);
         cuts.extend(silent.flat_map(|(begin, end)| [begin, end]).filter(|cut| *cut > from && *cut < to));
         cuts.extend([from, to]);
         cuts.sort_unstable();
-        let mean = |pair: &[Instant]| {
+        let mut pieces: Vec<(Instant, Instant, f64)> = Vec::new();
+        for pair in cuts.windows(2).filter(|pair| pair[0] < pair[1]) {
             let length = pair[1].since(pair[0]);
             let at = |share: f64| pair[0].plus((share * length as f64) as i64);
-            (pair[0], pair[1], NODES.iter().map(|(place, weight)| weight * of(at(*place))).sum())
-        };
-        cuts.windows(2).filter(|pair| pair[0] < pair[1]).map(mean).collect()
+            let sure = is_sure(pair[0], pair[1]);
+            match pieces.last_mut() {
+                Some((_, end, mean)) if sure && *mean == 1.0 => *end = pair[1],
+                _ if sure => pieces.push((pair[0], pair[1], 1.0)),
+                _ => pieces.push((pair[0], pair[1], NODES.iter().map(|(place, weight)| weight * of(at(*place))).sum())),
+            }
+        }
+        pieces
     }
 }

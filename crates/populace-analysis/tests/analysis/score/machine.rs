@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::engagement::{assert_calibrated, assert_calibrated_by_bin};
-use crate::support::Run;
+use crate::support::{MIXTURE, Run, SEASONS};
 use populace_analysis::score::{Options, Predictor, Scorecard};
 use populace_analysis::source::{As, Columns, Want};
 use std::collections::HashSet;
@@ -72,7 +72,16 @@ fn assert_ceilings(rows: &[Row], card: &Scorecard, what: &str) {
 
 #[test]
 fn ceilings_hold_where_machines_open() {
-    let bench = Bench::new(Run::new("email", 17, &[("machine_opens", SECTION), ("population.users", "700")]));
+    assert_ceilings_hold(&[]);
+}
+
+#[test]
+fn ceilings_hold_where_machines_open_in_seasons_and_opens_are_late() {
+    assert_ceilings_hold(&[SEASONS, MIXTURE, ("timezone", "UTC+05:30")]);
+}
+
+fn assert_ceilings_hold(others: &[(&str, &str)]) {
+    let bench = Bench::new(Run::new("email", 17, &[others, &[("machine_opens", SECTION), ("population.users", "700")]].concat()));
     let opened = ids(&bench.run, "opened");
     let ahead: HashSet<&str> = opened.iter().filter(|id| id.is_machine).map(|id| id.recipient.as_str()).collect();
     assert!(ahead.len() > 300, "{}", ahead.len());

@@ -1,7 +1,7 @@
 //! Opens by machines: sound data passes, and data with one constant moved by a fifth does not.
 
 use super::{answer, document, number};
-use crate::support::Run;
+use crate::support::{MIXTURE, Run, SEASONS};
 
 /// The constants, each with what a fifth makes of it, and the users among whom that shows.
 const CONSTANTS: [(&str, &str, &str, &str); 9] = [
@@ -30,15 +30,16 @@ fn section(moved: Option<usize>) -> String {
 #[test]
 fn sound_machines_pass_and_moved_ones_do_not() {
     let own = section(None);
-    let sound = |users: &str, seed: u64| {
-        let set = [("machine_opens", own.as_str()), ("population.users", users)];
+    let sound = |users: &str, seed: u64, others: &[(&str, &str)]| {
+        let set = [others, &[("machine_opens", own.as_str()), ("population.users", users)]].concat();
         let report = answer(Run::new("email", seed, &set).path(), &document("email", &set));
         assert_eq!(report.failed, 0, "seed {seed}: {}", report.failures().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     };
-    (0..number("POPULACE_SEEDS", 2)).for_each(|seed| sound("350", 2_000 + seed));
+    (0..number("POPULACE_SEEDS", 2)).for_each(|seed| sound("350", 2_000 + seed, &[]));
     for users in ["1", "7", "2100"] {
-        sound(users, 5);
+        sound(users, 5, &[]);
     }
+    sound("700", 6, &[SEASONS, MIXTURE, ("timezone", "UTC+05:30")]);
     let all = std::env::var_os("POPULACE_MUTANTS").is_some();
     for (place, &(key, _, becomes, users)) in CONSTANTS.iter().enumerate().filter(|(_, constant)| all || constant.3 != MANY) {
         let moved = section(Some(place));

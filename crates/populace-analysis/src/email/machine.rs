@@ -42,16 +42,13 @@ impl Machine<'_> {
         let is_over = now > open.delay.end().plus(clicks);
         let clicked = message.clicked.filter(|clicked| *clicked < now);
         let until = clicked.unwrap_or(now).min(open.delay.end());
-        let after = match clicked {
+        let after = if let Some(clicked) = clicked {
             // A click follows its open soon.
-            Some(clicked) => {
-                let from = shown.max(clicked.plus(-clicks));
-                self.pieces(open, from, until, |_, _| false, |at| self.law.click_delay(at).around(0, clicked))
-            }
-            None => {
-                let is_sure = |from: Instant, to: Instant| to.plus(clicks) < now && !self.is_silent_within(from, to.plus(clicks));
-                self.pieces(open, shown, until, is_sure, |at| self.law.click_delay(at).unsuppressed(0, now, self.history))
-            }
+            let from = shown.max(clicked.plus(-clicks));
+            self.pieces(open, from, until, |_, _| false, |at| self.law.click_delay(at).around(0, clicked))
+        } else {
+            let is_sure = |from: Instant, to: Instant| to.plus(clicks) < now && !self.is_silent_within(from, to.plus(clicks));
+            self.pieces(open, shown, until, is_sure, |at| self.law.click_delay(at).unsuppressed(0, now, self.history))
         };
         let at_once = match clicked {
             Some(clicked) => self.law.click_delay(shown).around(0, clicked),

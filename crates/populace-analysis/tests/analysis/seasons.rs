@@ -43,9 +43,9 @@ fn what_is_missing_or_moved_is_caught() {
         ("open_delay", "attention".to_owned(), "delays of opens by persona"),
     ];
     for (path, value, check) in moved {
-        let set: Vec<(&str, &str)> = BOTH.into_iter().map(|(of, own)| (of, if of == path { value.as_str() } else { own })).collect();
-        let set = [&set[..], &[("population.users", "1400")]].concat();
-        let found = answer(&set, 5, &[&BOTH[..], &[("population.users", "1400")]].concat());
+        let users = ("population.users", "1400");
+        let own = BOTH.into_iter().find(|(of, _)| *of == path).expect("one of both is moved");
+        let found = answer(&[(path, &value), users], 5, &[own, users]);
         assert!(found.failures().any(|failure| failure.name == check), "{path} {value}: {found}");
     }
 }

@@ -72,19 +72,19 @@ fn assert_ceilings(rows: &[Row], card: &Scorecard, what: &str) {
 
 #[test]
 fn ceilings_hold_where_machines_open() {
-    assert_ceilings_hold(&[]);
+    assert_ceilings_hold(&[("population.users", "700")]);
 }
 
 #[test]
 fn ceilings_hold_where_machines_open_in_seasons_and_opens_are_late() {
-    assert_ceilings_hold(&[SEASONS, MIXTURE, ("timezone", "UTC+05:30")]);
+    assert_ceilings_hold(&[SEASONS, MIXTURE, ("timezone", "UTC+05:30"), ("population.users", "140")]);
 }
 
 fn assert_ceilings_hold(others: &[(&str, &str)]) {
-    let bench = Bench::new(Run::new("email", 17, &[others, &[("machine_opens", SECTION), ("population.users", "700")]].concat()));
+    let bench = Bench::new(Run::new("email", 17, &[others, &[("machine_opens", SECTION)]].concat()));
     let opened = ids(&bench.run, "opened");
     let ahead: HashSet<&str> = opened.iter().filter(|id| id.is_machine).map(|id| id.recipient.as_str()).collect();
-    assert!(ahead.len() > 300, "{}", ahead.len());
+    assert!(ahead.len() > 50, "{}", ahead.len());
 
     let delivered = ids(&bench.run, "delivered");
     let of_ahead: HashSet<&str> =

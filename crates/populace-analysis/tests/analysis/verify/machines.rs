@@ -39,7 +39,7 @@ fn sound_machines_pass_and_moved_ones_do_not() {
     for users in ["1", "7", "2100"] {
         sound(users, 5, &[]);
     }
-    sound("700", 6, &[SEASONS, MIXTURE, ("timezone", "UTC+05:30")]);
+    sound("140", 6, &[SEASONS, MIXTURE, ("timezone", "UTC+05:30")]);
     let all = std::env::var_os("POPULACE_MUTANTS").is_some();
     for (place, &(key, _, becomes, users)) in CONSTANTS.iter().enumerate().filter(|(_, constant)| all || constant.3 != MANY) {
         let moved = section(Some(place));

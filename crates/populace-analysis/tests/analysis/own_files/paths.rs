@@ -1,0 +1,31 @@
+//! Paths of calls that no run wrote.
+
+use super::{files, sequences};
+use populace_analysis::families::compute_features;
+use populace_analysis::features::Options;
+use populace_analysis::watch::Watch;
+use populace_io::files::Format;
+use std::fs;
+
+#[test]
+fn endpoints_keep_the_spelling_of_the_workflow_beside_them() {
+    let workflow = "extends: traces\nworkflow:\n  transitions: {/pet/findByStatus: {'/pet/{id}': 1}}\n  exit_points: [/api/logout, /api/confirmation, '/api/orders/{id}/track', '/pet/{id}']\n";
+    let calls = "session_id,endpoint,timestamp\ns,/pet/FINDBYSTATUS/?x=1,2026-01-01 10:00:00\ns,/pet/12,2026-01-01 10:00:01\n";
+    let own = files(&[("calls.csv", calls), ("scenario.yaml", workflow)]);
+    let mut options = Options::new(own.path(), own.path().join("out"));
+    options.format = Format::Csv;
+    compute_features(&options, &Watch::none(1)).unwrap();
+    let transitions = fs::read_to_string(own.path().join("out/transitions.csv")).unwrap();
+    assert!(transitions.contains("\n/pet/findByStatus,/pet/{id},1,"), "{transitions}");
+}
+
+#[test]
+fn paths_that_explode_are_told() {
+    let call = |call: u32| format!("s{},2026-01-01 10:00:{call:02},/orders/65f1c0ffee{call:02}deadbeef12\n", call / 3);
+    let own = files(&[("calls.csv", &format!("session_id,timestamp,endpoint\n{}", (0..30).map(call).collect::<String>()))]);
+    let report = sequences(own.path(), |_| {});
+    assert_eq!(report.statistics.unique_endpoints, 30);
+    assert!(report.remarks[0].contains("30 endpoints of 30 calls") && report.remarks[0].contains("--template"), "{:?}", report.remarks);
+    let report = sequences(own.path(), |options| options.templates = vec!["/Orders/{order}".into()]);
+    assert_eq!((report.statistics.unique_endpoints, report.remarks.len()), (1, 0));
+}

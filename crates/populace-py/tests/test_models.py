@@ -183,6 +183,22 @@ def test_wrong_uses_of_a_scorer(data):
             call()
 
 
+def test_who_opened_is_labelled_and_scored():
+    """Where clients open ahead, labels are the recipient's own opens, and who opened is a task of its own."""
+    run = pp.generate("email", users=70, seed=3, set={"machine_opens": {}})
+    events = run["events"].to_pandas()
+    opened = events[events.event_type == "opened"]
+    is_machine = (opened.user_agent == "Mozilla/5.0").to_numpy()
+    machine, click, human = (pp.labels(task, run) for task in ("machine_open", "click", "open"))
+    assert machine.index.tolist() == opened.event_id.tolist() and click.index.tolist() == opened.message_id[~is_machine].tolist()
+    agents = run["truth/events"].to_pandas().set_index("event_id").agent
+    assert ((agents.loc[machine.index] == "apple_mpp").to_numpy() == machine.label.astype(bool).to_numpy()).all()
+    messages = run["truth/messages"].to_pandas().set_index("message_id")
+    assert (messages.human_opened_at.loc[human.index].notna().to_numpy() == human.label.astype(bool).to_numpy()).all()
+    card = pp.score("machine_open", run, machine.p_observable)
+    assert abs(card.gain().value - 1) < 1e-9 and pp.scorer("machine_open", run).task == "machine_open"
+
+
 def test_labels_are_what_the_truth_says(data, tmp_path):
     for task in ("open", "click"):
         truth = pp.labels(task, data[task].run)

@@ -11,6 +11,7 @@ from populace._errors import InputError
 KEYS = {
     "open": ("message_id",),
     "click": ("message_id",),
+    "machine_open": ("event_id",),
     "latency": ("message_id",),
     "send_time": ("recipient_id",),
     "churn": ("user_id",),

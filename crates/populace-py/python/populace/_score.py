@@ -167,7 +167,7 @@ def known_until(run: Run | _types.Path, as_of: _types.Date) -> tuple[datetime.da
 def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = None) -> pandas.DataFrame:
     """What `score` holds predictions against: the label of each row and the probabilities of the ceilings, `p_observable` and `p_latent`.
 
-    The index is the key: `message_id`, `user_id`, `call_id`. Of `send_time` the columns are the best minutes and what they are worth;
+    The index is the key: `message_id`, `event_id`, `user_id`, `call_id`. Of `send_time` the columns are the best minutes and what they are worth;
     of `latency` the label is in seconds. `as_of` is that of churn. Needs pandas and pyarrow.
 
     >>> import populace as pp
@@ -191,12 +191,16 @@ def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = No
 
 def _population(task: str, run: Run) -> tuple[str, pandas.Series[Any]]:
     """The key of a task and its values in a run."""
-    if task in ("open", "click", "latency"):
-        events = run["events"].select("message_id", "event_type").to_pandas()
-        chosen = events.event_type == ("opened" if task == "click" else "delivered")
-        return "message_id", events.message_id[chosen].drop_duplicates()
+    if task in ("open", "click", "machine_open", "latency"):
+        events = run["events"].select("event_id", "message_id", "event_type", "user_agent").to_pandas()
+        chosen = events.event_type == ("opened" if task in ("click", "machine_open") else "delivered")
+        if task == "click":
+            # A client that opens ahead says who it is, and of its users' opens nothing is asked.
+            chosen &= events.user_agent.isin(list(run.scenario["user_agents"]))
+        key = "event_id" if task == "machine_open" else "message_id"
+        return key, events[key][chosen].drop_duplicates()
     tables = {"churn": ("users", "user_id"), "send_time": ("users", "recipient_id"), "anomaly": ("calls", "call_id")}
     if task not in tables:
-        raise InputError(f"task: {task} has no labels by row{_options.near(task, [*tables, 'open', 'click', 'latency'])}")
+        raise InputError(f"task: {task} has no labels by row{_options.near(task, [*tables, 'open', 'click', 'machine_open', 'latency'])}")
     table, key = tables[task]
     return key, run[table][key]

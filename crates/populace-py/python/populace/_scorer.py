@@ -13,7 +13,7 @@ from populace._score import labels
 if TYPE_CHECKING:
     import pandas
 
-TWO_VALUED = ("open", "click", "churn", "anomaly")
+TWO_VALUED = ("open", "click", "machine_open", "churn", "anomaly")
 
 
 class Scorer:

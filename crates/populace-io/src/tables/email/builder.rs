@@ -214,9 +214,9 @@ impl EventColumns {
 
 fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, MessageTruth)]) -> Vec<(&'static str, ArrayRef)> {
     let floats_of = |of: &dyn Fn(&MessageTruth) -> f64| floats(rows.iter().map(|(_, row)| of(row)).collect());
+    let valid = |is: &dyn Fn(&MessageTruth) -> bool| NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| is(&rows[row].1)));
     let or_null = |of: &dyn Fn(&MessageTruth) -> Option<f64>| {
-        let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| of(&rows[row].1).is_some()));
-        floats_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0.0)).collect(), &valid)
+        floats_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0.0)).collect(), &valid(&|row| of(row).is_some()))
     };
     let ids: Vec<[u8; 16]> = rows.iter().map(|(_, row)| bytes(row.message_id)).collect();
     let mut columns = vec![
@@ -241,18 +241,15 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
     let reasons = rows.iter().map(|(_, row)| row.dropped_reason.map_or(-1, |reason| reason as i32));
     columns.push(("dropped_reason", codes(reasons.collect(), &generator.dropped_reasons)));
     columns.extend(LATENCY_PARTS.iter().enumerate().map(|(part, (name, _))| (*name, floats_of(&|row| row.latency[part]))));
-    if generator.model.machine_opens().is_some() {
-        let opened = |row: &(i32, MessageTruth)| row.1.human_opened_at;
-        let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| opened(&rows[row]).is_some()));
-        columns.push(("human_opened_at", instants_or_null(rows.iter().map(|row| opened(row).map_or(0, |at| at.0)).collect(), &valid)));
-        columns.push(("p_open_row", or_null(&|row| row.p_open_row)));
-    }
     columns.extend(optional(&generator.model).into_iter().map(|(column, values)| {
         let values = match values {
             Values::Float(of) => floats_of(&|row| of(&generator.model, row)),
+            Values::FloatOrNull(of) => or_null(&of),
+            Values::Moment(of) => {
+                instants_or_null(rows.iter().map(|(_, row)| of(row).map_or(0, |at| at.0)).collect(), &valid(&|row| of(row).is_some()))
+            }
             Values::Short(of) => {
-                let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), |row| of(&rows[row].1).is_some()));
-                shorts_or_null(rows.iter().map(|(_, row)| i16::from(of(row).unwrap_or(0))).collect(), &valid)
+                shorts_or_null(rows.iter().map(|(_, row)| i16::from(of(row).unwrap_or(0))).collect(), &valid(&|row| of(row).is_some()))
             }
         };
         (column.name, values)

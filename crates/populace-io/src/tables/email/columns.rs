@@ -4,7 +4,7 @@ use super::{EVENTS_SQL, EVENTS_TABLE};
 use crate::table::{Column, InstantText, Kind, Table};
 use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, Value};
 use populace_core::scenario::Scenario;
-use populace_core::time::Date;
+use populace_core::time::{Date, Instant};
 use std::net::Ipv4Addr;
 
 /// The networks reserved for documentation (RFC 5737), of which a document chooses.
@@ -95,12 +95,21 @@ type Number = dyn Fn(&EmailModel, &MessageTruth) -> f64;
 /// The values of a column of messages.
 pub(super) enum Values {
     Float(Box<Number>),
+    FloatOrNull(fn(&MessageTruth) -> Option<f64>),
+    Moment(fn(&MessageTruth) -> Option<Instant>),
     Short(fn(&MessageTruth) -> Option<u8>),
 }
 
 /// The columns of the truth of messages that are there only where a mechanism is on: they come after all others.
 pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
     let mut columns: Vec<(Column, Values)> = Vec::new();
+    if model.machine_opens().is_some() {
+        let meaning = "When the recipient opened it, UTC, whether or not a row says so";
+        columns.push((Column::nullable("human_opened_at", MILLIS, meaning), Values::Moment(|row| row.human_opened_at)));
+        let meaning =
+            "P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered";
+        columns.push((Column::nullable("p_open_row", Kind::Float, meaning), Values::FloatOrNull(|row| row.p_open_row)));
+    }
     for (place, about) in model.effects().optional() {
         columns.push((factor(about.name, about.meaning), Values::Float(Box::new(move |_, row| row.factors[place]))));
         if let Some((name, meaning)) = about.clicks {
@@ -144,14 +153,6 @@ fn messages(model: &EmailModel) -> Vec<Column> {
         "Why a decided open or click did not happen: `open_suppressed`, `click_suppressed`",
     ));
     columns.extend(LATENCY_PARTS.map(|(name, meaning)| factor(name, meaning)));
-    if model.machine_opens().is_some() {
-        columns.push(Column::nullable("human_opened_at", MILLIS, "When the recipient opened it, UTC, whether or not a row says so"));
-        columns.push(Column::nullable(
-            "p_open_row",
-            Kind::Float,
-            "P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered",
-        ));
-    }
     columns.extend(optional(model).into_iter().map(|(column, _)| column));
     columns
 }

@@ -132,7 +132,7 @@ impl History {
         for row in 0..events.num_rows() {
             let time = Instant(times.value(row));
             let known = EventType::of_name(types.value(row));
-            let Some(kind) = known.filter(|kind| !is_run || EventType::SIMULATED.contains(&kind.name())) else {
+            let Some(kind) = known.filter(|kind| !is_run || model.event_types().contains(&kind.name())) else {
                 history.orphans += 1;
                 continue;
             };

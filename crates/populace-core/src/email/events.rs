@@ -1,6 +1,7 @@
 //! The types of event.
 
-/// The types of event: the first ten are simulated, the others come in from elsewhere.
+/// The types of event: the first ten are simulated in any document, those after them where a mechanism is on, and `resubscribed` comes in
+/// from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum EventType {
@@ -24,17 +25,23 @@ pub enum EventType {
     SmsClick,
     /// `product_view`
     ProductView,
-    /// `bounced`
-    Bounced,
     /// `deferred`
     Deferred,
+    /// `bounced`
+    Bounced,
+    /// `dropped`
+    Dropped,
+    /// `unsubscribed`
+    Unsubscribed,
+    /// `spam_reported`
+    SpamReported,
     /// `resubscribed`
     Resubscribed,
 }
 
 impl EventType {
     /// All, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Sent,
         Self::Delivered,
         Self::Opened,
@@ -45,13 +52,16 @@ impl EventType {
         Self::SiteVisit,
         Self::SmsClick,
         Self::ProductView,
-        Self::Bounced,
         Self::Deferred,
+        Self::Bounced,
+        Self::Dropped,
+        Self::Unsubscribed,
+        Self::SpamReported,
         Self::Resubscribed,
     ];
 
     /// The names as written, by number.
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 16] = [
         "sent",
         "delivered",
         "opened",
@@ -62,14 +72,20 @@ impl EventType {
         "site_visit",
         "sms_click",
         "product_view",
-        "bounced",
         "deferred",
+        "bounced",
+        "dropped",
+        "unsubscribed",
+        "spam_reported",
         "resubscribed",
     ];
 
+    /// How many of them any document simulates.
+    pub const OF_EVERY_DOCUMENT: usize = 10;
+
     /// The names of those that are simulated, by number.
-    pub const SIMULATED: [&str; 10] = {
-        let mut names = [""; 10];
+    pub const SIMULATED: [&str; 15] = {
+        let mut names = [""; 15];
         let mut number = 0;
         while number < names.len() {
             names[number] = Self::NAMES[number];
@@ -94,7 +110,8 @@ impl EventType {
             Self::Sent | Self::Delivered | Self::Opened | Self::Clicked => Group::Mail,
             Self::SupportTicket | Self::Complaint | Self::UnsubscribeRequest => Group::Breaker,
             Self::SiteVisit | Self::SmsClick | Self::ProductView => Group::HotPath,
-            Self::Bounced | Self::Deferred => Group::Failure,
+            Self::Deferred | Self::Bounced | Self::Dropped => Group::Failure,
+            Self::Unsubscribed | Self::SpamReported => Group::Leaving,
             Self::Resubscribed => Group::Return,
         }
     }
@@ -111,6 +128,8 @@ pub enum Group {
     HotPath,
     /// A message did not arrive, or not yet.
     Failure,
+    /// After them a user is not mailed any more.
+    Leaving,
     /// After them a user may be mailed again.
     Return,
 }

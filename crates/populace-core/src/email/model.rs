@@ -7,7 +7,7 @@ use super::delivery::{Cell, Latency, MAX_LATENCY};
 use super::effects::breaker::Breaker;
 use super::effects::occasion::{Names, Occasion};
 use super::effects::{Effects, INTERNAL_CAMPAIGNS};
-use super::events::Group;
+use super::events::{EventType, Group};
 use super::machine::MachineOpens;
 use super::opening::{ClickDelay, Opening};
 use super::personas::{self, Persona, Personas};
@@ -222,6 +222,19 @@ impl EmailModel {
     /// User agents: those of the document, then that of clients which open ahead, if there are any.
     pub fn user_agents(&self) -> &[String] {
         &self.user_agents
+    }
+
+    /// The names of the types of event that the document brings forth, by number.
+    pub fn event_types(&self) -> &'static [&'static str] {
+        const ALL: &[&str] = &EventType::SIMULATED;
+        let has_more = self.has_more_event_types();
+        if has_more { ALL } else { &ALL[..EventType::OF_EVERY_DOCUMENT] }
+    }
+
+    /// Whether a mechanism brings forth types of event beside those of every document.
+    #[expect(clippy::unused_self, reason = "mechanisms are asked here")]
+    fn has_more_event_types(&self) -> bool {
+        false
     }
 
     /// Clients that open ahead; `None` where there are none.

@@ -54,7 +54,7 @@ pub(super) fn ease(fields: &mut Fields<'_>, ring: &KeyRing, adjusted: &mut Adjus
     let kind = fields.text(event_type).and_then(EventType::of_name);
     let (event_id, message_id) = const { (column("event_id"), column("message_id")) };
     key(fields, event_id, ring, adjusted);
-    if kind.is_some_and(|kind| !matches!(kind.group(), Group::Mail | Group::Failure)) {
+    if kind.is_some_and(|kind| !matches!(kind.group(), Group::Mail | Group::Failure | Group::Leaving)) {
         if let Some(id) = fields.text(message_id).map(str::to_owned) {
             keep(fields, "message_id", &id);
             fields.set(message_id, Given::Missing);

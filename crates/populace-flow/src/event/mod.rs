@@ -217,7 +217,7 @@ impl<'a> Event<'a> {
             let given = message_id.is_some() || !fields.is_sound("message_id");
             match kind.group() {
                 Group::Mail => fields.check(given, "message_id", "must be given of mail"),
-                Group::Failure => {}
+                Group::Failure | Group::Leaving => {}
                 _ => fields.check(!given, "message_id", "must be null for non-mail events"),
             }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");

@@ -122,7 +122,7 @@ pub(super) fn event() -> Value {
         let given = or_null(json!({ "type": "string", "pattern": pattern, "maxLength": 256 }));
         all.insert(name.to_owned(), json!({ "anyOf": [given, { "const": "" }], "description": about }));
     }
-    let words: Vec<&str> = EventType::NAMES.into_iter().chain(["unsubscribed", "marked_spam"]).collect();
+    let words: Vec<&str> = EventType::NAMES.into_iter().chain(["marked_spam"]).collect();
     all.insert("event_type".to_owned(), json!({ "enum": words }));
     let mails = ["sent", "delivered", "opened", "clicked"];
     let others: Vec<&str> = words.iter().copied().filter(|word| !mails.contains(word)).collect();

@@ -180,7 +180,7 @@ impl<'a> Recipient<'a> {
             match kind.group() {
                 EventGroup::HotPath => interests.push(kind),
                 EventGroup::Breaker => breakers.push((events.time(row), kind)),
-                EventGroup::Mail | EventGroup::Failure | EventGroup::Return => {}
+                EventGroup::Mail | EventGroup::Failure | EventGroup::Leaving | EventGroup::Return => {}
             }
         }
         let triggers = history.messages.iter().map(|message| trigger_of(events.metadata.value(message.sent_row))).collect();

@@ -219,7 +219,7 @@ impl Reported {
             unique(at, &[provider.as_bytes(), b"event", b"sealed", &sealed(reader)])
         };
         let group = kind.group();
-        let of_message = matches!(group, Group::Mail | Group::Failure);
+        let of_message = matches!(group, Group::Mail | Group::Failure | Group::Leaving);
         let message = match &self.message {
             _ if !of_message => None,
             // One call of a provider's interface may go to many.

@@ -78,7 +78,7 @@ impl<'g> EmailBuilder<'g> {
         };
         let events = capacity(EVENTS);
         Self {
-            counts: Counts::over(generator.model.personas().len() * EventType::SIMULATED.len()),
+            counts: Counts::over(generator.model.personas().len() * generator.model.event_types().len()),
             user: 0,
             rows: 0,
             events: Vec::with_capacity(1_024),
@@ -262,7 +262,8 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
         let (rows, event, user) = (&self.events, &mut self.event, self.user);
         self.rows += rows.len() as u64;
         let persona = self.users.last().map_or(0, |user| usize::from(user.persona));
-        let tally = &mut self.counts.rows[persona * EventType::SIMULATED.len()..][..EventType::SIMULATED.len()];
+        let types = self.generator.model.event_types().len();
+        let tally = &mut self.counts.rows[persona * types..][..types];
         for row in rows {
             tally[row.event_type as usize] += 1;
         }

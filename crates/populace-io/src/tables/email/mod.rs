@@ -15,7 +15,7 @@ use builder::EmailBuilder;
 pub use builder::actor_of;
 use columns::CALENDAR;
 pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
-use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventType, Season};
+use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, Season};
 use std::ops::Range;
 
 /// The table in a database that keeps the events.
@@ -88,7 +88,7 @@ impl Tables for Email {
             agents: dictionary(Agent::NAMES),
             tables,
             identities: Identities::synthetic(),
-            event_types: dictionary(EventType::SIMULATED),
+            event_types: dictionary(model.event_types()),
             esps: dictionary(model.esps()),
             campaign_ids: dictionary(model.campaigns().iter().map(|campaign| &campaign.id)),
             campaign_names: dictionary(model.campaigns().iter().map(|campaign| &campaign.name)),
@@ -120,7 +120,7 @@ impl Tables for Email {
         Axes {
             rows_name: "persona",
             rows: self.model.personas().iter().map(|persona| persona.name.clone()).collect(),
-            columns: EventType::SIMULATED.map(str::to_owned).into(),
+            columns: self.model.event_types().iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 

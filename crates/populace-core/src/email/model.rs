@@ -9,6 +9,7 @@ use super::effects::occasion::{Names, Occasion};
 use super::effects::{Effects, INTERNAL_CAMPAIGNS};
 use super::events::{EventType, Group};
 use super::machine::MachineOpens;
+use super::mailbox::{Mailbox, mailbox};
 use super::opening::{ClickDelay, Opening};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
@@ -245,6 +246,11 @@ impl EmailModel {
     /// Whether an actor's client opens ahead, under the seed of `key`.
     pub fn is_opened_ahead(&self, key: StreamKey, actor: ActorId) -> bool {
         self.machine.as_ref().is_some_and(|machine| machine.is_of(&key.actor(actor)))
+    }
+
+    /// The mailbox of an actor, under the seed of `key`: the same whatever the document says.
+    pub fn mailbox_of(&self, key: StreamKey, actor: ActorId) -> Mailbox {
+        mailbox(&key.actor(actor))
     }
 
     /// The truth table `timing`: 10,080 rows for each persona, in order.

@@ -57,10 +57,10 @@ struct Cut<'a> {
 }
 
 impl DelayLaw {
-    /// The law of open delays, by persona in the order of the document.
+    /// The law of open delays, by habit.
     pub fn opens(model: &EmailModel) -> Self {
         let config = model.config();
-        let attention = || config.personas.values().map(|persona| config.attention.of(config.open_delay, persona)).collect();
+        let attention = || model.habits().iter().map(|habit| config.attention.of(config.open_delay, &habit.own)).collect();
         let part = |(weight, delays)| (weight, Part::new(&delays, config.timezone, attention()));
         Self { parts: config.open_components().into_iter().map(part).collect() }
     }

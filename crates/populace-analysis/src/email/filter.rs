@@ -1,21 +1,25 @@
-//! Who a recipient is, given what the recipient has done: the exact posterior over personas.
+//! Who a recipient is, given what the recipient has done: the exact posterior over personas, and where people differ over their hours and
+//! rates.
 
+use super::candidates::Candidates;
 use super::delay::{Breakers, Delay, Foresight};
 use super::history::{History, Message};
 use super::law::Law;
 use super::machine::Machine;
+use populace_core::email::{Effects, Person};
 use populace_core::time::Instant;
 
 /// The laws of a document, prepared for inference.
 pub struct Inference<'a> {
     law: &'a Law<'a>,
+    candidates: Candidates,
     breakers: Option<Breakers>,
 }
 
 impl<'a> Inference<'a> {
     /// Of a document's laws.
     pub fn new(law: &'a Law<'a>) -> Self {
-        Self { law, breakers: Breakers::new(law.model()) }
+        Self { law, candidates: Candidates::new(law.model(), law.scheduled()), breakers: Breakers::new(law.model()) }
     }
 
     /// The laws.
@@ -23,7 +27,17 @@ impl<'a> Inference<'a> {
         self.law
     }
 
-    /// For each persona, P(an open that is decided for leaves an `opened` row | what is known at delivery).
+    /// Who a recipient may be: the states of a [`Posterior`].
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.candidates.people.iter().map(|(person, _)| person)
+    }
+
+    /// Click rate over open rate with its probability, by persona.
+    pub fn ratios(&self) -> &[Vec<(f64, f64)>] {
+        &self.candidates.ratios
+    }
+
+    /// For each habit, P(an open that is decided for leaves an `opened` row | what is known at delivery).
     pub fn open_unsuppressed(&self, history: &History, delivered: Instant) -> Vec<f64> {
         self.law.open_delay(delivered).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, delivered))
     }
@@ -33,36 +47,63 @@ impl<'a> Inference<'a> {
         self.law.click_delay(opened).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
     }
 
-    /// P(the row of a client that opens ahead is the client's own doing | all up to the row), given P(state) after the row, as of
-    /// [`Filter::states_before`]. `None` if that cannot have happened.
-    pub(crate) fn machine_share(&self, history: &History, message: &Message, shown: Instant, states: &[f64]) -> Option<f64> {
-        let personas = self.law.personas().len();
-        let p = (0..personas).map(|persona| self.law.p_open(persona, message).unwrap_or(0.0)).collect();
-        let (machine, open) = self.machine_row(history, message, p)?;
-        let share = |(persona, weight): (usize, &f64)| {
-            let (ahead, all) = machine.share(&open, persona, shown);
-            if all > 0.0 { weight * ahead / all } else { 0.0 }
+    /// P(open) of a message of each who the recipient may be.
+    pub fn p_open(&self, message: &Message) -> Vec<f64> {
+        let most = self.law.config().engagement.max_probability;
+        // Timing is 1 + k × what depends on the habit alone.
+        let of_habit = |habit: usize| {
+            let person = self.law.model().person(habit, 1.0, 1.0);
+            [0.0, 1.0].map(|timing_k| {
+                let factors = self.law.factors(&Person { timing_k, ..person }, message);
+                factors.filter(|_| !message.suppressed).map_or(0.0, |factors| Effects::product(1.0, &factors))
+            })
         };
-        Some(states.get(personas..)?.iter().enumerate().map(share).sum())
+        let ends: Vec<[f64; 2]> = (0..self.law.model().habits().len()).map(of_habit).collect();
+        let of = |person: &Person| {
+            let [flat, full] = ends[usize::from(person.habit)];
+            (person.open_rate * (flat + person.timing_k * (full - flat))).min(most)
+        };
+        self.people().map(of).collect()
     }
 
-    /// As [`machine_share`](Self::machine_share), of a persona that opens with probability `p_open`.
+    /// P(click | open) of a message, by persona and place of [`ratios`](Self::ratios).
+    fn p_click(&self, message: &Message) -> Vec<Vec<f64>> {
+        let of = |(persona, ratios): (usize, &Vec<(f64, f64)>)| {
+            let factor = self.law.click_factor(&self.law.model().typical(persona), message);
+            ratios.iter().map(|(ratio, _)| (ratio * factor).min(1.0)).collect()
+        };
+        self.candidates.ratios.iter().enumerate().map(of).collect()
+    }
+
+    /// P(the row of a client that opens ahead is the client's own doing | all up to the row), by the posterior after the row. `None` if that
+    /// cannot have happened.
+    pub(crate) fn machine_share(&self, history: &History, message: &Message, shown: Instant, posterior: &Posterior) -> Option<f64> {
+        let (machine, open) = self.machine_row(history, message, self.p_open(message))?;
+        let share = |((person, p), weight): ((&Person, &f64), f64)| {
+            let (ahead, all) = machine.share(&open, person.habit.into(), *p, shown);
+            if all > 0.0 { weight * ahead / all } else { 0.0 }
+        };
+        let weights = posterior.ahead_states();
+        (!weights.is_empty()).then(|| self.people().zip(&open.p).zip(weights).map(share).sum())
+    }
+
+    /// As [`machine_share`](Self::machine_share), of a recipient that opens with probability `p_open`.
     pub(crate) fn machine_share_of(
         &self,
         history: &History,
         message: &Message,
         shown: Instant,
-        persona: usize,
+        person: &Person,
         p_open: f64,
     ) -> Option<f64> {
-        let (machine, open) = self.machine_row(history, message, vec![p_open; self.law.personas().len()])?;
-        let (ahead, all) = machine.share(&open, persona, shown);
+        let (machine, open) = self.machine_row(history, message, Vec::new())?;
+        let (ahead, all) = machine.share(&open, person.habit.into(), p_open, shown);
         (all > 0.0).then(|| ahead / all)
     }
 
     fn machine_row<'h>(&'h self, history: &'h History, message: &'h Message, p: Vec<f64>) -> Option<(Machine<'h>, Open<'h>)> {
         let machine = Machine { law: self.law, history, client: self.law.model().machine_opens()? };
-        Some((machine, Open { message, p, delay: self.law.open_delay(message.delivered?) }))
+        Some((machine, Open { message, p, p_click: Vec::new(), delay: self.law.open_delay(message.delivered?) }))
     }
 
     /// A filter over a recipient's history, from the document's shares of personas.
@@ -75,16 +116,144 @@ impl<'a> Inference<'a> {
         let mut order: Vec<(Instant, usize)> =
             history.messages.iter().enumerate().filter_map(|(index, message)| Some((message.delivered?, index))).collect();
         order.sort_unstable();
+        let Candidates { people, ratios } = &self.candidates;
         let machine = self.law.model().machine_opens().map(|client| Machine { law: self.law, history, client });
-        let shares = machine.as_ref().map_or_else(|| vec![1.0], |of| vec![1.0 - of.client.user_share, of.client.user_share]);
-        let settled = shares.iter().flat_map(|of_client| prior.iter().map(move |share| (of_client * share).ln())).collect();
-        Filter { inference: self, history, order, next: 0, personas: prior.len(), settled, open: Vec::new(), machine }
+        let share = machine.as_ref().map_or(0.0, |of| of.client.user_share);
+        let of_persona = |person: &Person| prior[usize::from(person.persona)];
+        let own = people.iter().map(|(person, weight)| (1.0 - share) * of_persona(person) * weight).collect();
+        let weigh = |(person, weight): &(Person, f64)| {
+            let state = share * of_persona(person) * weight;
+            ratios[usize::from(person.persona)].iter().map(move |(_, weight)| state * weight)
+        };
+        let ahead = if share > 0.0 { people.iter().flat_map(weigh).collect() } else { Vec::new() };
+        let clicks = ratios.iter().map(|of| of.iter().map(|(_, weight)| *weight).collect()).collect();
+        Filter { inference: self, history, order, next: 0, settled: Posterior { own, clicks, ahead, of: self }, open: Vec::new(), machine }
     }
 }
 
-/// The posterior over personas, and where clients may open ahead over whether the recipient's does, moved on in time.
+/// The posterior over who a recipient is, up to a factor, by [`Inference::people`].
 ///
-/// A delivered message tells of the persona k, once its open was decided with p: by an open at s, p f(s − delivered); by none up to now,
+/// Given the persona, what clicks tell of the clicks of an open does not depend on what opens tell of hours and rates. So the weights are a
+/// product, but those of recipients whose client opens ahead, of whom no row says whether they opened.
+#[derive(Clone)]
+pub struct Posterior<'a> {
+    /// Of those whose client does not open ahead: by state, all but clicks.
+    own: Vec<f64>,
+    /// Of the same, what clicks say: by persona and place of its ratios.
+    clicks: Vec<Vec<f64>>,
+    /// Of those whose client opens ahead: by state, then place of its persona's ratios. Empty where there are no such.
+    ahead: Vec<f64>,
+    of: &'a Inference<'a>,
+}
+
+impl Posterior<'_> {
+    /// The places of the ratios of each state, among [`Self::ahead`].
+    fn of_states(&self) -> impl Iterator<Item = &[f64]> {
+        let mut rest = &self.ahead[..];
+        let people = if self.ahead.is_empty() { &[][..] } else { &self.of.candidates.people[..] };
+        people.iter().map(move |(person, _)| {
+            let (here, after) = rest.split_at(self.of.candidates.ratios[usize::from(person.persona)].len());
+            rest = after;
+            here
+        })
+    }
+
+    /// P(state), whatever the client and the clicks.
+    pub fn states(&self) -> Vec<f64> {
+        let clicks: Vec<f64> = self.clicks.iter().map(|of| of.iter().sum()).collect();
+        let mut states: Vec<f64> =
+            self.of.people().zip(&self.own).map(|(person, weight)| weight * clicks[usize::from(person.persona)]).collect();
+        states.iter_mut().zip(self.of_states()).for_each(|(state, ratios)| *state += ratios.iter().sum::<f64>());
+        states
+    }
+
+    /// P(state, and the client opens ahead); empty where that cannot be.
+    fn ahead_states(&self) -> Vec<f64> {
+        self.of_states().map(|ratios| ratios.iter().sum()).collect()
+    }
+
+    /// P(persona).
+    pub fn personas(&self) -> Vec<f64> {
+        let mut personas = vec![0.0; self.clicks.len()];
+        self.of.people().zip(self.states()).for_each(|(person, weight)| personas[usize::from(person.persona)] += weight);
+        personas
+    }
+
+    /// P(persona, and a place of its ratios).
+    pub fn ratios(&self) -> Vec<Vec<f64>> {
+        let mut own = vec![0.0; self.clicks.len()];
+        self.of.people().zip(&self.own).for_each(|(person, weight)| own[usize::from(person.persona)] += weight);
+        let mut found: Vec<Vec<f64>> =
+            self.clicks.iter().zip(own).map(|(places, own)| places.iter().map(|place| own * place).collect()).collect();
+        for (person, ratios) in self.of.people().zip(self.of_states()) {
+            found[usize::from(person.persona)].iter_mut().zip(ratios).for_each(|(sum, weight)| *sum += weight);
+        }
+        found
+    }
+
+    /// The mean of P(click | open) of a message.
+    pub fn p_click(&self, message: &Message) -> f64 {
+        let p = self.of.p_click(message);
+        self.ratios().iter().flatten().zip(p.iter().flatten()).map(|(weight, p)| weight * p).sum()
+    }
+
+    /// Takes in what a message tells.
+    fn take(&mut self, told: &Told, p_click: &[Vec<f64>]) {
+        multiply(&mut self.own, told.own.iter().copied());
+        if let Some([none, click]) = told.clicks {
+            for (places, p) in self.clicks.iter_mut().zip(p_click) {
+                places.iter_mut().zip(p).for_each(|(place, p)| *place *= none + click * p);
+            }
+            // Personas are compared by the sums of these.
+            let most = self.clicks.iter().flatten().fold(0.0_f64, |most, place| most.max(*place));
+            if most > 0.0 && most < SMALL {
+                self.clicks.iter_mut().flatten().for_each(|place| *place /= most);
+                self.ahead.iter_mut().for_each(|weight| *weight /= most);
+            }
+        }
+        if !self.ahead.is_empty() {
+            let people = &self.of.candidates.people;
+            let tells = people
+                .iter()
+                .zip(&told.ahead)
+                .flat_map(|((person, _), [none, click])| p_click[usize::from(person.persona)].iter().map(move |p| none + click * p));
+            self.ahead.iter_mut().zip(tells).for_each(|(weight, tells)| *weight *= tells);
+            if self.ahead.iter().all(|weight| *weight == 0.0) {
+                self.ahead.clear();
+            }
+        }
+        self.rescale();
+    }
+
+    /// Keeps the greatest weight from vanishing.
+    fn rescale(&mut self) {
+        let most = self.own.iter().chain(&self.ahead).fold(0.0_f64, |most, weight| most.max(*weight));
+        if most > 0.0 && most < SMALL {
+            self.own.iter_mut().chain(&mut self.ahead).for_each(|weight| *weight /= most);
+        }
+    }
+
+    /// With a sum of 1; `None` if nobody is left.
+    fn normalised(mut self) -> Option<Self> {
+        let sum: f64 = self.states().iter().sum();
+        if sum.is_nan() || sum <= 0.0 {
+            return None;
+        }
+        self.own.iter_mut().chain(&mut self.ahead).for_each(|weight| *weight /= sum);
+        Some(self)
+    }
+}
+
+/// Weights are raised where the greatest is less.
+const SMALL: f64 = 1e-100;
+
+fn multiply(weights: &mut [f64], by: impl Iterator<Item = f64>) {
+    weights.iter_mut().zip(by).for_each(|(weight, by)| *weight *= by);
+}
+
+/// The posterior over who a recipient is, moved on in time.
+///
+/// A delivered message tells of somebody, once its open was decided with p: by an open at s, p f(s − delivered); by none up to now,
 /// 1 − p × P(an open by now that no breaker silences); by a click, q; by none up to now, 1 − q × P(a click by now that none silences).
 /// What can tell no more is summed up. What opens ahead tell is said at [`Machine`].
 pub struct Filter<'h> {
@@ -93,10 +262,8 @@ pub struct Filter<'h> {
     /// Deliveries in order of time, and the messages.
     order: Vec<(Instant, usize)>,
     next: usize,
-    personas: usize,
-    /// ln prior + ln of all that is settled, up to a constant, by persona; then, if there are machines, by persona of those whose client
-    /// opens ahead.
-    settled: Vec<f64>,
+    /// The prior and all that is settled.
+    settled: Posterior<'h>,
     open: Vec<Open<'h>>,
     machine: Option<Machine<'h>>,
 }
@@ -104,82 +271,82 @@ pub struct Filter<'h> {
 /// A message that may tell more.
 pub(super) struct Open<'h> {
     pub(super) message: &'h Message,
-    /// P(open) by persona.
+    /// P(open) by state.
     pub(super) p: Vec<f64>,
+    /// P(click | open) by persona and place of its ratios.
+    p_click: Vec<Vec<f64>>,
     pub(super) delay: Delay<'h>,
 }
 
-impl Filter<'_> {
+/// What a message tells by a moment.
+struct Told {
+    /// By state, of those whose client does not open ahead, without clicks.
+    own: Vec<f64>,
+    /// a and b where clicks tell a + b P(click | open).
+    clicks: Option<[f64; 2]>,
+    /// The same with clicks, by state, of those whose client opens ahead.
+    ahead: Vec<[f64; 2]>,
+    /// Whether that is all.
+    is_over: bool,
+}
+
+impl<'h> Filter<'h> {
     /// P(persona) by all that happened before `now`, which never goes back. `None` if that cannot have happened.
     pub fn before(&mut self, now: Instant) -> Option<Vec<f64>> {
-        let states = self.states_before(now)?;
-        let mut personas = states[..self.personas].to_vec();
-        states[self.personas..].iter().zip(&mut personas).for_each(|(weight, sum)| *sum += weight);
-        Some(personas)
+        Some(self.posterior_before(now)?.personas())
     }
 
-    /// As [`before`](Self::before), of those whose client does not open ahead, then of those whose client does, if there are such.
-    pub(crate) fn states_before(&mut self, now: Instant) -> Option<Vec<f64>> {
+    /// As [`before`](Self::before), all that is known of who the recipient is.
+    pub fn posterior_before(&mut self, now: Instant) -> Option<Posterior<'h>> {
         while let Some(&(delivered, index)) = self.order.get(self.next).filter(|(delivered, _)| *delivered < now) {
             self.next += 1;
             let message = &self.history.messages[index];
-            let p = (0..self.personas).map(|persona| self.inference.law.p_open(persona, message).unwrap_or(0.0)).collect();
-            self.open.push(Open { message, p, delay: self.inference.law.open_delay(delivered) });
+            let (p, p_click) = (self.inference.p_open(message), self.inference.p_click(message));
+            self.open.push(Open { message, p, p_click, delay: self.inference.law.open_delay(delivered) });
         }
-        let mut total = self.settled.clone();
-        let mut index = 0;
-        while index < self.open.len() {
-            let open = &self.open[index];
-            let (mut evidence, mut is_settled) = self.evidence(open, now);
-            if let Some(machine) = &self.machine {
-                if open.message.machine_opened.is_some_and(|opened| opened < now) {
-                    evidence.fill(f64::NEG_INFINITY);
-                }
-                let (ahead, is_over) = machine.evidence(open, now);
-                evidence.extend(ahead);
-                is_settled = is_over;
-            }
-            for (state, evidence) in evidence.iter().enumerate() {
-                total[state] += evidence;
-                if is_settled {
-                    self.settled[state] += evidence;
-                }
-            }
-            if is_settled {
-                self.open.swap_remove(index);
-            } else {
-                index += 1;
-            }
+        let mut total: Option<Posterior<'h>> = None;
+        let told: Vec<Told> = self.open.iter().map(|open| self.told(open, now)).collect();
+        for (open, told) in self.open.iter().zip(&told).filter(|(_, told)| told.is_over) {
+            self.settled.take(told, &open.p_click);
         }
-        let most = total.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if most == f64::NEG_INFINITY {
-            return None;
+        for (open, told) in self.open.iter().zip(&told).filter(|(_, told)| !told.is_over) {
+            total.get_or_insert_with(|| self.settled.clone()).take(told, &open.p_click);
         }
-        let weights: Vec<f64> = total.iter().map(|weight| (weight - most).exp()).collect();
-        let sum: f64 = weights.iter().sum();
-        Some(weights.iter().map(|weight| weight / sum).collect())
+        let mut is_over = told.iter().map(|told| told.is_over);
+        self.open.retain(|_| !is_over.next().unwrap_or(false));
+        total.unwrap_or_else(|| self.settled.clone()).normalised()
     }
 
-    /// ln of what a message tells by `now`, by persona; and whether that is all.
-    fn evidence(&self, open: &Open<'_>, now: Instant) -> (Vec<f64>, bool) {
-        let law = self.inference.law;
-        let personas = 0..self.personas;
-        let Some(opened) = open.message.opened.filter(|opened| *opened < now) else {
-            let not_opened = |persona: usize| (-open.p[persona] * open.delay.unsuppressed(persona, now, self.history)).ln_1p();
-            return (personas.map(not_opened).collect(), now > open.delay.end() || open.message.suppressed);
-        };
-        let mut evidence: Vec<f64> = personas.clone().map(|persona| (open.p[persona] * open.delay.around(persona, opened)).ln()).collect();
-        if open.message.clicked.is_some_and(|clicked| clicked < now) {
-            for persona in personas {
-                evidence[persona] += law.p_click(persona, open.message).ln();
+    /// What a message tells by `now`.
+    fn told(&self, open: &Open<'_>, now: Instant) -> Told {
+        let mut told = self.told_of_own(open, now);
+        if let Some(machine) = &self.machine {
+            if open.message.machine_opened.is_some_and(|opened| opened < now) {
+                told.own.fill(0.0);
             }
-            return (evidence, true);
+            if !self.settled.ahead.is_empty() {
+                (told.ahead, told.is_over) = machine.evidence(open, self.inference.people(), now);
+            }
         }
-        let click = law.click_delay(opened);
+        told
+    }
+
+    /// As [`told`](Self::told), of those whose client does not open ahead.
+    fn told_of_own(&self, open: &Open<'_>, now: Instant) -> Told {
+        let habits = 0..self.inference.law.model().habits().len();
+        let people = || self.inference.people().zip(&open.p);
+        let Some(opened) = open.message.opened.filter(|opened| *opened < now) else {
+            let by_now: Vec<f64> = habits.map(|habit| open.delay.unsuppressed(habit, now, self.history)).collect();
+            let own = people().map(|(person, p)| 1.0 - p * by_now[usize::from(person.habit)]).collect();
+            return Told { own, clicks: None, ahead: Vec::new(), is_over: now > open.delay.end() || open.message.suppressed };
+        };
+        let around: Vec<f64> = habits.map(|habit| open.delay.around(habit, opened)).collect();
+        let own = people().map(|(person, p)| p * around[usize::from(person.habit)]).collect();
+        if open.message.clicked.is_some_and(|clicked| clicked < now) {
+            return Told { own, clicks: Some([0.0, 1.0]), ahead: Vec::new(), is_over: true };
+        }
+        let click = self.inference.law.click_delay(opened);
         let unsuppressed = click.unsuppressed(0, now, self.history);
-        for persona in personas {
-            evidence[persona] += (-law.p_click(persona, open.message) * unsuppressed).ln_1p();
-        }
-        (evidence, now > click.end())
+        Told { own, clicks: Some([1.0, -unsuppressed]), ahead: Vec::new(), is_over: now > click.end() }
     }
 }

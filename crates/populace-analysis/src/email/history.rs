@@ -2,7 +2,7 @@
 
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group};
+use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, Person};
 use populace_core::time::{Instant, MINUTE};
 use std::collections::HashMap;
 
@@ -244,11 +244,11 @@ impl History {
     }
 }
 
-/// The circumstances of a message of a persona; `None` where it was not delivered.
-pub fn circumstances(config: &EmailConfig, persona: usize, message: &Message) -> Option<Circumstances> {
+/// The circumstances of a message of a person; `None` where it was not delivered.
+pub fn circumstances(config: &EmailConfig, person: &Person, message: &Message) -> Option<Circumstances> {
     let clock = config.timezone.local(decided_at(config, message)?);
     let &Message { recent_sends, since_interest, suppressed, .. } = message;
-    Some(Circumstances { persona: persona as u8, clock, recent_sends, since_interest, suppressed })
+    Some(Circumstances { person: *person, clock, recent_sends, since_interest, suppressed })
 }
 
 /// When a message's open is decided; `None` where it was not delivered.

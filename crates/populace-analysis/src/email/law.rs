@@ -5,7 +5,7 @@ use super::delay::{Delay, DelayLaw};
 use super::drift::Drift;
 use super::history::{History, Message, circumstances};
 use populace_core::email::laws::Expectation;
-use populace_core::email::{Circumstances, Effects, EmailConfig, EmailModel, Factors, Persona};
+use populace_core::email::{Circumstances, Effects, EmailConfig, EmailModel, Factors, Person, Persona};
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::Instant;
@@ -43,10 +43,14 @@ impl<'a> Law<'a> {
         self.model.personas()
     }
 
-    /// The persona of a recipient, as an index into [`personas`](Self::personas): the one that the seed deals it. `None` for an id that
-    /// no scenario gives, and without a seed.
+    /// Who a recipient is, by the seed. `None` for an id that no scenario gives, and without a seed.
+    pub fn person_of(&self, recipient_id: &str) -> Option<Person> {
+        Some(self.model.person_of(self.key?, ActorId(actor_of(recipient_id)?)))
+    }
+
+    /// The persona of a recipient, as an index into [`personas`](Self::personas), where [`person_of`](Self::person_of) is one.
     pub fn persona_of(&self, recipient_id: &str) -> Option<usize> {
-        Some(self.model.persona_of(self.key?, ActorId(actor_of(recipient_id)?)))
+        self.person_of(recipient_id).map(|person| person.persona.into())
     }
 
     /// Whether a recipient's client opens messages ahead, by the seed; `false` where [`persona_of`](Self::persona_of) is `None`.
@@ -67,42 +71,33 @@ impl<'a> Law<'a> {
     }
 
     /// The circumstances of a message that was delivered.
-    pub fn circumstances(&self, persona: usize, message: &Message) -> Option<Circumstances> {
-        circumstances(self.config(), persona, message)
+    pub fn circumstances(&self, person: &Person, message: &Message) -> Option<Circumstances> {
+        circumstances(self.config(), person, message)
     }
 
     /// The factors of a message that was delivered, as in [`EFFECTS`](populace_core::email::EFFECTS).
-    ///
-    /// # Panics
-    /// There is no such persona.
-    pub fn factors(&self, persona: usize, message: &Message) -> Option<Factors> {
-        Some(self.model.effects().factors(&self.circumstances(persona, message)?))
+    pub fn factors(&self, person: &Person, message: &Message) -> Option<Factors> {
+        Some(self.model.effects().factors(&self.circumstances(person, message)?))
     }
 
-    /// The timing factor of a persona at a moment.
-    ///
-    /// # Panics
-    /// There is no such persona.
-    pub fn timing_at(&self, persona: usize, moment: Instant) -> f64 {
-        self.model.effects().timing_at(persona, self.config().timezone.local(moment))
+    /// The timing factor of a person at a moment.
+    pub fn timing_at(&self, person: &Person, moment: Instant) -> f64 {
+        self.model.effects().timing_at(person, self.config().timezone.local(moment))
     }
 
-    /// P(the open is decided for | delivered): the capped product of the persona's open rate, undrifted, and the factors; 0 where
+    /// P(the open is decided for | delivered): the capped product of the person's open rate, undrifted, and the factors; 0 where
     /// suppressed, `None` where not delivered.
-    ///
-    /// # Panics
-    /// There is no such persona.
-    pub fn p_open(&self, persona: usize, message: &Message) -> Option<f64> {
-        let product = Effects::product(self.personas()[persona].open_rate, &self.factors(persona, message)?);
+    pub fn p_open(&self, person: &Person, message: &Message) -> Option<f64> {
+        let product = Effects::product(person.open_rate, &self.factors(person, message)?);
         Some(if message.suppressed { 0.0 } else { product.min(self.config().engagement.max_probability) })
     }
 
     /// As [`p_open`](Self::p_open), and P(click | open), on average over what drift may have made of the recipient's rates.
-    pub(crate) fn drifted(&self, persona: usize, message: &Message) -> Option<(f64, f64)> {
-        let Persona { open_rate, click_rate, .. } = &self.personas()[persona];
-        let product = Effects::product(*open_rate, &self.factors(persona, message)?);
+    pub(crate) fn drifted(&self, person: &Person, message: &Message) -> Option<(f64, f64)> {
+        let Person { open_rate, click_rate, .. } = *person;
+        let product = Effects::product(open_rate, &self.factors(person, message)?);
         let p_open = if message.suppressed { 0.0 } else { self.drift.open(message, product) };
-        let ratio = click_rate / open_rate * self.click_factor(persona, message);
+        let ratio = click_rate / open_rate * self.click_factor(person, message);
         Some((p_open, self.drift.click(message, product, ratio)))
     }
 
@@ -112,27 +107,24 @@ impl<'a> Law<'a> {
     }
 
     /// P(click | open) of a message that was delivered, undrifted.
-    ///
-    /// # Panics
-    /// There is no such persona.
-    pub fn p_click(&self, persona: usize, message: &Message) -> f64 {
-        let Persona { open_rate, click_rate, .. } = &self.personas()[persona];
-        (click_rate / open_rate * self.click_factor(persona, message)).min(1.0)
+    pub fn p_click(&self, person: &Person, message: &Message) -> f64 {
+        let Person { open_rate, click_rate, .. } = *person;
+        (click_rate / open_rate * self.click_factor(person, message)).min(1.0)
     }
 
     /// The effects' factor of P(click | open).
-    fn click_factor(&self, persona: usize, message: &Message) -> f64 {
-        self.circumstances(persona, message).map_or(1.0, |at| self.model.effects().click_factor(&at))
+    pub(super) fn click_factor(&self, person: &Person, message: &Message) -> f64 {
+        self.circumstances(person, message).map_or(1.0, |at| self.model.effects().click_factor(&at))
     }
 
-    /// When a persona opens a message that was delivered at `delivered` and whose open is decided for; kinds are personas.
+    /// When a message is opened that was delivered at `delivered` and whose open is decided for; kinds are habits.
     pub fn open_delay(&self, delivered: Instant) -> Delay<'_> {
         self.opens.after(delivered)
     }
 
-    /// As [`open_delay`](Self::open_delay), of one persona.
-    pub(crate) fn open_delay_of(&self, persona: usize, delivered: Instant) -> Delay<'_> {
-        self.opens.of_kind(persona, delivered)
+    /// As [`open_delay`](Self::open_delay), of one person.
+    pub(crate) fn open_delay_of(&self, person: &Person, delivered: Instant) -> Delay<'_> {
+        self.opens.of_kind(person.habit.into(), delivered)
     }
 
     /// When a message that was opened at `opened` and whose click is decided for is clicked; there is one kind.
@@ -142,11 +134,8 @@ impl<'a> Law<'a> {
 
     /// P(an open that was decided for falls inside a circuit breaker's window, and is therefore dropped), given all the breakers of the
     /// history.
-    ///
-    /// # Panics
-    /// There is no such persona.
-    pub fn p_open_dropped(&self, persona: usize, message: &Message, history: &History) -> f64 {
-        message.delivered.map_or(0.0, |delivered| self.opens.silenced(persona, delivered, history))
+    pub fn p_open_dropped(&self, person: &Person, message: &Message, history: &History) -> f64 {
+        message.delivered.map_or(0.0, |delivered| self.opens.silenced(person.habit.into(), delivered, history))
     }
 
     /// P(a click that was decided for falls inside a circuit breaker's window, and is therefore dropped), given the moment of the open

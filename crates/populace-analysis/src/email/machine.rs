@@ -4,7 +4,7 @@ use super::delay::microseconds;
 use super::filter::Open;
 use super::history::History;
 use super::law::Law;
-use populace_core::email::MachineOpens;
+use populace_core::email::{MachineOpens, Person};
 use populace_core::time::{DAY, Instant, MINUTE};
 
 /// Moments are rounded to the millisecond.
@@ -23,20 +23,23 @@ pub(super) struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    /// ln of what a message tells by `now`, by persona; and whether that is all.
-    pub(super) fn evidence(&self, open: &Open<'_>, now: Instant) -> (Vec<f64>, bool) {
+    /// What a message tells by `now`: for each of some people, of whom P(open) is known, a and b where it is a + b P(click | open); and
+    /// whether that is all.
+    pub(super) fn evidence<'p>(&self, open: &Open<'_>, people: impl Iterator<Item = &'p Person>, now: Instant) -> (Vec<[f64; 2]>, bool) {
         let message = open.message;
-        let personas = 0..open.p.len();
         if message.opened.is_some_and(|opened| opened < now) {
-            return (vec![f64::NEG_INFINITY; open.p.len()], true);
+            return (vec![[0.0; 2]; open.p.len()], true);
         }
+        let habits = 0..self.law.model().habits().len();
         let delivered = message.delivered.unwrap_or(message.sent);
         let fetched = |by: Instant| self.client.probability * self.fetched_by(delivered, by);
-        let opened = |persona: usize, by: Instant| open.p[persona] * open.delay.unsuppressed(persona, by, self.history);
+        let opened = |by: Instant| -> Vec<f64> { habits.clone().map(|habit| open.delay.unsuppressed(habit, by, self.history)).collect() };
+        let people = people.map(|person| usize::from(person.habit)).zip(&open.p);
         let Some(shown) = message.machine_opened.filter(|shown| *shown < now) else {
-            let none = |persona: usize| ((1.0 - fetched(now)) * (1.0 - opened(persona, now))).ln();
+            let (fetched, opened) = (fetched(now), opened(now));
+            let none = |(habit, p): (usize, &f64)| [(1.0 - fetched) * (1.0 - p * opened[habit]), 0.0];
             // The night after a delivery ends within two days of it.
-            return (personas.map(none).collect(), now > open.delay.end().max(delivered.plus(2 * DAY)));
+            return (people.map(none).collect(), now > open.delay.end().max(delivered.plus(2 * DAY)));
         };
         let clicks = microseconds(self.law.config().click_delays.max_minutes) + MINUTE;
         let is_over = now > open.delay.end().plus(clicks);
@@ -54,36 +57,41 @@ impl Machine<'_> {
             Some(clicked) => self.law.click_delay(shown).around(0, clicked),
             None => self.law.click_delay(shown).unsuppressed(0, now, self.history),
         };
-        let tells = |persona: usize| {
-            let [human, ahead] = self.row(open, persona, shown);
-            let (p, k) = (open.p[persona], self.law.p_click(persona, message));
-            let later = p * after.iter().map(|(from, to, mean)| mean * self.mass(open, persona, *from, *to)).sum::<f64>();
-            // Of the fetch, the part without an open before is left out in `ahead`.
-            match clicked {
-                Some(_) => human * k * at_once + ahead * k * later,
-                None => human * (1.0 - k * at_once) + ahead * (1.0 - opened(persona, shown) - k * later),
-            }
-            .ln()
+        let before = opened(shown);
+        let of_habit = |habit: usize| {
+            let later = after.iter().map(|(from, to, mean)| mean * self.mass(open, habit, *from, *to)).sum::<f64>();
+            (self.row(open, habit, shown), later)
         };
-        (personas.map(tells).collect(), is_over)
+        let of_habits: Vec<([f64; 2], f64)> = habits.clone().map(of_habit).collect();
+        let tells = |(habit, p): (usize, &f64)| {
+            let ([human, ahead], later) = of_habits[habit];
+            // Of the fetch, the part without an open before is left out in `ahead`.
+            let clicks = p * human * at_once + ahead * p * later;
+            match clicked {
+                Some(_) => [0.0, clicks],
+                None => [p * human + ahead * (1.0 - p * before[habit]), -clicks],
+            }
+        };
+        (people.map(tells).collect(), is_over)
     }
 
-    /// P(a row within a millisecond of `shown` that is the recipient's own), and P(a fetch there), which has a row unless an open was
-    /// before it.
-    fn row(&self, open: &Open<'_>, persona: usize, shown: Instant) -> [f64; 2] {
+    /// P(a row within a millisecond of `shown` that is the recipient's own | an open is decided for), and P(a fetch there), which has a row
+    /// unless an open was before it.
+    fn row(&self, open: &Open<'_>, habit: usize, shown: Instant) -> [f64; 2] {
         let delivered = open.message.delivered.unwrap_or(open.message.sent);
         let q = self.client.probability;
-        let decided = if self.history.suppressed_at(shown) { 0.0 } else { open.p[persona] };
-        let human = decided * open.delay.around(persona, shown) * (1.0 - q * self.fetched_by(delivered, shown));
+        let decided = if self.history.suppressed_at(shown) { 0.0 } else { 1.0 };
+        let human = decided * open.delay.around(habit, shown) * (1.0 - q * self.fetched_by(delivered, shown));
         let around = self.fetched_by(delivered, shown.plus(MILLISECOND)) - self.fetched_by(delivered, shown.plus(-MILLISECOND));
         [human, q * around]
     }
 
-    /// P(a row at `shown` is a machine's) of a persona, times what the row tells of the persona; and what it tells.
-    pub(super) fn share(&self, open: &Open<'_>, persona: usize, shown: Instant) -> (f64, f64) {
-        let [human, ahead] = self.row(open, persona, shown);
-        let ahead = ahead * (1.0 - open.p[persona] * open.delay.unsuppressed(persona, shown, self.history));
-        (ahead, human + ahead)
+    /// P(a row at `shown` is a machine's) of somebody with a habit who opens with probability `p`, times what the row tells; and what it
+    /// tells.
+    pub(super) fn share(&self, open: &Open<'_>, habit: usize, p: f64, shown: Instant) -> (f64, f64) {
+        let [human, ahead] = self.row(open, habit, shown);
+        let ahead = ahead * (1.0 - p * open.delay.unsuppressed(habit, shown, self.history));
+        (ahead, p * human + ahead)
     }
 
     fn fetched_by(&self, delivered: Instant, by: Instant) -> f64 {
@@ -92,15 +100,15 @@ impl Machine<'_> {
     }
 
     /// P(the open falls into a stretch of time and is not silenced).
-    fn mass(&self, open: &Open<'_>, persona: usize, from: Instant, to: Instant) -> f64 {
-        open.delay.unsuppressed(persona, to, self.history) - open.delay.unsuppressed(persona, from, self.history)
+    fn mass(&self, open: &Open<'_>, habit: usize, from: Instant, to: Instant) -> f64 {
+        open.delay.unsuppressed(habit, to, self.history) - open.delay.unsuppressed(habit, from, self.history)
     }
 
     fn is_silent_within(&self, from: Instant, to: Instant) -> bool {
         self.history.suppressed_after(from).next().is_some_and(|(begin, _)| begin < to)
     }
 
-    /// The stretches of `from..to` within which all personas' attention is constant and no breaker begins or ends, with the mean of a
+    /// The stretches of `from..to` within which everybody's attention is constant and no breaker begins or ends, with the mean of a
     /// function over each; those where it is surely 1 are joined.
     fn pieces(
         &self,

@@ -1,5 +1,6 @@
 //! What can be told of a recipient from the events alone, and what the scenario says about it.
 
+mod candidates;
 pub mod delay;
 mod drift;
 mod effects;
@@ -15,7 +16,7 @@ mod score;
 mod verify;
 
 pub use features::{RecipientsReport, curves_by_the_minute};
-pub use filter::{Filter, Inference};
+pub use filter::{Filter, Inference, Posterior};
 pub use history::{Breaker, EVENT_COLUMNS, History, Message, columns_for};
 pub use law::Law;
 pub use recipients::Recipient;

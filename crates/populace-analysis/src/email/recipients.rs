@@ -7,14 +7,15 @@ use crate::pass::{self, Inputs};
 use crate::source::{As, Columns, Side, Source, Want};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
+use populace_core::email::Person;
 
 const USERS: [Want; 1] = [Want::new("recipient_id", As::Text)];
 
 /// A recipient of the scenario.
 #[derive(Debug)]
 pub struct Recipient {
-    /// The persona, as an index into [`Law::personas`].
-    pub persona: usize,
+    /// Who it is.
+    pub person: Person,
     /// What the events tell; without any messages where there are no events.
     pub history: History,
     /// The rows of its events.
@@ -49,7 +50,7 @@ impl Recipient {
     fn new(law: &Law<'_>, rows: &[Option<RecordBatch>]) -> Result<Option<Self>, AnalysisError> {
         let Some(users) = &rows[0] else { return Ok(None) };
         let id = users.text("recipient_id").value(0).to_owned();
-        let persona = law.persona_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is not a recipient of the scenario")))?;
+        let person = law.person_of(&id).ok_or_else(|| AnalysisError::input(format!("users: {id} is not a recipient of the scenario")))?;
         let history = match &rows[1] {
             Some(events) => History::new(law.model(), events),
             None => History { recipient_id: id.clone(), ..History::default() },
@@ -60,6 +61,6 @@ impl Recipient {
                 "events: recipient {id} has {orphans} rows that belong to no message and {repeats} that repeat an earlier step\nhint: score the run as it was generated"
             )));
         }
-        Ok(Some(Self { persona, history, events: rows[1].clone(), more: rows[2..].to_vec() }))
+        Ok(Some(Self { person, history, events: rows[1].clone(), more: rows[2..].to_vec() }))
     }
 }

@@ -58,7 +58,7 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
         let mut messages = 0;
         for events in actors(&run.source(), "recipient_id", Side { table: "events", wants: &EVENT_COLUMNS, time: Some("timestamp") }) {
             let history = History::new(&model, &events);
-            let persona = law.persona_of(&history.recipient_id).unwrap();
+            let person = law.person_of(&history.recipient_id).unwrap();
             assert_eq!((history.orphans, history.repeats), (0, 0));
             for message in &history.messages {
                 let (recent, minutes, suppressed, product, delivered) = truth[&message.id];
@@ -66,7 +66,7 @@ fn circumstances_told_from_the_events_are_those_of_the_simulation() {
                 assert_eq!((i64::from(message.recent_sends), message.delivered.is_some()), (recent, delivered));
                 if delivered {
                     assert_eq!((message.since_interest, message.suppressed), (minutes, suppressed));
-                    let factors = law.factors(persona, message).unwrap();
+                    let factors = law.factors(&person, message).unwrap();
                     assert!((Effects::product(1.0, &factors) / product - 1.0).abs() < 1e-12, "{factors:?} instead of {product}");
                 }
             }

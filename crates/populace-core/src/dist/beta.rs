@@ -30,6 +30,11 @@ impl Beta {
         x / (x + y)
     }
 
+    /// a and b.
+    pub const fn shapes(&self) -> [f64; 2] {
+        [self.a, self.b]
+    }
+
     /// The mean, a / (a + b).
     pub fn mean(&self) -> f64 {
         self.a / (self.a + self.b)

@@ -7,6 +7,7 @@ mod categorical;
 mod exponential;
 mod lognormal;
 mod normal;
+mod quadrature;
 mod tabulated;
 mod uniform;
 
@@ -16,6 +17,7 @@ pub use categorical::Categorical;
 pub use exponential::TruncatedExponential;
 pub use lognormal::LogNormal;
 pub use normal::{Normal, StandardNormal, TruncatedNormal};
+pub use quadrature::{beta_nodes, fewer_nodes};
 pub use tabulated::Tabulated;
 pub use uniform::{UniformF64, UniformI64};
 

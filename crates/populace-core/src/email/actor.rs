@@ -12,7 +12,7 @@ use super::effects::occasion::Happening;
 use super::events::EventType;
 use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
-use super::personas::Persona;
+use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
 use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use super::world::{Circumstances, from_minutes, nearest};
@@ -45,26 +45,26 @@ const MESSAGE_IDS: Purpose = Purpose::new(9);
 const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
-// 12 is that of `personas`.
+// 12 is that of `personas`, 15 that of `people`.
 /// By message: of which component an open's delay is.
 const OPEN_MIX: Purpose = Purpose::new(26);
 
 /// How much time is sorted at once: enough that days with a row or two do not each have their round, little enough to stay in the cache.
 const FLUSHED: i64 = 8 * DAY;
 
-/// Simulates `actor` as one of a persona.
-pub(super) fn simulate(model: &EmailModel, persona_index: usize, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
+/// Simulates `actor`, who is a person.
+pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     // Taken out for the time of the call, so that an observer may itself simulate.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let persona = &model.people.list[persona_index];
     let key = key.actor(actor);
     let machine = model.machine.as_ref().filter(|machine| machine.is_of(&key));
+    let persona = &model.personas()[usize::from(person.persona)];
     out.reveal(Truth::User(UserTruth {
-        persona: persona_index as u8,
+        person,
         open_rate: persona.open_rate,
         click_rate: persona.click_rate,
         machine_opens: machine.is_some(),
@@ -74,7 +74,7 @@ pub(super) fn simulate(model: &EmailModel, persona_index: usize, actor: ActorId,
         user_agent: below(words.word::<0>(), model.config.user_agents.len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, persona, persona_index, key, client, machine, scratch, month: 0, out };
+    let mut walk = Walk { model, person, key, client, machine, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -135,8 +135,7 @@ struct HotPath {
 
 struct Walk<'a, O> {
     model: &'a EmailModel,
-    persona: &'a Persona,
-    persona_index: usize,
+    person: Person,
     key: ActorKey,
     client: Client,
     /// The recipient's client, if it opens ahead.
@@ -150,7 +149,7 @@ struct Walk<'a, O> {
 impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// The rates of every month.
     fn rates(&mut self) {
-        let mut rates = Rates { open: self.persona.open_rate, click: self.persona.click_rate };
+        let mut rates = Rates { open: self.person.open_rate, click: self.person.click_rate };
         for (index, month) in self.model.months.iter().enumerate() {
             if let Some(drift) = self.model.drift.as_ref().filter(|_| index > 0) {
                 let (year, month, _) = month.date().ymd();
@@ -370,7 +369,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             DecidedAt::Send => draft.time,
         };
         let at = Circumstances {
-            persona: self.persona_index as u8,
+            person: self.person,
             clock: model.config.timezone.local(decided_at),
             recent_sends,
             since_interest: self.since_hot_path(decided_at),
@@ -433,7 +432,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let model = self.model;
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
         let local = model.config.timezone.local(delivered_at);
-        let open_delay = model.opening.at(truth.open_component, self.persona_index, local, unit(words.word::<0>()));
+        let open_delay = model.opening.at(truth.open_component, usize::from(self.person.habit), local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         if self.suppressed(opened_at) {
             truth.dropped_reason = Some(DroppedReason::OpenSuppressed);

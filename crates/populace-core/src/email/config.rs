@@ -13,6 +13,7 @@ use super::effects::season::SeasonConfig;
 use super::effects::timing::TimingConfig;
 use super::machine::MachineOpensConfig;
 use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureConfig};
+use super::people::PeopleConfig;
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
 use super::world::Span;
@@ -89,6 +90,9 @@ section! {
         /// Opens by machines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         machine_opens: Option<MachineOpensConfig>,
+        /// How the people of a persona differ; left out, not at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        people: Option<PeopleConfig>,
     }
 }
 

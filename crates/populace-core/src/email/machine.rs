@@ -3,6 +3,7 @@
 
 use super::calendar::MILLISECOND;
 use super::config::EmailConfig;
+use super::people::PERSON;
 use super::rows::Client;
 use super::world::from_minutes;
 use crate::dist::{Bernoulli, LogNormal};
@@ -14,8 +15,7 @@ use std::net::Ipv4Addr;
 
 /// By message: whether it is fetched, from which address, when.
 pub(super) const MACHINE: Purpose = Purpose::new(17);
-/// Of a person: ordinal 2, word 1 is the client.
-const PERSON: Purpose = Purpose::new(15);
+/// Of [`PERSON`]: word 1 is the client.
 const CLIENT: u64 = 2;
 
 /// Nothing that is fetched soon is fetched later, minutes; what is clipped to it is counted.

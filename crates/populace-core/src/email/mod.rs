@@ -12,6 +12,7 @@ mod machine;
 mod mailbox;
 mod model;
 mod opening;
+mod people;
 mod personas;
 mod policy;
 mod rows;
@@ -27,12 +28,14 @@ pub use delivery::{
 };
 pub use effects::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes, Outlook, Points, Value};
 pub use effects::occasion::{Happening, Occasion};
+pub use effects::timing::TimingConfig;
 pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest, NthConfig, Season, SeasonConfig, SeasonDay, When};
 pub use events::{EventType, Group};
 pub use machine::{MachineOpens, MachineOpensConfig};
 pub use mailbox::{Mailbox, MailboxProvider};
 pub use model::{EmailModel, TimingRow};
 pub use opening::{AttentionConfig, DelaysConfig, OpenComponentConfig, OpenDelayLaw, OpenMixtureConfig};
+pub use people::{Habit, PeopleConfig, Person};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
@@ -72,7 +75,7 @@ impl Scenario for EmailModel {
     }
 
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
-        self.simulate_as(self.persona_of(key, actor), actor, key, out);
+        actor::simulate(self, self.person_of(key, actor), actor, key, out);
     }
 }
 
@@ -82,6 +85,6 @@ impl EmailModel {
     /// # Panics
     /// There is no such persona.
     pub fn simulate_as(&self, persona: usize, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {
-        actor::simulate(self, persona, actor, key, out);
+        actor::simulate(self, self.person_as(persona, key, actor), actor, key, out);
     }
 }

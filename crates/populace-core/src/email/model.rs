@@ -11,6 +11,7 @@ use super::events::{EventType, Group};
 use super::machine::MachineOpens;
 use super::mailbox::{Mailbox, mailbox};
 use super::opening::{ClickDelay, Opening};
+use super::people::{Habit, People, Person};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
 use super::world::above_0;
@@ -34,7 +35,9 @@ const HOSTS: u32 = 254;
 pub struct EmailModel {
     pub(super) config: EmailConfig,
     pub(super) window: Window,
-    pub(super) people: Personas,
+    pub(super) personas: Personas,
+    habits: Box<[Habit]>,
+    pub(super) people: Option<People>,
     pub(super) policy: Policy,
     esps: Vec<String>,
     names: Names,
@@ -89,21 +92,25 @@ impl EmailModel {
         above_0("engagement.max_probability", config.engagement.max_probability, checker);
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
         let breaker = config.circuit_breakers.as_ref().map(|breakers| Breaker::new(breakers, &mut names, checker));
-        let effects = Effects::new(config, &calendar, &mut names, checker);
+        let habits = config.habits();
+        let effects = Effects::new(config, &calendar, &habits, &mut names, checker);
         let policy = policy.and_then(|policy| policy.with_seasons(&config.sends, config.window, effects.as_ref()?.season(), checker));
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
-        let opening = Opening::new(config, checker);
+        let opening = Opening::new(config, &habits, checker);
         config.click_delays.check("click_delays", 0.0, checker);
         let click_delay = ClickDelay::new(&config.click_delays, checker);
         let networks = networks(config, checker);
         let machine = config.machine_opens.as_ref().map(|own| MachineOpens::new(own, config, checker));
+        let people = config.people.as_ref().map(|own| People::new(own, config, checker));
         if !checker.is_clean() {
             return None;
         }
         let window = Window { start: config.window.start, days: config.window.days };
         Some(Self {
             window,
-            people: Personas::new(&config.personas),
+            personas: Personas::new(&config.personas),
+            habits: habits.into(),
+            people: people.flatten(),
             policy: policy?,
             esps: config.esps.keys().cloned().chain([INTERNAL_ESP.to_owned()]).collect(),
             names,
@@ -131,17 +138,86 @@ impl EmailModel {
 
     /// The personas.
     pub fn personas(&self) -> &[Persona] {
-        &self.people.list
+        &self.personas.list
     }
 
     /// The persona of an actor under the seed of `key`: an index into [`personas`](Self::personas).
     pub fn persona_of(&self, key: StreamKey, actor: ActorId) -> usize {
-        self.people.of(key, actor)
+        self.personas.of(key, actor)
+    }
+
+    /// Who an actor is under the seed of `key`.
+    pub fn person_of(&self, key: StreamKey, actor: ActorId) -> Person {
+        self.person_as(self.persona_of(key, actor), key, actor)
+    }
+
+    /// Who an actor would be as one of a persona, whatever slot it takes.
+    ///
+    /// # Panics
+    /// There is no such persona.
+    pub fn person_as(&self, persona: usize, key: StreamKey, actor: ActorId) -> Person {
+        let Some(people) = &self.people else { return self.typical(persona) };
+        let actor = key.actor(actor);
+        let (open_rate, click_rate) = people.rates_of(persona, &self.personas()[persona], &actor);
+        self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate)
+    }
+
+    /// A person with a habit and rates.
+    ///
+    /// # Panics
+    /// There is no such habit.
+    pub fn person(&self, habit: usize, open_rate: f64, click_rate: f64) -> Person {
+        let timing_k = self.effects.timing.k(habit, open_rate);
+        Person { persona: self.habits[habit].persona, habit: habit as u16, open_rate, click_rate, timing_k }
+    }
+
+    /// Somebody with the rates of a persona and, but where nobody has them, its hours: all of its people, where people do not differ.
+    ///
+    /// # Panics
+    /// There is no such persona.
+    pub fn typical(&self, persona: usize) -> Person {
+        let Persona { open_rate, click_rate, .. } = self.personas()[persona];
+        let habits = persona * self.shifts()..(persona + 1) * self.shifts();
+        let habit = habits.min_by_key(|habit| self.habits[*habit].shift.unsigned_abs()).expect("a persona has a habit");
+        self.person(habit, open_rate, click_rate)
+    }
+
+    /// The habits of recipients: of each persona in turn, by the shift of its peak hours.
+    pub fn habits(&self) -> &[Habit] {
+        &self.habits
+    }
+
+    /// The open rates between 0 and 1 at which the k of timing bends: where it leaves 1, and where it reaches 0.
+    ///
+    /// # Panics
+    /// There is no such habit.
+    pub fn timing_bends(&self, habit: usize) -> Vec<f64> {
+        self.effects.timing.bends(habit)
+    }
+
+    /// How many habits each persona has.
+    pub(super) fn shifts(&self) -> usize {
+        self.habits.len() / self.personas().len()
+    }
+
+    /// Whether the people of a persona differ.
+    pub const fn people_differ(&self) -> bool {
+        self.people.is_some()
+    }
+
+    /// The shapes a and b of the Beta distribution of a persona's open rates; `None` where all of its people have its rate.
+    pub fn open_rates_of(&self, persona: usize) -> Option<[f64; 2]> {
+        self.people.as_ref()?.open_rates(persona)
+    }
+
+    /// As [`open_rates_of`](Self::open_rates_of), of click rate over open rate, which does not depend on the open rate.
+    pub fn ratios_of(&self, persona: usize) -> Option<[f64; 2]> {
+        self.people.as_ref()?.ratios(persona)
     }
 
     /// How many slots the personas have: recipients take all of them once, so many at a time.
     pub fn slots(&self) -> u64 {
-        self.people.slots()
+        self.personas.slots()
     }
 
     /// The effects.
@@ -257,7 +333,8 @@ impl EmailModel {
     pub fn timing(&self) -> impl Iterator<Item = TimingRow> {
         (0..self.personas().len()).flat_map(move |persona| {
             let clock = |minute: usize| self.config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));
-            let factor = move |minute: usize| self.effects.by_clock(1.0, persona, clock(minute));
+            let typical = self.typical(persona);
+            let factor = move |minute: usize| self.effects.by_clock(1.0, &typical, clock(minute));
             let best = (0..MINUTES_PER_WEEK).fold(0, |best, minute| if factor(minute) > factor(best) { minute } else { best });
             (0..MINUTES_PER_WEEK).map(move |minute| TimingRow {
                 persona: persona as u8,
@@ -268,12 +345,12 @@ impl EmailModel {
         })
     }
 
-    /// P(open delay ≤ `minutes`) of a message that a persona got at `delivered`.
+    /// P(open delay ≤ `minutes`) of a message that somebody with a habit got at `delivered`.
     ///
     /// # Panics
-    /// There is no such persona.
-    pub fn open_delay_cdf(&self, persona: usize, delivered: Instant, minutes: f64) -> f64 {
-        self.opening.cdf(persona, self.config.timezone.local(delivered), minutes)
+    /// There is no such habit.
+    pub fn open_delay_cdf(&self, habit: usize, delivered: Instant, minutes: f64) -> f64 {
+        self.opening.cdf(habit, self.config.timezone.local(delivered), minutes)
     }
 
     /// The cell of a message by the moment of its sending.

@@ -47,6 +47,13 @@ impl PersonaConfig {
         })
     }
 
+    /// The same with peak hours so many hours later, on the same days.
+    #[must_use]
+    pub fn shifted(&self, hours: i8) -> Self {
+        let later = |hour: &u8| (i32::from(*hour) + i32::from(hours)).rem_euclid(24) as u8;
+        Self { peak_hours: self.peak_hours.iter().map(later).collect(), ..self.clone() }
+    }
+
     /// Whether all hours and days are its own.
     pub fn is_flat(&self) -> bool {
         self.peak_hours.is_empty() && self.active_days.len() == 7

@@ -3,6 +3,7 @@
 use super::delivery::LATENCY_PARTS;
 use super::effects::{EFFECTS, Factors};
 use super::events::EventType;
+use super::people::Person;
 use super::world::Circumstances;
 use crate::time::Instant;
 use core::fmt;
@@ -156,8 +157,8 @@ pub enum Truth {
 /// Who a user is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UserTruth {
-    /// Index into [`EmailModel::personas`](super::EmailModel::personas).
-    pub persona: u8,
+    /// Who, with rates of its own where people differ.
+    pub person: Person,
     /// The persona's open rate.
     pub open_rate: f64,
     /// The persona's click rate.

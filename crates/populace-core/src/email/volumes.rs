@@ -13,7 +13,7 @@ use super::effects::effect::{Nodes, Outlook};
 use super::effects::occasion::{Happening, Occasion};
 use super::events::{EventType, Group};
 use super::model::EmailModel;
-use super::personas::Persona;
+use super::people::Person;
 use crate::math;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::{HOUR, Instant, MINUTE};
@@ -106,13 +106,15 @@ const DRIFT_NODES: usize = 32;
 const STEP_NODES: usize = 8;
 /// Nodes of a uniform or open delay: equal shares of its law.
 const NODES: usize = 8;
+/// Nodes of people's own open rates.
+const RATES: usize = 8;
 
 fn mean(nodes: &Nodes) -> f64 {
     nodes.iter().map(|(value, weight)| value * weight).sum()
 }
 
 /// Adds to the weight of a value.
-fn put(nodes: &mut Nodes, value: f64, weight: f64) {
+fn put<T: PartialEq>(nodes: &mut Vec<(T, f64)>, value: T, weight: f64) {
     match nodes.iter_mut().find(|(known, _)| *known == value) {
         Some((_, sum)) => *sum += weight,
         None => nodes.push((value, weight)),
@@ -124,10 +126,10 @@ fn spread(low: f64, high: f64, steps: usize) -> impl Iterator<Item = f64> {
     (0..steps).map(move |step| low + (high - low) * (step as f64 + 0.5) / steps as f64)
 }
 
-/// A persona in one hour of the week (UTC).
-struct PersonaHour {
-    /// Timing × minute of messages sent in it.
-    factors: Nodes,
+/// Recipients of one habit in one hour of the week (UTC).
+struct HabitHour {
+    /// Timing × minute of messages sent in it, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
+    factors: Vec<([f64; 2], f64)>,
     /// Open delays of messages delivered in it, minutes, with their probabilities.
     delays: Nodes,
 }
@@ -351,8 +353,10 @@ impl<'a> Calendar<'a> {
 
     /// Expected counts of one user of each persona.
     fn volumes(&self) -> Vec<Volumes> {
-        let hours: Vec<Vec<PersonaHour>> = (0..self.model.personas().len()).map(|persona| self.hours(persona)).collect();
-        let mut volumes = vec![self.occasional(); hours.len()];
+        let model = self.model;
+        let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit)).collect();
+        let people: Vec<Vec<(Person, f64)>> = (0..model.habits().len()).map(|habit| model.people_of(habit, RATES)).collect();
+        let mut volumes = vec![self.occasional(); model.personas().len()];
         for (day, times) in self.representative_days() {
             let weekday = usize::from(self.config.window.start.plus(day as i32).weekday());
             for hour in 0..48 {
@@ -363,8 +367,10 @@ impl<'a> Calendar<'a> {
                 }
                 let sent = if self.suppresses { self.not_suppressed(&[moment]) } else { 1.0 };
                 let of_week = (weekday * 24 + hour as usize) % HOURS_OF_WEEK;
-                for (persona, (hours, sum)) in self.model.personas().iter().zip(hours.iter().zip(&mut volumes)) {
-                    let engaged = self.engaged(persona, &hours[of_week], moment, &mails);
+                let of_habit: Vec<[f64; 2]> =
+                    people.iter().zip(&hours).map(|(people, hours)| self.engaged(people, &hours[of_week], moment, &mails)).collect();
+                for (of_habit, sum) in of_habit.chunks(model.shifts()).zip(&mut volumes) {
+                    let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>());
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * sent);
                     let mut events = [0.0; EventType::SIMULATED.len()];
                     events[EventType::Sent as usize] = scheduled + triggered;
@@ -428,23 +434,26 @@ impl<'a> Calendar<'a> {
         volumes
     }
 
-    fn hours(&self, persona: usize) -> Vec<PersonaHour> {
+    fn hours(&self, habit: usize) -> Vec<HabitHour> {
         let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
         let timezone = self.config.timezone;
+        let person = self.model.person(habit, 1.0, 1.0);
+        let people = [0.0, 1.0].map(|timing_k| Person { timing_k, ..person });
         (0..HOURS_OF_WEEK)
             .map(|hour| {
-                let mut factors = Nodes::new();
+                let mut factors = Vec::new();
                 for minute in 0..60 {
                     let sent = MONDAY.plus((hour as i64 * 60 + minute) * MINUTE);
                     let cell = self.model.latency_cell(sent);
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
                         let local = timezone.local(sent.plus(minutes as i64 * MINUTE));
-                        put(&mut factors, self.model.effects.by_clock(1.0, persona, local), share / 60.0);
+                        let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local));
+                        put(&mut factors, at, share / 60.0);
                     }
                 }
                 let delivered = timezone.local(MONDAY.plus((hour as i64 * 60 + 30) * MINUTE));
-                PersonaHour { factors, delays: self.model.opening.nodes(persona, delivered, NODES) }
+                HabitHour { factors, delays: self.model.opening.nodes(habit, delivered, NODES) }
             })
             .collect()
     }
@@ -513,35 +522,39 @@ impl<'a> Calendar<'a> {
         spread(0.0, 1.0, 4).map(at).collect()
     }
 
-    /// Opens and clicks of an hour's mail.
-    fn engaged(&self, persona: &Persona, hour: &PersonaHour, moment: f64, mails: &[Mail; 2]) -> [f64; 2] {
+    /// Opens and clicks of an hour's mail, of people of one habit with their shares.
+    fn engaged(&self, people: &[(Person, f64)], hour: &HabitHour, moment: f64, mails: &[Mail; 2]) -> [f64; 2] {
         let most = self.config.engagement.max_probability;
-        let (mut opens, mut sent) = (0.0, 0.0);
         let drifts: &[(f64, f64)] = if self.drift.is_empty() { &[(1.0, 1.0)] } else { &self.drift };
-        for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
-            let expected = |(factor, weight): &(f64, f64)| {
-                let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(persona.open_rate * factor * drift, most));
-                weight * drifted.sum::<f64>()
-            };
-            let probability: f64 = hour.factors.iter().map(expected).sum();
-            opens += mail.mass * probability;
-            sent += mail.mass;
-        }
         let season = self.model.effects.season().map_or(1.0, |season| season.day(self.local(moment).date()).click);
-        let clicks = self.clicks_per_open(persona, if sent > 0.0 { opens / sent } else { 0.0 }, season);
-        opens *= self.config.delivery.probability;
+        let (mut opens, mut clicks) = (0.0, 0.0);
+        for (person, share) in people {
+            let (mut opened, mut sent) = (0.0, 0.0);
+            for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
+                let expected = |([flat, full], weight): &([f64; 2], f64)| {
+                    let factor = flat + person.timing_k * (full - flat);
+                    let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(person.open_rate * factor * drift, most));
+                    weight * drifted.sum::<f64>()
+                };
+                opened += mail.mass * hour.factors.iter().map(expected).sum::<f64>();
+                sent += mail.mass;
+            }
+            opens += share * opened;
+            clicks += share * opened * self.clicks_per_open(person, if sent > 0.0 { opened / sent } else { 0.0 }, season);
+        }
+        let [opens, clicks] = [opens, clicks].map(|expected| expected * self.config.delivery.probability);
         let to_click = self.config.click_delays.min_minutes + self.config.click_delays.mean_minutes;
         let free = |moments: &dyn Fn(f64) -> Vec<f64>| {
             hour.delays.iter().map(|(delay, share)| share * self.not_suppressed(&moments(*delay))).sum::<f64>()
         };
         let open_free = free(&|delay| vec![moment, moment + delay]);
         let click_free = free(&|delay| vec![moment, moment + delay, moment + delay + to_click]);
-        [opens * open_free, opens * click_free * clicks]
+        [opens * open_free, clicks * click_free]
     }
 
     /// Clicks of an open of such a probability: both rates drift, and there is one click at most.
-    fn clicks_per_open(&self, persona: &Persona, p_open: f64, season: f64) -> f64 {
-        let (ratio, most) = (persona.click_rate / persona.open_rate * season, self.config.engagement.max_probability);
+    fn clicks_per_open(&self, person: &Person, p_open: f64, season: f64) -> f64 {
+        let (ratio, most) = (person.click_rate / person.open_rate * season, self.config.engagement.max_probability);
         let (mut clicks, mut opens) = (0.0, 0.0);
         for (open, share) in &self.drift {
             let opened = share * (p_open * open).min(most);

@@ -1,6 +1,7 @@
 //! The world as a message meets it: what an effect may depend on.
 
 use super::calendar::MILLISECOND;
+use super::people::Person;
 use crate::dist::UniformF64;
 use crate::scenario::Checker;
 use crate::section::section;
@@ -10,8 +11,8 @@ use crate::time::{Instant, MINUTE};
 /// the events; of a message that was not delivered they are those of the delivery it would have had.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Circumstances {
-    /// Whose it is: an index into the personas.
-    pub persona: u8,
+    /// Whose it is.
+    pub person: Person,
     /// The moment on the recipients' clock.
     pub clock: Instant,
     /// The user's sends before this one, as far as [`Effects::looks_back`](super::Effects::looks_back).

@@ -8,6 +8,7 @@ mod machine;
 mod mixture;
 mod mutants;
 mod oracle;
+mod people;
 mod samples;
 mod seasons;
 mod truths;

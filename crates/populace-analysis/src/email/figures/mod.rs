@@ -15,7 +15,7 @@ use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use populace_core::email::laws::Cell;
-use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Points};
+use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Person, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use populace_io::catalogue;
 use populace_io::document::{Request, Resolved, Source as Document};
@@ -221,8 +221,8 @@ impl<'a> Gathered<'a> {
         // Whether and when a recipient opens whose client opens ahead shows in no row: they are a group of their own.
         let is_ahead = history.is_opened_ahead();
         self.opened_ahead += u64::from(is_ahead);
-        let known = self.law.filter(|_| !is_ahead).and_then(|law| law.persona_of(&history.recipient_id));
-        let persona = known.unwrap_or(unknown);
+        let known = self.law.filter(|_| !is_ahead).and_then(|law| law.person_of(&history.recipient_id));
+        let persona = known.map_or(unknown, |person| person.persona.into());
         self.recipients += 1;
         self.orphans += history.orphans;
         self.repeats += history.repeats;
@@ -235,10 +235,10 @@ impl<'a> Gathered<'a> {
         for message in &history.messages {
             let message = &Message { opened: message.opened.or(message.machine_opened), ..*message };
             self.hours(message);
-            let law = self.law.zip(known);
-            let probability = law.and_then(|(law, persona)| {
-                let decided = law.p_open(persona, message)?;
-                Some(decided * (1.0 - law.p_open_dropped(persona, message, history)))
+            let law = self.law.zip(known.as_ref());
+            let probability = law.and_then(|(law, person)| {
+                let decided = law.p_open(person, message)?;
+                Some(decided * (1.0 - law.p_open_dropped(person, message, history)))
             });
             expected.push(probability);
             self.count(persona, message);
@@ -249,12 +249,12 @@ impl<'a> Gathered<'a> {
                 opened += u64::from(message.opened.is_some());
                 clicked += u64::from(message.opened.and(message.clicked).is_some());
             } else if message.delivered.is_some() {
-                let p_click = law.map(|(law, persona)| law.p_click(persona, message));
-                self.opens(persona, message, probability, p_click);
+                let p_click = law.map(|(law, person)| law.p_click(person, message));
+                self.opens(persona, known.as_ref(), message, [probability, p_click]);
                 if campaigns.is_valid(message.sent_row) {
                     self.campaign(campaigns.value(message.sent_row)).add(message.opened.is_some(), probability);
                 }
-                self.delays(known, message, history);
+                self.delays(known.as_ref(), message, history);
                 delivered += 1;
                 opened += u64::from(message.opened.is_some());
                 clicked += u64::from(message.opened.and(message.clicked).is_some());
@@ -314,12 +314,14 @@ impl<'a> Gathered<'a> {
     }
 
     /// A delivered message: whether it was opened, by all that matters.
-    fn opens(&mut self, persona: usize, message: &Message, p_open: Option<f64>, p_click: Option<f64>) {
+    fn opens(&mut self, persona: usize, known: Option<&Person>, message: &Message, [p_open, p_click]: [Option<f64>; 2]) {
         let opened = message.opened.is_some();
         if let Some(delivered) = message.delivered {
             self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60].add(p_open.unwrap_or(0.0));
         }
-        let Some(at) = circumstances(self.config, persona, message) else { return };
+        // What is looked at of somebody unknown depends on no persona.
+        let person = known.copied().unwrap_or_else(|| self.model.typical(0));
+        let Some(at) = circumstances(self.config, &person, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
         self.funnels[persona].clicks.add(message.clicked.is_some(), p_open.zip(p_click).map(|(open, click)| open * click));
         self.by_hour[persona][usize::from(at.clock.weekday() >= 5)][usize::from(at.clock.hour())].add(opened, p_open);
@@ -342,7 +344,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// How long the open and the click took.
-    fn delays(&mut self, known: Option<usize>, message: &Message, history: &History) {
+    fn delays(&mut self, known: Option<&Person>, message: &Message, history: &History) {
         let moments = [message.delivered.zip(message.opened), message.opened.zip(message.clicked)];
         let longest = [self.config.longest_open_delay(), self.config.click_delays.max_minutes].map(microseconds);
         for (step, moments) in moments.into_iter().enumerate() {
@@ -353,8 +355,9 @@ impl<'a> Gathered<'a> {
             let ends = self.ends[step];
             let bin = ends.partition_point(|end| from.plus(microseconds(*end)) < to);
             self.delays[step][bin] += 1;
-            if let Some((law, persona)) = self.law.zip(known) {
-                let (delay, of) = if step == 0 { (law.open_delay_of(persona, from), persona) } else { (law.click_delay(from), 0) };
+            if let Some((law, person)) = self.law.zip(known) {
+                let (delay, of) =
+                    if step == 0 { (law.open_delay_of(person, from), usize::from(person.habit)) } else { (law.click_delay(from), 0) };
                 let mut before = 0.0;
                 for (mass, end) in self.delay_mass[step].iter_mut().zip(ends.iter().map(Some).chain([None])) {
                     let until = end.map_or(1.0, |end| delay.cdf(of, from.plus(microseconds(*end))));
@@ -473,6 +476,7 @@ fn cell_of(index: usize) -> Cell {
 fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) -> Vec<f64> {
     /// Places within the hour of delivery that stand for all.
     const PLACES: i64 = 4;
+    let typical = law.model().typical(persona);
     // By how much the recipients' clock is ahead of UTC.
     let clock = law.config().timezone.local(MONDAY).since(MONDAY);
     let hours = (law.config().longest_open_delay() / 60.0).ceil() as i64 + 1;
@@ -481,8 +485,8 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
             let delivered = MONDAY.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
-            let delay = law.open_delay_of(persona, delivered);
-            let cdf = |ahead: i64| delay.cdf(persona, delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
+            let delay = law.open_delay_of(&typical, delivered);
+            let cdf = |ahead: i64| delay.cdf(typical.habit.into(), delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
             let mut before = 0.0;
             for ahead in 1..=hours {
                 let until = cdf(ahead);
@@ -496,6 +500,7 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
 
 /// The factor by the clock alone of each hour of a persona's week, the mean over its minutes.
 fn true_week(law: &Law<'_>, persona: usize) -> Vec<f64> {
-    let at = |minute: usize| law.model().effects().by_clock(1.0, persona, MONDAY.plus(minute as i64 * MINUTE));
+    let typical = law.model().typical(persona);
+    let at = |minute: usize| law.model().effects().by_clock(1.0, &typical, MONDAY.plus(minute as i64 * MINUTE));
     (0..HOURS_OF_WEEK).map(|hour| (0..60).map(|minute| at(60 * hour + minute)).sum::<f64>() / 60.0).collect()
 }

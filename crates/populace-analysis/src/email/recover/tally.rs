@@ -9,7 +9,7 @@ use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
-use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, PersonaConfig, hour_of_week};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, Person, PersonaConfig, hour_of_week};
 use populace_core::time::{HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn weeks(law: &Law<'_>) -> Vec<Vec<Hour>> {
             Hour {
                 class: u8::from(!peak) + 2 * u8::from(!active),
                 weight: law.model().calendar().weight(hour % 24),
-                factor: law.model().effects().timing_at(index, MONDAY.plus(hour as i64 * HOUR)),
+                factor: law.model().effects().timing_at(&law.model().typical(index), MONDAY.plus(hour as i64 * HOUR)),
             }
         };
         (0..HOURS_OF_WEEK).map(hour).collect()
@@ -216,12 +216,12 @@ impl<'a> Tally<'a> {
             self.latency(message);
         }
         self.triggers(history, &triggered);
-        match self.law.persona_of(&history.recipient_id) {
-            Some(persona) => {
-                self.machines(persona, history);
+        match self.law.person_of(&history.recipient_id) {
+            Some(person) => {
+                self.machines(person.persona.into(), history);
                 // Of others nobody can see whether and when they open.
                 if !history.is_opened_ahead() {
-                    self.engagement(persona, history);
+                    self.engagement(&person, history);
                 }
             }
             None => self.strangers += 1,
@@ -313,8 +313,9 @@ impl<'a> Tally<'a> {
 
     /// Opens and clicks. A message counts only if no circuit breaker can have dropped its open, an open only if none can have dropped its
     /// click: as breakers fall without regard to engagement, nothing is biased, and no law of delays need be known.
-    fn engagement(&mut self, persona: usize, history: &History) {
+    fn engagement(&mut self, person: &Person, history: &History) {
         let config = self.law.config();
+        let persona = usize::from(person.persona);
         let until = |from: Instant, minutes: f64| from.plus((minutes * MINUTE as f64) as i64 + MINUTE);
         let is_free = |from: Instant, minutes: f64| {
             let first = history.suppressed_after(from).next();
@@ -324,7 +325,7 @@ impl<'a> Tally<'a> {
             let Some(delivered) = message.delivered else { continue };
             if let Some(opened) = message.opened.filter(|opened| is_free(*opened, config.click_delays.max_minutes)) {
                 let count = Count { trials: 1, successes: u64::from(message.clicked.is_some()) };
-                let season = self.law.model().effects().season().zip(self.law.circumstances(persona, message));
+                let season = self.law.model().effects().season().zip(self.law.circumstances(person, message));
                 if let Some((season, at)) = season {
                     let state = season.day(at.clock.date()).state;
                     self.clicks_in.entry((persona, state)).or_default().combine(count);
@@ -345,7 +346,7 @@ impl<'a> Tally<'a> {
                     *self.mixed_delays.entry(mixture::bin(beyond)).or_default() += 1;
                 }
             }
-            let Some(at) = self.law.circumstances(persona, message) else { continue };
+            let Some(at) = self.law.circumstances(person, message) else { continue };
             let effects = self.law.model().effects();
             let states = effects.each().map(|effect| effect.state(&at));
             for (place, (&state, factor)) in states.iter().zip(effects.factors(&at)).enumerate().filter(|(_, (state, _))| **state > 0) {

@@ -86,7 +86,7 @@ fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> 
         rows: RowsFile::create(options.rows.as_deref(), &format!("{},label,score,p_observable,p_latent", step.key()))?,
     };
     let personas = law.personas();
-    let work = |recipient: Recipient| Ok((recipient.persona, judge.recipient(&recipient)?));
+    let work = |recipient: Recipient| Ok((usize::from(recipient.person.persona), judge.recipient(&recipient)?));
     let wants: Vec<Want> = TRUTH.into_iter().chain(model.machine_opens().map(|_| HUMAN)).collect();
     let messages = Side { table: "truth/messages", wants: &wants, time: None };
     let agents = Side { table: "truth/events", wants: &AGENTS, time: None };
@@ -143,22 +143,24 @@ impl Judge<'_> {
             let delivered = message.delivered.ok_or_else(impossible)?;
             let row = match self.step {
                 Step::Open => {
-                    let personas = filter.before(delivered).ok_or_else(impossible)?;
+                    let states = filter.posterior_before(delivered).ok_or_else(impossible)?.states();
                     let unsuppressed = self.inference.open_unsuppressed(history, delivered);
-                    let p = |persona: usize| law.p_open(persona, message).unwrap_or(0.0) * unsuppressed[persona];
-                    let observable = personas.iter().enumerate().map(|(persona, weight)| weight * p(persona)).sum();
+                    let mut opens = 0.0;
+                    for ((person, p), weight) in self.inference.people().zip(self.inference.p_open(message)).zip(&states) {
+                        opens += weight * p * unsuppressed[usize::from(person.habit)];
+                    }
                     Row {
                         label: human.unwrap_or(message.opened.is_some()),
                         model: 0.0,
-                        ceilings: [observable, known[0] * unsuppressed[recipient.persona]],
+                        ceilings: [opens, known[0] * unsuppressed[usize::from(recipient.person.habit)]],
                     }
                 }
                 Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
                     // The open itself is known.
-                    let personas = filter.before(opened.plus(1)).ok_or_else(impossible)?;
+                    let posterior = filter.posterior_before(opened.plus(1)).ok_or_else(impossible)?;
                     let unsuppressed = self.inference.click_unsuppressed(history, opened);
-                    let observable: f64 = personas.iter().enumerate().map(|(persona, weight)| weight * law.p_click(persona, message)).sum();
+                    let observable = posterior.p_click(message);
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * unsuppressed, known[1] * unsuppressed] }
                 }
                 Step::Machine => {
@@ -169,9 +171,9 @@ impl Judge<'_> {
                         // By a client that opens nothing ahead.
                         None => [0.0; 2],
                         Some(shown) => {
-                            let states = filter.states_before(shown.plus(1)).ok_or_else(impossible)?;
-                            let observable = self.inference.machine_share(history, message, shown, &states).ok_or_else(impossible)?;
-                            let latent = self.inference.machine_share_of(history, message, shown, recipient.persona, known[0]);
+                            let posterior = filter.posterior_before(shown.plus(1)).ok_or_else(impossible)?;
+                            let observable = self.inference.machine_share(history, message, shown, &posterior).ok_or_else(impossible)?;
+                            let latent = self.inference.machine_share_of(history, message, shown, &recipient.person, known[0]);
                             [observable, latent.ok_or_else(impossible)?]
                         }
                     };

@@ -7,15 +7,21 @@ use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Score
 use crate::score::predictions::{Missing, Predictions};
 use crate::score::rows::RowsFile;
 use crate::source::{As, Columns, Want};
-use populace_core::email::{EmailModel, MONDAY};
+use populace_core::email::{EmailModel, MONDAY, Person};
 use populace_core::time::{Instant, MINUTE, MINUTES_PER_WEEK};
 use populace_io::catalogue;
 use std::collections::BTreeMap;
 
 const VALUE: &str = "expected_open_probability";
 
-/// P(open) by persona, then by minute of the week, UTC.
-struct Values(Vec<Vec<f64>>);
+/// P(open) by minute of the week, UTC.
+struct Values {
+    /// By habit and minute: the factors by the clock if timing were flat, and what they are more if timing moves the rate as far as it may.
+    factors: Vec<Vec<[f64; 2]>>,
+    most: f64,
+    /// By who a recipient may be: whether P(open) is capped at some minute.
+    capped: Vec<bool>,
+}
 
 /// What policies are worth, summed over recipients.
 #[derive(Clone, Copy, Default)]
@@ -40,31 +46,32 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     })?;
     let law = Law::new(model, context.source.seed(context.document));
     let inference = Inference::new(&law);
-    let values = Values::new(&law);
+    let values = Values::new(&inference);
     let mut missing = Missing::default();
     let mut worths = vec![Worth::default(); law.personas().len()];
     let header = "recipient_id,minute_of_week,value,observable_minute,observable_value,oracle_minute,oracle_value";
     let mut file = RowsFile::create(context.options.rows.as_deref(), header)?;
-    // A recipient's id, persona and best minute by what can be observed; of those without a prediction none.
+    // A recipient's id, who it is, and the best minute by what can be observed; of those without a prediction none.
     let work = |recipient: Recipient| {
         let id = &recipient.history.recipient_id;
         if predictions.place(id).is_none() {
-            return Ok((recipient.history.recipient_id, recipient.persona, 0));
+            return Ok((recipient.history.recipient_id, recipient.person, 0));
         }
-        let weights = inference.filter(&recipient.history).before(Instant(i64::MAX)).ok_or_else(|| {
+        let posterior = inference.filter(&recipient.history).posterior_before(Instant(i64::MAX)).ok_or_else(|| {
             AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
         })?;
-        Ok((recipient.history.recipient_id, recipient.persona, values.best(&weights)))
+        let best = values.best(inference.people().zip(posterior.states()));
+        Ok((recipient.history.recipient_id, recipient.person, best))
     };
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |(id, persona, observable): (String, usize, usize)| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |(id, person, observable): (String, Person, usize)| {
         let Some(place) = predictions.place(&id) else {
             missing.add(&id);
             return Ok(());
         };
         predictions.mark(place);
-        let own = &values.0[persona];
-        let (minute, oracle) = (usize::from(*predictions.value(place)), best(own));
-        let worth = &mut worths[persona];
+        let own = values.of(&person);
+        let (minute, oracle) = (usize::from(*predictions.value(place)), best(&own));
+        let worth = &mut worths[usize::from(person.persona)];
         worth.n += 1.0;
         worth.model += own[minute];
         worth.observable += own[observable];
@@ -91,24 +98,48 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
 }
 
 impl Values {
-    fn new(law: &Law<'_>) -> Self {
-        let most = law.config().engagement.max_probability;
-        let minute = |persona: usize, minute: usize| {
+    fn new(inference: &Inference<'_>) -> Self {
+        let law = inference.law();
+        let minute = |habit: usize, minute: usize| {
             let clock = law.config().timezone.local(MONDAY.plus(minute as i64 * MINUTE));
-            law.model().effects().by_clock(law.personas()[persona].open_rate, persona, clock).min(most)
+            let person = law.model().person(habit, 1.0, 1.0);
+            // Timing is 1 + k × what depends on the habit alone.
+            let [flat, full] = [0.0, 1.0].map(|timing_k| law.model().effects().by_clock(1.0, &Person { timing_k, ..person }, clock));
+            [flat, full - flat]
         };
-        let of = |persona: usize| (0..MINUTES_PER_WEEK).map(|of_week| minute(persona, of_week)).collect();
-        Self((0..law.personas().len()).map(of).collect())
+        let of = |habit: usize| (0..MINUTES_PER_WEEK).map(|of_week| minute(habit, of_week)).collect();
+        let factors: Vec<Vec<[f64; 2]>> = (0..law.model().habits().len()).map(of).collect();
+        let most = law.config().engagement.max_probability;
+        let is_capped = |person: &Person| {
+            let of = &factors[usize::from(person.habit)];
+            of.iter().any(|[flat, more]| person.open_rate * (flat + person.timing_k * more) > most)
+        };
+        Self { capped: inference.people().map(is_capped).collect(), factors, most }
     }
 
-    /// The first minute that is best on average over personas with these weights.
-    fn best(&self, weights: &[f64]) -> usize {
+    /// P(open) of a person, by minute of the week.
+    fn of(&self, person: &Person) -> Vec<f64> {
+        let value = |[flat, more]: &[f64; 2]| (person.open_rate * (flat + person.timing_k * more)).min(self.most);
+        self.factors[usize::from(person.habit)].iter().map(value).collect()
+    }
+
+    /// The first minute that is best on average over people with these weights.
+    fn best<'p>(&self, people: impl Iterator<Item = (&'p Person, f64)>) -> usize {
         let mut mean = vec![0.0; MINUTES_PER_WEEK];
-        // What a persona of next to no weight has to say cannot be distinguished from rounding.
-        for (values, weight) in self.0.iter().zip(weights).filter(|(_, weight)| **weight > 1e-12) {
-            for (sum, value) in mean.iter_mut().zip(values) {
-                *sum += weight * value;
+        // Of those who are never capped, by habit: the sums of open rates, and of these times k.
+        let mut sums = vec![[0.0; 2]; self.factors.len()];
+        // What somebody of next to no weight has to say cannot be distinguished from rounding.
+        for ((person, weight), is_capped) in people.zip(&self.capped).filter(|((_, weight), _)| *weight > 1e-12) {
+            let habit = usize::from(person.habit);
+            if *is_capped {
+                mean.iter_mut().zip(self.of(person)).for_each(|(sum, value)| *sum += weight * value);
+            } else {
+                sums[habit][0] += weight * person.open_rate;
+                sums[habit][1] += weight * person.open_rate * person.timing_k;
             }
+        }
+        for (factors, [rates, moved]) in self.factors.iter().zip(sums).filter(|(_, [rates, _])| *rates > 0.0) {
+            mean.iter_mut().zip(factors).for_each(|(sum, [flat, more])| *sum += rates * flat + moved * more);
         }
         best(&mean)
     }
@@ -174,7 +205,7 @@ fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
     card.notes.push(
         "P(open) is open_rate × timing × minute, at most the greatest probability, of a message delivered in that minute with no recent \
          sends, hot path or breaker; it is the truth's, so these values have no sampling error. The base line is a minute at random. \
-         Observable history is the best minute for the posterior of the recipient's persona after the whole run."
+         Observable history is the best minute for the posterior of who the recipient is after the whole run."
             .into(),
     );
 }

@@ -23,7 +23,7 @@ pub(super) struct Delays<'a> {
     click_parts: Independence,
     /// Opens and clicks at whole seconds.
     whole: [u64; 2],
-    /// By persona.
+    /// By habit.
     attention: Vec<[f64; HOURS_OF_WEEK]>,
     /// What mixes in open delays, with its probability.
     components: Vec<(f64, DelaysConfig)>,
@@ -47,7 +47,7 @@ impl<'a> Delays<'a> {
             open_parts: Independence::equal(kit::PARTS, &by),
             click_parts: Independence::equal(kit::PARTS, &by),
             whole: [0; 2],
-            attention: law.config().personas.values().map(|persona| law.config().attention.of(law.config().open_delay, persona)).collect(),
+            attention: law.model().habits().iter().map(|habit| config.attention.of(config.open_delay, &habit.own)).collect(),
             components: law.config().open_components(),
             own_hours: Calibration::new("opens fall into a persona's own hours and days as its attention says"),
             open_seconds: Pit::default(),
@@ -60,15 +60,15 @@ impl<'a> Delays<'a> {
         for message in &recipient.history.messages {
             let (Some(delivered), Some(opened)) = (message.delivered, message.opened) else { continue };
             self.open_seconds.add(opened.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            let delay = self.law.open_delay_of(recipient.persona, delivered);
-            let position = place(&delay, recipient.persona, opened, recipient.history);
+            let delay = self.law.open_delay_of(&recipient.person, delivered);
+            let position = place(&delay, recipient.person.habit.into(), opened, recipient.history);
             self.opens[recipient.persona].add(position);
             self.open_series.add(position);
             let of_day = |moment| kit::day_of(day(window(config).begin(), moment), config.window.days as usize);
             let by = |moment: Instant| [usize::from(moment.hour()), usize::from(moment.weekday()), recipient.persona, of_day(moment)];
             self.open_parts.add(kit::part(position), &by(delivered));
             self.whole[usize::from(opened.0 % SECOND == 0)] += 1;
-            if delay.silenced(recipient.persona, delay.end(), recipient.history) == 0.0 {
+            if delay.silenced(recipient.person.habit.into(), delay.end(), recipient.history) == 0.0 {
                 self.hours(recipient, delivered, opened);
             }
             if let Some(clicked) = message.clicked {
@@ -86,12 +86,11 @@ impl<'a> Delays<'a> {
     /// Whether an open falls into the persona's peak hours, and its active days, against the mass of attention there.
     fn hours(&mut self, recipient: &Recipient<'_>, delivered: Instant, opened: Instant) {
         let config = recipient.config();
-        let name = &self.law.personas()[recipient.persona].name;
-        let persona = &config.personas[name];
+        let persona = &self.law.model().habits()[usize::from(recipient.person.habit)].own;
         if persona.is_flat() {
             return;
         }
-        let attention = &self.attention[recipient.persona];
+        let attention = &self.attention[usize::from(recipient.person.habit)];
         let local = config.timezone.local(delivered);
         let (mut at_peak, mut active) = (0.0, 0.0);
         for (weight, law) in &self.components {

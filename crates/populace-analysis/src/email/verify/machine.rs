@@ -54,8 +54,8 @@ impl<'a> Machines<'a> {
             let strange = if is_ahead { message.opened } else { message.machine_opened };
             self.whose.hold(strange.is_none(), || format!("message {} of {}", uuid(message.id), recipient.id()));
             let Some(delivered) = message.delivered else { continue };
-            let Some((p_open, _)) = self.law.drifted(recipient.persona, message) else { continue };
-            let p_human = p_open * (1.0 - self.law.p_open_dropped(recipient.persona, message, history));
+            let Some((p_open, _)) = self.law.drifted(&recipient.person, message) else { continue };
+            let p_human = p_open * (1.0 - self.law.p_open_dropped(&recipient.person, message, history));
             let p_row = 1.0 - (1.0 - machine.probability) * (1.0 - p_human);
             none_shows *= 1.0 - p_row;
             if !is_ahead {
@@ -63,11 +63,11 @@ impl<'a> Machines<'a> {
             }
             self.rows.add_to(recipient.persona, p_row, message.machine_opened.is_some());
             let Some(shown) = message.machine_opened else { continue };
-            let delay = self.law.open_delay_of(recipient.persona, delivered);
+            let delay = self.law.open_delay_of(&recipient.person, delivered);
             let local = recipient.config().timezone.local(delivered);
             // P(a row by then).
             let by = |time: Instant| {
-                let human = p_open * delay.unsuppressed(recipient.persona, time, history);
+                let human = p_open * delay.unsuppressed(recipient.person.habit.into(), time, history);
                 1.0 - (1.0 - machine.probability * machine.cdf(local, minutes(time, delivered))) * (1.0 - human)
             };
             self.places.add(by(shown) / p_row);

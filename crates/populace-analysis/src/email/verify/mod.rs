@@ -31,7 +31,7 @@ use delays::Delays;
 use latency::Latencies;
 use machine::Machines;
 use opens::Opens;
-use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup};
+use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -156,6 +156,7 @@ impl<'a> Events<'a> {
 /// What is known of a recipient.
 struct Recipient<'a> {
     law: &'a Law<'a>,
+    person: Person,
     persona: usize,
     history: &'a History,
     events: &'a Events<'a>,
@@ -171,7 +172,7 @@ struct Recipient<'a> {
 }
 
 impl<'a> Recipient<'a> {
-    fn new(law: &'a Law<'a>, persona: usize, history: &'a History, events: &'a Events<'a>) -> Self {
+    fn new(law: &'a Law<'a>, person: Person, history: &'a History, events: &'a Events<'a>) -> Self {
         let config = law.config();
         let campaigns = events.campaign_id.map(|id| kit::position(config.campaigns.keys(), id));
         let providers = events.esp.map(|name| kit::position(config.esps.keys(), name));
@@ -184,7 +185,7 @@ impl<'a> Recipient<'a> {
             }
         }
         let triggers = history.messages.iter().map(|message| trigger_of(events.metadata.value(message.sent_row))).collect();
-        Self { law, persona, history, events, campaigns, providers, interests, breakers, triggers }
+        Self { law, person, persona: person.persona.into(), history, events, campaigns, providers, interests, breakers, triggers }
     }
 
     fn config(&self) -> &EmailConfig {
@@ -270,8 +271,8 @@ impl Observer for Checks<'_> {
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
-        let Some(persona) = actor.and_then(|_| self.law.persona_of(&history.recipient_id)) else { return Ok(()) };
-        let recipient = Recipient::new(self.law, persona, &history, events);
+        let Some(person) = actor.and_then(|_| self.law.person_of(&history.recipient_id)) else { return Ok(()) };
+        let recipient = Recipient::new(self.law, person, &history, events);
         self.chain.add(&recipient);
         self.sends.add(&recipient);
         self.latencies.add(&recipient);

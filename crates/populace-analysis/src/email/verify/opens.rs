@@ -7,7 +7,7 @@ use crate::email::{Law, Message};
 use crate::stats::{PoissonBinomial, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Probable, WorstActor};
-use populace_core::email::{Effects, EventType, Group as EventGroup, Grouping, hour_of_week};
+use populace_core::email::{Effects, EventType, Group as EventGroup, Grouping, Person, hour_of_week};
 use populace_core::time::{Date, HOUR, Instant};
 use std::cmp::Ordering;
 
@@ -80,14 +80,14 @@ impl<'a> Opens<'a> {
         for (message, trigger) in recipient.sends() {
             let since = before.map_or(FAR_HOURS, |before| message.sent.since(before) as f64 / HOUR as f64);
             before = Some(message.sent);
-            let Some((p_open, p_click)) = self.law.drifted(recipient.persona, message) else { continue };
+            let Some((p_open, p_click)) = self.law.drifted(&recipient.person, message) else { continue };
             let Some(moment) = decided_at(config, message) else { continue };
-            let p = p_open * (1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history));
+            let p = p_open * (1.0 - self.law.p_open_dropped(&recipient.person, message, recipient.history));
             let (is_open, is_click) = (message.opened.is_some(), message.clicked.is_some());
             own.add(p, is_open);
             let groups = self.groups(recipient, message, config.timezone.local(moment), since, p_open, trigger, outcome);
             outcome = Some(if is_click { 2 } else { u64::from(is_open) });
-            let Some(at) = self.law.circumstances(recipient.persona, message) else { continue };
+            let Some(at) = self.law.circumstances(&recipient.person, message) else { continue };
             of_effects.clear();
             of_effects.extend(groupings(self.law.model().effects()).map(|grouping| (grouping.label)(self.law.model().effects(), &at)));
             let put = |calibrations: &mut [Calibration<u64>], effects: &mut [Calibration], p: f64, hit: bool| {
@@ -125,8 +125,7 @@ impl<'a> Opens<'a> {
         before: Option<u64>,
     ) -> [Option<u64>; GROUPS.len()] {
         let persona = recipient.persona as u64;
-        let name = &self.law.personas()[recipient.persona].name;
-        let (peak, active) = recipient.config().personas[name].own(hour_of_week(local));
+        let (peak, active) = self.law.model().habits()[usize::from(recipient.person.habit)].own.own(hour_of_week(local));
         let date = message.delivered.unwrap_or(message.sent).date();
         let (year, month, _) = date.ymd();
         let weekday = u64::from(local.weekday());
@@ -155,7 +154,7 @@ impl<'a> Opens<'a> {
             before,
             after,
             Some((p_open * SHARES) as u64),
-            self.unlike_hours(recipient.persona, message),
+            self.unlike_hours(&recipient.person, message),
         ]
     }
 
@@ -186,9 +185,9 @@ impl<'a> Opens<'a> {
     }
 
     /// Whether the hour of sending or that of delivery has the greater timing, where they differ: only one of them decides.
-    fn unlike_hours(&self, persona: usize, message: &Message) -> Option<u64> {
-        let sent = self.law.timing_at(persona, message.sent);
-        let delivered = self.law.timing_at(persona, message.delivered?);
+    fn unlike_hours(&self, person: &Person, message: &Message) -> Option<u64> {
+        let sent = self.law.timing_at(person, message.sent);
+        let delivered = self.law.timing_at(person, message.delivered?);
         match sent.total_cmp(&delivered) {
             Ordering::Less => Some(0),
             Ordering::Equal => None,

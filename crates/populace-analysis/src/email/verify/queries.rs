@@ -62,8 +62,8 @@ impl Queries {
         let mut clicks = Probable::default();
         let drift = law.drift().variance();
         for message in &recipient.history.messages {
-            let Some((p, p_click)) = law.drifted(recipient.persona, message) else { continue };
-            let p = p * (1.0 - law.p_open_dropped(recipient.persona, message, recipient.history));
+            let Some((p, p_click)) = law.drifted(&recipient.person, message) else { continue };
+            let p = p * (1.0 - law.p_open_dropped(&recipient.person, message, recipient.history));
             let near = message.since_interest.is_some_and(|minutes| minutes < NEAR_MINUTES);
             if near { &mut self.near } else { &mut self.far }.add(p, message.opened.is_some());
             if let Some(opened) = message.opened {

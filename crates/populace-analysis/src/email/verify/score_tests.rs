@@ -7,7 +7,7 @@ use crate::email::{Law, Message};
 use crate::stats::{Merge, Test, bernstein, normal_two_sided};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, z};
-use populace_core::email::{EFFECTS, EmailConfig, EmailModel};
+use populace_core::email::{EFFECTS, EmailConfig, EmailModel, Person};
 use populace_core::scenario::Scenario;
 
 /// Of so many standard deviations for the greatest term, a score is a normal sum out to five of them.
@@ -74,11 +74,11 @@ impl<'a> ScoreTests<'a> {
 
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         for message in &recipient.history.messages {
-            let Some(p_open) = self.law.p_open(recipient.persona, message) else { continue };
-            let unsuppressed = 1.0 - self.law.p_open_dropped(recipient.persona, message, recipient.history);
+            let Some(p_open) = self.law.p_open(&recipient.person, message) else { continue };
+            let unsuppressed = 1.0 - self.law.p_open_dropped(&recipient.person, message, recipient.history);
             let p = p_open * unsuppressed;
             if p > 0.0 && p < 1.0 {
-                self.weigh(recipient.persona, message, p, unsuppressed);
+                self.weigh(&recipient.person, message, p, unsuppressed);
             }
         }
         for (_, _, of) in &mut self.others {
@@ -87,9 +87,10 @@ impl<'a> ScoreTests<'a> {
         }
     }
 
-    fn weigh(&mut self, persona: usize, message: &Message, p: f64, unsuppressed: f64) {
+    fn weigh(&mut self, person: &Person, message: &Message, p: f64, unsuppressed: f64) {
         for (_, other, of) in &mut self.others {
-            let Some(moved) = other.p_open(persona, message) else { continue };
+            let moved = other.model().person(person.habit.into(), person.open_rate, person.click_rate);
+            let Some(moved) = other.p_open(&moved, message) else { continue };
             let difference = moved * unsuppressed - p;
             if difference.abs() > 1e-12 {
                 let weight = difference / (p * (1.0 - p));

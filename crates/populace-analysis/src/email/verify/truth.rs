@@ -94,7 +94,7 @@ impl<'a> Truth<'a> {
                 let known = component.is_none_or(|component| (0..self.law.config().open_components().len() as i64).contains(&component));
                 self.components.hold(known && component.is_some() == (message.opened.is_some() || dropped), place);
             }
-            let Some((at, own)) = self.law.circumstances(recipient.persona, message).zip(self.law.factors(recipient.persona, message))
+            let Some((at, own)) = self.law.circumstances(&recipient.person, message).zip(self.law.factors(&recipient.person, message))
             else {
                 continue;
             };

@@ -186,7 +186,7 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
             let time = message.delivered.unwrap();
             let weights = filter.before(time).unwrap();
             let unsuppressed = inference.open_unsuppressed(&history, time);
-            let p: f64 = (0..prior.len()).map(|k| weights[k] * law.p_open(k, message).unwrap() * unsuppressed[k]).sum();
+            let p: f64 = (0..prior.len()).map(|k| weights[k] * law.p_open(&model.typical(k), message).unwrap() * unsuppressed[k]).sum();
             let id = format!("{:032x}", message.id);
             let id = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
             assert!((p - known[id.as_str()]).abs() < 1e-12);

@@ -12,7 +12,7 @@ pub struct About {
     pub name: &'static str,
     /// What that column holds.
     pub meaning: &'static str,
-    /// Whether it depends on persona and time of the week alone.
+    /// Whether it depends on the person and the time of the week alone.
     pub by_clock: bool,
     /// Whether its columns are there only where it is on.
     pub optional: bool,

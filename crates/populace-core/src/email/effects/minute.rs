@@ -72,11 +72,11 @@ impl Minute {
 impl Effect for Minute {
     #[inline]
     fn factor(&self, at: &Circumstances) -> f64 {
-        self.minutes[usize::from(at.persona)][(at.clock.minute_of_week() as u32 % 60) as usize]
+        self.minutes[usize::from(at.person.persona)][(at.clock.minute_of_week() as u32 % 60) as usize]
     }
 
     fn state(&self, at: &Circumstances) -> u16 {
-        self.states[usize::from(at.persona)][usize::from(at.clock.minute())]
+        self.states[usize::from(at.person.persona)][usize::from(at.clock.minute())]
     }
 
     fn levels(&self) -> Vec<Level> {

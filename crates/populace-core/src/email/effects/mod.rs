@@ -18,6 +18,7 @@ pub use season::{NthConfig, Season, SeasonConfig, SeasonDay, When};
 
 use super::calendar::Calendar;
 use super::config::EmailConfig;
+use super::people::{Habit, Person};
 use super::policy::Triggered;
 use super::world::Circumstances;
 use crate::scenario::Checker;
@@ -29,6 +30,7 @@ use occasion::{Names, Occasion};
 struct Parts<'a> {
     config: &'a EmailConfig,
     calendar: &'a Calendar,
+    habits: &'a [Habit],
     names: &'a mut Names,
     checker: &'a mut Checker,
 }
@@ -49,8 +51,14 @@ macro_rules! effects {
 
         impl Effects {
             /// The effects of a document; `None` where it has problems.
-            pub(super) fn new(config: &EmailConfig, calendar: &Calendar, names: &mut Names, checker: &mut Checker) -> Option<Self> {
-                let parts = &mut Parts { config, calendar, names, checker };
+            pub(super) fn new(
+                config: &EmailConfig,
+                calendar: &Calendar,
+                habits: &[Habit],
+                names: &mut Names,
+                checker: &mut Checker,
+            ) -> Option<Self> {
+                let parts = &mut Parts { config, calendar, habits, names, checker };
                 $(let $name = { let new: fn(&mut Parts<'_>) -> Option<$type> = $new; new(parts) };)*
                 Some(Self { $($name: $name?),* })
             }
@@ -77,7 +85,7 @@ macro_rules! effects {
 
 effects! {
     /// By the hour of the week.
-    timing: timing::Timing = |of| Some(timing::Timing::new(&of.config.timing, &of.config.personas, of.calendar, of.checker));
+    timing: timing::Timing = |of| Some(timing::Timing::new(&of.config.timing, &of.config.personas, of.habits, of.calendar, of.checker));
     /// By the minute of the hour.
     minute: Option<minute::Minute> =
         |of| Some(of.config.minute.as_ref().map(|own| minute::Minute::new(own, &of.config.personas, of.checker)));
@@ -117,16 +125,16 @@ impl Effects {
         EFFECTS.iter().copied().filter(|about| !about.optional).chain(self.optional().map(|(_, about)| about))
     }
 
-    /// An open rate × the factors that depend on persona and time of the week alone.
-    pub fn by_clock(&self, open_rate: f64, persona: usize, clock: Instant) -> f64 {
-        let at = Circumstances { persona: persona as u8, clock, recent_sends: 0, since_interest: None, suppressed: false };
+    /// An open rate × the factors that depend on person and time of the week alone.
+    pub fn by_clock(&self, open_rate: f64, person: &Person, clock: Instant) -> f64 {
+        let at = Circumstances { person: *person, clock, recent_sends: 0, since_interest: None, suppressed: false };
         let of_clock = EFFECTS.iter().zip(self.factors(&at)).filter(|(about, _)| about.by_clock);
         of_clock.fold(open_rate, |product, (_, factor)| product * factor)
     }
 
     /// The timing factor alone.
-    pub fn timing_at(&self, persona: usize, clock: Instant) -> f64 {
-        self.timing.at(persona, clock)
+    pub fn timing_at(&self, person: &Person, clock: Instant) -> f64 {
+        self.timing.at(person, clock)
     }
 
     /// The distributions of the factors that do not depend on the time of the week alone.

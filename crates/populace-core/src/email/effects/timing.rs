@@ -1,6 +1,7 @@
 //! Timing: the open rate by the hour of the week, a persona's own hours and days before others.
 
 use super::super::calendar::{Calendar, HOURS_OF_WEEK};
+use super::super::people::{Habit, Person};
 use super::super::personas::PersonaConfig;
 use super::super::world::{Circumstances, above_0};
 use super::effect::{About, Effect};
@@ -22,8 +23,9 @@ pub(super) const ABOUT: About = About {
 };
 
 section! {
-    /// The timing factor of a persona: 1 + k (A / mean(A) − 1), A = hour term × day term, its mean over scheduled sends exactly 1.
-    /// k is the greatest value up to 1 at which open rate × timing × `minute_allowance` is at most `max_probability`.
+    /// The timing factor: 1 + k (A / mean(A) − 1), A = hour term × day term, its mean over scheduled sends exactly 1.
+    /// k is the greatest value from 0 to 1 at which open rate × timing × `minute_allowance` is at most `max_probability`; where people
+    /// differ, it is that of a recipient's own open rate.
     pub struct TimingConfig {
         /// The hour term outside peak hours (inside: 1).
         off_peak: f64 [0.0 ..= 1.0],
@@ -58,45 +60,63 @@ impl TimingConfig {
     }
 }
 
-/// The factor by persona and hour of the week.
+/// The factor by habit and hour of the week, as far as it does not depend on a person's own rate.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Timing {
+    config: TimingConfig,
+    /// A / mean(A) − 1.
     hours: Box<[[f64; HOURS_OF_WEEK]]>,
+    /// The greatest of those.
+    excess: Box<[f64]>,
 }
 
 impl Timing {
     pub(super) fn new(
         config: &TimingConfig,
         personas: &BTreeMap<String, PersonaConfig>,
+        habits: &[Habit],
         calendar: &Calendar,
         checker: &mut Checker,
     ) -> Self {
         config.check(personas, checker);
-        Self { hours: personas.values().map(|persona| hours(config, persona, calendar)).collect() }
+        let (hours, excess) = habits.iter().map(|habit| hours(config, &habit.own, calendar)).unzip::<_, _, Vec<_>, Vec<_>>();
+        Self { config: config.clone(), hours: hours.into(), excess: excess.into() }
     }
 }
 
-/// The factor by the hour of the week; its mean over a uniform week × the weights of the hours is 1.
-fn hours(config: &TimingConfig, persona: &PersonaConfig, calendar: &Calendar) -> [f64; HOURS_OF_WEEK] {
+/// A / mean(A) − 1 by the hour of the week, whose mean over a uniform week × the weights of the hours is 0, and the greatest of them.
+fn hours(config: &TimingConfig, persona: &PersonaConfig, calendar: &Calendar) -> ([f64; HOURS_OF_WEEK], f64) {
     let shape = persona.shape(config.off_peak, config.inactive_day);
     let weight = |hour: usize| calendar.weight(hour % 24);
     let mean = (0..HOURS_OF_WEEK).map(|hour| weight(hour) * shape[hour]).sum::<f64>() / (0..HOURS_OF_WEEK).map(weight).sum::<f64>();
     let excess = shape.iter().fold(0.0, |most: f64, value| most.max(*value)) / mean - 1.0;
-    let k = if excess > 1e-12 { (config.room(persona.open_rate) / excess).clamp(0.0, 1.0) } else { 0.0 };
-    shape.map(|value| 1.0 + k * (value / mean - 1.0))
+    (shape.map(|value| value / mean - 1.0), excess)
 }
 
 impl Timing {
-    /// The factor of a persona at a moment of its clock.
+    /// k of a person with a habit and an open rate.
+    pub(in super::super) fn k(&self, habit: usize, open_rate: f64) -> f64 {
+        let excess = self.excess[habit];
+        if excess > 1e-12 { (self.config.room(open_rate) / excess).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// The open rates between 0 and 1 at which k leaves 1, and at which it reaches 0; none where the time of the week is nothing to a habit.
+    pub(in super::super) fn bends(&self, habit: usize) -> Vec<f64> {
+        let (excess, last) = (self.excess[habit], self.config.max_probability / self.config.minute_allowance);
+        let bends = [last / (1.0 + excess), last];
+        bends.into_iter().filter(|rate| excess > 1e-12 && *rate > 0.0 && *rate < 1.0).collect()
+    }
+
+    /// The factor of a person at a moment of its clock.
     #[inline]
-    pub(super) fn at(&self, persona: usize, clock: Instant) -> f64 {
-        self.hours[persona][(clock.minute_of_week() as u32 / 60) as usize]
+    pub(super) fn at(&self, person: &Person, clock: Instant) -> f64 {
+        1.0 + person.timing_k * self.hours[usize::from(person.habit)][(clock.minute_of_week() as u32 / 60) as usize]
     }
 }
 
 impl Effect for Timing {
     #[inline]
     fn factor(&self, at: &Circumstances) -> f64 {
-        self.at(usize::from(at.persona), at.clock)
+        self.at(&at.person, at.clock)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::calendar::HOURS_OF_WEEK;
 use super::super::config::EmailConfig;
+use super::super::people::Habit;
 use super::attention::{Attention, OpenDelayLaw, OpenDelays};
 use super::delays::DelaysConfig;
 use crate::dist::Categorical;
@@ -74,13 +75,13 @@ pub(in super::super) struct Opening {
 struct Component {
     weight: f64,
     delays: OpenDelays,
-    /// By persona.
+    /// By habit.
     attention: Box<[Attention]>,
 }
 
 impl Opening {
     /// Of a document whose ranges are sound; `None` where it is not.
-    pub(in super::super) fn new(config: &EmailConfig, checker: &mut Checker) -> Option<Self> {
+    pub(in super::super) fn new(config: &EmailConfig, habits: &[Habit], checker: &mut Checker) -> Option<Self> {
         config.open_delays.check("open_delays", 60.0, checker);
         let mut choice = None;
         if config.open_delay == OpenDelayLaw::Mixture {
@@ -100,7 +101,7 @@ impl Opening {
         let component = |(weight, delays): (f64, DelaysConfig)| {
             let delays = OpenDelays::new(&delays);
             let attention = |hours: [f64; HOURS_OF_WEEK]| Attention::new(&hours, &delays);
-            let of = config.personas.values().map(|persona| attention(config.attention.of(config.open_delay, persona)));
+            let of = habits.iter().map(|habit| attention(config.attention.of(config.open_delay, &habit.own)));
             Component { weight, attention: of.collect(), delays }
         };
         Some(Self { components: config.open_components().into_iter().map(component).collect(), choice })
@@ -112,24 +113,24 @@ impl Opening {
         self.choice.as_ref().map(|choice| choice.pick(word()) as u8)
     }
 
-    /// The delay of a component at which a share `unit` of its mass lies behind, minutes, of a message that a persona got at `delivered` on
-    /// the local clock.
+    /// The delay of a component at which a share `unit` of its mass lies behind, minutes, of a message that somebody with a habit got at
+    /// `delivered` on the local clock.
     #[inline]
-    pub(in super::super) fn at(&self, component: Option<u8>, persona: usize, delivered: Instant, unit: f64) -> f64 {
+    pub(in super::super) fn at(&self, component: Option<u8>, habit: usize, delivered: Instant, unit: f64) -> f64 {
         let component = &self.components[usize::from(component.unwrap_or(0))];
-        component.delays.at(&component.attention[persona], delivered, unit)
+        component.delays.at(&component.attention[habit], delivered, unit)
     }
 
     /// P(delay ≤ `minutes`).
-    pub(in super::super) fn cdf(&self, persona: usize, delivered: Instant, minutes: f64) -> f64 {
-        let of = |component: &Component| component.weight * component.delays.cdf(&component.attention[persona], delivered, minutes);
+    pub(in super::super) fn cdf(&self, habit: usize, delivered: Instant, minutes: f64) -> f64 {
+        let of = |component: &Component| component.weight * component.delays.cdf(&component.attention[habit], delivered, minutes);
         self.components.iter().map(of).sum()
     }
 
     /// The middles of so many equal shares of each component, minutes, with their probabilities.
-    pub(in super::super) fn nodes(&self, persona: usize, delivered: Instant, shares: usize) -> Vec<(f64, f64)> {
+    pub(in super::super) fn nodes(&self, habit: usize, delivered: Instant, shares: usize) -> Vec<(f64, f64)> {
         let of = |component: &Component, node: usize| {
-            let delay = component.delays.at(&component.attention[persona], delivered, (node as f64 + 0.5) / shares as f64);
+            let delay = component.delays.at(&component.attention[habit], delivered, (node as f64 + 0.5) / shares as f64);
             (delay, component.weight / shares as f64)
         };
         self.components.iter().flat_map(|component| (0..shares).map(move |node| of(component, node))).collect()

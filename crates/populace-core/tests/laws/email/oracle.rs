@@ -3,7 +3,7 @@
 
 use super::{email, email_v1, model};
 use crate::support::with;
-use populace_core::email::{Circumstances, EFFECTS, EmailConfig, EmailModel, PersonaConfig};
+use populace_core::email::{Circumstances, EFFECTS, EmailConfig, EmailModel, Person, PersonaConfig};
 use populace_core::math;
 use populace_core::stream::{ActorId, Purpose, Source, StreamKey, below, unit};
 use populace_core::time::{HOUR, Instant, MINUTE};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 /// The factor of an effect.
 fn factor(config: &EmailConfig, effect: &str, at: &Circumstances) -> f64 {
-    let persona = config.personas.values().nth(usize::from(at.persona)).unwrap();
+    let persona = config.personas.values().nth(usize::from(at.person.persona)).unwrap();
     let minute_of_week = at.clock.minute_of_week();
     match effect {
-        "timing" => timing(config, persona, minute_of_week / 60),
+        "timing" => timing(config, persona, &at.person, minute_of_week / 60),
         "minute" => config.minute.as_ref().map_or(1.0, |law| {
             let minute = minute_of_week % 60;
             let times =
@@ -36,19 +36,26 @@ fn factor(config: &EmailConfig, effect: &str, at: &Circumstances) -> f64 {
     }
 }
 
-/// 1 + k (A / mean(A) − 1), with the mean over the moments of scheduled sends.
-fn timing(config: &EmailConfig, persona: &PersonaConfig, hour: usize) -> f64 {
+/// The shift of a habit: habits are those of each persona in turn.
+fn shift(config: &EmailConfig, person: &Person) -> usize {
+    let shifts = config.people.as_ref().map_or(1, |people| people.peak_shifts.len());
+    usize::from(person.habit) % shifts + 24 - shifts / 2
+}
+
+/// 1 + k (A / mean(A) − 1), with the mean over the moments of scheduled sends; peak hours are shifted, and k is of the person's own rate.
+fn timing(config: &EmailConfig, persona: &PersonaConfig, person: &Person, hour: usize) -> f64 {
+    let shift = shift(config, person);
     let by_day = |hour: usize| (usize::from(config.sends.first_hour)..=usize::from(config.sends.last_hour)).contains(&(hour % 24));
     let weight = |hour: usize| if by_day(hour) { 1.0 } else { config.sends.night_weight };
     let attraction = |hour: usize| {
-        let peak = persona.peak_hours.is_empty() || persona.peak_hours.iter().any(|label| usize::from(*label) == hour % 24);
+        let peak = persona.peak_hours.is_empty() || persona.peak_hours.iter().any(|label| (usize::from(*label) + shift) % 24 == hour % 24);
         let active = persona.active_days.iter().any(|day| *day as usize == hour / 24);
         (if peak { 1.0 } else { config.timing.off_peak }) * (if active { 1.0 } else { config.timing.inactive_day })
     };
     let mean = (0..168).map(|hour| weight(hour) * attraction(hour)).sum::<f64>() / (0..168).map(weight).sum::<f64>();
     let greatest = (0..168).map(attraction).fold(0.0, f64::max) / mean;
     // The largest k ≤ 1 at which open_rate × timing × the allowance for minutes stays within its bound.
-    let room = config.timing.max_probability / (persona.open_rate * config.timing.minute_allowance);
+    let room = config.timing.max_probability / (person.open_rate * config.timing.minute_allowance);
     let k = if greatest > 1.0 + 1e-12 { ((room - 1.0) / (greatest - 1.0)).clamp(0.0, 1.0) } else { 0.0 };
     1.0 + k * (attraction(hour) / mean - 1.0)
 }
@@ -60,8 +67,11 @@ fn hold(document: &Value, seed: u64) {
     let window = model.effects().interest().map_or(0, |interest| interest.lasts);
     for _ in 0..20_000 {
         let mut next = || draws.next_u64();
+        let habit = below(next(), model.habits().len() as u64) as usize;
+        let persona = usize::from(model.habits()[habit].persona);
+        let own = model.people_differ().then(|| unit(next()));
         let at = Circumstances {
-            persona: below(next(), model.personas().len() as u64) as u8,
+            person: own.map_or_else(|| model.typical(persona), |open_rate| model.person(habit, open_rate, 0.4 * open_rate)),
             clock: Instant((1_759_276_800_000 + below(next(), 40 * 24 * 3_600_000) as i64) * 1_000),
             recent_sends: below(next(), 12) as u32,
             since_interest: (next() % 2 == 0 && window > 0).then(|| unit(next()) * window as f64 / MINUTE as f64),
@@ -78,13 +88,14 @@ fn hold(document: &Value, seed: u64) {
 fn factors_are_their_closed_forms() {
     hold(&email(), 1);
     hold(&email_v1(), 2);
-    let changes: [&[(&str, Value)]; 7] = [
+    let changes: [&[(&str, Value)]; 8] = [
         &[("/personas/commuter/open_rate", json!(0.1)), ("/personas/commuter/click_rate", json!(0.05))],
         &[("/sends/first_hour", json!(0)), ("/sends/last_hour", json!(23))],
         &[("/sends/first_hour", json!(9)), ("/sends/last_hour", json!(9)), ("/sends/night_weight", json!(0.4))],
         &[("/timing/off_peak", json!(0)), ("/timing/inactive_day", json!(1)), ("/timing/minute_allowance", json!(1.45))],
         &[("/minute/slow_minutes", json!([15, 16, 59])), ("/minute/peak_factor", json!(0.4)), ("/minute/slow_factor", json!(1.7))],
         &[("/fatigue/factors", json!([0.9, 1.2])), ("/fatigue/hours", json!(100)), ("/personas/commuter/peak_minutes", json!([0, 30]))],
+        &[("/people", json!({})), ("/timing/off_peak", json!(0.1))],
         &[("/hot_paths/floor", json!(0)), ("/hot_paths/window_minutes", json!(90)), ("/hot_paths/decay_minutes", json!(7.5))],
     ];
     for (seed, changes) in (3..).zip(changes) {
@@ -121,7 +132,7 @@ fn effects_name_keys_of_the_document_and_levels_that_multiply_to_their_factors()
         for minute in 0..60 {
             for (recent_sends, since_interest) in (0..6).map(|n| (n, None)).chain((0..30).map(|m| (0, Some(f64::from(m))))) {
                 let clock = Instant(4 * 24 * HOUR + minute * MINUTE);
-                let at = Circumstances { persona: 3, clock, recent_sends, since_interest, suppressed: false };
+                let at = Circumstances { person: model.typical(3), clock, recent_sends, since_interest, suppressed: false };
                 let applies = |level: &usize| effect.applies(*level, effect.state(&at));
                 let of: Vec<usize> = (0..levels.len()).filter(applies).collect();
                 if about.name != "timing" && of.iter().all(|level| levels[*level].truth.is_some()) {

@@ -169,7 +169,8 @@ impl Samples {
         let mut truths = collected.truths.into_iter().peekable();
         let timing = PERSONAS.map(|persona| persona.timing());
         while let Some((actor, Truth::User(truth))) = truths.next() {
-            let persona = PERSONAS.iter().position(|persona| persona.name == names[usize::from(truth.persona)]).expect("a known persona");
+            let persona =
+                PERSONAS.iter().position(|persona| persona.name == names[usize::from(truth.person.persona)]).expect("a known persona");
             let mut user =
                 User { actor: actor.0, persona, breakers: Vec::new(), hot_paths: Vec::new(), clients: Vec::new(), rates: Vec::new() };
             while let Some((_, truth)) = truths.next_if(|(_, truth)| !matches!(truth, Truth::User(_))) {

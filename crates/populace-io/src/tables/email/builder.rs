@@ -8,10 +8,10 @@ use crate::table::{
     shorts_or_null, uuids, uuids_or_null,
 };
 use crate::tables::{Builder, Counts, Filled};
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid, Value,
+    EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
@@ -261,7 +261,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     fn end_actor(&mut self) {
         let (rows, event, user) = (&self.events, &mut self.event, self.user);
         self.rows += rows.len() as u64;
-        let persona = self.users.last().map_or(0, |user| usize::from(user.persona));
+        let persona = self.users.last().map_or(0, |user| usize::from(user.person.persona));
         let types = self.generator.model.event_types().len();
         let tally = &mut self.counts.rows[persona * types..][..types];
         for row in rows {
@@ -317,12 +317,22 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
         filled.put(TRUTH_USERS, || {
             let mut columns = vec![
                 ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
-                ("persona", codes(users.iter().map(|user| i32::from(user.persona)).collect(), &generator.personas)),
+                ("persona", codes(users.iter().map(|user| i32::from(user.person.persona)).collect(), &generator.personas)),
                 ("open_rate", floats(users.iter().map(|user| user.open_rate).collect())),
                 ("click_rate", floats(users.iter().map(|user| user.click_rate).collect())),
             ];
             if generator.model.machine_opens().is_some() {
                 columns.push(("machine_opens", booleans(users.iter().map(|user| user.machine_opens).collect())));
+            }
+            if generator.model.people_differ() {
+                let of = |of: fn(&Person) -> f64| floats(users.iter().map(|user| of(&user.person)).collect());
+                let shift = |user: &UserTruth| i16::from(generator.model.habits()[usize::from(user.person.habit)].shift);
+                columns.extend([
+                    ("own_open_rate", of(|person| person.open_rate)),
+                    ("own_click_rate", of(|person| person.click_rate)),
+                    ("peak_shift", Arc::new(users.iter().map(shift).collect::<Int16Array>())),
+                    ("timing_k", of(|person| person.timing_k)),
+                ]);
             }
             columns
         });

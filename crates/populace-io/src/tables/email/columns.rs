@@ -171,6 +171,14 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         truth_users.push(Column::new("machine_opens", Kind::Bool, "Whether the recipient's client opens messages ahead"));
         events.push(MACHINE_OPEN);
     }
+    if model.people_differ() {
+        truth_users.extend([
+            Column::new("own_open_rate", Kind::Float, "The recipient's own open_rate, before drift; open_rate is its persona's"),
+            Column::new("own_click_rate", Kind::Float, "The recipient's own click_rate, before drift; click_rate is its persona's"),
+            Column::new("peak_shift", Kind::Int16, "By how many hours its peak hours lie later than its persona's"),
+            Column::new("timing_k", Kind::Float, "k of `timing` at its own open rate: the factor is 1 + k (A / mean(A) - 1)"),
+        ]);
+    }
     let rates = vec![
         RECIPIENT,
         Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),

@@ -3,6 +3,7 @@
 use crate::error::AnalysisError;
 use crate::family::Family;
 use crate::plan::{self, Effect, Plan, Study};
+use crate::policy::{self, Candidate, Policies, Reward};
 use crate::recover::{self, Recovery};
 use crate::report::{self, Found};
 use crate::score::{self, Context, Scorecard, Task};
@@ -10,6 +11,7 @@ use crate::source::{self, As, Inspection, Likely, ReadOptions, Source, Want};
 use crate::verify::{self, Board};
 use crate::watch::Watch;
 use crate::{churn, email, features, traces};
+use populace_core::time::Date;
 use populace_io::catalogue::{self, LIBRARY};
 use populace_io::dataset::SCENARIO;
 use populace_io::document::{self, Request, Resolved, suggest};
@@ -277,6 +279,45 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<Vec<Inspection>, An
 /// The effects of a family of scenarios that a study can be planned for.
 pub fn effects(name: &str) -> &'static [Effect] {
     family(name).effects
+}
+
+/// What is done with the policies of a family.
+fn policies(name: &str) -> Result<Policies, AnalysisError> {
+    family(name).policies.ok_or_else(|| {
+        let of: Vec<&str> = FAMILIES.iter().filter(|family| family.policies.is_some()).map(|family| family.name).collect();
+        AnalysisError::input(format!("{name} has no policies; scenarios of {} have", of.join(", ")))
+    })
+}
+
+/// What policies are worth on the people of a seed; the first is the one that the others are compared with.
+///
+/// # Errors
+/// The family has no policies, a file of a policy cannot be used, or the work was stopped.
+pub fn policy_value(
+    candidates: &[Candidate],
+    seed: u64,
+    reward: Reward,
+    expected: bool,
+    watch: &Watch<'_>,
+) -> Result<policy::Values, AnalysisError> {
+    let name = candidates.first().map_or("email", |candidate| candidate.document.family.as_str());
+    (policies(name)?.value)(candidates, seed, reward, expected, watch)
+}
+
+/// The slot of each recipient, learned from the messages of a run that were sent before a day.
+///
+/// # Errors
+/// The family has no policies, the run cannot be read, or the work was stopped.
+pub fn policy_learn(run: &Path, rule: policy::Rule, until: Option<Date>, watch: &Watch<'_>) -> Result<policy::Learned, AnalysisError> {
+    (policies(&Source::open(run)?.scenario()?.family)?.learn)(run, rule, until, watch)
+}
+
+/// Estimates a target policy from the log of a run, and holds the estimates against the truth.
+///
+/// # Errors
+/// The run has no policy, the target has other slots or does what the log never does, the run cannot be read, or the work was stopped.
+pub fn policy_evaluate(run: &Path, how: &policy::Evaluate<'_>, watch: &Watch<'_>) -> Result<policy::Evaluation, AnalysisError> {
+    (policies(&how.target.document.family)?.evaluate)(run, how, watch)
 }
 
 /// Plans a study of a document's effect.

@@ -3,6 +3,7 @@
 use crate::error::AnalysisError;
 use crate::features;
 use crate::plan::Effect;
+use crate::policy::Policies;
 use crate::recover::Sheet;
 use crate::report::Found;
 use crate::score::Task;
@@ -47,4 +48,6 @@ pub(crate) struct Family {
     pub(crate) tasks: &'static [Task],
     /// What a study can be planned for.
     pub(crate) effects: &'static [Effect],
+    /// What is done with its policies, if it has some.
+    pub(crate) policies: Option<Policies>,
 }

@@ -11,6 +11,7 @@ mod family;
 pub mod features;
 mod pass;
 pub mod plan;
+pub mod policy;
 pub mod recover;
 pub mod report;
 pub mod score;

@@ -41,7 +41,7 @@ impl Family {
             component: T::COMPONENT,
             for_connectors: T::FOR_CONNECTORS,
             schema: || schemars::schema_for!(<T::Model as Scenario>::Config).into(),
-            generator: |config| Ok(Box::new(T::new(model(config)?))),
+            generator: |config| Ok(Box::new(T::new(T::complete(model(config)?)?))),
         }
     }
 

@@ -445,6 +445,11 @@ pub fn booleans(values: Vec<bool>) -> ArrayRef {
     Arc::new(BooleanArray::from(values))
 }
 
+/// Truth values, or null.
+pub fn booleans_or_null(values: impl Iterator<Item = Option<bool>>) -> ArrayRef {
+    Arc::new(values.collect::<BooleanArray>())
+}
+
 macro_rules! numbers {
     ($name:ident, $or_null:ident, $native:ty, $array:ident, $what:literal) => {
         #[doc = $what]

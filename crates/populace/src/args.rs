@@ -3,6 +3,7 @@
 
 mod generate;
 mod help;
+mod policy;
 #[cfg(feature = "flow")]
 mod services;
 mod values;
@@ -17,6 +18,7 @@ pub use generate::ScenarioArgs;
 pub(crate) use generate::StreamArgs;
 pub(crate) use generate::{FormatArg, GenerateArgs, OrderArg, ReplayArgs};
 pub(crate) use help::{completions, manual, parse};
+pub(crate) use policy::{PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyValueArgs};
 use populace_analysis::families;
 use populace_analysis::features::Curve;
 use populace_analysis::source::{ReadOptions, Settings};
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     /// Check the data of a run against its scenario
     Verify(VerifyArgs),
+    /// Mail the same people by other policies, and grade what a log tells of them
+    Policy(PolicyArgs),
     /// Make clean tables from raw data
     Prepare(PrepareArgs),
     /// Compute features of recipients or callers

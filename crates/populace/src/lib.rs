@@ -68,6 +68,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Features(arguments) => commands::features::run(&arguments),
         Command::Scenarios(arguments) => commands::scenarios::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Policy(arguments) => commands::policy::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
         #[cfg(feature = "flow")]
         Command::Serve(arguments) => commands::serve::run(&arguments),

@@ -38,4 +38,5 @@ pub(crate) const FAMILY: Family = Family {
         score: score::score,
     }],
     effects: effects::EFFECTS,
+    policies: None,
 };

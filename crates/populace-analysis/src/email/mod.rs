@@ -10,6 +10,7 @@ pub mod filter;
 pub mod history;
 pub mod law;
 mod machine;
+mod policy;
 pub mod recipients;
 mod recover;
 mod score;
@@ -39,4 +40,5 @@ pub(crate) const FAMILY: Family = Family {
     features: Some(features::compute),
     tasks: score::TASKS,
     effects: effects::EFFECTS,
+    policies: Some(policy::POLICIES),
 };

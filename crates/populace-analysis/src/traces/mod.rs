@@ -35,4 +35,5 @@ pub(crate) const FAMILY: Family = Family {
     features: Some(features::compute),
     tasks: score::TASKS,
     effects: effects::EFFECTS,
+    policies: None,
 };

@@ -79,6 +79,14 @@ impl Board {
         });
     }
 
+    /// Takes back the checks of some names: what they examine is another check's.
+    pub(crate) fn set_aside(&mut self, is: impl Fn(&str) -> bool, reason: &str) {
+        let aside: Vec<(Group, String)> =
+            self.checks.iter().filter(|check| is(&check.name)).map(|check| (check.group, check.name.clone())).collect();
+        self.checks.retain(|check| !is(&check.name));
+        aside.into_iter().for_each(|(group, name)| self.skip(group, name, reason));
+    }
+
     /// The checks so far.
     #[cfg(test)]
     pub(super) fn checks(&self) -> &[Check] {

@@ -7,6 +7,7 @@ mod features;
 mod machines;
 mod own_files;
 mod plan;
+mod policies;
 mod prepare;
 mod recover;
 mod report;

@@ -6,6 +6,7 @@
 
 use super::calendar::MILLISECOND;
 use super::config::DecidedAt;
+use super::decisions::{Decision, NotSent};
 use super::delivery::LATENCY_PARTS;
 use super::effects::Effects;
 use super::effects::occasion::Happening;
@@ -34,7 +35,7 @@ const INTERNAL_IDS: Purpose = Purpose::new(4);
 /// By month of the calendar: the drift of both rates.
 const DRIFT: Purpose = Purpose::new(5);
 /// By message: time of day (of a scheduled one), provider, campaign, subject.
-const SEND: Purpose = Purpose::new(6);
+pub(super) const SEND: Purpose = Purpose::new(6);
 /// By message: size, whether delivered, latency, whether opened.
 const DELIVERY: Purpose = Purpose::new(7);
 /// By message: the factors of congestion.
@@ -45,7 +46,7 @@ const MESSAGE_IDS: Purpose = Purpose::new(9);
 const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
-// 12 is that of `personas`, 15 that of `people`.
+// 12 and 13 are those of `personas` and `decisions`, 15 that of `people`.
 /// By message: of which component an open's delay is.
 const OPEN_MIX: Purpose = Purpose::new(26);
 
@@ -74,7 +75,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         user_agent: below(words.word::<0>(), model.config.user_agents.len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, person, key, client, machine, scratch, month: 0, out };
+    let mut walk = Walk { model, person, actor, key, client, machine, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -83,12 +84,16 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
 
 /// What is kept between the steps of one actor; the allocations are kept between actors.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     rates: Vec<Rates>,
-    sends_per_day: Vec<u16>,
+    pub(super) sends_per_day: Vec<u16>,
     breakers: Vec<Breaker>,
-    hot_paths: Vec<HotPath>,
-    drafts: Vec<Draft>,
+    pub(super) hot_paths: Vec<HotPath>,
+    pub(super) drafts: Vec<Draft>,
+    /// What a policy has decided on, in its order; what goes out on a later day; and the sends that it limits itself by.
+    pub(super) decisions: Vec<Decision>,
+    pub(super) waiting: Vec<Draft>,
+    pub(super) chosen: Vec<Instant>,
     /// The latest sends, as far back as they matter, from `first_recent` on.
     recent: Vec<Instant>,
     first_recent: usize,
@@ -106,6 +111,9 @@ impl Scratch {
         self.recent.clear();
         self.first_recent = 0;
         self.pending.clear();
+        self.decisions.clear();
+        self.waiting.clear();
+        self.chosen.clear();
     }
 }
 
@@ -125,22 +133,23 @@ struct Breaker {
 }
 
 #[derive(Clone, Copy)]
-struct HotPath {
+pub(super) struct HotPath {
     day: u32,
     time: Instant,
     happening: Happening,
     /// When the send that it triggers goes out, if it triggers one.
-    trigger: Option<Instant>,
+    pub(super) trigger: Option<Instant>,
 }
 
-struct Walk<'a, O> {
-    model: &'a EmailModel,
-    person: Person,
-    key: ActorKey,
+pub(super) struct Walk<'a, O> {
+    pub(super) model: &'a EmailModel,
+    pub(super) person: Person,
+    pub(super) actor: ActorId,
+    pub(super) key: ActorKey,
     client: Client,
     /// The recipient's client, if it opens ahead.
     machine: Option<&'a MachineOpens>,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     /// The month of the day at hand.
     month: usize,
     out: &'a mut O,
@@ -213,6 +222,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             self.flush(flushed);
             flushed = flushed.plus(FLUSHED);
         }
+        for decision in self.scratch.decisions.drain(..) {
+            self.out.reveal(Truth::Decision(decision));
+        }
     }
 
     /// The mail of a day in the order of sending, and its hot path.
@@ -220,10 +232,15 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let model = self.model;
         let midnight = model.window.begin().plus(i64::from(day) * DAY);
         self.scratch.drafts.clear();
-        for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
-            let ordinal = scheduled(u64::from(day), place);
-            let words = self.key.purpose(SEND).ordinal(ordinal).words();
-            self.scratch.drafts.push(model.policy.scheduled(midnight, ordinal, &words));
+        match &model.decider {
+            Some(decider) => self.decide(decider, day),
+            None => {
+                for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
+                    let ordinal = scheduled(u64::from(day), place);
+                    let words = self.key.purpose(SEND).ordinal(ordinal).words();
+                    self.scratch.drafts.push(model.policy.scheduled(midnight, ordinal, &words));
+                }
+            }
         }
         while let Some(path) = self.scratch.hot_paths.get(*hot_path).copied().filter(|path| path.day <= day) {
             if path.day == day {
@@ -281,6 +298,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     fn send(&mut self, draft: Draft) {
         let model = self.model;
         if model.suppresses_sends() && self.suppressed(draft.time) {
+            if let Some(decision) = draft.decision {
+                self.scratch.decisions[decision as usize].reason = Some(NotSent::Suppressed);
+            }
             return;
         }
         let recent_sends = self.recent_sends(draft.time);
@@ -310,6 +330,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         };
         self.scratch.pending.push(sent);
         let mut truth = self.weigh(&draft, delivered_at, message_id, latency.parts, recent_sends);
+        if let Some(decision) = draft.decision {
+            let decision = &mut self.scratch.decisions[decision as usize];
+            decision.message_id = Some(message_id);
+            (decision.recent_sends, decision.suppressed) = (Some(recent_sends), Some(truth.at.suppressed));
+        }
         if model.delivered.decide(words.word::<1>()) {
             let bytes = model.policy.campaigns.list[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
             self.scratch.pending.push(Event {

@@ -3,6 +3,7 @@
 
 use super::calendar::SendsConfig;
 use super::campaigns::CampaignConfig;
+use super::decisions::PolicyConfig;
 use super::delivery::{DeliveryConfig, LatencyConfig};
 use super::effects::breaker::BreakersConfig;
 use super::effects::drift::DriftConfig;
@@ -87,6 +88,9 @@ section! {
         /// Networks of which a user gets one address, .1 to .254, and keeps it. Only those reserved for documentation (RFC 5737) are
         /// allowed: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24.
         ip_networks: Vec<String> [len 1 ..= 3],
+        /// In which slot of its window each scheduled message goes out, which is logged; left out, mail goes out by `sends` alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<PolicyConfig>,
         /// Opens by machines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         machine_opens: Option<MachineOpensConfig>,

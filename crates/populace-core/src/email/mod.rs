@@ -4,6 +4,7 @@ mod actor;
 mod calendar;
 mod campaigns;
 mod config;
+mod decisions;
 mod delivery;
 mod effects;
 mod events;
@@ -22,6 +23,10 @@ mod world;
 pub use calendar::{Calendar, HOURS_OF_WEEK, MONDAY, SendsConfig, Weekday, hour_of_week};
 pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
 pub use config::{DecidedAt, EmailConfig, EngagementConfig};
+pub use decisions::{
+    Arm, BaseConfig, BaseKind, CapsConfig, Decider, Decision, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, MAX_SLOTS,
+    NO_SLOT, NotSent, PolicyClock, PolicyConfig, QuietHours, Slots,
+};
 pub use delivery::{
     DeliveryConfig, LATENCY_PARTS, LatencyBatchConfig, LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency,
     UniformLatency,

@@ -3,6 +3,7 @@
 use super::calendar::{Calendar, MONDAY};
 use super::campaigns::{CampaignInfo, Campaigns};
 use super::config::{DecidedAt, EmailConfig};
+use super::decisions::Decider;
 use super::delivery::{Cell, Latency, MAX_LATENCY};
 use super::effects::breaker::Breaker;
 use super::effects::occasion::{Names, Occasion};
@@ -22,6 +23,7 @@ use crate::section;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::{Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// The `esp` of rows that no provider brought forth.
 const INTERNAL_ESP: &str = "internal";
@@ -54,6 +56,7 @@ pub struct EmailModel {
     pub(super) click_delay: ClickDelay,
     pub(super) addresses: Box<[Ipv4Addr]>,
     pub(super) machine: Option<MachineOpens>,
+    pub(super) decider: Option<Box<Decider>>,
     user_agents: Vec<String>,
 }
 
@@ -102,13 +105,19 @@ impl EmailModel {
         let networks = networks(config, checker);
         let machine = config.machine_opens.as_ref().map(|own| MachineOpens::new(own, config, checker));
         let people = config.people.as_ref().map(|own| People::new(own, config, checker));
+        let personas = Personas::new(&config.personas);
+        if let Some(own) = &config.policy {
+            own.check(config, checker);
+        }
         if !checker.is_clean() {
             return None;
         }
+        let (effects, latency) = (effects?, latency?);
+        let decider = Decider::new(config, &calendar, &effects, &latency, &habits, &personas);
         let window = Window { start: config.window.start, days: config.window.days };
         Some(Self {
             window,
-            personas: Personas::new(&config.personas),
+            personas,
             habits: habits.into(),
             people: people.flatten(),
             policy: policy?,
@@ -116,9 +125,9 @@ impl EmailModel {
             names,
             size_factor: size_factor?,
             delivered: delivered?,
-            latency: latency?,
+            latency,
             decided_at: config.engagement.decided_at,
-            effects: effects?,
+            effects,
             breaker: breaker.flatten(),
             drift: drift.flatten(),
             months: months(window),
@@ -126,6 +135,7 @@ impl EmailModel {
             click_delay: click_delay?,
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
             machine: machine.flatten(),
+            decider: decider.map(Box::new),
             user_agents: config.user_agents.iter().chain(config.machine_opens.iter().map(|own| &own.user_agent)).cloned().collect(),
             config: config.clone(),
         })
@@ -317,6 +327,20 @@ impl EmailModel {
     /// Clients that open ahead; `None` where there are none.
     pub fn machine_opens(&self) -> Option<&MachineOpens> {
         self.machine.as_ref()
+    }
+
+    /// The policy; `None` where mail goes out by `sends` alone.
+    pub fn decider(&self) -> Option<&Decider> {
+        self.decider.as_deref()
+    }
+
+    /// With the slots of a policy of `type: table`, by actor; [`NO_SLOT`](super::NO_SLOT) and whoever lies beyond have none.
+    #[must_use]
+    pub fn with_slots(mut self, table: Arc<[u16]>) -> Self {
+        if let Some(decider) = &mut self.decider {
+            decider.with_table(table);
+        }
+        self
     }
 
     /// Whether an actor's client opens ahead, under the seed of `key`.

@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub(super) campaign: u8,
     pub(super) metadata: u8,
     pub(super) subject: u16,
+    /// The place of the policy's decision on it.
+    pub(super) decision: Option<u32>,
 }
 
 /// Who is mailed when: a Poisson number of messages a user and day, each at a moment of the calendar, and what is triggered.
@@ -86,6 +88,7 @@ impl Policy {
             campaign: campaign as u8,
             metadata: 0,
             subject: self.campaigns.list[campaign].subject(words.word::<3>()),
+            decision: None,
         }
     }
 
@@ -99,6 +102,7 @@ impl Policy {
             campaign: by.campaign,
             metadata: by.metadata[of as usize],
             subject: self.campaigns.list[usize::from(by.campaign)].subject(words.word::<3>()),
+            decision: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What comes out: rows of numbers and indices. Names live in the model, once.
 
+use super::decisions::Decision;
 use super::delivery::LATENCY_PARTS;
 use super::effects::{EFFECTS, Factors};
 use super::events::EventType;
@@ -143,7 +144,8 @@ pub struct Delivery {
     pub payload_size_bytes: u32,
 }
 
-/// A row of a truth table. An actor's user comes first, then its rates by month, then its messages in the order of sending.
+/// A row of a truth table. An actor's user comes first, then its rates by month, then its messages in the order of sending, then
+/// the decisions of a policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Truth {
     /// A row of `users`.
@@ -152,6 +154,8 @@ pub enum Truth {
     UserRate(UserRateTruth),
     /// A row of `messages`.
     Message(MessageTruth),
+    /// A row of `decisions`.
+    Decision(Decision),
 }
 
 /// Who a user is.

@@ -9,6 +9,7 @@ mod mixture;
 mod mutants;
 mod oracle;
 mod people;
+mod policies;
 mod samples;
 mod seasons;
 mod truths;

@@ -12,7 +12,7 @@ use crate::generator::{Axes, Expected, ExpectedGroup, Generator, Simulated, Tabl
 use crate::table::Table;
 use arrow_array::{ArrayRef, RecordBatch};
 use populace_core::plan::{Population, Shard};
-use populace_core::scenario::{Observer, Problem, Scenario};
+use populace_core::scenario::{ConfigError, Observer, Problem, Scenario};
 use populace_core::stream::StreamKey;
 use populace_core::time::Window;
 use std::collections::BTreeMap;
@@ -37,6 +37,14 @@ pub trait Tables: Send + Sync + Sized + 'static {
     const FOR_CONNECTORS: bool = false;
     /// The number of the main data table.
     const MAIN: usize = 0;
+
+    /// A model with what its document keeps in files.
+    ///
+    /// # Errors
+    /// Such a file cannot be used.
+    fn complete(model: Self::Model) -> Result<Self::Model, ConfigError> {
+        Ok(model)
+    }
 
     /// The tables of a model.
     fn new(model: Self::Model) -> Self;

@@ -19,6 +19,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Scenarios", &["scenarios", "check", "plan"]),
     ("Generate", &["generate", "stream", "consume", "replay"]),
     ("Read a data set", &["inspect", "report", "verify", "recover", "score", "features", "prepare"]),
+    ("Policies of sending", &["policy"]),
     ("Services", &["serve", "flow"]),
     ("Shell", &["completions", "man", "help"]),
 ];
@@ -109,6 +110,20 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("scenarios show", &[("A document to edit", "populace scenarios show email > mine.yaml")]),
     ("scenarios tables", &[("The page docs/tables.md", "populace scenarios tables > tables.md")]),
     ("scenarios schema", &[("For an editor that checks YAML", "populace scenarios schema > scenario.schema.json")]),
+    (
+        "policy",
+        &[
+            ("An experiment: one message in ten in a slot at random", "populace generate email --policy explore --seed 42 -o log"),
+            ("What policies are worth on the same people", "populace policy value log --policy uniform --policy oracle"),
+        ],
+    ),
+    ("policy replay", &[("The same people, mailed by a policy of your own", "populace policy replay log --policy best.csv -o replay")]),
+    ("policy value", &[("Clicks over a year", "populace policy value log --policy best.csv --reward click --days 365")]),
+    ("policy learn", &[("The best hour of each recipient", "populace policy learn best_hour log --train-until 2025-11-20 -o best.csv")]),
+    (
+        "policy evaluate",
+        &[("Estimators off policy, against the truth", "populace policy evaluate log --target best.csv --from 2025-11-20")],
+    ),
     (
         "score",
         &[

@@ -39,6 +39,7 @@ pub(crate) mod flow;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod prepare;
 mod progress;
 pub(crate) use progress::{exit_code, is_stopped};

@@ -2,6 +2,7 @@
 
 mod alike;
 mod chain;
+mod decisions;
 mod delays;
 mod latency;
 mod machine;
@@ -27,6 +28,7 @@ use crate::watch::Watch;
 use alike::Alike;
 use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use chain::Chain;
+use decisions::Decisions;
 use delays::Delays;
 use latency::Latencies;
 use machine::Machines;
@@ -250,9 +252,11 @@ struct Checks<'a> {
     score_tests: ScoreTests<'a>,
     queries: Queries,
     machines: Option<Machines<'a>>,
+    decisions: Option<Decisions<'a>>,
     users: Users<'a>,
-    /// The number of the table of users, and the truth of messages where it is looked at.
+    /// The numbers of the tables of users and of decisions, and the truth of messages where it is looked at.
     users_table: usize,
+    decisions_table: usize,
     truth: Option<Truth<'a>>,
 }
 
@@ -267,7 +271,8 @@ impl Observer for Checks<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(batch) = &actor[EVENTS_TABLE] else { return Ok(()) };
         let history = History::new(self.law.model(), batch);
-        let truth_rows = actor.get(TRUTH_TABLE).and_then(Option::as_ref);
+        let truth_rows = actor.get(TRUTH_TABLE).and_then(Option::as_ref).filter(|_| self.truth.is_some());
+        let decision_rows = actor.get(self.decisions_table).and_then(Option::as_ref);
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
@@ -276,6 +281,9 @@ impl Observer for Checks<'_> {
         self.chain.add(&recipient);
         self.sends.add(&recipient);
         self.latencies.add(&recipient);
+        if let (Some(decisions), Some(actor)) = (&mut self.decisions, actor) {
+            decisions.add(actor, &recipient, decision_rows);
+        }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(truth) = &mut self.truth {
             truth.add(&recipient, truth_rows, is_ahead);
@@ -309,6 +317,9 @@ impl Observer for Checks<'_> {
         if let (Some(machines), Some(later)) = (&mut self.machines, later.machines) {
             machines.combine(later);
         }
+        if let (Some(decisions), Some(later)) = (&mut self.decisions, later.decisions) {
+            decisions.combine(later);
+        }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
             truth.combine(later);
@@ -335,7 +346,12 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let messages = Side { table: "truth/messages", wants: &wants, time: None };
     let messages = Some(messages).filter(|messages| is_on && source.has(messages.table));
     let has_truth = messages.is_some();
-    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).collect();
+    let decider = model.decider();
+    let decided =
+        decider.map(|_| Side { table: "decisions", wants: &decisions::COLUMNS, time: None }).filter(|side| source.has(side.table));
+    let has_decisions = decided.is_some();
+    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(decided).collect();
+    let decisions_table = joined.len() - 1;
     let users_table = joined.len();
     let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", joined) };
     let order = Ordered { table: EVENTS_TABLE, key: "recipient_id", time: "timestamp", by_time: true, actor_of };
@@ -357,6 +373,8 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         score_tests: ScoreTests::new(&law, &others),
         queries: Queries::default(),
         machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
+        decisions: decider.filter(|_| has_decisions).map(Decisions::new),
+        decisions_table,
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
         users_table,
         truth: has_truth.then(|| Truth::new(&law)),
@@ -374,6 +392,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         score_tests,
         mut queries,
         machines,
+        decisions,
         users,
         truth,
         ..
@@ -404,6 +423,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     }
     queries.report(&law, board);
     files.report_values(board);
+    match decisions {
+        Some(decisions) => decisions.report(board),
+        None if decider.is_some() => board.skip(Group::Exact, Decisions::NAME, "there is no table decisions"),
+        None => {}
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! From the rows of `email` to columns.
 
 use super::columns::{Values, address_code, optional};
-use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS};
+use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS, decisions};
 use crate::generator::TableSet;
 use crate::table::{
     booleans, codes, dates, dictionary, floats, floats_or_null, instants, instants_or_null, ints, ints_or_null, shared_codes,
@@ -11,7 +11,7 @@ use crate::tables::{Builder, Counts, Filled};
 use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
+    Decision, EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
@@ -33,6 +33,7 @@ pub struct EmailBuilder<'g> {
     rates: Vec<(i32, UserRateTruth)>,
     messages: Vec<(i32, MessageTruth)>,
     agents: Agents,
+    decisions: Vec<(i32, Decision)>,
 }
 
 /// Who opened or clicked.
@@ -105,6 +106,7 @@ impl<'g> EmailBuilder<'g> {
             rates: Vec::with_capacity(capacity(USER_RATES)),
             messages: Vec::with_capacity(capacity(MESSAGES)),
             agents: Agents::default(),
+            decisions: Vec::new(),
             generator,
             actors,
             wanted,
@@ -124,6 +126,7 @@ impl Observer<Event, Truth> for EmailBuilder<'_> {
             Truth::User(user) => self.users.push(user),
             Truth::UserRate(rate) if self.wanted.has(USER_RATES) => self.rates.push((self.user, rate)),
             Truth::Message(message) if self.wanted.has(MESSAGES) => self.messages.push((self.user, message)),
+            Truth::Decision(decision) => self.decisions.push((self.user, decision)),
             Truth::UserRate(_) | Truth::Message(_) => {}
         }
     }
@@ -302,7 +305,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self { generator, actors, counts, event, users, rates, messages, agents, .. } = self;
+        let Self { generator, actors, counts, event, users, rates, messages, agents, decisions, .. } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
@@ -352,6 +355,10 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                     ("agent", codes(agents.agent, &generator.agents)),
                 ]
             });
+        }
+        if let [Some(data), Some(truth)] = generator.decision_tables {
+            filled.put(data, || decisions::data(&decisions, &recipients.ids, &generator.campaign_ids));
+            filled.put(truth, || decisions::truth(&decisions, &recipients.ids));
         }
         filled.put(MESSAGES, || message_columns(generator, &recipients, &messages));
         counts

@@ -1,6 +1,6 @@
 //! What the tables of `email` hold.
 
-use super::{EVENTS_SQL, EVENTS_TABLE};
+use super::{EVENTS_SQL, EVENTS_TABLE, decisions};
 use crate::table::{Column, InstantText, Kind, Table};
 use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, Value};
 use populace_core::scenario::Scenario;
@@ -31,7 +31,7 @@ pub(super) const fn address_code(address: Ipv4Addr) -> i32 {
 pub(super) const CALENDAR: &str = "calendar";
 
 const MILLIS: Kind = Kind::Instant(InstantText::Millis);
-const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient").at_most(256);
+pub(super) const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient").at_most(256);
 const UNIVERSAL_ID: Column = Column::new("universal_id", Kind::Text, "Id of the person: `sf_` and a keyed hash of the address");
 const EMAIL_HASH: Column = Column::new("recipient_email_hash", Kind::Text, "SHA-256 of the normalised address, hexadecimal");
 const PERSONA: Column = Column::new("persona", Kind::Text, "Persona");
@@ -231,6 +231,9 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             factor("click", "Factor of P(click | open) of the same messages: their `season_click`"),
         ];
         tables.push(Table::new(CALENDAR, true, "One date of the calendar of seasons", calendar, 0.0).keyed_by(&["date"]));
+    }
+    if model.decider().is_some() {
+        tables.extend(decisions::tables(f64::from(window.days) * model.config().sends.per_day * model.mean_volume()));
     }
     tables
 }

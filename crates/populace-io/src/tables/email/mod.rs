@@ -2,10 +2,13 @@
 
 mod builder;
 mod columns;
+mod decisions;
 mod expected;
+mod slots;
 #[cfg(test)]
 mod tests;
 
+use crate::family::Component;
 use crate::generator::{Axes, ExpectedGroup, TableSet};
 use crate::identity::Identities;
 use crate::table::{Table, codes, dates, dictionary, floats, shorts};
@@ -15,7 +18,10 @@ use builder::EmailBuilder;
 pub use builder::actor_of;
 use columns::CALENDAR;
 pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
+use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, Season};
+use populace_core::scenario::ConfigError;
+pub use slots::with_slots;
 use std::ops::Range;
 
 /// The table in a database that keeps the events.
@@ -62,6 +68,8 @@ pub struct Email {
     /// The number of the table of [`AGENTS`], where there is one.
     agents_table: Option<usize>,
     agents: ArrayRef,
+    /// The numbers of the tables of [`DECISIONS`], where there are some.
+    decision_tables: [Option<usize>; 2],
 }
 
 /// The names of the types of campaign, by number.
@@ -80,10 +88,27 @@ impl Tables for Email {
     type Builder<'a> = EmailBuilder<'a>;
     const DOCUMENTS: &'static [(&'static str, &'static str)] = email::DOCUMENTS;
     const FOR_CONNECTORS: bool = true;
+    const COMPONENT: Option<Component> = Some(Component {
+        name: "policy",
+        builtins: &[
+            ("explore", include_str!("policies/explore.yaml")),
+            ("one-hour", include_str!("policies/one-hour.yaml")),
+            ("oracle", include_str!("policies/oracle.yaml")),
+            ("scheduled", include_str!("policies/scheduled.yaml")),
+            ("uniform", include_str!("policies/uniform.yaml")),
+        ],
+        keys: &["base", "explore", "holdout", "caps", "slot_minutes", "skip"],
+        help: "in which slot each scheduled message goes out, logged with its probability: a policy file or a built-in one (explore, one-hour, oracle, scheduled, uniform)",
+    });
+
+    fn complete(model: EmailModel) -> Result<EmailModel, ConfigError> {
+        with_slots(model)
+    }
 
     fn new(model: EmailModel) -> Self {
         let tables = columns::tables(&model);
         Self {
+            decision_tables: DECISIONS.map(|path| tables.iter().position(|table| table.path() == path)),
             agents_table: tables.iter().position(|table| table.path() == AGENTS),
             agents: dictionary(Agent::NAMES),
             tables,

@@ -1,0 +1,265 @@
+//! What policies of sending are worth, and what was learned about them from a log: results as data, whatever made them.
+
+use crate::error::AnalysisError;
+use crate::watch::Watch;
+use populace_io::document::Resolved;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+
+/// A policy on a run's people: its name, and the run's document with it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What it is called.
+    pub name: String,
+    /// The run's document with the policy in the place of its own.
+    pub document: Resolved,
+}
+
+/// What a message is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reward {
+    /// Of an open by the recipient.
+    pub open: f64,
+    /// Minutes after delivery within which an open counts; any, if null.
+    pub within_minutes: Option<f64>,
+    /// Of a click.
+    pub click: f64,
+    /// Of being sent.
+    pub send: f64,
+}
+
+impl std::str::FromStr for Reward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let usage = || {
+            format!(
+                "`{text}` is not a reward; choose open, click, open_within:24h, or a sum such as '{{\"open\": 1, \"click\": 3, \"send\": -0.002}}'"
+            )
+        };
+        match text {
+            "open" => return Ok(Self { open: 1.0, ..Self::default() }),
+            "click" => return Ok(Self { click: 1.0, ..Self::default() }),
+            _ => {}
+        }
+        if let Some(time) = text.strip_prefix("open_within:") {
+            let (number, unit) = time.split_at(time.len().saturating_sub(1));
+            let minutes = match unit {
+                "m" => 1.0,
+                "h" => 60.0,
+                "d" => 1_440.0,
+                _ => return Err(usage()),
+            };
+            let within = number.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite()).ok_or_else(usage)?;
+            return Ok(Self { open: 1.0, within_minutes: Some(within * minutes), ..Self::default() });
+        }
+        let parts: std::collections::BTreeMap<String, f64> = serde_json::from_str(text).map_err(|_| usage())?;
+        let mut reward = Self::default();
+        for (name, value) in parts {
+            match name.as_str() {
+                "open" => reward.open = value,
+                "click" => reward.click = value,
+                "send" => reward.send = value,
+                _ => return Err(format!("`{name}` is not rewarded; choose from open, click, send")),
+            }
+        }
+        Ok(reward)
+    }
+}
+
+/// A number with its standard error over users.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The number.
+    pub value: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+}
+
+/// What one policy is worth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyValue {
+    /// Its name.
+    pub policy: String,
+    /// Messages sent, triggered ones too.
+    pub messages: u64,
+    /// Messages that it decided on.
+    pub decisions: u64,
+    /// Reward a message.
+    pub message: Measured,
+    /// Reward a decision.
+    pub decision: Measured,
+    /// Reward a user.
+    pub user: Measured,
+}
+
+/// How two policies differ on the same people: the second minus the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The first.
+    pub first: String,
+    /// The second.
+    pub second: String,
+    /// Of the reward a message, with what pairing saves: the variance of two separate groups over that of the pairs.
+    pub message: Measured,
+    /// That ratio.
+    pub message_variance_ratio: f64,
+    /// Of the reward a user.
+    pub user: Measured,
+    /// Its ratio.
+    pub user_variance_ratio: f64,
+}
+
+/// What policies are worth on the same people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Values {
+    /// Users.
+    pub users: u64,
+    /// Days.
+    pub days: u32,
+    /// What a message is worth.
+    pub reward: Reward,
+    /// Whether probabilities are summed, not what happened.
+    pub expected: bool,
+    /// The policies.
+    pub policies: Vec<PolicyValue>,
+    /// Each against the first.
+    pub differences: Vec<Difference>,
+}
+
+/// A number to four digits with its error.
+fn shown(of: &Measured) -> String {
+    format!("{:.5} ± {:.5}", of.value, of.standard_error)
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.policies.iter().map(|of| of.policy.len()).max().unwrap_or(0).max(6);
+        writeln!(f, "{} users, {} days; reward by {}", self.users, self.days, if self.expected { "probability" } else { "what happened" })?;
+        let head = ["messages", "decisions", "a message", "a decision", "a user"];
+        writeln!(f, "{:<width$} {:>10} {:>10} {:>20} {:>20} {:>20}", "policy", head[0], head[1], head[2], head[3], head[4])?;
+        for of in &self.policies {
+            let (message, decision, user) = (shown(&of.message), shown(&of.decision), shown(&of.user));
+            writeln!(f, "{:<width$} {:>10} {:>10} {message:>20} {decision:>20} {user:>20}", of.policy, of.messages, of.decisions)?;
+        }
+        for of in &self.differences {
+            let (message, user) = (shown(&of.message), shown(&of.user));
+            writeln!(
+                f,
+                "{} − {}: a message {message} (variance of pairs {:.1} times smaller), a user {user} ({:.1})",
+                of.second, of.first, of.message_variance_ratio, of.user_variance_ratio
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// An estimate from the log, held against the truth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Graded {
+    /// The estimator.
+    pub estimator: String,
+    /// The estimate of the reward a decision.
+    pub estimate: f64,
+    /// Its standard error over decisions: for these people.
+    pub standard_error: f64,
+    /// Its standard error by user: for people like these.
+    pub standard_error_by_user: f64,
+    /// Estimate minus truth.
+    pub error: f64,
+    /// That over the greater of the two, with the error of the truth.
+    pub z: f64,
+}
+
+/// Estimates of a target policy from a log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The target.
+    pub target: String,
+    /// Decisions of the log, but of held-out recipients.
+    pub decisions: u64,
+    /// Users who were not held out.
+    pub users: u64,
+    /// The reward a decision when the same people are mailed by the target.
+    pub truth: Measured,
+    /// Mean weight, 1 if propensities are right, with its standard error.
+    pub mean_weight: Measured,
+    /// The greatest weight.
+    pub max_weight: f64,
+    /// Effective sample size, (Σw)²/Σw².
+    pub effective_sample_size: f64,
+    /// How often the target does what the log never does.
+    pub unsupported: f64,
+    /// The estimators.
+    pub estimators: Vec<Graded>,
+    /// What to know about them.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} on {} decisions of {} users: {} a decision in truth", self.target, self.decisions, self.users, shown(&self.truth))?;
+        writeln!(
+            f,
+            "weights: mean {}, greatest {:.1}; effective sample size {:.0}; {:.2}% of the target is never done in the log",
+            shown(&self.mean_weight),
+            self.max_weight,
+            self.effective_sample_size,
+            100.0 * self.unsupported
+        )?;
+        writeln!(f, "{:<12} {:>9} {:>14} {:>14} {:>9} {:>7}", "estimator", "estimate", "these people", "people like", "error", "z")?;
+        for of in &self.estimators {
+            writeln!(
+                f,
+                "{:<12} {:>9.5} {:>14} {:>14} {:>+9.5} {:>+7.2}",
+                of.estimator,
+                of.estimate,
+                format!("± {:.5}", of.standard_error),
+                format!("± {:.5}", of.standard_error_by_user),
+                of.error,
+                of.z
+            )?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+}
+
+/// A policy that was learned: the slot of each recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// Recipients and slots, in the order of the log.
+    pub slots: Vec<(String, u16)>,
+    /// Messages that it was learned from.
+    pub messages: u64,
+}
+
+/// What is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The slot with the greatest estimated open rate, shrunk to that of everybody (empirical Bayes).
+    BestHour,
+    /// The slot with most opens: the usual mistake, as it is the slot in which most was sent.
+    MostOpens,
+}
+
+/// How a log is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluate<'a> {
+    /// What a message is worth.
+    pub reward: Reward,
+    /// The first moment of the windows that count: a target that was learned from earlier messages is to be judged by later ones.
+    pub from: Option<populace_core::time::Date>,
+    /// Whether a target is evaluated of which more than 1% is never done in the log.
+    pub allow_unsupported: bool,
+    /// The target.
+    pub target: &'a Candidate,
+}
+
+/// What a family that has policies does with them.
+#[derive(Clone, Copy)]
+pub(crate) struct Policies {
+    pub(crate) value: fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>,
+    pub(crate) learn: fn(&Path, Rule, Option<populace_core::time::Date>, &Watch<'_>) -> Result<Learned, AnalysisError>,
+    pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
+}

@@ -1,0 +1,504 @@
+//! Policies: in which slot of its window a scheduled message goes out, how likely that was, and that it does not.
+
+mod config;
+mod draw;
+
+pub use config::{
+    BaseConfig, BaseKind, CapsConfig, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, PolicyClock, PolicyConfig, QuietHours,
+};
+
+use super::calendar::{Calendar, MONDAY};
+use super::config::{DecidedAt, EmailConfig};
+use super::delivery::{Cell, Latency};
+use super::effects::Effects;
+use super::people::{Habit, Person};
+use super::personas::Personas;
+use super::rows::Uuid;
+use crate::math;
+use crate::stream::{Words, unit};
+use crate::time::{DAY, Date, HOUR, Instant, MINUTE, MINUTES_PER_WEEK, Window};
+use std::sync::Arc;
+
+/// The most slots that a window has.
+pub const MAX_SLOTS: usize = 168;
+const MINUTES_OF_DAY: usize = 24 * 60;
+/// Latencies beyond these minutes count as these.
+const LATEST: usize = 240;
+
+/// A set of slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots([u64; 3]);
+
+impl Slots {
+    /// With another slot.
+    pub fn insert(&mut self, slot: usize) {
+        self.0[slot / 64] |= 1 << (slot % 64);
+    }
+
+    /// Whether a slot is in it.
+    pub fn has(&self, slot: usize) -> bool {
+        self.0[slot / 64] >> (slot % 64) & 1 == 1
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|bits| bits.count_ones() as usize).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 3]
+    }
+
+    /// The set that [`hex`](Self::hex) wrote.
+    pub fn of_hex(text: &str) -> Option<Self> {
+        let mut bits = [0; 3];
+        if text.is_empty() || text.len() > 48 {
+            return None;
+        }
+        for (place, digit) in text.bytes().rev().enumerate() {
+            bits[place / 16] |= u64::from(char::from(digit).to_digit(16)?) << (4 * (place % 16));
+        }
+        Some(Self(bits))
+    }
+
+    /// The bits, slot 0 the least, hexadecimal.
+    pub fn hex(&self) -> String {
+        let [low, middle, high] = self.0.map(u128::from);
+        match high {
+            0 => format!("{:x}", middle << 64 | low),
+            _ => format!("{high:x}{:032x}", middle << 64 | low),
+        }
+    }
+}
+
+/// What decided on a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Arm {
+    /// The policy's own distribution.
+    Base,
+    /// A slot at random.
+    Explore,
+    /// The recipient is held out.
+    Holdout,
+    /// A message is left out at random.
+    Skip,
+}
+
+impl Arm {
+    /// The names as written, by number.
+    pub const NAMES: [&str; 4] = ["base", "explore", "holdout", "skip"];
+}
+
+/// Why a message that was due was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NotSent {
+    /// The recipient is held out.
+    Holdout,
+    /// It was left out at random.
+    Skip,
+    /// A cap allows no slot of the window.
+    Cap,
+    /// No slot of the window is left: quiet hours, a gap to other messages, or the end of the scenario's days.
+    NoSlot,
+    /// A circuit breaker stopped it.
+    Suppressed,
+}
+
+impl NotSent {
+    /// The names as written, by number.
+    pub const NAMES: [&str; 5] = ["holdout", "skip", "cap", "no_slot", "suppressed"];
+}
+
+/// A row of `decisions`, and of its truth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// Unique; its time is the window's first moment.
+    pub id: Uuid,
+    /// The day on which the message is due.
+    pub due: Date,
+    /// The first moment at which it may go out, and the first after the last.
+    pub window: [Instant; 2],
+    /// What decided.
+    pub arm: Arm,
+    /// The probability of what depends on the recipient alone: being held out or not, and exploring where that is by recipient.
+    pub arm_propensity: f64,
+    /// The slot; null where it was not to be sent.
+    pub action: Option<u16>,
+    /// The slots that were allowed.
+    pub allowed: Slots,
+    /// P(`action` | all before, the recipient's arm).
+    pub propensity: f64,
+    /// The campaign, an index into [`EmailModel::campaigns`](super::EmailModel::campaigns).
+    pub campaign: u8,
+    /// The message, if it was sent.
+    pub message_id: Option<Uuid>,
+    /// Why it was not.
+    pub reason: Option<NotSent>,
+    /// The user's sends before it, as far as fatigue looks back; null where nothing was sent.
+    pub recent_sends: Option<u32>,
+    /// Whether inside a circuit breaker's window when its open was decided; null where nothing was sent.
+    pub suppressed: Option<bool>,
+    /// The value of the slot that was taken; null without one.
+    pub value: Option<f64>,
+    /// The best allowed slot and its value; null if there is none.
+    pub best: Option<(u16, f64)>,
+    /// The mean value of the allowed slots; null if there is none.
+    pub random: Option<f64>,
+}
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    pub(super) window: DecisionWindow,
+    /// Length of a slot, microseconds.
+    length: i64,
+    slots: usize,
+    /// The clock of the slots minus UTC, microseconds.
+    offset: i64,
+    base: Base,
+    /// Whether messages go out when they would by `sends`.
+    is_plain: bool,
+    explore: f64,
+    is_explored_by_user: bool,
+    skip: f64,
+    holdout: f64,
+    caps: Caps,
+    /// The share of a day's scheduled mail by slot of the day.
+    mass: Box<[f64]>,
+    /// By habit and slot of the week on the clock of the slots: what the minute factor comes to, and its product with timing − 1 at k = 1.
+    values: Box<[[f64; 2]]>,
+    week: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Base {
+    Scheduled,
+    Uniform,
+    Fixed(usize),
+    Oracle,
+    Softmax(f64),
+    Table(Option<Arc<[u16]>>),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Caps {
+    per_day: Option<usize>,
+    per_week: Option<usize>,
+    /// Begin and length on the clock of the slots.
+    quiet: Option<(i64, i64)>,
+    gap: Option<i64>,
+}
+
+impl Caps {
+    fn look_back(&self) -> bool {
+        self.per_day.is_some() || self.per_week.is_some() || self.gap.is_some()
+    }
+}
+
+/// In a table of slots, a recipient that has none.
+pub const NO_SLOT: u16 = u16::MAX;
+
+impl Decider {
+    pub(super) fn new(
+        config: &EmailConfig,
+        calendar: &Calendar,
+        effects: &Effects,
+        latency: &Latency,
+        habits: &[Habit],
+        personas: &Personas,
+    ) -> Option<Self> {
+        let own = config.policy.as_ref()?;
+        let length = i64::from(own.slot_minutes) * MINUTE;
+        let of_day = (DAY / length) as usize;
+        let week = 7 * of_day;
+        let offset = if own.clock == PolicyClock::Utc { 0 } else { i64::from(config.timezone.minutes()) * MINUTE };
+        let before = calendar.by_minute();
+        let local_share = |minute: usize| {
+            let utc = (minute as i64 - offset / MINUTE).rem_euclid(MINUTES_OF_DAY as i64) as usize;
+            before[utc + 1] - before[utc]
+        };
+        let minutes = own.slot_minutes as usize;
+        let mass: Box<[f64]> = (0..of_day).map(|slot| (slot * minutes..(slot + 1) * minutes).map(local_share).sum()).collect();
+        let values = values(config, effects, latency, habits, (week, minutes, offset));
+        let mean_by_action = |action: usize| {
+            let slots = own.slots();
+            let of = |(place, habit): (usize, &Habit)| {
+                let about = &personas.list[usize::from(habit.persona)];
+                let k = effects.timing.k(place, about.open_rate);
+                let value = |slot: usize| values[place * week + slot];
+                let sum: f64 = (action..week).step_by(slots).map(value).map(|[base, timed]| base + k * timed).sum();
+                about.share * habit.share * about.open_rate * sum
+            };
+            habits.iter().enumerate().map(of).sum::<f64>()
+        };
+        let best = |of: &dyn Fn(usize) -> f64| (0..own.slots()).fold(0, |best, action| if of(action) > of(best) { action } else { best });
+        let base = match own.base.r#type {
+            BaseKind::Scheduled => Base::Scheduled,
+            BaseKind::Uniform => Base::Uniform,
+            BaseKind::Fixed => Base::Fixed(
+                own.base.slot.map_or_else(|| own.base.minute_of_week.unwrap_or(0) as usize / minutes % own.slots(), |slot| slot as usize),
+            ),
+            BaseKind::GlobalBest => Base::Fixed(best(&mean_by_action)),
+            BaseKind::Oracle => Base::Oracle,
+            BaseKind::Softmax => Base::Softmax(own.base.temperature.unwrap_or(1.0)),
+            BaseKind::Table => Base::Table(None),
+        };
+        let caps = own.caps.clone().unwrap_or_default();
+        let quiet = caps
+            .quiet_hours
+            .map(|hours| (i64::from(hours.from) * HOUR, (i64::from(hours.until) - i64::from(hours.from)).rem_euclid(24) * HOUR));
+        Some(Self {
+            window: own.window,
+            length,
+            slots: own.slots(),
+            offset,
+            base,
+            is_plain: own.is_plain(),
+            explore: own.explore.as_ref().map_or(0.0, |explore| explore.share),
+            is_explored_by_user: own.explore.as_ref().is_some_and(|explore| explore.unit == ExploreUnit::User),
+            skip: own.skip,
+            holdout: own.holdout.as_ref().map_or(0.0, |holdout| holdout.share),
+            caps: Caps {
+                per_day: caps.per_day.map(|most| most as usize),
+                per_week: caps.per_week.map(|most| most as usize),
+                quiet,
+                gap: caps.min_gap_hours.map(|hours| (hours * HOUR as f64) as i64),
+            },
+            mass,
+            values,
+            week,
+        })
+    }
+
+    /// With the slot of each recipient, by actor; [`NO_SLOT`] and whoever lies beyond are mailed as `scheduled`.
+    pub(super) fn with_table(&mut self, table: Arc<[u16]>) {
+        if let Base::Table(own) = &mut self.base {
+            *own = Some(table);
+        }
+    }
+
+    /// How many slots a window has.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The days whose messages are decided on at the begin of a day of the window.
+    fn due_on(&self, day: u32, window: Window) -> core::ops::Range<u32> {
+        if self.window != DecisionWindow::Week {
+            return day..day + 1;
+        }
+        let weekday = u32::from(window.start.plus(day as i32).weekday());
+        if day > 0 && weekday > 0 { day..day } else { day..(day + 7 - weekday).min(window.days) }
+    }
+
+    /// When a window begins in which a message may go out that is due on a day, and that would go out at `scheduled`.
+    fn begin(&self, midnight: Instant, scheduled: Instant) -> Instant {
+        match self.window {
+            DecisionWindow::Day => midnight,
+            DecisionWindow::Week => midnight.plus(-i64::from(midnight.weekday()) * DAY),
+            // The first slot that has not begun.
+            DecisionWindow::Next24h => {
+                Instant((scheduled.0 + self.offset + self.length - 1).div_euclid(self.length) * self.length - self.offset)
+            }
+        }
+    }
+
+    /// The first moment of a slot of a window.
+    fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
+        let period = if self.window == DecisionWindow::Week { 7 * DAY } else { DAY };
+        // Weeks of the clock begin on Mondays, which 1970-01-05 was.
+        let of_clock = begin.0 + self.offset - MONDAY.0;
+        begin.plus((action as i64 * self.length - of_clock).rem_euclid(period))
+    }
+
+    /// The slot of a moment.
+    pub fn action_of(&self, moment: Instant) -> usize {
+        ((moment.0 + self.offset - MONDAY.0).div_euclid(self.length)).rem_euclid(self.slots as i64) as usize
+    }
+
+    /// The slot of the week of a moment.
+    fn slot_of_week(&self, moment: Instant) -> usize {
+        ((moment.0 + self.offset - MONDAY.0).div_euclid(self.length)).rem_euclid(self.week as i64) as usize
+    }
+
+    /// E open rate × timing × minute of a message to a person that goes out in the slot of a moment.
+    pub fn value(&self, person: &Person, moment: Instant) -> f64 {
+        let [base, timed] = self.values[usize::from(person.habit) * self.week + self.slot_of_week(moment)];
+        person.open_rate * (base + person.timing_k * timed)
+    }
+
+    /// The policy's own distribution over the allowed slots.
+    fn own(&self, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> [f64; MAX_SLOTS] {
+        let mut shares = [0.0; MAX_SLOTS];
+        let each = || (0..self.slots).filter(|action| allowed.has(*action));
+        let scheduled = |action: usize| self.mass[action % self.mass.len()];
+        let value = |action: usize| self.value(person, self.slot_begins(begin, action));
+        let mut one = |slot: usize| {
+            if allowed.has(slot) {
+                shares[slot] = 1.0;
+            }
+        };
+        match &self.base {
+            Base::Fixed(slot) => one(*slot),
+            Base::Table(Some(table)) if table.get(actor as usize).is_some_and(|slot| *slot != NO_SLOT) => {
+                one(usize::from(table[actor as usize]).min(self.slots - 1));
+            }
+            Base::Oracle => {
+                if let Some(best) = each().reduce(|best, action| if value(action) > value(best) { action } else { best }) {
+                    shares[best] = 1.0;
+                }
+            }
+            Base::Scheduled | Base::Table(_) => each().for_each(|action| shares[action] = scheduled(action)),
+            Base::Uniform => each().for_each(|action| shares[action] = 1.0),
+            Base::Softmax(temperature) => {
+                let most = each().map(value).fold(0.0, f64::max);
+                each().for_each(|action| shares[action] = math::exp((value(action) - most) / temperature));
+            }
+        }
+        let sum: f64 = shares.iter().sum();
+        if sum > 0.0 {
+            shares.iter_mut().for_each(|share| *share /= sum);
+        } else {
+            let alike = 1.0 / allowed.len().max(1) as f64;
+            each().for_each(|action| shares[action] = alike);
+        }
+        shares
+    }
+
+    /// The share of recipients who are held out.
+    pub fn holdout(&self) -> f64 {
+        self.holdout
+    }
+
+    /// The probability that a message is skipped.
+    pub fn skip(&self) -> f64 {
+        self.skip
+    }
+
+    /// Whether a recipient explores for good, or not.
+    pub fn is_explored_by_user(&self) -> bool {
+        self.is_explored_by_user
+    }
+
+    /// Whether as much goes out on each day as by `sends`.
+    pub fn keeps_volume(&self) -> bool {
+        let Caps { per_day, per_week, quiet, gap } = self.caps;
+        let is_limited = per_day.is_some() || per_week.is_some() || quiet.is_some() || gap.is_some();
+        self.window == DecisionWindow::Day && self.skip == 0.0 && self.holdout == 0.0 && !is_limited
+    }
+
+    /// Whether messages go out when they would by `sends`.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Whether decisions of both have the same windows and slots.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        (self.window, self.length, self.offset) == (other.window, other.length, other.offset)
+    }
+
+    /// P(each slot) of a decision on an actor who is not held out, and P(it is skipped); all 0 where no slot is allowed.
+    pub fn distribution(&self, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> ([f64; MAX_SLOTS], f64) {
+        if allowed.is_empty() {
+            return ([0.0; MAX_SLOTS], 0.0);
+        }
+        let mut shares = self.own(person, actor, begin, allowed);
+        let random = 1.0 / allowed.len() as f64;
+        for action in (0..self.slots).filter(|action| allowed.has(*action)) {
+            shares[action] = (1.0 - self.skip) * ((1.0 - self.explore) * shares[action] + self.explore * random);
+        }
+        (shares, self.skip)
+    }
+
+    /// Explores or not, and the slot; words are those of the decision. A recipient who explores, or does not, for good is `explores`.
+    fn pick(&self, shares: &[f64; MAX_SLOTS], allowed: &Slots, explores: Option<bool>, words: &Words) -> (Arm, usize, f64) {
+        let random = 1.0 / allowed.len() as f64;
+        let explore = if self.is_explored_by_user { explores.map_or(0.0, f64::from) } else { self.explore };
+        // What is left of the word after the decision not to skip.
+        let left = (unit(words.word::<1>()) - self.skip) / (1.0 - self.skip);
+        let arm = if left < explore { Arm::Explore } else { Arm::Base };
+        let share = |action: usize| if arm == Arm::Explore { random } else { shares[action] };
+        let place = unit(words.word::<0>());
+        let (mut below, mut last) = (0.0, 0);
+        for action in (0..self.slots).filter(|action| allowed.has(*action) && share(*action) > 0.0) {
+            last = action;
+            below += share(action);
+            if place < below {
+                break;
+            }
+        }
+        (arm, last, (1.0 - self.skip) * ((1.0 - explore) * shares[last] + explore * random))
+    }
+}
+
+/// By habit and slot of the week, what the minute factor comes to, and its product with timing − 1 at k = 1: over the minutes of the slot
+/// and the latency, to a quarter of a minute.
+fn values(
+    config: &EmailConfig,
+    effects: &Effects,
+    latency: &Latency,
+    habits: &[Habit],
+    (week, minutes, offset): (usize, usize, i64),
+) -> Box<[[f64; 2]]> {
+    let mut values = vec![[0.0; 2]; habits.len() * week];
+    // How likely a message of a minute is delivered so many minutes later.
+    let mut delays: Vec<Vec<f64>> = Vec::new();
+    let mut known: Vec<(Cell, usize)> = Vec::new();
+    let mut of_minute = Vec::with_capacity(MINUTES_PER_WEEK);
+    for minute in 0..MINUTES_PER_WEEK {
+        let cell = latency.cell(MONDAY.plus(minute as i64 * MINUTE));
+        let place = known.iter().find(|(of, _)| *of == cell).map(|(_, place)| *place).unwrap_or_else(|| {
+            known.push((cell, delays.len()));
+            delays.push(delay_minutes(config.engagement.decided_at, |seconds| latency.cdf(cell, seconds)));
+            delays.len() - 1
+        });
+        of_minute.push(place);
+    }
+    for (place, habit) in habits.iter().enumerate() {
+        let person = |timing_k: f64| Person { persona: habit.persona, habit: place as u16, open_rate: 1.0, click_rate: 0.0, timing_k };
+        let clock = |minute: usize| config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));
+        let factor = |timing_k: f64| -> Vec<f64> {
+            (0..MINUTES_PER_WEEK).map(|minute| effects.by_clock(1.0, &person(timing_k), clock(minute))).collect()
+        };
+        let [base, timed] = [0.0, 1.0].map(factor);
+        for minute in 0..MINUTES_PER_WEEK {
+            let (mut sum, mut timed_sum) = (0.0, 0.0);
+            for (later, share) in delays[of_minute[minute]].iter().enumerate() {
+                let at = (minute + later) % MINUTES_PER_WEEK;
+                sum += share * base[at];
+                timed_sum += share * (timed[at] - base[at]);
+            }
+            let local = (minute as i64 + offset / MINUTE).rem_euclid(MINUTES_PER_WEEK as i64) as usize;
+            let value = &mut values[place * week + local / minutes];
+            value[0] += sum / minutes as f64;
+            value[1] += timed_sum / minutes as f64;
+        }
+    }
+    values.into()
+}
+
+/// P(delivered so many whole minutes later), of a moment that is uniform within its minute.
+fn delay_minutes(decided_at: DecidedAt, cdf: impl Fn(f64) -> f64) -> Vec<f64> {
+    const PARTS: usize = 4;
+    if decided_at == DecidedAt::Send {
+        return vec![1.0];
+    }
+    let by = |later: usize| {
+        let at = |part: usize| cdf(60.0 * (later as f64 + 1.0 - (part as f64 + 0.5) / PARTS as f64));
+        (0..PARTS).map(at).sum::<f64>() / PARTS as f64
+    };
+    let mut shares = Vec::new();
+    let mut before = 0.0;
+    while before < 1.0 - 1e-9 && shares.len() < LATEST {
+        let now = by(shares.len());
+        shares.push(now - before);
+        before = now;
+    }
+    if let Some(last) = shares.last_mut() {
+        *last += 1.0 - before;
+    }
+    shares
+}

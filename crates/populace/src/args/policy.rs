@@ -1,0 +1,144 @@
+//! What the commands over policies take.
+
+use super::ReadingArgs;
+use super::generate::FormatArg;
+use super::values::whole;
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use populace_analysis::policy::{Reward, Rule};
+use populace_core::time::Date;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Mail the same people by another policy: a run of its own
+    Replay(PolicyReplayArgs),
+    /// What policies are worth on the same people, with errors and paired differences; writes no data
+    Value(PolicyValueArgs),
+    /// Learn the slot of each recipient from the messages of a run
+    Learn(PolicyLearnArgs),
+    /// Estimate a policy from the log of another, and grade the estimates against the truth
+    Evaluate(PolicyEvaluateArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PolicyReplayArgs {
+    /// Directory of a run of email
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// The policy: a file, a built-in one, or a CSV of recipient_id and slot as `policy learn` writes it
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) policy: String,
+    /// Directory for the data
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// File format [default: parquet]
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<FormatArg>,
+    /// Worker threads [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Go on with an interrupted replay
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+    /// Replace the run in the directory
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print nothing but errors and warnings
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct PolicyValueArgs {
+    /// Directory of a run of email
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// A policy to hold against that of the run; may be repeated
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) policy: Vec<String>,
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "send": -0.002}'
+    #[arg(long, value_name = "REWARD", default_value = "open")]
+    pub(crate) reward: Reward,
+    /// Days to mail for [default: the run's]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u32>(1..=u64::from(u32::MAX)))]
+    pub(crate) days: Option<u32>,
+    /// Sum what happened, in place of its probabilities
+    #[arg(long)]
+    pub(crate) realised: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum RuleArg {
+    /// The slot with the greatest estimated open rate, shrunk to that of everybody
+    BestHour,
+    /// The slot with most opens: the usual mistake
+    MostOpens,
+}
+
+impl From<RuleArg> for Rule {
+    fn from(rule: RuleArg) -> Self {
+        match rule {
+            RuleArg::BestHour => Self::BestHour,
+            RuleArg::MostOpens => Self::MostOpens,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PolicyLearnArgs {
+    /// What is learned
+    #[arg(value_enum)]
+    pub(crate) rule: RuleArg,
+    /// Directory of a run of email
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// Learn from messages before this day alone, YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    pub(crate) train_until: Option<Date>,
+    /// The CSV file of recipient_id and slot; `-` for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct PolicyEvaluateArgs {
+    /// Directory of a run with a policy
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// The policy to estimate
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) target: String,
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "send": -0.002}'
+    #[arg(long, value_name = "REWARD", default_value = "open")]
+    pub(crate) reward: Reward,
+    /// Evaluate on windows from this day on, YYYY-MM-DD: those that the target was not learned from
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<Date>,
+    /// Estimate a target of which more than 1% is never done in the log
+    #[arg(long)]
+    pub(crate) allow_unsupported: bool,
+    /// Write the estimates as JSON
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}

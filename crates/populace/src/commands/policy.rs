@@ -1,0 +1,135 @@
+//! `populace policy`.
+
+use super::progress::watched;
+use super::{generate, print_json, refuse_data, scenario};
+use crate::args::{
+    GenerateArgs, PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyValueArgs, ScenarioArgs,
+};
+use crate::failure::Failure;
+use crate::shortcuts::{ComponentArg, Shortcuts};
+use crate::show;
+use clap::Parser;
+use populace_analysis::policy::{Candidate, Evaluate};
+use populace_analysis::source::Source as Data;
+use populace_analysis::{families, write_whole};
+use populace_io::dataset::SCENARIO;
+use populace_io::document::{Resolved, Source};
+use std::io::Write;
+use std::path::Path;
+
+pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
+    match &arguments.command {
+        PolicyCommand::Replay(arguments) => replay(arguments),
+        PolicyCommand::Value(arguments) => value(arguments),
+        PolicyCommand::Learn(arguments) => learn(arguments),
+        PolicyCommand::Evaluate(arguments) => evaluate(arguments),
+    }
+}
+
+/// The option that puts a policy into a document: a file, a built-in one, or a table of slots.
+fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
+    if !Path::new(policy).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+        return ComponentArg::Named(policy.to_owned());
+    }
+    // Slots are those of the log.
+    let own = of_run.config.get("policy").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    let mut document: serde_json::Map<String, serde_json::Value> =
+        own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock"].contains(&key.as_str())).collect();
+    document.insert("base".to_owned(), serde_json::json!({ "type": "table", "file": policy }));
+    ComponentArg::Text(serde_json::Value::Object(document).to_string())
+}
+
+/// The scenario of a run, and its seed.
+fn of_run(run: &Path) -> Result<(Resolved, u64), Failure> {
+    let data = Data::open(run)?;
+    let document = data.scenario()?;
+    let seed = data.seed(&document);
+    let seed = seed.ok_or_else(|| Failure::input(format!("{}: its seed is not known; is it a run?", run.display())))?;
+    Ok((document, seed))
+}
+
+fn arguments(run: &Path, policy: ComponentArg, days: Option<u32>) -> ScenarioArgs {
+    let mut shortcuts = Shortcuts { values: Vec::new(), components: vec![("policy", policy)] };
+    if let Some(days) = days {
+        shortcuts.set("days", days.to_string());
+    }
+    ScenarioArgs { scenario: run.join(SCENARIO).display().to_string(), shortcuts, ..ScenarioArgs::default() }
+}
+
+/// A run's document with a policy in the place of its own.
+fn candidate(run: &Path, name: &str, policy: ComponentArg, days: Option<u32>) -> Result<Candidate, Failure> {
+    let path = run.join(SCENARIO);
+    let loaded = scenario::load_source(&arguments(run, policy, days), Source::File(&path))?;
+    Ok(Candidate { name: name.to_owned(), document: loaded.resolved })
+}
+
+/// `generate` with no other arguments than these.
+#[derive(Parser)]
+struct Plain {
+    #[command(flatten)]
+    generate: GenerateArgs,
+}
+
+fn replay(own: &PolicyReplayArgs) -> Result<(), Failure> {
+    let (document, seed) = of_run(&own.run)?;
+    if own.output == own.run {
+        return Err(Failure::input("-o: is the run itself; give the replay a directory of its own"));
+    }
+    let Plain { mut generate } = Plain::try_parse_from(["generate", "email"]).map_err(Failure::input)?;
+    generate.scenario = arguments(&own.run, component(&own.policy, &document), None);
+    generate.seed = Some(seed);
+    generate.output.clone_from(&own.output);
+    (generate.format, generate.threads) = (own.format, own.threads);
+    (generate.resume, generate.overwrite, generate.quiet) = (own.resume, own.overwrite, own.quiet);
+    generate::run(&generate)
+}
+
+fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
+    let (document, seed) = of_run(&own.run)?;
+    // A run without a policy mails as `scheduled` does.
+    let log = match document.config.get("policy").filter(|policy| !policy.is_null()) {
+        Some(policy) => ComponentArg::Text(policy.to_string()),
+        None => ComponentArg::Named("scheduled".to_owned()),
+    };
+    let mut candidates = vec![candidate(&own.run, "the run", log, own.days)?];
+    for policy in &own.policy {
+        candidates.push(candidate(&own.run, policy, component(policy, &document), own.days)?);
+    }
+    let values = watched(own.reading.no_progress, own.reading.threads, |watch| {
+        families::policy_value(&candidates, seed, own.reward, !own.realised, watch)
+    })?;
+    if own.json {
+        return print_json(&values);
+    }
+    write!(show::stdout(), "{values}").map_err(|error| Failure::output(&error))
+}
+
+fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {
+    let learned = watched(own.reading.no_progress, own.reading.threads, |watch| {
+        families::policy_learn(&own.run, own.rule.into(), own.train_until, watch)
+    })?;
+    let mut text = "recipient_id,slot\n".to_owned();
+    learned.slots.iter().for_each(|(recipient, slot)| text.push_str(&format!("{recipient},{slot}\n")));
+    if own.output.as_os_str() == "-" {
+        return show::stdout().write_all(text.as_bytes()).map_err(|error| Failure::output(&error));
+    }
+    write_whole(&own.output, &text)?;
+    note!("{}: slots of {} recipients, from {} messages", own.output.display(), learned.slots.len(), learned.messages);
+    Ok(())
+}
+
+fn evaluate(own: &PolicyEvaluateArgs) -> Result<(), Failure> {
+    own.output.as_deref().map_or(Ok(()), refuse_data)?;
+    let (document, _) = of_run(&own.run)?;
+    let target = candidate(&own.run, &own.target, component(&own.target, &document), None)?;
+    let how = Evaluate { reward: own.reward, from: own.from, allow_unsupported: own.allow_unsupported, target: &target };
+    let found = watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_evaluate(&own.run, &how, watch))?;
+    if let Some(path) = &own.output {
+        let text = serde_json::to_string_pretty(&found).map_err(Failure::input)?;
+        write_whole(path, &(text + "\n"))?;
+    }
+    if own.json {
+        return print_json(&found);
+    }
+    write!(show::stdout(), "{found}").map_err(|error| Failure::output(&error))
+}

@@ -9,7 +9,7 @@ use crate::stats::{PoissonBinomial, Test, binomial, merge_fields, poisson};
 use crate::verify::Group;
 use crate::verify::board::{Board, Found, Probable, WorstActor, z};
 use crate::verify::kit::{self, Copies, Independence, Series, day_of, part};
-use populace_core::email::Group as EventGroup;
+use populace_core::email::{Decider, Group as EventGroup};
 use populace_io::tables::email::actor_of;
 use std::net::Ipv4Addr;
 
@@ -215,7 +215,8 @@ impl<'a> Alike<'a> {
         kit::report(board, "user agents and addresses do not depend on anything else", clients);
         let mut own = vec![("campaigns", self.own_campaigns), ("providers", self.own_providers), ("deliveries", self.own_deliveries)];
         own.push(("repeated subjects", self.own_subjects));
-        if !self.law.model().suppresses_sends() {
+        let keeps_volume = self.law.model().decider().is_none_or(Decider::keeps_volume);
+        if keeps_volume && !self.law.model().suppresses_sends() {
             let (mut sends, users) = (self.sends, config.population.users);
             let mean = self.law.scheduled();
             for _ in seen..users.min(seen + 1) {

@@ -85,6 +85,29 @@ fn of_twenty_items_nineteen_are_stored_and_the_odd_one_is_a_dead_letter() {
 }
 
 #[test]
+fn a_moment_without_a_zone_is_taken_as_utc_and_counted() {
+    let flow = Flow::new();
+    let what = "timestamp: no zone, taken as UTC";
+    let event = |number: usize, at: &str| {
+        let mut event = klaviyo(number, "event:klaviyo.opened_email", json!({}));
+        event["payload"]["data"]["attributes"]["datetime"] = at.into();
+        event
+    };
+    let times = ["2025-10-01 12:20:00", "2025-10-01T12:21:00.5", "2025-10-01T14:22:00+02:00", "2025-10-01 12:23:00 UTC"];
+    let items: Vec<Value> = times.iter().enumerate().map(|(number, at)| event(number, at)).collect();
+    let receipt = flow.post("/api/webhooks/klaviyo", &json!({ "data": items }).to_string()).json();
+    assert_eq!((&receipt["published"], &receipt["adjusted"][what]), (&json!(4), &json!(2)), "{receipt}");
+    let items = json!([sendgrid(1, json!({ "timestamp": "2025-10-01T12:24:00" })), sendgrid(2, json!({}))]);
+    let receipt = flow.post(SENDGRID, &items.to_string()).json();
+    assert_eq!((&receipt["published"], &receipt["adjusted"][what]), (&json!(2), &json!(1)), "{receipt}");
+    let open = json!({ "RecordType": "Open", "MessageID": "m", "Recipient": "user1@example.com", "ReceivedAt": "2025-10-01T12:25:00" });
+    let receipt = flow.post("/api/webhooks/postmark", &open.to_string()).json();
+    assert_eq!((&receipt["published"], &receipt["adjusted"][what]), (&json!(1), &json!(1)), "{receipt}");
+    let found = stored(&flow, "SELECT CAST(timestamp AS TEXT) FROM email_events ORDER BY timestamp");
+    assert_eq!(found.len(), 7, "{found:?}");
+}
+
+#[test]
 fn json_that_is_odd_in_one_item_costs_that_item_alone() {
     let flow = Flow::new();
     let of = |number: usize, odd: &str| {
@@ -482,4 +505,31 @@ fn mailgun_postmark_and_ses_become_ours_too() {
     assert_eq!((answer.status, &answer.json()["dead_letters"]), (202, &json!(1)), "{}", answer.body);
     let letters = select(&flow, "connector.sqlite", "SELECT value FROM dead_letters");
     assert!(letters.len() == 1 && letters[0].contains("Action=ConfirmSubscription") && !letters[0].contains("\"t\""), "{letters:?}");
+}
+
+#[test]
+fn what_is_nobodys_act_is_taken_for_none() {
+    let flow = Flow::new();
+    // What SES says of a message to several people does not say who opened it.
+    let ses = |kind: &str, part: &str, destination: Value| {
+        json!({ "eventType": kind, part: { "timestamp": "2026-01-31T09:15:05.000Z", "ipAddress": "203.0.113.9" },
+            "mail": { "timestamp": "2026-01-31T09:15:00.000Z", "messageId": "0100", "destination": destination } })
+    };
+    let both = json!(["user1000@example.com", "user1001@example.com"]);
+    for (kind, part) in [("Open", "open"), ("Click", "click")] {
+        let receipt = flow.post("/api/webhooks/ses", &ses(kind, part, both.clone()).to_string()).json();
+        assert_eq!((&receipt["published"], &receipt["dead_letters"]), (&json!(0), &json!(1)), "{receipt}");
+        assert!(receipt["problems"][0]["reason"].as_str().unwrap().contains("does not say which"), "{receipt}");
+        let receipt = flow.post("/api/webhooks/ses", &ses(kind, part, json!(["user1000@example.com"])).to_string()).json();
+        assert_eq!(receipt["published"], 1, "{receipt}");
+    }
+    // A suppression that a bounce brings about is no wish to leave.
+    for (reason, published) in [("HardBounce", 0), ("SpamComplaint", 0), ("ManualSuppression", 1)] {
+        let change = json!({ "RecordType": "SubscriptionChange", "MessageID": "m", "Recipient": "user1000@example.com",
+            "ChangedAt": "2026-01-31T09:16:00Z", "SuppressSending": true, "SuppressionReason": reason });
+        let receipt = flow.post("/api/webhooks/postmark", &change.to_string()).json();
+        assert_eq!(receipt["published"], published, "{reason}: {receipt}");
+    }
+    let found = stored(&flow, "SELECT esp || ' ' || event_type || ' ' || count(*) FROM email_events GROUP BY esp, event_type ORDER BY 1");
+    assert_eq!(found, ["postmark unsubscribe_request 1", "ses clicked 1", "ses opened 1"]);
 }

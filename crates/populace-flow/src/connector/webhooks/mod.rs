@@ -124,6 +124,11 @@ impl Reader<'_> {
         None
     }
 
+    /// That an item is none of mail, and why.
+    fn ignore(&mut self, reason: &str) {
+        self.made.ignored.push(Ignored { item: self.item, reason: reason.to_owned() });
+    }
+
     /// Text of a field that may be missing. What is neither text nor number is left out.
     fn text(&mut self, map: &Map<String, Value>, key: &str, field: &'static str) -> Option<String> {
         let found = text(map, key);
@@ -170,7 +175,7 @@ struct Reported {
     id: Option<String>,
     /// The provider's id of the message.
     message: Option<String>,
-    at: Option<Instant>,
+    at: Option<time::Read>,
     address: Option<String>,
     phone: Option<String>,
     /// The provider's id of the person.
@@ -193,9 +198,12 @@ impl Reported {
     /// A draft, or what is missing.
     fn draft(self, raw: &Value, reader: &mut Reader<'_>) {
         let provider = reader.adapter.provider;
-        let (Some(kind), Some(at)) = (self.kind, self.at) else {
+        let (Some(kind), Some(time::Read { at, zoned, .. })) = (self.kind, self.at) else {
             return reader.problem("timestamp", "must be given, and be the moment of the event");
         };
+        if !zoned {
+            reader.note("timestamp", "no zone, taken as UTC");
+        }
         // Such as `Ann <ann@example.com>`.
         let bare = |address: String| match address.strip_suffix('>').and_then(|named| named.rsplit_once('<')) {
             Some((_, address)) => address.to_owned(),
@@ -305,18 +313,16 @@ fn is_set(map: &Map<String, Value>, key: &str) -> bool {
 }
 
 /// A moment as seconds since 1970, whole or not, also as text; to the millisecond, what is finer is cut. Else as text of a time.
-fn seconds(value: Option<&Value>) -> Option<Instant> {
+fn seconds(value: Option<&Value>) -> Option<time::Read> {
     let found = value?;
     let Some(seconds) = found.as_f64().or_else(|| found.as_str()?.trim().parse().ok()) else { return moment(value) };
     let seconds = Some(seconds).filter(|seconds| (0.0..time::YEAR_2200 as f64 / SECOND as f64).contains(seconds))?;
-    Some(whole(Instant((seconds * SECOND as f64) as i64)))
-}
-
-fn whole(at: Instant) -> Instant {
-    Instant(at.0 - at.0.rem_euclid(time::MILLISECOND))
+    let micros = (seconds * SECOND as f64) as i64;
+    let at = Instant(micros - micros.rem_euclid(time::MILLISECOND));
+    Some(time::Read { at, zoned: true, exact: at.0 == micros })
 }
 
 /// A moment as text.
-fn moment(value: Option<&Value>) -> Option<Instant> {
-    value.and_then(Value::as_str).and_then(time::read).map(|read| read.at).filter(|at| (0..time::YEAR_2200).contains(&at.0))
+fn moment(value: Option<&Value>) -> Option<time::Read> {
+    value.and_then(Value::as_str).and_then(time::read).filter(|read| (0..time::YEAR_2200).contains(&read.at.0))
 }

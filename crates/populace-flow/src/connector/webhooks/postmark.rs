@@ -37,6 +37,11 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
     };
     let kind = reader.kind(&name)?;
     let name = reader.event;
+    // What a bounce or a complaint brings about is no wish of the person, and they have events of their own.
+    if name == "SubscriptionChange" && matches!(text(event, "SuppressionReason").as_deref(), Some("HardBounce" | "SpamComplaint")) {
+        reader.ignore("`SubscriptionChange` follows a bounce or a complaint, which is an event of its own");
+        return None;
+    }
     // The end of a suppression is reported as a change, too.
     let returns = name == "SubscriptionChange" && event.get("SuppressSending").is_some() && !is_set(event, "SuppressSending");
     let bounce_type = text(event, "Type").map(|of| match of.as_str() {

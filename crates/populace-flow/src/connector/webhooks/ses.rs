@@ -57,7 +57,7 @@ fn items(body: Value) -> Result<Vec<Value>, String> {
         Some(event.pointer(list)?.as_array()?.iter().map(of).collect::<Vec<_>>())
     });
     let all = listed.or_else(|| event["mail"]["destination"].as_array().cloned()).unwrap_or_default();
-    if all.is_empty() {
+    if all.is_empty() || (all.len() > 1 && is_of_one(&event)) {
         return Ok(vec![event]);
     }
     let of = |recipient: Value| {
@@ -66,6 +66,12 @@ fn items(body: Value) -> Result<Vec<Value>, String> {
         event
     };
     Ok(all.into_iter().map(of).collect())
+}
+
+/// Whether an event is what one of the recipients did, which SES does not tell apart.
+fn is_of_one(event: &Value) -> bool {
+    let kind = event["eventType"].as_str().unwrap_or_default();
+    ["Open", "Click", "Subscription"].iter().any(|one| kind.eq_ignore_ascii_case(one))
 }
 
 fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
@@ -80,6 +86,10 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         return None;
     };
     let kind = reader.kind(&name)?;
+    if item[RECIPIENT].is_null() && item["mail"]["destination"].as_array().is_some_and(|all| all.len() > 1) {
+        reader.problem("email", "is one of several recipients, and SES does not say which; send to one at a time");
+        return None;
+    }
     let name = reader.event;
     let (mail, part) = (&item["mail"], name.get(..1).map(|first| first.to_lowercase() + &name[1..]).unwrap_or_default());
     let of = |value: &Value| value.as_object().cloned().unwrap_or_default();

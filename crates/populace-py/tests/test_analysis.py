@@ -98,6 +98,33 @@ def test_a_report_of_two_runs(command, tmp_path):
         pp.report(one, other=other, scores=[tmp_path / "told.json"])
 
 
+def test_analysis_is_at_hand_as_methods(run, tmp_path):
+    frame = predictions(run)
+    assert run.verify() == pp.verify(run) and run.recover(level=0.9) == pp.recover(run, level=0.9)
+    assert run.score("open", frame) == pp.score("open", run, frame)
+    assert run.report(tmp_path / "report.html", verify=False) == pp.report(run, verify=False) and (tmp_path / "report.html").exists()
+    other = pp.generate("email", users=350, days=40, seed=12)
+    compared = run.compare(other, tmp_path / "compare.html")
+    assert compared == run.report(other=other, verify=False) == pp.report(run, other=other, verify=False)
+    assert compared["facts"][0]["other"]["z"] is not None and (tmp_path / "compare.html").exists()
+    with pytest.raises(TypeError, match="give another run as other=, or call compare"):
+        run.report(other)
+
+
+def test_a_run_that_was_written_for_its_analysis_leaves_nothing_and_warns_of_nothing():
+    import gc, os, warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = pp.generate("churn", users=20, days=40, seed=3)
+        assert run.recover()["estimates"]
+        directory = run._files()
+        assert os.path.isdir(directory)
+        del run
+        gc.collect()
+        assert not os.path.exists(os.path.dirname(directory))
+
+
 def test_prepare_of_a_run_that_is_generated(tmp_path):
     report = pp.prepare_churn(pp.generate("churn", users=20, days=40, seed=3), tmp_path / "processed")
     assert report["users"]["kept"] == 20 and report["user_daily"]["rows"] == 800

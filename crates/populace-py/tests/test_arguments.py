@@ -132,3 +132,19 @@ def test_results_show_themselves(tmp_path):
     run = pp.generate("email", users=350, seed=1)
     shown = [pp.plan("email", "fatigue", users=100), pp.verify(run), pp.recover(run), run.truth, run, run.events, pp.report(run)]
     assert all("<table>" in thing._repr_html_() for thing in shown)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pp.generate("email", usrs=5), r"generate\(\) has no argument 'usrs'; did you mean 'users'\?"),
+        (lambda: pp.datasets.load_churn(user=5), r"load_churn\(\) has no argument 'user'; did you mean 'users'\?"),
+        (lambda: pp.verify("data", scenarios="x"), "did you mean 'scenario'"),
+        (lambda: pp.report("data", others="x"), "did you mean 'other'"),
+        (lambda: pp.scorer("open", "data", metrics="gain"), "did you mean 'metric'"),
+        (lambda: pp.generate("email", zzz=5), r"has no argument 'zzz'$"),
+    ],
+)
+def test_an_argument_that_there_is_not_is_named_with_the_one_that_is_near(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()

@@ -20,6 +20,8 @@ shape: tuple[int, ...] = pp.datasets.load_anomaly(users=100, as_frame=False, ret
 train, test = pp.datasets.make_split(data, test_size=0.5)
 first: pp.Replay = pp.replay("email", actor=1, seed=2, users=3)
 needed = pp.plan("email", "fatigue", users=200)["users"]
+verdicts: pp.Verdicts = run.verify(alpha=0.01, threads=1)
+compared: pp.Result = run.compare(run, "compare.html", progress=True)
 
 pp.generate("email", usrs=5)  # error: usrs
 pp.stream("email", usrs=5)  # error: usrs
@@ -29,6 +31,7 @@ run.write("data", format="parqet")  # error: parqet
 run.to_parquet("data", parquet="small")  # error: small
 run.events.to_pandas(ids="uid")  # error: uid
 pp.score("opens", run, frame)  # error: opens
+run.compare(run, thread=1)  # error: thread
 pp.scorer("open", run, metric="gains")  # error: gains
 pp.generate("email", users="5")  # error: "5"
 pair: tuple[object, object] = pp.datasets.load_churn(users=100)  # error: Bunch

@@ -41,6 +41,7 @@ class Verdicts(Result):
         return f"<p>{html(repr(self)[1:-1])}</p>" + html_table(self["checks"], ["verdict", "group", "name", "n", "observed", "expected", "p_value"])
 
 
+@_options.keywords
 def verify(
     run: Run | _types.Path,
     *,
@@ -63,6 +64,7 @@ def verify(
         return Verdicts(json.loads(_populace.verify_run(directory(run), name, _options.share("alpha", alpha), options)))
 
 
+@_options.keywords
 def prepare_churn(
     raw: Run | _types.Path,
     processed: _types.Path,
@@ -102,6 +104,7 @@ class Recovery(Result):
         return f"<p>{html(repr(self)[1:-1])}</p>" + (html_table(rows, list(rows[0])) if rows else "")
 
 
+@_options.keywords
 def recover(
     run: Run | _types.Path,
     *,
@@ -161,6 +164,7 @@ def plan(
     return Result(json.loads(_populace.plan_study(_plan(scenario, **options), detect, study)))
 
 
+@_options.keywords
 def report(
     run: Run | _types.Path,
     path: _types.Path | None = None,
@@ -191,6 +195,7 @@ def report(
     return Result(json.loads(figures))
 
 
+@_options.keywords
 def features(
     run: Run | _types.Path,
     output: _types.Path,

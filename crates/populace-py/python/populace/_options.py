@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as _datetime
+import functools
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast, overload
 
 from populace import _populace
 from populace._errors import InputError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MAX_SEED = 2**64 - 1
 SHORTCUTS: dict[str, tuple[str, int]] = {keyword: (takes, most) for keyword, takes, most in _populace.shortcuts()}
@@ -50,6 +53,21 @@ def near(value: Any, known: Iterable[str]) -> str:
 
     found = difflib.get_close_matches(str(value), list(known), 1)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def keywords(function: _Function) -> _Function:
+    """The function, which names the argument that is near to one it does not have."""
+    code = function.__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        for name in named:
+            if name not in known:
+                raise TypeError(f"{function.__name__}() has no argument {name!r}{near(name, known)}")
+        return function(*arguments, **named)
+
+    return cast(_Function, called)
 
 
 def text(name: str, value: Any) -> str:

@@ -14,10 +14,11 @@ from populace._scenario import Scenario
 from populace._table import Bar, Table, shape
 
 if TYPE_CHECKING:
-    import tempfile
-
     from typing_extensions import Unpack
 
+    from populace._analysis import Recovery, Verdicts
+    from populace._result import Result
+    from populace._score import Scorecard
     from populace.traces import WorkflowDefinition
 
 
@@ -80,7 +81,7 @@ class Run:
     def __init__(self, native: _populace.Run, progress: _types.Progress = None) -> None:
         self._native = native
         self._progress = progress
-        self._kept: tempfile.TemporaryDirectory[str] | None = None
+        self._kept: str | None = None
         self.tables: dict[str, Table] = {info[0]: Table(self, *info) for info in native.tables()}
 
     def _bar(self, what: str, progress: _types.Progress = None) -> Bar:
@@ -91,12 +92,16 @@ class Run:
         if self.directory is not None:
             return self.directory
         if self._kept is None:
+            import shutil
             import tempfile  # takes a third of the time of all other imports
+            import weakref
 
-            kept = tempfile.TemporaryDirectory(prefix="populace-")
-            self._native.write(os.path.join(kept.name, "run"), {"format": "parquet", "compression": "lz4", "parquet": "compact"}, None)
+            kept = tempfile.mkdtemp(prefix="populace-")
+            # Without the warning that a TemporaryDirectory gives which nobody closes: nobody is to close a run.
+            weakref.finalize(self, shutil.rmtree, kept, True)
+            self._native.write(os.path.join(kept, "run"), {"format": "parquet", "compression": "lz4", "parquet": "compact"}, None)
             self._kept = kept
-        return os.path.join(self._kept.name, "run")
+        return os.path.join(self._kept, "run")
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.directory is not None:
@@ -308,6 +313,63 @@ class Run:
         """`write` as JSON Lines."""
         return self.write(directory, format="jsonl", **options)
 
+    def verify(self, *, scenario: _types.Path | None = None, alpha: float | None = None, **options: Unpack[_types.ReadingOptions]) -> Verdicts:
+        """`populace.verify` of it."""
+        from populace._analysis import verify
+
+        return verify(self, scenario=scenario, alpha=alpha, **options)
+
+    def recover(self, *, scenario: _types.Path | None = None, level: float | None = None, **options: Unpack[_types.ReadingOptions]) -> Recovery:
+        """`populace.recover` of it."""
+        from populace._analysis import recover
+
+        return recover(self, scenario=scenario, level=level, **options)
+
+    def report(
+        self, path: _types.Path | None = None, *, other: Run | _types.Path | None = None, verify: bool = True, **options: Unpack[_types.ReadingOptions]
+    ) -> Result:
+        """`populace.report` of it, or of it and an `other` run of its family side by side."""
+        if isinstance(path, Run):
+            raise TypeError("path: must be that of the page; give another run as other=, or call compare(other)")
+        from populace._analysis import report
+
+        return report(self, path, other=other, verify=verify, **options)
+
+    def compare(self, other: Run | _types.Path, path: _types.Path | None = None, **options: Unpack[_types.ReadingOptions]) -> Result:
+        """The figures of it and another run of its family side by side, each with the difference in standard errors; with `path`, which ends
+        in .html, the page is written there and the figures beside it.
+
+        >>> import populace as pp
+        >>> more = pp.generate("churn", users=50, seed=1, paid_ratio=0.9)
+        >>> users = pp.generate("churn", users=50, seed=1).compare(more)["facts"][0]
+        >>> users["name"], users["value"], users["other"]["value"]
+        ('users', 50.0, 50.0)
+        """
+        return self.report(path, other=other, verify=False, **options)
+
+    def score(
+        self,
+        task: _types.Task,
+        predictions: Any,
+        *,
+        subset: bool = False,
+        ranks: bool = False,
+        rows: _types.Path | None = None,
+        alpha: float | None = None,
+        as_of: _types.Date = None,
+        threads: int | None = None,
+        progress: _types.Reading = None,
+        reading: Mapping[str, str] | None = None,
+        **thresholds: float,
+    ) -> Scorecard:
+        """`populace.score` of predictions against its truth."""
+        from populace._score import score
+
+        return score(
+            task, self, predictions, subset=subset, ranks=ranks, rows=rows, alpha=alpha, as_of=as_of, threads=threads, progress=progress,
+            reading=reading, **thresholds,
+        )  # fmt: skip
+
     def __repr__(self) -> str:
         where = f", in {self.directory}" if self.directory else ""
         return f"<Run of {self.name}: {self.num_users:,} users, seed {self.seed}{where}; {', '.join(self.tables)}>"
@@ -366,6 +428,7 @@ def _plan(scenario: Any, **given: Any) -> _populace.Run:
     return plan()
 
 
+@_options.keywords
 def generate(
     scenario: _types.Path | Mapping[str, Any],
     *,

@@ -164,6 +164,7 @@ def known_until(run: Run | _types.Path, as_of: _types.Date) -> tuple[datetime.da
     return start, (datetime.date.fromisoformat(given) - start).days
 
 
+@_options.keywords
 def labels(task: _types.Task, run: Run | _types.Path, *, as_of: _types.Date = None) -> pandas.DataFrame:
     """What `score` holds predictions against: the label of each row and the probabilities of the ceilings, `p_observable` and `p_latent`.
 

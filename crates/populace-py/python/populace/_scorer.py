@@ -123,6 +123,7 @@ _METRICS: dict[str, Callable[[Any, Any], float]] = {
 }
 
 
+@_options.keywords
 def scorer(
     task: _types.Task,
     run: Run | _types.Path,

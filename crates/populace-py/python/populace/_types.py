@@ -50,6 +50,14 @@ class WriteOptions(TypedDict, total=False):
     progress: Progress
 
 
+class ReadingOptions(TypedDict, total=False):
+    """How the data of a run is read, of what is made of it."""
+
+    threads: int | None
+    progress: Reading
+    reading: Mapping[str, str] | None
+
+
 class ReplayOptions(TypedDict, total=False):
     """The options of `generate` but for the seed and the progress."""
 

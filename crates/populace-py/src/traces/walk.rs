@@ -22,6 +22,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The seed of a generator's single sessions.
@@ -51,18 +52,17 @@ fn microseconds(py: Python<'_>, microseconds: i64) -> PyResult<Bound<'_, PyAny>>
     TIMEDELTA.import(py, "datetime", "timedelta")?.call1((0, 0, microseconds))
 }
 
-/// A call that Python holds, before a cascade strikes it.
+/// The values of a call that Python held, before a cascade strikes it.
 struct Sent<'py> {
-    call: Bound<'py, PyAny>,
+    kind: Bound<'py, PyType>,
     values: Bound<'py, PyDict>,
     timestamp: Bound<'py, PyAny>,
 }
 
 impl<'py> Sent<'py> {
-    fn new(py: Python<'py>, call: Bound<'py, PyAny>) -> PyResult<Self> {
-        let values = call.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-        let timestamp = call.getattr(intern!(py, "timestamp"))?;
-        Ok(Self { call, values, timestamp })
+    fn new(kind: Bound<'py, PyType>, values: Bound<'py, PyDict>) -> PyResult<Self> {
+        let timestamp = given(&values, intern!(values.py(), "timestamp"))?;
+        Ok(Self { kind, values, timestamp })
     }
 
     fn value<T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<T>> {
@@ -71,12 +71,12 @@ impl<'py> Sent<'py> {
     }
 
     /// The call as the model has it; times are counted from `start`.
-    fn row(&self, py: Python<'py>, number: u16, start: Option<&Bound<'py, PyAny>>, endpoint: impl Fn(&str) -> u16) -> PyResult<CallRow> {
-        let mut time = 0;
+    fn row(&self, number: u16, start: Option<&Bound<'py, PyAny>>, endpoint: u16) -> PyResult<CallRow> {
+        let (py, mut time) = (self.values.py(), 0);
         if let Some(start) = start.filter(|start| !start.is(&self.timestamp)) {
-            let span = self.timestamp.sub(start)?;
-            let part = |name| span.getattr(name)?.extract::<i64>();
-            time = (part(intern!(py, "days"))? * 86_400 + part(intern!(py, "seconds"))?) * 1_000_000 + part(intern!(py, "microseconds"))?;
+            // A double holds the microseconds of 285 years.
+            let seconds: f64 = self.timestamp.sub(start)?.call_method0(intern!(py, "total_seconds"))?.extract()?;
+            time = (seconds * 1e6).round() as i64;
         }
         let response_time: Option<f64> = self.value(intern!(py, "response_time_ms"))?;
         let attempt: Option<i64> = self.value(intern!(py, "attempt"))?;
@@ -86,7 +86,7 @@ impl<'py> Sent<'py> {
             session: SessionId::from_words(0, 0),
             number,
             user_type: 0,
-            endpoint: endpoint(self.call.getattr(intern!(py, "endpoint"))?.cast::<PyString>()?.to_cow()?.as_ref()),
+            endpoint,
             parameters: 0,
             time: Instant(time),
             response_time: self::response_time(response_time),
@@ -96,15 +96,13 @@ impl<'py> Sent<'py> {
         })
     }
 
-    /// A copy of the call, as it is after the cascade, or of its retry.
-    fn struck(&self, py: Python<'py>, before: &CallRow, row: &CallRow, is_retry: bool) -> PyResult<Bound<'py, PyAny>> {
+    /// The call as it is after the cascade, which takes over its values; or its retry, which comes after it.
+    fn struck(&self, before: &CallRow, row: &CallRow, is_retry: bool) -> PyResult<Bound<'py, PyAny>> {
         static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = self.values.py();
         let new = NEW.get_or_try_init(py, || py.import("builtins")?.getattr("object")?.getattr("__new__").map(Bound::unbind))?;
-        let (call, values) = (new.bind(py).call1((self.call.get_type(),))?, self.values.copy()?);
-        if let Some(params) = values.get_item(intern!(py, "params"))?.filter(PyAnyMethods::is_exact_instance_of::<PyDict>) {
-            values.set_item(intern!(py, "params"), params.cast::<PyDict>()?.copy()?)?;
-        }
-        if row.time != before.time {
+        let values = if is_retry { self.values.copy()? } else { self.values.clone() };
+        if is_retry || row.time != before.time {
             values.set_item(intern!(py, "timestamp"), self.timestamp.add(microseconds(py, row.time.0 - before.time.0)?)?)?;
         }
         if is_retry || row.response_time != before.response_time {
@@ -114,15 +112,28 @@ impl<'py> Sent<'py> {
             values.set_item(intern!(py, "status_code"), row.status)?;
         }
         if is_retry {
-            let id = self.call.getattr(intern!(py, "call_id"))?;
+            let params = given(&values, intern!(py, "params"))?;
+            if let Ok(params) = params.cast_exact::<PyDict>() {
+                values.set_item(intern!(py, "params"), params.copy()?)?;
+            }
+            let id = given(&values, intern!(py, "call_id"))?;
             values.set_item(intern!(py, "response_size_bytes"), row.response_size)?;
             values.set_item(intern!(py, "attempt"), row.attempt)?;
             values.set_item(intern!(py, "call_id"), id.add(intern!(py, "-retry"))?)?;
             values.set_item(intern!(py, "retry_of"), id)?;
         }
+        let call = new.bind(py).call1((&self.kind,))?;
         call.setattr(intern!(py, "__dict__"), values)?;
         Ok(call)
     }
+}
+
+/// Calls, and a span.
+type Struck<'py> = (Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>);
+
+/// A value that every call has.
+fn given<'py>(values: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    values.get_item(name)?.ok_or_else(|| errors::input(format!("a call has no {name}")))
 }
 
 /// A workflow that sessions walk over one at a time.
@@ -130,6 +141,8 @@ impl<'py> Sent<'py> {
 pub(crate) struct Walk {
     run: Run,
     model: TracesModel,
+    /// The numbers of its endpoints.
+    numbers: HashMap<String, u16>,
 }
 
 impl Walk {
@@ -141,7 +154,7 @@ impl Walk {
 
     /// The number of an endpoint. The model was made with all that are asked for.
     fn endpoint(&self, name: &str) -> u16 {
-        self.model.endpoints().iter().position(|endpoint| endpoint.path == name).unwrap_or(0) as u16
+        self.numbers.get(name).copied().unwrap_or_default()
     }
 }
 
@@ -150,25 +163,30 @@ impl Walk {
     /// The walk of a run of traces.
     #[new]
     fn new(run: &Run) -> PyResult<Self> {
-        let model = catalogue::model(&run.scene.resolved).map_err(|problems| errors::documents(&problems))?;
-        Ok(Self { run: run.clone(), model })
+        let model: TracesModel = catalogue::model(&run.scene.resolved).map_err(|problems| errors::documents(&problems))?;
+        let numbers = model.endpoints().iter().enumerate().map(|(number, endpoint)| (endpoint.path.clone(), number as u16)).collect();
+        Ok(Self { run: run.clone(), model, numbers })
     }
 
-    /// The calls of a session as they are when the `ordinal`-th cascade of a seed strikes it, and the end of the last response, counted
-    /// from the start of the first.
+    /// The calls of a session, given by their classes and values, as they are when the `ordinal`-th cascade of a seed strikes it, and the
+    /// end of the last response, counted from the start of the first. The values become those of the new calls. Nothing if an endpoint is
+    /// none that the model was made with; the values are then as they were.
     fn inject<'py>(
         &self,
         py: Python<'py>,
-        calls: Vec<Bound<'py, PyAny>>,
+        kinds: Vec<Bound<'py, PyType>>,
+        calls: Vec<Bound<'py, PyDict>>,
         seed: u64,
         ordinal: u64,
-    ) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>)> {
+    ) -> PyResult<Option<Struck<'py>>> {
         check_length(calls.len())?;
-        let calls = calls.into_iter().map(|call| Sent::new(py, call)).collect::<PyResult<Vec<_>>>()?;
+        let calls = kinds.into_iter().zip(calls).map(|(kind, values)| Sent::new(kind, values)).collect::<PyResult<Vec<_>>>()?;
         let start = calls.first().map(|call| call.timestamp.clone());
         let mut rows = Vec::with_capacity(calls.len());
         for (number, call) in calls.iter().enumerate() {
-            rows.push(call.row(py, number as u16, start.as_ref(), |endpoint| self.endpoint(endpoint))?);
+            let endpoint = given(&call.values, intern!(py, "endpoint"))?;
+            let Some(endpoint) = self.numbers.get(endpoint.cast::<PyString>()?.to_cow()?.as_ref()) else { return Ok(None) };
+            rows.push(call.row(number as u16, start.as_ref(), *endpoint)?);
         }
         let struck = self.struck(&rows, seed, ordinal);
         let last = struck.iter().map(|row| row.time.0 + row.response_time).max().unwrap_or_default();
@@ -176,10 +194,10 @@ impl Walk {
         let mut before = None;
         for row in &struck {
             let number = usize::from(row.number);
-            made.push(calls[number].struck(py, &rows[number], row, before == Some(row.number))?);
+            made.push(calls[number].struck(&rows[number], row, before == Some(row.number))?);
             before = Some(row.number);
         }
-        Ok((made, microseconds(py, last)?))
+        Ok(Some((made, microseconds(py, last)?)))
     }
 
     /// The same of a session of a store: a store of one session.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from populace import _types
+from populace import _options, _types
 from populace._run import Run, generate
 from populace._score import known_until, labels
 from populace.datasets._bunch import Bunch, bunch
@@ -44,6 +44,7 @@ def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., as_f
 def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., *, as_frame: Literal[False], return_X_y: Literal[True], run: Run | None = ...) -> Arrays: ...
 @overload
 def load_churn(users: int = ..., seed: int = ..., as_of: _types.Date = ..., as_frame: bool = ..., return_X_y: bool = ..., *, run: Run | None = ...) -> Bunch | Frames | Arrays: ...
+@_options.keywords
 def load_churn(
     users: int = 2000,
     seed: int = 0,

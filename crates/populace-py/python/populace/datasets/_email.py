@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from populace import _options
 from populace._run import Run, generate
 from populace._score import labels
 from populace.datasets._bunch import Bunch, bunch
@@ -154,6 +155,7 @@ def load_open(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..., 
 def load_open(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
 @overload
 def load_open(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
+@_options.keywords
 def load_open(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
 ) -> Bunch | Frames | Arrays:
@@ -172,6 +174,7 @@ def load_click(users: int = ..., seed: int = ..., as_frame: Literal[True] = ...,
 def load_click(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
 @overload
 def load_click(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
+@_options.keywords
 def load_click(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
 ) -> Bunch | Frames | Arrays:
@@ -187,6 +190,7 @@ def load_send_time(users: int = ..., seed: int = ..., as_frame: Literal[True] = 
 def load_send_time(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], days: int | None = ..., run: Run | None = ...) -> Arrays: ...
 @overload
 def load_send_time(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, days: int | None = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
+@_options.keywords
 def load_send_time(
     users: int = 350, seed: int = 0, as_frame: bool = True, return_X_y: bool = False, *, days: int | None = None, run: Run | None = None
 ) -> Bunch | Frames | Arrays:

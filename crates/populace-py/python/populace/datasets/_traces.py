@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, overload
 
+from populace import _options
 from populace._run import Run, generate
 from populace._score import labels
 from populace.datasets._bunch import Bunch, bunch
@@ -37,6 +38,7 @@ def load_anomaly(users: int = ..., seed: int = ..., as_frame: Literal[True] = ..
 def load_anomaly(users: int = ..., seed: int = ..., *, as_frame: Literal[False], return_X_y: Literal[True], cascade_failure_rate: float = ..., run: Run | None = ...) -> Arrays: ...
 @overload
 def load_anomaly(users: int = ..., seed: int = ..., as_frame: bool = ..., return_X_y: bool = ..., *, cascade_failure_rate: float = ..., run: Run | None = ...) -> Bunch | Frames | Arrays: ...
+@_options.keywords
 def load_anomaly(
     users: int = 300,
     seed: int = 0,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import datasource
-from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
+from populace.spark._base import DataSource, DataSourceReader, Filter, InputPartition
 from populace.spark._portions import Ids, Plan, Portion, Recipe, Span
 
 _TAKES_FILTERS = "pyspark.sql.worker.data_source_pushdown_filters"
@@ -76,7 +76,7 @@ class Reader(DataSourceReader):
 class FilteredReader(Reader):
     """Leaves out users whose rows no filter would let through. Spark still filters the rows."""
 
-    def pushFilters(self, filters: list[datasource.Filter]) -> Iterable[datasource.Filter]:
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:
         ids = self.plan.ids
         for condition in filters:
             spans = None if ids is None else _spans(condition, ids)
@@ -85,7 +85,7 @@ class FilteredReader(Reader):
         return filters
 
 
-def _spans(condition: datasource.Filter, ids: Ids) -> list[Span] | None:
+def _spans(condition: Filter, ids: Ids) -> list[Span] | None:
     """The users who may fulfil a condition; `None` if it says nothing of users."""
     if getattr(condition, "attribute", None) != (ids.column,):
         return None

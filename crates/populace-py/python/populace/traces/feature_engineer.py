@@ -8,7 +8,8 @@ from typing import Any
 
 from populace import _populace
 from populace._errors import InputError
-from populace.traces.models import APICall, Session, service_of
+from populace.traces._call import service_of
+from populace.traces.models import APICall, Session
 
 
 class FeatureEngineer:

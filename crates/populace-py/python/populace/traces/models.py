@@ -17,130 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from populace import _options, _populace
 from populace._errors import InputError
+from populace.traces._call import CALL, APICall as APICall, Strike, made, microseconds, moment, new, parsed, snapshot, utc
 
-EPOCH = _datetime.datetime(1970, 1, 1)
-MICROSECOND = _datetime.timedelta(microseconds=1)
-_LONGEST_MS = 1e12
 _Item = TypeVar("_Item")
-
-
-def moment(microseconds: int) -> _datetime.datetime:
-    return EPOCH + _datetime.timedelta(microseconds=microseconds)
-
-
-def utc(name: str, value: Any) -> _datetime.datetime:
-    if not isinstance(value, _datetime.datetime):
-        raise TypeError(f"{name}: must be a datetime, got {value!r}")
-    return value if value.tzinfo is None else value.astimezone(_datetime.timezone.utc).replace(tzinfo=None)
-
-
-def microseconds(name: str, value: Any) -> int:
-    return (utc(name, value) - EPOCH) // MICROSECOND
-
-
-def _parsed(data: Mapping[str, Any], known: Iterable[str], *times: str) -> dict[str, Any]:
-    """The values of a dictionary, times among them as text or `datetime`."""
-    values, known = dict(data), set(known)
-    for key in values:
-        if key not in known:
-            raise InputError(f"{key}: unknown key; there are {', '.join(sorted(known))}")
-    for name in times:
-        if isinstance(values.get(name), str):
-            text = values[name]
-            try:
-                # Python 3.10 does not know the Z.
-                values[name] = _datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-            except ValueError:
-                raise InputError(f"{name}: `{text}` is not a time such as 2026-01-31T08:30:00") from None
-    return values
-
-
-def service_of(endpoint: str) -> str:
-    first, *rest = endpoint.lstrip("/").split("/")
-    return rest[0] if first.lower() == "api" and rest else first
-
-
-@dataclass(repr=False)
-class APICall:
-    """One API call, or one retry of a call: that has `attempt` 2 and `retry_of`."""
-
-    call_id: str
-    endpoint: str
-    method: str | None
-    params: dict[str, Any]
-    user_id: str
-    session_id: str
-    timestamp: _datetime.datetime
-    response_time_ms: float | None = None
-    status_code: int | None = 200
-    response_size_bytes: int | None = None
-    user_type: str | None = None
-    attempt: int = 1
-    retry_of: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("call_id", "endpoint", "user_id", "session_id"):
-            if not isinstance(getattr(self, name), str):
-                _options.text(name, getattr(self, name))
-        if not self.endpoint.startswith("/"):
-            raise InputError(f"endpoint: must start with /, got {self.endpoint!r}")
-        self.timestamp = utc("timestamp", self.timestamp)
-        if self.params is None:
-            self.params = {}
-        if not 0 <= (_options.number("response_time_ms", self.response_time_ms) or 0) <= _LONGEST_MS:
-            raise InputError(f"response_time_ms: must be from 0 to 1,000,000,000,000, got {self.response_time_ms!r}")
-        _options.whole("status_code", self.status_code, 0, 999)
-        _options.whole("response_size_bytes", self.response_size_bytes, 0, 2**31 - 1)
-        _options.whole("attempt", self.attempt, 1, 2**31 - 1)
-
-    def is_successful(self) -> bool:
-        """Whether its status is one of 200 to 299."""
-        return self.status_code is not None and 200 <= self.status_code < 300
-
-    def get_service_name(self) -> str:
-        """The first part of the path, or the second after `api`: `users` of /api/users/123."""
-        return service_of(self.endpoint)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its values by name, for `json.dumps`: the time as text; `attempt` and `retry_of` of a retry alone."""
-        values = {name: getattr(self, name) for name in _CALL[: None if self.attempt > 1 or self.retry_of else -2]}
-        return {**values, "timestamp": self.timestamp.isoformat()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> APICall:
-        """What `to_dict` gave. Raises `InputError` for a key that is unknown."""
-        return cls(**_parsed(data, _CALL, "timestamp"))
-
-    def replace(self, **changes: Any) -> APICall:
-        """A copy with other values."""
-        return APICall(**{**vars(self), **changes})
-
-    def __repr__(self) -> str:
-        return f"APICall({self.method} {self.endpoint} at {self.timestamp.isoformat()}, {self.status_code})"
-
-
-_CALL = tuple(each.name for each in fields(APICall))
-_new = object.__new__
-
-
-def _made(
-    session: tuple[str, str, str | None], call_id: str, endpoint: str, method: str | None, params: dict[str, Any],
-    timestamp: _datetime.datetime, response_time_ms: float | None, status: int | None, size: int | None, attempt: int, retry_of: str | None,
-) -> APICall:  # fmt: skip
-    """A call whose values are known to be sound."""
-    call = _new(APICall)
-    call.call_id = call_id
-    call.endpoint = endpoint
-    call.method = method
-    call.params = params
-    call.session_id, call.user_id, call.user_type = session
-    call.timestamp = timestamp
-    call.response_time_ms = response_time_ms
-    call.status_code = status
-    call.response_size_bytes = size
-    call.attempt = attempt
-    call.retry_of = retry_of
-    return call
 
 
 @dataclass(repr=False)
@@ -178,7 +57,7 @@ class Session:
 
     @classmethod
     def _view(cls, store: Any, index: int, workflow: Any = None) -> Session:
-        view = _new(cls)
+        view = new(cls)
         view._store, view._index = store, index
         if workflow is not None:
             view._workflow = workflow
@@ -190,11 +69,20 @@ class Session:
         calls: list[APICall], workflow: Any,
     ) -> Session:  # fmt: skip
         """A session whose values are known to be sound."""
-        session = _new(cls)
+        session = new(cls)
         session.session_id, session.user_id, session.user_type = session_id, user_id, user_type
         session.start_timestamp, session.end_timestamp, session.calls = start, end, calls
         if workflow is not None:
             session._workflow = workflow
+        return session
+
+    def _struck(self, strike: Strike) -> Session:
+        """The same session, whose calls and end `strike` makes of those of this moment when they are first asked for."""
+        session = new(type(self))
+        session.session_id, session.user_id, session.user_type = self.session_id, self.user_id, self.user_type
+        session.start_timestamp, session._strike = self.start_timestamp, (strike, *snapshot(self.calls), self.end_timestamp)
+        if self._workflow is not None:
+            session._workflow = self._workflow
         return session
 
     if TYPE_CHECKING:  # attributes that are no fields
@@ -206,7 +94,15 @@ class Session:
         return dict(zip(_SESSION, (*head, moment(start), None if end is None else moment(end))))
 
     def __getattr__(self, name: str) -> Any:
-        # What a view on columns has not been asked for yet.
+        # What a view on columns, or a struck session, has not been asked for yet.
+        if self._strike is not None and name in ("calls", "end_timestamp"):
+            values, (strike, kinds, calls, end) = vars(self), self._strike
+            start = calls[0]["timestamp"] if calls else None
+            struck, last = strike(kinds, calls)
+            values.setdefault("calls", struck)
+            values.setdefault("end_timestamp", end if end is None or start is None else max(end, start + last))
+            values["_strike"] = None
+            return values[name]
         if self._store is None or name not in _SESSION:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         values = vars(self)
@@ -215,7 +111,7 @@ class Session:
         if name == "calls":
             session = (self.session_id, self.user_id, self.user_type)
             values["calls"] = [
-                _made(session, call_id, endpoint, method, {} if params in (None, "{}") else json.loads(params), moment(start), time, status, size, 1 if attempt is None else attempt, retried)  # fmt: skip
+                made(session, call_id, endpoint, method, {} if params in (None, "{}") else json.loads(params), moment(start), time, status, size, 1 if attempt is None else attempt, retried)  # fmt: skip
                 for call_id, endpoint, method, params, start, time, status, size, attempt, retried in self._store.rows(self._index)
             ]
             values["_store"] = None
@@ -223,7 +119,7 @@ class Session:
 
     def __getstate__(self) -> dict[str, Any]:
         self.calls
-        return {name: value for name, value in vars(self).items() if name not in ("_store", "_index")}
+        return {name: value for name, value in vars(self).items() if name not in ("_store", "_index", "_strike")}
 
     def _is_untouched(self) -> bool:
         """Whether it is still what the columns say."""
@@ -294,7 +190,7 @@ class Session:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Session:
         """What `to_dict` gave. Raises `InputError` for a key that is unknown."""
-        values = _parsed(data, _SESSION, "start_timestamp", "end_timestamp")
+        values = parsed(data, _SESSION, "start_timestamp", "end_timestamp")
         return cls(**{**values, "calls": [APICall.from_dict(call) for call in values.get("calls") or []]})
 
     def __len__(self) -> int:
@@ -310,7 +206,7 @@ class Session:
 _SESSION = tuple(each.name for each in fields(Session))
 # No fields, and no default that would hide what a view has not been asked for yet.
 del Session.end_timestamp
-for _name in ("_store", "_workflow"):
+for _name in ("_store", "_strike", "_workflow"):
     setattr(Session, _name, None)
 
 
@@ -327,7 +223,7 @@ def store_of(sessions: Iterable[Session]) -> tuple[Any, list[int]]:
     empty = sum(not session.num_calls for session in sessions)
     if empty:
         warnings.warn(f"{empty:,} sessions without calls are left out: a table of calls cannot hold them", stacklevel=4)
-    columns: dict[str, list[Any]] = {name: [] for name in (*_CALL, "session_start", "session_end")}
+    columns: dict[str, list[Any]] = {name: [] for name in (*CALL, "session_start", "session_end")}
     for session in sessions:
         times = [microseconds("start_timestamp", session.start_timestamp), session.end_timestamp]
         times[1] = None if times[1] is None else microseconds("end_timestamp", times[1])
@@ -408,7 +304,7 @@ class Dataset:
 
     @classmethod
     def _of(cls, store: Any, name: str, metadata: dict[str, Any], workflow: Any = None, run: Any = None) -> Dataset:
-        dataset = _new(cls)
+        dataset = new(cls)
         dataset._store, dataset.name, dataset.metadata, dataset.workflow, dataset.run = store, name, metadata, workflow, run
         return dataset
 

@@ -58,8 +58,11 @@ class SequenceBuilder:
         sequences = sequences_of(sessions)
         return sequences.normalised() if self.normalize_endpoints else sequences
 
-    def build_sequences(self, sessions: Any, min_length: int | None = None) -> list[list[str]]:
-        """The endpoints of each session of at least `min_sequence_length` calls, or `min_length`."""
+    def build_sequences(self, sessions: Any, min_length: int | None = None, *, include_metadata: bool = False) -> list[list[str]]:
+        """The endpoints of each session of at least `min_sequence_length` calls, or `min_length`.
+
+        `include_metadata` changes nothing, as in the original; `build_contextual_sequences` gives what is known of each session.
+        """
         least = self.min_sequence_length if min_length is None else _options.whole("min_length", min_length, 0, 2**31)
         return self._native(sessions).longer(least).lists()
 

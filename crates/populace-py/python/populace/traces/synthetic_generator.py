@@ -15,7 +15,8 @@ from typing import Any
 from populace import _options, _populace
 from populace._errors import InputError
 from populace._run import Run, _plan
-from populace.traces.models import Dataset, Session, microseconds
+from populace.traces._call import microseconds
+from populace.traces.models import APICall, Dataset, Session
 
 _SUM_TOLERANCE = 0.01
 """How far the sum of probabilities may be from 1: within it they are divided by their sum, with a warning."""
@@ -310,14 +311,23 @@ class SyntheticGenerator:
                 return self._striker(set(store.endpoint_sequence(index)), times).strike(store, index, seed, ordinal)
 
             return Session._view(_Later(made), 0, session._workflow)
-        calls = session.calls
-        struck, last = self._striker({call.endpoint for call in calls}, times).inject(calls, seed, ordinal)
-        end = session.end_timestamp
-        if end is not None and calls:
-            end = max(end, calls[0].timestamp + last)
-        return Session._plain(
-            session.session_id, session.user_id, session.user_type, session.start_timestamp, end, struck, session._workflow,
-        )  # fmt: skip
+
+        def struck(kinds: list[type[APICall]], calls: list[dict[str, Any]]) -> tuple[list[APICall], _datetime.timedelta]:
+            found: tuple[list[APICall], _datetime.timedelta] | None = None
+            known = self._struck
+            for call in calls:
+                if call["timestamp"] is None:
+                    raise InputError(f"call {call['call_id']} has no timestamp")
+            if not calls:
+                return [], _datetime.timedelta()
+            if known is not None and known[1] == times:
+                found = known[2].inject(kinds, calls, seed, ordinal)
+            if found is None:
+                found = self._striker({call["endpoint"] for call in calls}, times).inject(kinds, calls, seed, ordinal)
+            assert found is not None, "the striker knows every endpoint"
+            return found
+
+        return session._struck(struck)
 
     def _striker(self, endpoints: set[str], times: dict[str, float]) -> Any:
         """What strikes sessions: the endpoints' response times, of those of the workflow and any others."""

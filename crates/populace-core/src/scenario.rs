@@ -43,6 +43,12 @@ pub trait Scenario: Send + Sync + Sized + 'static {
     /// The days on which things begin; what follows from them may come later.
     fn window(&self) -> Window;
 
+    /// How long before the window's end an actor's last day may end, microseconds: what happens earlier is the same however many days
+    /// are added.
+    fn unsettled(&self) -> i64 {
+        0
+    }
+
     /// Simulates one actor: a pure function of the model, the actor and the key. Rows come in the order of the data files.
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Self::Row, Self::Truth>);
 }

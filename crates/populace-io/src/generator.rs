@@ -106,6 +106,10 @@ pub trait Generator: Send + Sync {
     /// From when to when things begin, in microseconds since 1970; what follows from them may come later.
     fn period(&self) -> Range<i64>;
 
+    /// Up to when nothing changes if days are added, in microseconds since 1970: the period's end, or before it where days end earlier for
+    /// some actors.
+    fn settled(&self) -> i64;
+
     /// What is odd about the document.
     fn warnings(&self) -> &[Problem];
 

@@ -2,8 +2,8 @@
 //! The distribution of the delays is worked out apart from the simulation's.
 
 use super::history::History;
-use populace_core::email::{DelaysConfig, EmailModel, Group, HOURS_OF_WEEK};
-use populace_core::time::{DAY, HOUR, Instant, MINUTE, UtcOffset, Window};
+use populace_core::email::{Clock, DelaysConfig, EmailModel, Group, HOURS_OF_WEEK};
+use populace_core::time::{DAY, HOUR, Instant, MINUTE, Window};
 use std::ops::Range;
 
 const MINUTES_OF_DAY: usize = 1_440;
@@ -36,7 +36,6 @@ struct Part {
     mean: f64,
     /// exp(−x/mean) of an hour, and the mean of an exponential law cut to an hour, microseconds.
     hour: (f64, f64),
-    timezone: UtcOffset,
     /// By kind of recipient and hour of the week of the local clock.
     attention: Vec<[f64; HOURS_OF_WEEK]>,
 }
@@ -61,59 +60,59 @@ impl DelayLaw {
     pub fn opens(model: &EmailModel) -> Self {
         let config = model.config();
         let attention = || model.habits().iter().map(|habit| config.attention.of(config.open_delay, &habit.own)).collect();
-        let part = |(weight, delays)| (weight, Part::new(&delays, config.timezone, attention()));
+        let part = |(weight, delays)| (weight, Part::new(&delays, attention()));
         Self { parts: config.open_components().into_iter().map(part).collect() }
     }
 
     /// The law of click delays, which is the same for all.
     pub fn clicks(model: &EmailModel) -> Self {
         let config = model.config();
-        Self { parts: vec![(1.0, Part::new(&config.click_delays, config.timezone, vec![[1.0; HOURS_OF_WEEK]]))] }
+        Self { parts: vec![(1.0, Part::new(&config.click_delays, vec![[1.0; HOURS_OF_WEEK]]))] }
     }
 
-    /// P(the delay that begins at `from` ends at a moment that a breaker of the history silences).
-    pub fn silenced(&self, kind: usize, from: Instant, history: &History) -> f64 {
+    /// P(the delay that begins at `from`, on a clock, ends at a moment that a breaker of the history silences).
+    pub fn silenced(&self, kind: usize, clock: Clock<'_>, from: Instant, history: &History) -> f64 {
         let Part { least, span, .. } = self.parts[0].1;
         let begin = from.plus(least);
         let end = begin.plus(span);
         // Few delays meet a breaker, and only for those the law is cut into hours.
         let is_met = history.suppressed_after(begin).next().is_some_and(|(from, _)| from < end);
-        if is_met { self.of_kind(kind, from).silenced(kind, end, history) } else { 0.0 }
+        if is_met { self.of_kind(kind, clock, from).silenced(kind, end, history) } else { 0.0 }
     }
 
-    /// The delay that begins at `from`, of one kind.
-    pub fn of_kind(&self, kind: usize, from: Instant) -> Delay<'_> {
-        self.of_kinds(from, kind..kind + 1)
+    /// The delay that begins at `from` on a clock, of one kind.
+    pub fn of_kind(&self, kind: usize, clock: Clock<'_>, from: Instant) -> Delay<'_> {
+        self.of_kinds(clock, from, kind..kind + 1)
     }
 
-    /// The delay that begins at `from`, of every kind.
-    pub fn after(&self, from: Instant) -> Delay<'_> {
-        self.of_kinds(from, 0..self.parts[0].1.attention.len())
+    /// The delay that begins at `from` on a clock, of every kind.
+    pub fn after(&self, clock: Clock<'_>, from: Instant) -> Delay<'_> {
+        self.of_kinds(clock, from, 0..self.parts[0].1.attention.len())
     }
 
-    /// The delay that begins at `from`, of some kinds.
-    fn of_kinds(&self, from: Instant, kinds: Range<usize>) -> Delay<'_> {
-        Delay { parts: self.parts.iter().map(|(weight, part)| (*weight, part.cut(from, kinds.clone()))).collect() }
+    /// The delay that begins at `from` on a clock, of some kinds.
+    fn of_kinds(&self, clock: Clock<'_>, from: Instant, kinds: Range<usize>) -> Delay<'_> {
+        let ahead = clock.local(from).since(from);
+        Delay { parts: self.parts.iter().map(|(weight, part)| (*weight, part.cut(from, ahead, kinds.clone()))).collect() }
     }
 }
 
 impl Part {
-    fn new(law: &DelaysConfig, timezone: UtcOffset, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
+    fn new(law: &DelaysConfig, attention: Vec<[f64; HOURS_OF_WEEK]>) -> Self {
         let mean = law.mean_minutes * MINUTE as f64;
         Self {
             least: microseconds(law.min_minutes),
             span: microseconds(law.max_minutes - law.min_minutes),
             mean,
             hour: ((-(HOUR as f64) / mean).exp(), mean_offset(HOUR, mean)),
-            timezone,
             attention,
         }
     }
 
-    /// The delay that begins at `from`, of some kinds.
-    fn cut(&self, from: Instant, kinds: Range<usize>) -> Cut<'_> {
+    /// The delay that begins at `from`, when the recipient's clock is `ahead` microseconds of UTC, of some kinds.
+    fn cut(&self, from: Instant, ahead: i64, kinds: Range<usize>) -> Cut<'_> {
         let begin = from.plus(self.least);
-        let local = self.timezone.local(begin);
+        let local = begin.plus(ahead);
         let end = begin.plus(self.span);
         let mut next = begin.plus(HOUR - local.0.rem_euclid(HOUR));
         let mut ends = Vec::with_capacity((self.span / HOUR) as usize + 2);
@@ -262,7 +261,7 @@ pub struct Breakers {
     probability: f64,
     /// Share and microseconds of each kind.
     kinds: Vec<(f64, i64)>,
-    /// The share of a day's breakers that begin before a minute of the day, UTC.
+    /// The share of a day's breakers that begin before a minute of the day, on the clock that they are by.
     before: Vec<f64>,
     window: Window,
 }
@@ -273,6 +272,10 @@ pub struct Foresight<'a> {
     /// `None` where there are no circuit breakers.
     law: Option<&'a Breakers>,
     now: Instant,
+    /// How far the clock by which days are counted is ahead of UTC now, and what the clock that breakers are by shows as those days begin,
+    /// microseconds.
+    days_ahead: i64,
+    turn: i64,
     /// Whether today's has been.
     today_is_over: bool,
     /// When those that are active end.
@@ -291,8 +294,18 @@ impl Breakers {
         })
     }
 
-    /// The share of a day's breakers that begin before a moment of that day.
-    fn share_before(&self, since_midnight: i64) -> f64 {
+    /// The share of a day's breakers that begin before a moment of that day, which begins when the clock that they are by shows `turn`.
+    fn share_before(&self, since_midnight: i64, turn: i64) -> f64 {
+        let shown = since_midnight + turn;
+        if shown <= DAY {
+            self.share_up_to(shown) - self.share_up_to(turn)
+        } else {
+            1.0 - self.share_up_to(turn) + self.share_up_to(shown - DAY)
+        }
+    }
+
+    /// As [`share_before`](Self::share_before), of a day of that clock.
+    fn share_up_to(&self, since_midnight: i64) -> f64 {
         let minutes = since_midnight as f64 / MINUTE as f64;
         let minute = (minutes as usize).min(MINUTES_OF_DAY - 1);
         self.before[minute] + (minutes - minute as f64) * (self.before[minute + 1] - self.before[minute])
@@ -300,14 +313,20 @@ impl Breakers {
 }
 
 impl<'a> Foresight<'a> {
-    /// What the history up to `now` tells.
-    pub fn new(law: Option<&'a Breakers>, history: &History, now: Instant) -> Self {
+    /// What the history up to `now` tells of a recipient in a zone.
+    pub fn new(law: Option<&'a Breakers>, model: &EmailModel, zone: u8, history: &History, now: Instant) -> Self {
+        let on_days = |moment: Instant| model.on_days(zone, moment);
+        let days_ahead = on_days(now).since(now);
+        // One offset for everybody is in the law already.
+        let turn = model.zones().map_or(0, |_| model.clock(zone).local(now).since(on_days(now)).rem_euclid(DAY));
         let begun = history.breakers.partition_point(|breaker| breaker.time <= now);
         let last = begun.checked_sub(1).map(|last| history.breakers[last]);
         Self {
             law,
             now,
-            today_is_over: last.is_some_and(|last| last.time.date() == now.date()),
+            days_ahead,
+            turn,
+            today_is_over: last.is_some_and(|last| on_days(last.time).date() == on_days(now).date()),
             silent_until: last.map(|last| last.end).filter(|end| *end > now),
         }
     }
@@ -315,22 +334,24 @@ impl<'a> Foresight<'a> {
     /// P(no breaker that begins after now is active at `later`).
     fn unsuppressed_at(&self, later: Instant) -> f64 {
         let Some(law) = self.law else { return 1.0 };
-        let mut midnight = self.now.date().midnight();
+        let (now, later) = (self.now.plus(self.days_ahead), later.plus(self.days_ahead));
+        let share_before = |since_midnight: i64| law.share_before(since_midnight, self.turn);
+        let mut midnight = now.date().midnight();
         let mut unsuppressed = 1.0;
         while midnight <= later {
-            let is_today = midnight <= self.now;
+            let is_today = midnight <= now;
             let outside = !law.window.contains(midnight) || (is_today && self.today_is_over);
             if !outside {
-                let until = law.share_before(later.since(midnight).min(DAY));
+                let until = share_before(later.since(midnight).min(DAY));
                 let active: f64 = law
                     .kinds
                     .iter()
                     .map(|&(share, lasting)| {
-                        let from = later.plus(-lasting).max(self.now).since(midnight).clamp(0, DAY);
-                        share * (until - law.share_before(from)).max(0.0)
+                        let from = later.plus(-lasting).max(now).since(midnight).clamp(0, DAY);
+                        share * (until - share_before(from)).max(0.0)
                     })
                     .sum();
-                let gone = if is_today { law.share_before(self.now.since(midnight)) } else { 0.0 };
+                let gone = if is_today { share_before(now.since(midnight)) } else { 0.0 };
                 unsuppressed *= 1.0 - law.probability * active / (1.0 - law.probability * gone);
             }
             midnight = midnight.plus(DAY);

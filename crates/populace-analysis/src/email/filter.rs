@@ -6,7 +6,7 @@ use super::delay::{Breakers, Delay, Foresight};
 use super::history::{History, Message};
 use super::law::Law;
 use super::machine::Machine;
-use populace_core::email::{Effects, Person};
+use populace_core::email::{Effects, OwnZone, Person};
 use populace_core::time::Instant;
 
 /// The laws of a document, prepared for inference.
@@ -37,22 +37,29 @@ impl<'a> Inference<'a> {
         &self.candidates.ratios
     }
 
-    /// For each habit, P(an open that is decided for leaves an `opened` row | what is known at delivery).
-    pub fn open_unsuppressed(&self, history: &History, delivered: Instant) -> Vec<f64> {
-        self.law.open_delay(delivered).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, delivered))
+    /// For each habit in a zone, P(an open that is decided for leaves an `opened` row | what is known at delivery).
+    pub fn open_unsuppressed(&self, zone: u8, history: &History, delivered: Instant) -> Vec<f64> {
+        let foresight = Foresight::new(self.breakers.as_ref(), self.law.model(), zone, history, delivered);
+        self.law.open_delay(zone, delivered).expected_unsuppressed(&foresight)
     }
 
     /// P(a click that is decided for leaves a `clicked` row | what is known at the open).
-    pub fn click_unsuppressed(&self, history: &History, opened: Instant) -> f64 {
-        self.law.click_delay(opened).expected_unsuppressed(&Foresight::new(self.breakers.as_ref(), history, opened))[0]
+    pub fn click_unsuppressed(&self, zone: u8, history: &History, opened: Instant) -> f64 {
+        let foresight = Foresight::new(self.breakers.as_ref(), self.law.model(), zone, history, opened);
+        self.law.click_delay(opened).expected_unsuppressed(&foresight)[0]
     }
 
-    /// P(open) of a message of each who the recipient may be.
-    pub fn p_open(&self, message: &Message) -> Vec<f64> {
+    /// Where a recipient is, which the seed says.
+    fn zone_of(&self, history: &History) -> OwnZone {
+        self.law.person_of(&history.recipient_id).map_or_else(OwnZone::default, |person| person.zone)
+    }
+
+    /// P(open) of a message to a zone of each who the recipient may be.
+    pub fn p_open(&self, zone: OwnZone, message: &Message) -> Vec<f64> {
         let most = self.law.config().engagement.max_probability;
         // Timing is 1 + k × what depends on the habit alone.
         let of_habit = |habit: usize| {
-            let person = self.law.model().person(habit, 1.0, 1.0);
+            let person = Person { zone, ..self.law.model().person(habit, 1.0, 1.0) };
             [0.0, 1.0].map(|timing_k| {
                 let factors = self.law.factors(&Person { timing_k, ..person }, message);
                 factors.filter(|_| !message.suppressed).map_or(0.0, |factors| Effects::product(1.0, &factors))
@@ -67,9 +74,9 @@ impl<'a> Inference<'a> {
     }
 
     /// P(click | open) of a message, by persona and place of [`ratios`](Self::ratios).
-    fn p_click(&self, message: &Message) -> Vec<Vec<f64>> {
+    fn p_click(&self, zone: OwnZone, message: &Message) -> Vec<Vec<f64>> {
         let of = |(persona, ratios): (usize, &Vec<(f64, f64)>)| {
-            let factor = self.law.click_factor(&self.law.model().typical(persona), message);
+            let factor = self.law.click_factor(&Person { zone, ..self.law.model().typical(persona) }, message);
             ratios.iter().map(|(ratio, _)| (ratio * factor).min(1.0)).collect()
         };
         self.candidates.ratios.iter().enumerate().map(of).collect()
@@ -78,7 +85,7 @@ impl<'a> Inference<'a> {
     /// P(the row of a client that opens ahead is the client's own doing | all up to the row), by the posterior after the row. `None` if that
     /// cannot have happened.
     pub(crate) fn machine_share(&self, history: &History, message: &Message, shown: Instant, posterior: &Posterior) -> Option<f64> {
-        let (machine, open) = self.machine_row(history, message, self.p_open(message))?;
+        let (machine, open) = self.machine_row(posterior.zone, history, message, self.p_open(posterior.zone, message))?;
         let share = |((person, p), weight): ((&Person, &f64), f64)| {
             let (ahead, all) = machine.share(&open, person.habit.into(), *p, shown);
             if all > 0.0 { weight * ahead / all } else { 0.0 }
@@ -96,28 +103,56 @@ impl<'a> Inference<'a> {
         person: &Person,
         p_open: f64,
     ) -> Option<f64> {
-        let (machine, open) = self.machine_row(history, message, Vec::new())?;
+        let (machine, open) = self.machine_row(person.zone, history, message, Vec::new())?;
         let (ahead, all) = machine.share(&open, person.habit.into(), p_open, shown);
         (all > 0.0).then(|| ahead / all)
     }
 
-    fn machine_row<'h>(&'h self, history: &'h History, message: &'h Message, p: Vec<f64>) -> Option<(Machine<'h>, Open<'h>)> {
-        let machine = Machine { law: self.law, history, client: self.law.model().machine_opens()? };
-        Some((machine, Open { message, p, p_click: Vec::new(), delay: self.law.open_delay(message.delivered?) }))
+    fn machine_row<'h>(
+        &'h self,
+        zone: OwnZone,
+        history: &'h History,
+        message: &'h Message,
+        p: Vec<f64>,
+    ) -> Option<(Machine<'h>, Open<'h>)> {
+        let machine = Machine { law: self.law, history, client: self.law.model().machine_opens()?, zone: zone.zone };
+        Some((machine, Open { message, p, p_click: Vec::new(), delay: self.law.open_delay(zone.zone, message.delivered?) }))
     }
 
-    /// A filter over a recipient's history, from the document's shares of personas.
+    /// Filters over a recipient's history: of its zone where the sender knows it, else of every zone.
+    pub fn filters<'h>(&'h self, history: &'h History) -> Filters<'h> {
+        let own = self.zone_of(history);
+        let zones: Vec<(OwnZone, f64)> = match self.law.model().zones() {
+            Some(zones) if !own.is_known => {
+                let of = |(zone, share): (u8, &f64)| (OwnZone { zone, ..own }, share.ln());
+                (0..).zip(zones.shares()).filter(|(_, share)| **share > 0.0).map(of).collect()
+            }
+            _ => vec![(own, 0.0)],
+        };
+        let prior = self.prior();
+        Filters(zones.into_iter().map(|(zone, share)| (share, self.filter_in(zone, history, &prior))).collect())
+    }
+
+    /// A filter over the history of a recipient whose zone is known, from the document's shares of personas.
     pub fn filter<'h>(&'h self, history: &'h History) -> Filter<'h> {
-        self.filter_from(history, &self.law.personas().iter().map(|persona| persona.share).collect::<Vec<_>>())
+        self.filter_from(history, &self.prior())
+    }
+
+    fn prior(&self) -> Vec<f64> {
+        self.law.personas().iter().map(|persona| persona.share).collect()
     }
 
     /// A filter that begins with other probabilities of the personas.
     pub fn filter_from<'h>(&'h self, history: &'h History, prior: &[f64]) -> Filter<'h> {
+        self.filter_in(self.zone_of(history), history, prior)
+    }
+
+    fn filter_in<'h>(&'h self, zone: OwnZone, history: &'h History, prior: &[f64]) -> Filter<'h> {
         let mut order: Vec<(Instant, usize)> =
             history.messages.iter().enumerate().filter_map(|(index, message)| Some((message.delivered?, index))).collect();
         order.sort_unstable();
         let Candidates { people, ratios } = &self.candidates;
-        let machine = self.law.model().machine_opens().map(|client| Machine { law: self.law, history, client });
+        let machine = self.law.model().machine_opens().map(|client| Machine { law: self.law, history, client, zone: zone.zone });
         let share = machine.as_ref().map_or(0.0, |of| of.client.user_share);
         let of_persona = |person: &Person| prior[usize::from(person.persona)];
         let own = people.iter().map(|(person, weight)| (1.0 - share) * of_persona(person) * weight).collect();
@@ -127,7 +162,16 @@ impl<'a> Inference<'a> {
         };
         let ahead = if share > 0.0 { people.iter().flat_map(weigh).collect() } else { Vec::new() };
         let clicks = ratios.iter().map(|of| of.iter().map(|(_, weight)| *weight).collect()).collect();
-        Filter { inference: self, history, order, next: 0, settled: Posterior { own, clicks, ahead, of: self }, open: Vec::new(), machine }
+        Filter {
+            inference: self,
+            history,
+            zone,
+            order,
+            next: 0,
+            settled: Posterior { own, clicks, ahead, zone, evidence: 0.0, of: self },
+            open: Vec::new(),
+            machine,
+        }
     }
 }
 
@@ -143,6 +187,10 @@ pub struct Posterior<'a> {
     clicks: Vec<Vec<f64>>,
     /// Of those whose client opens ahead: by state, then place of its persona's ratios. Empty where there are no such.
     ahead: Vec<f64>,
+    /// Where the recipient is.
+    zone: OwnZone,
+    /// ln of what the weights were divided by: with it, of P(all that happened), up to what is the same for all zones.
+    evidence: f64,
     of: &'a Inference<'a>,
 }
 
@@ -172,6 +220,11 @@ impl Posterior<'_> {
         self.of_states().map(|ratios| ratios.iter().sum()).collect()
     }
 
+    /// Where the recipient is.
+    pub fn zone(&self) -> OwnZone {
+        self.zone
+    }
+
     /// P(persona).
     pub fn personas(&self) -> Vec<f64> {
         let mut personas = vec![0.0; self.clicks.len()];
@@ -193,7 +246,7 @@ impl Posterior<'_> {
 
     /// The mean of P(click | open) of a message.
     pub fn p_click(&self, message: &Message) -> f64 {
-        let p = self.of.p_click(message);
+        let p = self.of.p_click(self.zone, message);
         self.ratios().iter().flatten().zip(p.iter().flatten()).map(|(weight, p)| weight * p).sum()
     }
 
@@ -209,6 +262,7 @@ impl Posterior<'_> {
             if most > 0.0 && most < SMALL {
                 self.clicks.iter_mut().flatten().for_each(|place| *place /= most);
                 self.ahead.iter_mut().for_each(|weight| *weight /= most);
+                self.evidence += most.ln();
             }
         }
         if !self.ahead.is_empty() {
@@ -230,6 +284,7 @@ impl Posterior<'_> {
         let most = self.own.iter().chain(&self.ahead).fold(0.0_f64, |most, weight| most.max(*weight));
         if most > 0.0 && most < SMALL {
             self.own.iter_mut().chain(&mut self.ahead).for_each(|weight| *weight /= most);
+            self.evidence += most.ln();
         }
     }
 
@@ -240,6 +295,7 @@ impl Posterior<'_> {
             return None;
         }
         self.own.iter_mut().chain(&mut self.ahead).for_each(|weight| *weight /= sum);
+        self.evidence += sum.ln();
         Some(self)
     }
 }
@@ -251,6 +307,27 @@ fn multiply(weights: &mut [f64], by: impl Iterator<Item = f64>) {
     weights.iter_mut().zip(by).for_each(|(weight, by)| *weight *= by);
 }
 
+/// One filter for each zone in which a recipient may be, each with ln P(zone).
+pub struct Filters<'h>(Vec<(f64, Filter<'h>)>);
+
+impl<'h> Filters<'h> {
+    /// All that is known of who the recipient is by what happened before `now`, which never goes back: in each zone in which that can have
+    /// happened, with P(zone). `None` if it can in none.
+    pub fn before(&mut self, now: Instant) -> Option<Vec<(f64, Posterior<'h>)>> {
+        let parts = self.0.iter_mut().filter_map(|(share, filter)| Some((*share, filter.posterior_before(now)?)));
+        let mut found: Vec<(f64, Posterior<'h>)> = parts.map(|(share, posterior)| (share + posterior.evidence, posterior)).collect();
+        let most = found.iter().fold(f64::NEG_INFINITY, |most, (evidence, _)| most.max(*evidence));
+        for (evidence, _) in &mut found {
+            *evidence = (*evidence - most).exp();
+        }
+        let sum: f64 = found.iter().map(|(weight, _)| weight).sum();
+        for (weight, _) in &mut found {
+            *weight /= sum;
+        }
+        (!found.is_empty()).then_some(found)
+    }
+}
+
 /// The posterior over who a recipient is, moved on in time.
 ///
 /// A delivered message tells of somebody, once its open was decided with p: by an open at s, p f(s − delivered); by none up to now,
@@ -259,6 +336,7 @@ fn multiply(weights: &mut [f64], by: impl Iterator<Item = f64>) {
 pub struct Filter<'h> {
     inference: &'h Inference<'h>,
     history: &'h History,
+    zone: OwnZone,
     /// Deliveries in order of time, and the messages.
     order: Vec<(Instant, usize)>,
     next: usize,
@@ -301,8 +379,8 @@ impl<'h> Filter<'h> {
         while let Some(&(delivered, index)) = self.order.get(self.next).filter(|(delivered, _)| *delivered < now) {
             self.next += 1;
             let message = &self.history.messages[index];
-            let (p, p_click) = (self.inference.p_open(message), self.inference.p_click(message));
-            self.open.push(Open { message, p, p_click, delay: self.inference.law.open_delay(delivered) });
+            let (p, p_click) = (self.inference.p_open(self.zone, message), self.inference.p_click(self.zone, message));
+            self.open.push(Open { message, p, p_click, delay: self.inference.law.open_delay(self.zone.zone, delivered) });
         }
         let mut total: Option<Posterior<'h>> = None;
         let told: Vec<Told> = self.open.iter().map(|open| self.told(open, now)).collect();

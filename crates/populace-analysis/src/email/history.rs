@@ -245,10 +245,12 @@ impl History {
 }
 
 /// The circumstances of a message of a person; `None` where it was not delivered.
-pub fn circumstances(config: &EmailConfig, person: &Person, message: &Message) -> Option<Circumstances> {
-    let clock = config.timezone.local(decided_at(config, message)?);
+pub fn circumstances(model: &EmailModel, person: &Person, message: &Message) -> Option<Circumstances> {
+    let decided = decided_at(model.config(), message)?;
+    let own = model.clock(person.zone.zone);
+    let (clock, ahead) = (own.local(decided), own.ahead(decided));
     let &Message { recent_sends, since_interest, suppressed, .. } = message;
-    Some(Circumstances { person: *person, clock, recent_sends, since_interest, suppressed })
+    Some(Circumstances { person: *person, clock, ahead, recent_sends, since_interest, suppressed })
 }
 
 /// When a message's open is decided; `None` where it was not delivered.

@@ -5,7 +5,7 @@ use super::delay::{Delay, DelayLaw};
 use super::drift::Drift;
 use super::history::{History, Message, circumstances};
 use populace_core::email::laws::Expectation;
-use populace_core::email::{Circumstances, Effects, EmailConfig, EmailModel, Factors, Person, Persona};
+use populace_core::email::{Circumstances, Clock, Effects, EmailConfig, EmailModel, Factors, Person, Persona};
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::Instant;
@@ -72,7 +72,7 @@ impl<'a> Law<'a> {
 
     /// The circumstances of a message that was delivered.
     pub fn circumstances(&self, person: &Person, message: &Message) -> Option<Circumstances> {
-        circumstances(self.config(), person, message)
+        circumstances(self.model, person, message)
     }
 
     /// The factors of a message that was delivered, as in [`EFFECTS`](populace_core::email::EFFECTS).
@@ -82,7 +82,8 @@ impl<'a> Law<'a> {
 
     /// The timing factor of a person at a moment.
     pub fn timing_at(&self, person: &Person, moment: Instant) -> f64 {
-        self.model.effects().timing_at(person, self.config().timezone.local(moment))
+        let clock = self.model.clock(person.zone.zone);
+        self.model.effects().timing_at(person, clock.local(moment), clock.ahead(moment))
     }
 
     /// P(the open is decided for | delivered): the capped product of the person's open rate, undrifted, and the factors; 0 where
@@ -117,30 +118,37 @@ impl<'a> Law<'a> {
         self.circumstances(person, message).map_or(1.0, |at| self.model.effects().click_factor(&at))
     }
 
-    /// When a message is opened that was delivered at `delivered` and whose open is decided for; kinds are habits.
-    pub fn open_delay(&self, delivered: Instant) -> Delay<'_> {
-        self.opens.after(delivered)
+    /// When a message is opened that was delivered at `delivered` in a zone and whose open is decided for; kinds are habits.
+    pub fn open_delay(&self, zone: u8, delivered: Instant) -> Delay<'_> {
+        self.opens.after(self.model.clock(zone), delivered)
     }
 
     /// As [`open_delay`](Self::open_delay), of one person.
     pub(crate) fn open_delay_of(&self, person: &Person, delivered: Instant) -> Delay<'_> {
-        self.opens.of_kind(person.habit.into(), delivered)
+        self.opens.of_kind(person.habit.into(), self.model.clock(person.zone.zone), delivered)
     }
 
     /// When a message that was opened at `opened` and whose click is decided for is clicked; there is one kind.
     pub fn click_delay(&self, opened: Instant) -> Delay<'_> {
-        self.clicks.after(opened)
+        self.clicks.after(self.any_clock(), opened)
+    }
+
+    /// A clock for what does not depend on the hour.
+    fn any_clock(&self) -> Clock<'_> {
+        Clock::Fixed(self.config().timezone)
     }
 
     /// P(an open that was decided for falls inside a circuit breaker's window, and is therefore dropped), given all the breakers of the
     /// history.
     pub fn p_open_dropped(&self, person: &Person, message: &Message, history: &History) -> f64 {
-        message.delivered.map_or(0.0, |delivered| self.opens.silenced(person.habit.into(), delivered, history))
+        message
+            .delivered
+            .map_or(0.0, |delivered| self.opens.silenced(person.habit.into(), self.model.clock(person.zone.zone), delivered, history))
     }
 
     /// P(a click that was decided for falls inside a circuit breaker's window, and is therefore dropped), given the moment of the open
     /// and all the breakers of the history.
     pub fn p_click_dropped(&self, opened: Instant, history: &History) -> f64 {
-        self.clicks.silenced(0, opened, history)
+        self.clicks.silenced(0, self.any_clock(), opened, history)
     }
 }

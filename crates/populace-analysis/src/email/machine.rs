@@ -20,6 +20,8 @@ pub(super) struct Machine<'a> {
     pub(super) law: &'a Law<'a>,
     pub(super) history: &'a History,
     pub(super) client: &'a MachineOpens,
+    /// Where the recipient is.
+    pub(super) zone: u8,
 }
 
 impl Machine<'_> {
@@ -96,7 +98,7 @@ impl Machine<'_> {
 
     fn fetched_by(&self, delivered: Instant, by: Instant) -> f64 {
         let minutes = by.0.saturating_sub(delivered.0) as f64 / MINUTE as f64;
-        if minutes <= 0.0 { 0.0 } else { self.client.cdf(self.law.config().timezone.local(delivered), minutes) }
+        if minutes <= 0.0 { 0.0 } else { self.client.cdf(self.law.model().clock(self.zone).local(delivered), minutes) }
     }
 
     /// P(the open falls into a stretch of time and is not silenced).

@@ -17,3 +17,4 @@ mod source;
 mod support;
 mod traces;
 mod verify;
+mod zones;

@@ -17,6 +17,7 @@ use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
 use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use super::world::{Circumstances, from_minutes, nearest};
+use super::zones::Days;
 use crate::scenario::Observer;
 use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
 use crate::time::{DAY, Instant, MINUTE};
@@ -75,7 +76,8 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         user_agent: below(words.word::<0>(), model.config.user_agents.len() as u64) as u8,
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
-    let mut walk = Walk { model, person, actor, key, client, machine, scratch, month: 0, out };
+    let days = model.days(person.zone.zone);
+    let mut walk = Walk { model, person, days, actor, key, client, machine, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.days();
@@ -144,6 +146,7 @@ pub(super) struct HotPath {
 pub(super) struct Walk<'a, O> {
     pub(super) model: &'a EmailModel,
     pub(super) person: Person,
+    days: Days<'a>,
     pub(super) actor: ActorId,
     pub(super) key: ActorKey,
     client: Client,
@@ -178,17 +181,16 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         for day in 0..model.window.days {
             let words = self.key.purpose(CALENDAR).ordinal(u64::from(day)).words();
             self.scratch.sends_per_day.push(model.policy.count(day, words.word::<0>()) as u16);
-            let midnight = model.window.begin().plus(i64::from(day) * DAY);
             if let Some(law) = model.breaker.as_ref().filter(|law| law.occasion.occurs.decide(words.word::<1>())) {
                 let words = self.key.purpose(BREAKER).ordinal(u64::from(day)).words();
-                let time = midnight.plus(model.policy.calendar.at(words.word::<0>()));
+                let time = self.days.occasion(day, model.policy.calendar.at(words.word::<0>()));
                 let happening = law.occasion.pick(words.word::<1>());
                 end = end.max(time.plus(happening.within));
                 self.scratch.breakers.push(Breaker { day, time, end, happening });
             }
             if let Some(law) = model.effects.hot_path.as_ref().filter(|law| law.occasion.occurs.decide(words.word::<2>())) {
                 let words = self.key.purpose(HOT_PATH).ordinal(u64::from(day)).words();
-                let time = midnight.plus(model.policy.calendar.at(words.word::<0>()));
+                let time = self.days.occasion(day, model.policy.calendar.at(words.word::<0>()));
                 let happening = law.occasion.pick(words.word::<1>());
                 let trigger = law.triggered.as_ref().and_then(|trigger| trigger.at(time, &words));
                 self.scratch.hot_paths.push(HotPath { day, time, happening, trigger });
@@ -198,15 +200,15 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
 
     /// Every day of the window, then the days on which something is still to come.
     fn days(&mut self) {
-        let begin = self.model.window.begin();
         // The first that matter to the day at hand: a hot path of the day before may still call for a send.
         let (mut breaker, mut hot_path) = (0, 0);
-        let mut flushed = begin;
+        let mut flushed = self.days.midnight(0);
         for day in 0..self.model.window.days {
-            let midnight = begin.plus(i64::from(day) * DAY);
-            if midnight.since(flushed) == FLUSHED {
+            let midnight = self.days.midnight(day);
+            // Days with a change of clocks are an hour longer or shorter.
+            if midnight.since(flushed) >= FLUSHED {
                 self.flush(flushed);
-                flushed = midnight;
+                flushed = flushed.plus(FLUSHED);
             }
             self.month = self.model.month_at(midnight, self.month);
             self.draft(day, &mut hot_path);
@@ -230,7 +232,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// The mail of a day in the order of sending, and its hot path.
     fn draft(&mut self, day: u32, hot_path: &mut usize) {
         let model = self.model;
-        let midnight = model.window.begin().plus(i64::from(day) * DAY);
+        let (midnight, next) = (self.days.midnight(day), self.days.midnight(day + 1));
         self.scratch.drafts.clear();
         match &model.decider {
             Some(decider) => self.decide(decider, day),
@@ -238,7 +240,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
                     let ordinal = scheduled(u64::from(day), place);
                     let words = self.key.purpose(SEND).ordinal(ordinal).words();
-                    self.scratch.drafts.push(model.policy.scheduled(midnight, ordinal, &words));
+                    let time = self.days.moment(day, model.policy.calendar.at(words.word::<0>()));
+                    self.scratch.drafts.push(model.policy.scheduled(time, ordinal, &words));
                 }
             }
         }
@@ -248,7 +251,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             }
             if let (Some(trigger), Some(time)) = (model.effects.triggered(), path.trigger)
                 && time >= midnight
-                && time < midnight.plus(DAY)
+                && time < next
             {
                 let ordinal = triggered(u64::from(path.day));
                 let words = self.key.purpose(SEND).ordinal(ordinal).words();
@@ -393,9 +396,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             DecidedAt::Delivery => delivered_at,
             DecidedAt::Send => draft.time,
         };
+        let clock = model.clock(self.person.zone.zone);
         let at = Circumstances {
             person: self.person,
-            clock: model.config.timezone.local(decided_at),
+            clock: clock.local(decided_at),
+            ahead: clock.ahead(decided_at),
             recent_sends,
             since_interest: self.since_hot_path(decided_at),
             suppressed: self.suppressed(decided_at),
@@ -436,7 +441,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// The fetch of a message by the recipient's client, if that opens ahead.
     fn fetch(&mut self, draft: &Draft, delivered_at: Instant) -> Option<Fetch> {
         let machine = self.machine?;
-        let local = self.model.config.timezone.local(delivered_at);
+        let local = self.model.clock(self.person.zone.zone).local(delivered_at);
         let words = self.key.purpose(MACHINE).ordinal(draft.ordinal).words();
         let fetch = machine.fetch(delivered_at, local, &self.model.addresses, &words)?;
         if fetch.is_clipped {
@@ -456,7 +461,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     fn engage(&mut self, draft: &Draft, sent: &Event, delivered_at: Instant, fetched: Option<Fetch>, truth: &mut MessageTruth) {
         let model = self.model;
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
-        let local = model.config.timezone.local(delivered_at);
+        let local = model.clock(self.person.zone.zone).local(delivered_at);
         let open_delay = model.opening.at(truth.open_component, usize::from(self.person.habit), local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         if self.suppressed(opened_at) {

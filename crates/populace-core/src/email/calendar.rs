@@ -1,5 +1,6 @@
 //! The calendar of a recipient: the weights of the hours of a day, by which mail is sent and by which whatever befalls a user does so.
 
+use super::zones::SendClock;
 use crate::scenario::Checker;
 use crate::section::{choice, section};
 use crate::stream::unit;
@@ -51,6 +52,10 @@ section! {
         last_hour: u8 [0 ..= 23],
         /// The weight of the other hours.
         night_weight: f64 [0.0 ..= 1.0],
+        /// Whose clock scheduled mail is by, with `timezones`; left out, each recipient's. Circuit breakers and hot paths are by that of
+        /// the recipient in either case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<SendClock>,
     }
 }
 

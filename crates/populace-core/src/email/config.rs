@@ -18,6 +18,7 @@ use super::people::PeopleConfig;
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
 use super::world::Span;
+use super::zones::TimezonesConfig;
 use crate::plan::{PopulationConfig, WindowConfig};
 use crate::section::{choice, section};
 use crate::time::UtcOffset;
@@ -33,6 +34,9 @@ section! {
         /// Local time of the recipients: hours of day, days of the week and minutes of the personas, of `sends` and of `minute` are read
         /// on this clock.
         timezone: UtcOffset,
+        /// A time zone for each recipient, in place of `timezone`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timezones: Option<TimezonesConfig>,
         /// Local time of the email service providers: what `latency` is read on.
         esp_timezone: UtcOffset,
         /// The personas by name. Of as many recipients one after another as the counts sum to, each takes one of their slots, in an order

@@ -19,6 +19,7 @@ mod policy;
 mod rows;
 mod volumes;
 mod world;
+mod zones;
 
 pub use calendar::{Calendar, HOURS_OF_WEEK, MONDAY, SendsConfig, Weekday, hour_of_week};
 pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
@@ -45,6 +46,7 @@ pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 pub use world::{Circumstances, Span};
+pub use zones::{Clock, OwnZone, SendClock, TimezonesConfig, Zone, Zones, zone_names};
 
 use crate::plan::Population;
 use crate::scenario::{ConfigError, Observer, Scenario};
@@ -77,6 +79,10 @@ impl Scenario for EmailModel {
 
     fn window(&self) -> Window {
         self.window
+    }
+
+    fn unsettled(&self) -> i64 {
+        zones::furthest(self.zones())
     }
 
     fn simulate(&self, actor: ActorId, key: StreamKey, out: &mut impl Observer<Event, Truth>) {

@@ -16,12 +16,13 @@ use super::people::{Habit, People, Person};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
 use super::world::above_0;
+use super::zones::{Clock, Days, OwnZone, SendClock, Zones, furthest};
 use crate::dist::{Bernoulli, UniformF64};
 use crate::plan::WindowConfig;
 use crate::scenario::{Checker, ConfigError};
 use crate::section;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::{Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
+use crate::time::{DAY, Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub struct EmailModel {
     pub(super) personas: Personas,
     habits: Box<[Habit]>,
     pub(super) people: Option<People>,
+    zones: Option<Zones>,
     pub(super) policy: Policy,
     esps: Vec<String>,
     names: Names,
@@ -65,7 +67,9 @@ pub struct EmailModel {
 pub struct TimingRow {
     /// Index into [`EmailModel::personas`].
     pub persona: u8,
-    /// Minute of the week in UTC, 0 (Monday 00:00) to 10,079.
+    /// Minutes that the recipients' clock is ahead of UTC, where the factor depends on it: with `timezones`, if sends are by UTC.
+    pub ahead: Option<i16>,
+    /// Minute of the week in UTC, with `timezones` on the recipients' clock, 0 (Monday 00:00) to 10,079.
     pub minute_of_week: u16,
     /// The product of the factors that depend on the clock alone.
     pub factor: f64,
@@ -86,6 +90,8 @@ impl EmailModel {
         check_frame(config, checker);
         personas::check(&config.personas, checker);
         let calendar = Calendar::new(&config.sends, config.timezone);
+        let zones = config.timezones.as_ref().map(|own| Zones::new(own, config, checker));
+        let zones_or_none = zones.as_ref().and_then(Option::as_ref);
         let campaigns = Campaigns::new(&config.campaigns, &config.click_base_url, &INTERNAL_CAMPAIGNS, checker);
         let esps: Vec<f64> = config.esps.values().copied().collect();
         let policy = Policy::new(calendar.clone(), config.sends.per_day, &esps, campaigns, checker);
@@ -96,7 +102,7 @@ impl EmailModel {
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
         let breaker = config.circuit_breakers.as_ref().map(|breakers| Breaker::new(breakers, &mut names, checker));
         let habits = config.habits();
-        let effects = Effects::new(config, &calendar, &habits, &mut names, checker);
+        let effects = Effects::new(config, &calendar, &habits, zones_or_none, &mut names, checker);
         let policy = policy.and_then(|policy| policy.with_seasons(&config.sends, config.window, effects.as_ref()?.season(), checker));
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
         let opening = Opening::new(config, &habits, checker);
@@ -113,10 +119,13 @@ impl EmailModel {
             return None;
         }
         let (effects, latency) = (effects?, latency?);
+        let zones = zones.flatten();
         let decider = Decider::new(config, &calendar, &effects, &latency, &habits, &personas);
         let window = Window { start: config.window.start, days: config.window.days };
         Some(Self {
             window,
+            months: months(window, furthest(zones.as_ref())),
+            zones,
             personas,
             habits: habits.into(),
             people: people.flatten(),
@@ -130,7 +139,6 @@ impl EmailModel {
             effects,
             breaker: breaker.flatten(),
             drift: drift.flatten(),
-            months: months(window),
             opening: opening?,
             click_delay: click_delay?,
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
@@ -166,19 +174,20 @@ impl EmailModel {
     /// # Panics
     /// There is no such persona.
     pub fn person_as(&self, persona: usize, key: StreamKey, actor: ActorId) -> Person {
-        let Some(people) = &self.people else { return self.typical(persona) };
+        let zone = self.zone_of(key, actor);
+        let Some(people) = &self.people else { return Person { zone, ..self.typical(persona) } };
         let actor = key.actor(actor);
         let (open_rate, click_rate) = people.rates_of(persona, &self.personas()[persona], &actor);
-        self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate)
+        Person { zone, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
     }
 
-    /// A person with a habit and rates.
+    /// A person with a habit and rates, in the first zone.
     ///
     /// # Panics
     /// There is no such habit.
     pub fn person(&self, habit: usize, open_rate: f64, click_rate: f64) -> Person {
         let timing_k = self.effects.timing.k(habit, open_rate);
-        Person { persona: self.habits[habit].persona, habit: habit as u16, open_rate, click_rate, timing_k }
+        Person { persona: self.habits[habit].persona, habit: habit as u16, open_rate, click_rate, timing_k, zone: OwnZone::default() }
     }
 
     /// Somebody with the rates of a persona and, but where nobody has them, its hours: all of its people, where people do not differ.
@@ -223,6 +232,59 @@ impl EmailModel {
     /// As [`open_rates_of`](Self::open_rates_of), of click rate over open rate, which does not depend on the open rate.
     pub fn ratios_of(&self, persona: usize) -> Option<[f64; 2]> {
         self.people.as_ref()?.ratios(persona)
+    }
+
+    /// The zones of the recipients; `None` where one clock is everybody's.
+    pub fn zones(&self) -> Option<&Zones> {
+        self.zones.as_ref()
+    }
+
+    /// The zone of an actor under the seed of `key`; the first, where one clock is everybody's.
+    pub fn zone_of(&self, key: StreamKey, actor: ActorId) -> OwnZone {
+        self.zones.as_ref().map_or_else(OwnZone::default, |zones| zones.of(&key.actor(actor)))
+    }
+
+    /// The clock of recipients in a zone.
+    ///
+    /// # Panics
+    /// There is no such zone.
+    #[inline]
+    pub fn clock(&self, zone: u8) -> Clock<'_> {
+        match &self.zones {
+            None => Clock::Fixed(self.config.timezone),
+            Some(zones) => Clock::Zone(&zones.list()[usize::from(zone)]),
+        }
+    }
+
+    /// The minutes that recipients' clocks are ahead of UTC, each with its share of recipients and days. What differs within a day on which
+    /// clocks are turned is left out.
+    pub fn offsets(&self) -> Vec<(i16, f64)> {
+        match &self.zones {
+            None => vec![(self.config.timezone.minutes(), 1.0)],
+            Some(zones) => zones.offsets(self.window.begin(), self.window.days).into_iter().collect(),
+        }
+    }
+
+    /// The days of recipients in a zone.
+    #[inline]
+    pub(super) fn days(&self, zone: u8) -> Days<'_> {
+        let begin = self.window.begin();
+        match (self.clock(zone), &self.zones) {
+            (Clock::Zone(zone), Some(Zones { clock: SendClock::Recipient, .. })) => Days { begin, of: Some(zone), within: None },
+            (Clock::Zone(zone), _) => Days { begin, of: None, within: Some(zone) },
+            (Clock::Fixed(_), _) => Days { begin, of: None, within: None },
+        }
+    }
+
+    /// The day of the window on which a recipient in a zone is sent a message, or something befalls it: 0 is the first; `None` outside.
+    pub fn day_of(&self, zone: u8, moment: Instant) -> Option<u32> {
+        let shown = self.on_days(zone, moment);
+        self.window.contains(shown).then(|| (shown.since(self.window.begin()) / DAY) as u32)
+    }
+
+    /// A moment on the clock by which days are counted: that of UTC, or with `timezones` that of the recipient.
+    pub fn on_days(&self, zone: u8, moment: Instant) -> Instant {
+        self.days(zone).of.map_or(moment, |zone| Clock::Zone(zone).local(moment))
     }
 
     /// How many slots the personas have: recipients take all of them once, so many at a time.
@@ -353,15 +415,19 @@ impl EmailModel {
         mailbox(&key.actor(actor))
     }
 
-    /// The truth table `timing`: 10,080 rows for each persona, in order.
+    /// The truth table `timing`: 10,080 rows for each persona, where factors depend on it for each offset from UTC, in order.
     pub fn timing(&self) -> impl Iterator<Item = TimingRow> {
-        (0..self.personas().len()).flat_map(move |persona| {
+        let by_offset = self.zones.as_ref().filter(|zones| zones.clock == SendClock::Utc);
+        let offsets: Vec<Option<i16>> = by_offset.map_or_else(|| vec![None], |zones| zones.all_offsets().into_iter().map(Some).collect());
+        let of = move |persona: usize| offsets.clone().into_iter().map(move |ahead| (persona, ahead));
+        (0..self.personas().len()).flat_map(of).flat_map(move |(persona, ahead)| {
             let clock = |minute: usize| self.config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));
             let typical = self.typical(persona);
-            let factor = move |minute: usize| self.effects.by_clock(1.0, &typical, clock(minute));
+            let factor = move |minute: usize| self.effects.by_clock(1.0, &typical, clock(minute), ahead.unwrap_or(0));
             let best = (0..MINUTES_PER_WEEK).fold(0, |best, minute| if factor(minute) > factor(best) { minute } else { best });
             (0..MINUTES_PER_WEEK).map(move |minute| TimingRow {
                 persona: persona as u8,
+                ahead,
                 minute_of_week: minute as u16,
                 factor: factor(minute),
                 best_minute: best as u16,
@@ -369,7 +435,7 @@ impl EmailModel {
         })
     }
 
-    /// P(open delay ≤ `minutes`) of a message that somebody with a habit got at `delivered`.
+    /// P(open delay ≤ `minutes`) of a message that somebody with a habit got at `delivered`, with `timezones` on the recipient's clock.
     ///
     /// # Panics
     /// There is no such habit.
@@ -395,8 +461,8 @@ impl EmailModel {
 }
 
 /// The first instant of every month that may see a delivery.
-fn months(window: Window) -> Box<[Instant]> {
-    let last = window.end().plus(MAX_LATENCY).date();
+fn months(window: Window, furthest: i64) -> Box<[Instant]> {
+    let last = window.end().plus(MAX_LATENCY + furthest).date();
     let mut months = vec![window.begin()];
     months.extend((1..=last.0 - window.start.0).map(|day| window.start.plus(day)).filter(|date| date.ymd().2 == 1).map(Date::midnight));
     months.into()
@@ -409,6 +475,13 @@ fn check_frame(config: &EmailConfig, checker: &mut Checker) {
     let end = start.0.saturating_add_unsigned(days).saturating_add(60);
     checker.require(Date(end).ymd().0 <= 9999, "window.start", || "the window must end within the year 9999".into());
     config.sends.check(checker);
+    if config.timezones.is_none() && config.sends.clock == Some(SendClock::Utc) {
+        checker.problem(
+            "sends.clock",
+            "is `utc`, but all recipients have one clock, that of `timezone`",
+            "give `timezones`, or leave it out",
+        );
+    }
     if config.esps.contains_key(INTERNAL_ESP) {
         checker.problem(format!("esps.{INTERNAL_ESP}"), "is the provider of circuit breakers and hot paths", "choose another name");
     }

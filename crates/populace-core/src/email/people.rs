@@ -4,6 +4,7 @@
 use super::config::EmailConfig;
 use super::model::EmailModel;
 use super::personas::{Persona, PersonaConfig};
+use super::zones::OwnZone;
 use crate::dist::{Beta, Tabulated, beta_nodes};
 use crate::scenario::Checker;
 use crate::section::section;
@@ -83,6 +84,8 @@ pub struct Person {
     pub click_rate: f64,
     /// How far the time of the week moves the open rate, 0 to 1: the k of [`TimingConfig`](super::TimingConfig) at the person's own rate.
     pub timing_k: f64,
+    /// Where it is; the first zone, where one clock is everybody's.
+    pub zone: OwnZone,
 }
 
 impl EmailModel {

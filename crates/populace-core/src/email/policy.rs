@@ -77,12 +77,12 @@ impl Policy {
         law.at(word)
     }
 
-    /// A scheduled message of a day; `words` are those of its sending.
+    /// A message scheduled for `time`; `words` are those of its sending.
     #[inline]
-    pub(super) fn scheduled(&self, midnight: Instant, ordinal: u64, words: &Words) -> Draft {
+    pub(super) fn scheduled(&self, time: Instant, ordinal: u64, words: &Words) -> Draft {
         let campaign = self.campaigns.choice.pick(words.word::<2>());
         Draft {
-            time: midnight.plus(self.calendar.at(words.word::<0>())),
+            time,
             ordinal,
             esp: self.esps.pick(words.word::<1>()) as u8,
             campaign: campaign as u8,

@@ -5,6 +5,8 @@
 //! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
+mod tables;
+
 use super::calendar::{HOURS_OF_WEEK, MONDAY};
 use super::config::{DecidedAt, EmailConfig};
 use super::delivery::Cell;
@@ -14,10 +16,12 @@ use super::effects::occasion::{Happening, Occasion};
 use super::events::{EventType, Group};
 use super::model::EmailModel;
 use super::people::Person;
+use super::zones::SendClock;
 use crate::math;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::{HOUR, Instant, MINUTE};
 use std::collections::BTreeMap;
+use tables::{interpolated, joined, moved, spread};
 
 /// Expected counts of one user, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,7 +74,13 @@ impl Expectation {
     pub fn new(model: &EmailModel) -> Self {
         let users = model.config().population.users as f64;
         let of_persona = model.config().personas.values().map(|persona| users * f64::from(persona.count) / model.slots() as f64);
-        Self { users: of_persona.collect(), personas: Calendar::new(model).volumes().into() }
+        let mut personas = vec![Volumes::default(); model.personas().len()];
+        for (ahead, share) in model.offsets() {
+            for (sum, volumes) in personas.iter_mut().zip(Calendar::new(model, ahead).volumes()) {
+                sum.add(&volumes, share);
+            }
+        }
+        Self { users: of_persona.collect(), personas: personas.into() }
     }
 
     /// The expectation under a seed, which decides the personas of the recipients after the last whole block.
@@ -121,12 +131,7 @@ fn put<T: PartialEq>(nodes: &mut Vec<(T, f64)>, value: T, weight: f64) {
     }
 }
 
-/// The middles of equal shares of a range.
-fn spread(low: f64, high: f64, steps: usize) -> impl Iterator<Item = f64> {
-    (0..steps).map(move |step| low + (high - low) * (step as f64 + 0.5) / steps as f64)
-}
-
-/// Recipients of one habit in one hour of the week (UTC).
+/// Recipients of one habit in one hour of the week, on the clock by which days are counted.
 struct HabitHour {
     /// Timing × minute of messages sent in it, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
     factors: Vec<([f64; 2], f64)>,
@@ -227,13 +232,21 @@ impl Outlook for Hour<'_> {
     }
 }
 
-/// What is common to all personas. Times are in minutes from the window's start.
+/// What is common to all personas on clocks that are so far ahead of UTC. Times are in minutes from the window's start, on the clock by
+/// which days are counted: UTC's or, where sends are by it, the recipient's.
 struct Calendar<'a> {
     model: &'a EmailModel,
     config: &'a EmailConfig,
     days: u32,
-    /// P(time of day < minute), in UTC, for minutes 0 to 1,440.
+    /// Minutes that the recipient's clock is ahead of UTC.
+    ahead: i16,
+    /// From a moment to that of UTC and to that of the recipient's clock, microseconds.
+    to_utc: i64,
+    to_local: i64,
+    /// P(time of day of a scheduled send < minute) for minutes 0 to 1,440.
     clock: Vec<f64>,
+    /// P(time of day of a circuit breaker or hot path < minute).
+    occasions: Vec<f64>,
     /// P(a triggered send < minute), from the midnight before its hot path, for two days; empty if there is none.
     trigger_clock: Vec<f64>,
     /// Triggered sends a day.
@@ -245,26 +258,6 @@ struct Calendar<'a> {
     drift: Nodes,
     /// Volumes of the days before each, summed; empty where all days are alike.
     volumes_before: Vec<f64>,
-}
-
-/// Joins neighbours until so many values of about equal weight are left; the mean stays.
-fn joined(mut nodes: Nodes, most: usize) -> Nodes {
-    nodes.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let share = nodes.iter().map(|(_, weight)| weight).sum::<f64>() / most as f64;
-    let mut found = Nodes::new();
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for (value, own) in nodes {
-        sum += value * own;
-        weight += own;
-        if weight >= share * (1.0 - 1e-9) {
-            found.push((sum / weight, weight));
-            (sum, weight) = (0.0, 0.0);
-        }
-    }
-    if weight > 0.0 {
-        found.push((sum / weight, weight));
-    }
-    found
 }
 
 /// The factor by which a rate has drifted on a day of the window.
@@ -292,28 +285,18 @@ fn drift(config: &EmailConfig) -> Nodes {
     joined(all, DRIFT_NODES)
 }
 
-/// The value of a distribution function known at whole minutes.
-fn interpolated(table: &[f64], minute: f64) -> f64 {
-    let last = table.len() - 1;
-    if minute <= 0.0 {
-        return 0.0;
-    }
-    if minute >= last as f64 {
-        return table[last];
-    }
-    let below = minute as usize;
-    table[below] + (table[below + 1] - table[below]) * (minute - below as f64)
-}
-
 impl<'a> Calendar<'a> {
-    fn new(model: &'a EmailModel) -> Self {
+    fn new(model: &'a EmailModel, ahead: i16) -> Self {
         let config = model.config();
         let clock = model.calendar().by_minute();
+        let sends = model.zones().map(|zones| zones.clock);
+        let occasions = if sends == Some(SendClock::Utc) { moved(&clock, ahead) } else { clock.clone() };
+        let (to_utc, to_local) = if sends == Some(SendClock::Recipient) { (-ahead, 0) } else { (0, ahead) };
         let trigger = model.effects.triggered();
         let trigger_clock = trigger.map_or_else(Vec::new, |trigger| {
             let span = trigger.delay;
             let share = |minute: usize| {
-                spread(span.low, span.high, 32).map(|delay| interpolated(&clock, minute as f64 - delay)).sum::<f64>() / 32.0
+                spread(span.low, span.high, 32).map(|delay| interpolated(&occasions, minute as f64 - delay)).sum::<f64>() / 32.0
             };
             (0..=2 * DAY as usize).map(share).collect()
         });
@@ -321,7 +304,11 @@ impl<'a> Calendar<'a> {
             model,
             config,
             days: config.window.days,
+            ahead,
+            to_utc: i64::from(to_utc) * MINUTE,
+            to_local: i64::from(to_local) * MINUTE,
             clock,
+            occasions,
             trigger_clock,
             triggers: model.triggered_per_day(),
             breakers: model.occasion(Group::Breaker),
@@ -339,7 +326,7 @@ impl<'a> Calendar<'a> {
 
     /// The moment on the recipients' clock.
     fn local(&self, moment: f64) -> Instant {
-        self.config.timezone.local(self.model.window.begin().plus((moment * MINUTE as f64) as i64))
+        self.model.window.begin().plus((moment * MINUTE as f64) as i64).plus(self.to_local)
     }
 
     /// Scheduled sends up to a moment, over those of an ordinary day.
@@ -399,7 +386,7 @@ impl<'a> Calendar<'a> {
         }
         let (middle, end) = (early..self.days - late, self.days - late);
         // Days are alike on which the day of the week and the seasons from as far back as recent sends matter are the same.
-        let back = self.model.effects.looks_back().map_or(0, |back| (back / HOUR) as u32 / 24 + 1);
+        let back = self.model.effects.looks_back().map_or(0, |back| (back / HOUR) as u32 / 24 + 1).max(u32::from(self.to_local < 0));
         let mut standing: Vec<(u32, f64)> = Vec::new();
         let mut known = BTreeMap::new();
         for day in middle.rev() {
@@ -436,7 +423,6 @@ impl<'a> Calendar<'a> {
 
     fn hours(&self, habit: usize) -> Vec<HabitHour> {
         let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
-        let timezone = self.config.timezone;
         let person = self.model.person(habit, 1.0, 1.0);
         let people = [0.0, 1.0].map(|timing_k| Person { timing_k, ..person });
         (0..HOURS_OF_WEEK)
@@ -444,15 +430,15 @@ impl<'a> Calendar<'a> {
                 let mut factors = Vec::new();
                 for minute in 0..60 {
                     let sent = MONDAY.plus((hour as i64 * 60 + minute) * MINUTE);
-                    let cell = self.model.latency_cell(sent);
+                    let cell = self.model.latency_cell(sent.plus(self.to_utc));
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
-                        let local = timezone.local(sent.plus(minutes as i64 * MINUTE));
-                        let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local));
+                        let local = sent.plus(minutes as i64 * MINUTE + self.to_local);
+                        let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead));
                         put(&mut factors, at, share / 60.0);
                     }
                 }
-                let delivered = timezone.local(MONDAY.plus((hour as i64 * 60 + 30) * MINUTE));
+                let delivered = MONDAY.plus((hour as i64 * 60 + 30) * MINUTE + self.to_local);
                 HabitHour { factors, delays: self.model.opening.nodes(habit, delivered, NODES) }
             })
             .collect()
@@ -483,7 +469,8 @@ impl<'a> Calendar<'a> {
         if mass <= 0.0 {
             return Mail::NONE;
         }
-        let of_minute = (share(60 * hour + 60) - share(60 * hour)) / 60.0;
+        let befallen = |minute: i32| interpolated(&self.occasions, f64::from(minute));
+        let of_minute = (befallen(60 * hour + 60) - befallen(60 * hour)) / 60.0;
         let outlook = Hour { calendar: self, moment, triggered: None, of_minute };
         Mail { mass, factors: self.model.effects.expected(&outlook) }
     }
@@ -500,7 +487,7 @@ impl<'a> Calendar<'a> {
             DecidedAt::Send => vec![0.0],
             DecidedAt::Delivery => {
                 let start = self.model.window.begin().plus((moment * MINUTE as f64) as i64 + 10 * MINUTE);
-                self.latencies(self.model.latency_cell(start))
+                self.latencies(self.model.latency_cell(start.plus(self.to_utc)))
             }
         };
         let delays = spread(trigger.delay.low, trigger.delay.high, 64);
@@ -572,7 +559,7 @@ impl<'a> Calendar<'a> {
         let (first, last) = (moments[0], moments[moments.len() - 1]);
         let days = ((first - minutes(longest)) / DAY).max(0.0) as u32..=((last / DAY) as u32).min(self.days - 1);
         days.map(|day| {
-            let share = |moment: f64| interpolated(&self.clock, moment - f64::from(day) * DAY);
+            let share = |moment: f64| interpolated(&self.occasions, moment - f64::from(day) * DAY);
             let stops = |(happening, probability): (&Happening, f64)| {
                 // A circuit breaker stops any of the moments if it falls into the window's length before it.
                 let mut from = f64::MIN;

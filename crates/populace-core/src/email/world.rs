@@ -15,6 +15,8 @@ pub struct Circumstances {
     pub person: Person,
     /// The moment on the recipients' clock.
     pub clock: Instant,
+    /// Minutes that this clock is ahead of UTC.
+    pub ahead: i16,
     /// The user's sends before this one, as far as [`Effects::looks_back`](super::Effects::looks_back).
     pub recent_sends: u32,
     /// Minutes from the latest hot path, if within the window that hot paths have.

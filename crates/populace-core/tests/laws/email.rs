@@ -13,6 +13,7 @@ mod policies;
 mod samples;
 mod seasons;
 mod truths;
+mod zones;
 
 use crate::support::{config, document};
 use populace_core::email::{DOCUMENTS, EmailConfig, EmailModel};

@@ -174,6 +174,10 @@ impl<T: Tables> Generator for T {
         window.begin().0..window.end().0
     }
 
+    fn settled(&self) -> i64 {
+        self.model().window().end().0 - self.model().unsettled()
+    }
+
     fn warnings(&self) -> &[Problem] {
         self.model().warnings()
     }

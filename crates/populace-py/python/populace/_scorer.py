@@ -56,7 +56,12 @@ class Minutes:
 
     def __init__(self, run: Run) -> None:
         most = run.scenario["engagement"]["max_probability"]
-        curves = run["truth/timing"].to_pandas().pivot(index="persona", columns="minute_of_week", values="factor")
+        timing = run["truth/timing"].to_pandas()
+        if "utc_offset_minutes" in timing:
+            # Of all offsets a week has the same best minute.
+            offsets = timing.utc_offset_minutes
+            timing = timing[offsets == (offsets[offsets >= 0].min() if (offsets >= 0).any() else offsets.max())]
+        curves = timing.pivot(index="persona", columns="minute_of_week", values="factor")
         people = run["truth/users"].to_pandas().set_index("recipient_id")
         rate = people.groupby("persona").open_rate.first().reindex(curves.index)
         self.values = curves.mul(rate, axis=0).clip(upper=most).to_numpy()

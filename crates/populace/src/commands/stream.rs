@@ -46,8 +46,8 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
         let actors = 0..generator.population().actors;
         let job = Job { generator, seed, threads, tables, actors, trim: 0, order: Order::Time, stop: &stop };
         // What follows from the last day belongs to the next round, where it comes again.
-        let period = generator.period();
-        pace.moments = sent_until..if arguments.forever { period.end } else { i64::MAX };
+        let (period, settled) = (generator.period(), generator.settled());
+        pace.moments = sent_until..if arguments.forever { settled } else { i64::MAX };
         pace.rows = arguments.events.map_or(u64::MAX, |events| events - shown.sent);
         let before = shown.sent;
         let standing =
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
         if !arguments.forever || arguments.events == Some(shown.sent) {
             break;
         }
-        sent_until = period.end;
+        sent_until = settled;
         pace.now = arguments.now.then(now);
         lengthen(&mut scenario, &period);
     }

@@ -1,6 +1,6 @@
 //! What a sender would know of a recipient: when the recipient clicks, how sure that is, and what state the recipient is in.
 
-use populace_core::email::{EmailModel, EventType, Group, Interest};
+use populace_core::email::{Clock, EmailModel, EventType, Group, Interest};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub(super) struct Event {
 /// A stretch of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Window {
-    /// The minute of the week that it begins at, Monday 00:00 UTC being 0; it may pass the week's end.
+    /// The minute of the week that it begins at, Monday 00:00 being 0; it may pass the week's end.
     pub(super) start: usize,
     /// The curve's mass within it.
     pub(super) probability: f64,
@@ -73,7 +73,7 @@ pub(super) struct Window {
 /// The features of one recipient at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Features {
-    /// The probability that the next click falls into each minute of the week, Monday 00:00 UTC first; sums to 1.
+    /// The probability that the next click falls into each minute of the week, Monday 00:00 first; sums to 1.
     pub(super) curve: Vec<f64>,
     /// 1 − H / ln 10,080, H being the curve's entropy: 0 for a flat curve, 1 for a single minute.
     pub(super) confidence: f64,
@@ -124,8 +124,9 @@ impl Computer {
         Self { rules, kernel }
     }
 
-    /// The features of the recipient to whom `events` happened, in any order, as they stand at `now`. Events after `now` do not count.
-    pub(super) fn compute(&self, events: &[Event], now: Instant) -> Features {
+    /// The features of the recipient to whom `events` happened, in any order, as they stand at `now`. Events after `now` do not count. The
+    /// week is that of the recipient's clock, where that is known, else of UTC.
+    pub(super) fn compute(&self, events: &[Event], now: Instant, clock: Option<Clock<'_>>) -> Features {
         let mut features = Features {
             curve: Vec::new(),
             confidence: 0.0,
@@ -156,7 +157,7 @@ impl Computer {
                 EventType::Clicked => {
                     note(&mut features.last_click, &mut features.clicks, time, age);
                     let weight = (-(age as f64 / HOUR as f64) / self.rules.half_life_hours).exp2();
-                    weights[event.time.minute_of_week()] += weight;
+                    weights[clock.map_or(event.time, |clock| clock.local(event.time)).minute_of_week()] += weight;
                     features.click_weight += weight;
                 }
                 kind if kind.group() == Group::Breaker => {
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_recipient_without_clicks_has_a_flat_curve_and_no_windows() {
-        let features = Computer::new(Rules::default()).compute(&[], at(0.0));
+        let features = Computer::new(Rules::default()).compute(&[], at(0.0), None);
         assert!(features.confidence.abs() < 1e-12 && features.windows.is_empty());
         assert!(features.curve.iter().all(|value| (value - 1.0 / 10_080.0).abs() < 1e-18));
     }
@@ -270,7 +271,7 @@ mod tests {
         let rules = Rules::default();
         let now = at(200.0);
         let clicks = [click(0.01), click(26.5), click(26.5), click(190.0)];
-        let features = Computer::new(rules).compute(&clicks, now);
+        let features = Computer::new(rules).compute(&clicks, now, None);
         let bell = |minutes: f64| (-0.5 * (minutes / 60.0).powi(2)).exp();
         let norm: f64 = (-5_040..5_040).map(|minutes| bell(f64::from(minutes))).sum();
         let expected: Vec<f64> = (0..10_080)
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn windows_are_the_best_and_do_not_overlap_around_the_weeks_end() {
         // Two clicks late on Sunday, one on Tuesday 10:00.
-        let features = Computer::new(Rules::default()).compute(&[click(167.9), click(167.95), click(34.0)], at(168.0));
+        let features = Computer::new(Rules::default()).compute(&[click(167.9), click(167.95), click(34.0)], at(168.0), None);
         let [first, second, third] = features.windows.as_slice() else { panic!("{:?}", features.windows) };
         assert!((10_000..10_080).contains(&first.start), "it passes the week's end: {first:?}");
         assert!(first.probability >= second.probability && second.probability >= third.probability);
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn confidence_grows_with_evidence_and_fades_with_age() {
         let computer = Computer::new(Rules::default());
-        let of = |count: usize, now: f64| computer.compute(&vec![click(1.0); count], at(now)).confidence;
+        let of = |count: usize, now: f64| computer.compute(&vec![click(1.0); count], at(now), None).confidence;
         assert!(of(1, 2.0) < of(5, 2.0) && of(5, 2.0) < of(50, 2.0));
         assert!(of(5, 2.0) > of(5, 500.0));
         let single: Vec<f64> = (0..100).map(|minute| f64::from(minute == 7)).collect();
@@ -323,7 +324,7 @@ mod tests {
     #[test]
     fn a_resubscription_ends_what_the_user_asked_for_before_it_and_no_support_ticket() {
         let event = |hours: f64, kind| Event { time: at(hours), kind };
-        let until = |events: &[Event], now: f64| Computer::new(Rules::default()).compute(events, at(now)).suppressed_until;
+        let until = |events: &[Event], now: f64| Computer::new(Rules::default()).compute(events, at(now), None).suppressed_until;
         for kind in [EventType::UnsubscribeRequest, EventType::Complaint] {
             let events = [event(20.0, EventType::Resubscribed), event(10.0, kind)];
             assert!(until(&events, 19.0).is_some() && until(&events, 21.0).is_none(), "{kind:?}");
@@ -347,15 +348,15 @@ mod tests {
             event(60.0, EventType::Delivered),
         ];
         let computer = Computer::new(Rules::default());
-        let features = computer.compute(&events, at(50.25));
+        let features = computer.compute(&events, at(50.25), None);
         assert_eq!((features.delivered, features.opens, features.clicks), ([1, 2, 2], [0, 1, 1], [1, 1, 1]));
         assert_eq!(features.last_delivered, Some(at(30.0).0), "what comes later is not known");
         assert_eq!(features.suppressed_until, Some(at(178.0).0), "the later end holds");
         assert!(features.interested);
         assert_eq!(features.interest_factor, 1.0, "the floor holds where 2 exp(-1) lies below it");
-        let fresh = computer.compute(&events, at(50.1));
+        let fresh = computer.compute(&events, at(50.1), None);
         assert!((fresh.interest_factor - 2.0 * (-0.4_f64).exp()).abs() < 1e-12);
-        let later = computer.compute(&events, at(178.0));
+        let later = computer.compute(&events, at(178.0), None);
         assert_eq!((later.suppressed_until, later.interested, later.interest_factor), (None, false, 1.0));
         assert_eq!(later.last_interest, Some(at(50.0).0));
     }

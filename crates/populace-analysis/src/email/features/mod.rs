@@ -21,10 +21,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use populace_core::email::{EmailModel, EventType, INTEREST_FEATURES};
 use populace_core::scenario::Scenario;
+use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::{Instant, MINUTES_PER_WEEK};
 use populace_io::dataset::read_manifest;
 use populace_io::error::RunError;
 use populace_io::files::Format;
+use populace_io::tables::email::actor_of;
 use populace_io::terminal::printable;
 use populace_io::wording::own;
 use serde::Serialize;
@@ -111,6 +113,9 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let without_odd = clocks.odd > 0 && clocks.plausible >= clocks.odd;
     let now = options.now.or(clocks.last(without_odd).map(Instant));
     let now = now.ok_or_else(|| AnalysisError::input(format!("{}: there are no events", options.data.display())))?;
+    // Which zone the sender of a run knows, its seed says, too.
+    let seed = source.manifest().map(|manifest| StreamKey::root(manifest.identity.seed, EmailModel::NAME));
+    let zones = model.as_ref().filter(|model| model.zones().is_some()).zip(seed);
     let stage = Stage::new(&options.output, vec![FILE.to_owned()], options.overwrite)?;
     let path = stage.path().join(FILE);
     let file = File::create(&path).map_err(|error| AnalysisError::io(&path, error))?;
@@ -120,10 +125,10 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
         .set_dictionary_enabled(false)
         .build();
-    let mut writer = ArrowWriter::try_new(file, schema(options.curve), Some(properties)).map_err(RunError::from)?;
+    let mut writer = ArrowWriter::try_new(file, schema(options.curve, zones.is_some()), Some(properties)).map_err(RunError::from)?;
 
     let computer = Computer::new(rules);
-    let mut rows = Rows::new(options.curve);
+    let mut rows = Rows::new(options.curve, zones.is_some());
     let mut report = Tally::new(now);
     // A run's machines are known by what their clients say.
     let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, model.config().machine_opens.as_ref()?.user_agent.as_str())));
@@ -141,8 +146,9 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let side = Side { table: "events", wants: &wants, time: Some("timestamp") };
     // A row of features is a hundred times as long as its recipient's events.
     let inputs = Inputs { piece: PIECE, ..Inputs::joined("recipient_id", [side]) };
-    let work =
-        |actor: &[Option<RecordBatch>]| Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, (without_odd, machines))));
+    let work = |actor: &[Option<RecordBatch>]| {
+        Ok(actor[0].as_ref().map(|group| Computed::new(group, &computer, now, (without_odd, machines), zones)))
+    };
     pass::each(source, &inputs, watch, "computing", work, |computed: Option<Computed>| {
         let Some(computed) = computed else { return Ok(()) };
         report.add(&computed);
@@ -241,11 +247,23 @@ struct Computed {
     odd_clocks: u64,
     words: Vec<String>,
     suspected: u64,
+    /// On whose clock the week is; `None` of UTC.
+    timezone: Option<&'static str>,
     features: Features,
 }
 
 impl Computed {
-    fn new(group: &RecordBatch, computer: &Computer, now: Instant, (without_odd, machines): (bool, Machines<'_>)) -> Self {
+    fn new(
+        group: &RecordBatch,
+        computer: &Computer,
+        now: Instant,
+        (without_odd, machines): (bool, Machines<'_>),
+        zones: Option<(&EmailModel, StreamKey)>,
+    ) -> Self {
+        let zone = zones.and_then(|(model, key)| {
+            let actor = actor_of(group.text("recipient_id").value(0))?;
+            Some((model, model.zone_of(key, ActorId(actor)).known()?))
+        });
         let (times, types) = (group.instant("timestamp"), group.text("event_type"));
         let ids = group.column_by_name("event_id").map(|_| group.text("event_id"));
         let is_no_person = machines.of(group);
@@ -279,7 +297,8 @@ impl Computed {
             words,
             later: events.iter().filter(|event| event.time > now).count() as u64,
             suspected,
-            features: computer.compute(&events, now),
+            timezone: zone.and_then(|(model, zone)| Some(model.zones()?.list()[usize::from(zone)].name)),
+            features: computer.compute(&events, now, zone.map(|(model, zone)| model.clock(zone))),
         }
     }
 }
@@ -423,7 +442,7 @@ const fn step(curve: Curve) -> Option<usize> {
     }
 }
 
-fn schema(curve: Curve) -> SchemaRef {
+fn schema(curve: Curve, has_zones: bool) -> SchemaRef {
     let [active, latest, factor] = INTEREST_FEATURES;
     let mut fields = vec![
         Field::new("recipient_id", DataType::Utf8, false),
@@ -451,6 +470,9 @@ fn schema(curve: Curve) -> SchemaRef {
         let value = Arc::new(Field::new_list_field(DataType::Float64, true));
         Field::new("curve", DataType::FixedSizeList(value, (MINUTES_PER_WEEK / step) as i32), false)
     }));
+    if has_zones {
+        fields.push(Field::new("timezone", DataType::Utf8, true));
+    }
     Arc::new(Schema::new(fields))
 }
 
@@ -471,10 +493,12 @@ struct Rows {
     hot_factor: Float64Builder,
     curve: Curve,
     curves: FixedSizeListBuilder<Float64Builder>,
+    /// Where recipients have zones: on whose clock minutes of the week are, null of UTC.
+    timezones: Option<StringBuilder>,
 }
 
 impl Rows {
-    fn new(curve: Curve) -> Self {
+    fn new(curve: Curve, has_zones: bool) -> Self {
         let moments = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
         Self {
             recipient: StringBuilder::new(),
@@ -492,6 +516,7 @@ impl Rows {
             hot_factor: Float64Builder::new(),
             curve,
             curves: FixedSizeListBuilder::new(Float64Builder::new(), (MINUTES_PER_WEEK / step(curve).unwrap_or(1)) as i32),
+            timezones: has_zones.then(StringBuilder::new),
         }
     }
 
@@ -528,6 +553,9 @@ impl Rows {
             features.curve.chunks(step).for_each(|minutes| self.curves.values().append_value(minutes.iter().sum()));
             self.curves.append(true);
         }
+        if let Some(timezones) = &mut self.timezones {
+            timezones.append_option(computed.timezone);
+        }
     }
 
     fn take(&mut self) -> RecordBatch {
@@ -552,6 +580,8 @@ impl Rows {
         if self.curve != Curve::None {
             columns.push(Arc::new(self.curves.finish()));
         }
-        RecordBatch::try_new(schema(self.curve), columns).unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
+        columns.extend(self.timezones.iter_mut().map(|timezones| Arc::new(timezones.finish()) as ArrayRef));
+        RecordBatch::try_new(schema(self.curve, self.timezones.is_some()), columns)
+            .unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
     }
 }

@@ -17,7 +17,7 @@ const MOST_BARS: usize = 24;
 const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
-    let when = vec![week(gathered), by_hour(gathered), machines(gathered), delay(gathered, 0), delay(gathered, 1)];
+    let when = vec![week(gathered), by_hour(gathered), machines(gathered), zones(gathered), delay(gathered, 0), delay(gathered, 1)];
     let who = vec![funnel(gathered), days(gathered), campaigns(gathered)];
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
@@ -46,6 +46,12 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     .collect()
 }
 
+/// Values over their mean; `None` where that is 0.
+fn relative(row: &[f64]) -> Option<Cells> {
+    let mean = row.iter().sum::<f64>() / row.len() as f64;
+    (mean > 0.0).then(|| row.iter().map(|value| Some(value / mean)).collect())
+}
+
 fn hours() -> impl Iterator<Item = String> {
     (0..24).map(|hour| format!("{hour:02}"))
 }
@@ -53,10 +59,6 @@ fn hours() -> impl Iterator<Item = String> {
 /// Engagement by hour of the week beside the true timing factor.
 fn week(gathered: &Gathered<'_>) -> Option<Figure> {
     let present = gathered.present();
-    let relative = |row: &[f64]| -> Option<Cells> {
-        let mean = row.iter().sum::<f64>() / row.len() as f64;
-        (mean > 0.0).then(|| row.iter().map(|value| Some(value / mean)).collect())
-    };
     let empty = vec![None; HOURS_OF_WEEK];
     let seen = |persona: usize| {
         let counts: Vec<f64> = gathered.engagement[persona].iter().map(|count| *count as f64).collect();
@@ -157,6 +159,27 @@ fn machines(gathered: &Gathered<'_>) -> Option<Figure> {
          from all opens when people read learns when phones are charged."
     );
     Some(Figure::new("machine-opens", "Opens by people and by machines", caption, Plot::Chart(chart)))
+}
+
+/// Opens by zone and hour of the day, on the recipients' clock and on that of UTC.
+fn zones(gathered: &Gathered<'_>) -> Option<Figure> {
+    let zones = gathered.model.zones()?.list();
+    let rows = |clock: usize| -> Vec<Cells> {
+        let of = |counts: &[[u64; 24]; 2]| counts[clock].map(|count| count as f64);
+        gathered.zone_hours.iter().map(|counts| relative(&of(counts)).unwrap_or_else(|| vec![None; 24])).collect()
+    };
+    let maps = [("On the recipients' clock", 0), ("In UTC", 1)];
+    let maps: Vec<Map> =
+        maps.into_iter().map(|(name, clock)| Map { name: name.into(), scale: Scale::Multiple, rows: rows(clock) }).collect();
+    let is_empty = maps.iter().all(|map| map.rows.iter().flatten().flatten().next().is_none());
+    let heat = Heat {
+        x: Axis::categories("Hour of the open", hours()),
+        y: Axis::categories("Time zone", zones.iter().map(|zone| zone.name.to_owned())),
+        maps,
+    };
+    let caption = "Each row is a time zone, each column an hour of the day. Colours are multiples of the row's own mean. What is added up over \
+                   zones by the hour of UTC is a mixture of mornings and evenings.";
+    (!is_empty).then(|| Figure::new("time-zones", "Opens by time zone and hour", caption, Plot::Heat(heat)))
 }
 
 /// Delivered, opened and clicked by persona.

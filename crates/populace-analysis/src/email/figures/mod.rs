@@ -87,12 +87,14 @@ struct Gathered<'a> {
     opened_ahead: u64,
     /// Opens by the hour of the recipients' clock: by their own clients, and by those that open ahead.
     open_hours: [[u64; 24]; 2],
+    /// Opens by zone and hour: of the recipients' clock, and of UTC.
+    zone_hours: Vec<[[u64; 24]; 2]>,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours,
+    opened_ahead, open_hours, zone_hours,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -213,6 +215,7 @@ impl<'a> Gathered<'a> {
             recipients: 0,
             opened_ahead: 0,
             open_hours: [[0; 24]; 2],
+            zone_hours: vec![[[0; 24]; 2]; model.zones().map_or(0, |zones| zones.list().len())],
         }
     }
 
@@ -223,6 +226,7 @@ impl<'a> Gathered<'a> {
         self.opened_ahead += u64::from(is_ahead);
         let known = self.law.filter(|_| !is_ahead).and_then(|law| law.person_of(&history.recipient_id));
         let persona = known.map_or(unknown, |person| person.persona.into());
+        let zone = self.law.and_then(|law| law.person_of(&history.recipient_id)).map_or(0, |person| person.zone.zone);
         self.recipients += 1;
         self.orphans += history.orphans;
         self.repeats += history.repeats;
@@ -234,14 +238,14 @@ impl<'a> Gathered<'a> {
         let [mut delivered, mut opened, mut clicked] = [0; 3];
         for message in &history.messages {
             let message = &Message { opened: message.opened.or(message.machine_opened), ..*message };
-            self.hours(message);
+            self.hours(zone, message);
             let law = self.law.zip(known.as_ref());
             let probability = law.and_then(|(law, person)| {
                 let decided = law.p_open(person, message)?;
                 Some(decided * (1.0 - law.p_open_dropped(person, message, history)))
             });
             expected.push(probability);
-            self.count(persona, message);
+            self.count(persona, zone, message);
             if message.delivered.is_some() && is_ahead {
                 self.funnels[persona].opens.add(message.opened.is_some(), None);
                 self.funnels[persona].clicks.add(message.clicked.is_some(), None);
@@ -276,15 +280,19 @@ impl<'a> Gathered<'a> {
     }
 
     /// The hours of opens, by recipients' own clients and by those that open ahead.
-    fn hours(&mut self, message: &Message) {
+    fn hours(&mut self, zone: u8, message: &Message) {
         if let Some(opened) = message.opened {
-            let hour = self.config.timezone.local(opened).hour();
+            let hour = self.model.clock(zone).local(opened).hour();
             self.open_hours[usize::from(message.machine_opened.is_some())][usize::from(hour)] += 1;
+            if let Some([local, utc]) = self.zone_hours.get_mut(usize::from(zone)).filter(|_| self.law.is_some()) {
+                local[usize::from(hour)] += 1;
+                utc[usize::from(opened.hour())] += 1;
+            }
         }
     }
 
     /// Events by day, engagement by the hour of the week, latency.
-    fn count(&mut self, persona: usize, message: &Message) {
+    fn count(&mut self, persona: usize, zone: u8, message: &Message) {
         let moments = [Some(message.sent), message.delivered, message.opened, message.clicked];
         for (kind, moment) in moments.iter().enumerate() {
             if let Some(moment) = moment {
@@ -292,7 +300,7 @@ impl<'a> Gathered<'a> {
             }
         }
         if let Some(opened) = message.opened {
-            self.engagement[persona][self.config.timezone.local(opened).minute_of_week() / 60] += 1;
+            self.engagement[persona][self.model.clock(zone).local(opened).minute_of_week() / 60] += 1;
         }
         self.funnels[persona].sent += 1;
         let Some(delivered) = message.delivered else { return };
@@ -316,12 +324,13 @@ impl<'a> Gathered<'a> {
     /// A delivered message: whether it was opened, by all that matters.
     fn opens(&mut self, persona: usize, known: Option<&Person>, message: &Message, [p_open, p_click]: [Option<f64>; 2]) {
         let opened = message.opened.is_some();
-        if let Some(delivered) = message.delivered {
-            self.open_mass[persona][self.config.timezone.local(delivered).minute_of_week() / 60].add(p_open.unwrap_or(0.0));
-        }
         // What is looked at of somebody unknown depends on no persona.
         let person = known.copied().unwrap_or_else(|| self.model.typical(0));
-        let Some(at) = circumstances(self.config, &person, message) else { return };
+        if let Some(delivered) = message.delivered {
+            let local = self.model.clock(person.zone.zone).local(delivered);
+            self.open_mass[persona][local.minute_of_week() / 60].add(p_open.unwrap_or(0.0));
+        }
+        let Some(at) = circumstances(self.model, &person, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
         self.funnels[persona].clicks.add(message.clicked.is_some(), p_open.zip(p_click).map(|(open, click)| open * click));
         self.by_hour[persona][usize::from(at.clock.weekday() >= 5)][usize::from(at.clock.hour())].add(opened, p_open);
@@ -478,7 +487,7 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
     const PLACES: i64 = 4;
     let typical = law.model().typical(persona);
     // By how much the recipients' clock is ahead of UTC.
-    let clock = law.config().timezone.local(MONDAY).since(MONDAY);
+    let clock = law.model().clock(typical.zone.zone).local(MONDAY).since(MONDAY);
     let hours = (law.config().longest_open_delay() / 60.0).ceil() as i64 + 1;
     let mut opens = vec![0.0; HOURS_OF_WEEK];
     for (hour, mass) in mass.iter().copied().map(Sum::value).enumerate() {
@@ -501,6 +510,6 @@ fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) ->
 /// The factor by the clock alone of each hour of a persona's week, the mean over its minutes.
 fn true_week(law: &Law<'_>, persona: usize) -> Vec<f64> {
     let typical = law.model().typical(persona);
-    let at = |minute: usize| law.model().effects().by_clock(1.0, &typical, MONDAY.plus(minute as i64 * MINUTE));
+    let at = |minute: usize| law.model().effects().by_clock(1.0, &typical, MONDAY.plus(minute as i64 * MINUTE), 0);
     (0..HOURS_OF_WEEK).map(|hour| (0..60).map(|minute| at(60 * hour + minute)).sum::<f64>() / 60.0).collect()
 }

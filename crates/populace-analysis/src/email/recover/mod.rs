@@ -20,6 +20,9 @@ use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 use tally::{COLUMNS, Tally};
 
+/// What is read of recipients; the last where they have zones.
+const ZONED: [Want; 2] = [Want::new("recipient_id", As::Text), Want::nullable("timezone", As::Text)];
+
 /// Estimates all that the events tell. Returns how much there is of what.
 pub(crate) fn estimate(
     source: &Source,
@@ -31,7 +34,8 @@ pub(crate) fn estimate(
     let law = Law::new(&model, source.seed(document));
     let columns: Vec<Want> = COLUMNS.into_iter().chain(agent_column(&model)).collect();
     let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
-    let users = Side { table: "users", wants: &[Want::new("recipient_id", As::Text)], time: None };
+    let wants: &[Want] = if model.zones().is_some() { &ZONED } else { &ZONED[..1] };
+    let users = Side { table: "users", wants, time: None };
     let loose = source.has(users.table).then_some(users).into_iter().collect();
     let inputs = Inputs { loose, ..Inputs::joined("recipient_id", [events]) };
     let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law))?;
@@ -65,6 +69,7 @@ pub(crate) fn estimate(
         }
     }
     machines(law.config(), &tally, sheet);
+    zones(&model, &tally, users, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);
@@ -168,6 +173,27 @@ fn machines(config: &EmailConfig, tally: &Tally<'_>, sheet: &mut Sheet) {
     sheet.normal(parameter, Scale::Linear, estimate, error, shows as u64);
     for key in ["soon_share", "soon_median_minutes", "soon_sigma"] {
         sheet.skip(format!("machine_opens.{key}"), "opens of recipients and fetches of their clients are one row");
+    }
+}
+
+/// Time zones, of those whose zone is known, and how many those are.
+fn zones(model: &EmailModel, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
+    let Some(zones) = model.zones() else { return };
+    let known: u64 = tally.zones.values().sum();
+    if tally.users == 0 {
+        sheet.skip("timezones.known_share", "there is no table of users");
+    } else {
+        let parameter = Parameter::level("timezones.known_share", "share", zones.known_share, "recipients with a time zone");
+        sheet.share(parameter, known, users);
+    }
+    for (zone, share) in zones.list().iter().zip(zones.shares()).filter(|_| zones.list().len() > 1) {
+        let path = format!("timezones.zones.{} (share)", zone.name);
+        if known == 0 {
+            sheet.skip(path, "no recipient's time zone is known");
+        } else {
+            let parameter = Parameter::level(path, "share", *share, "share of recipients whose time zone is known");
+            sheet.share(parameter, tally.zones.get(zone.name).copied().unwrap_or(0), known);
+        }
     }
 }
 

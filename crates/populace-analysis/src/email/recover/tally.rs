@@ -9,8 +9,8 @@ use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
-use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, Person, PersonaConfig, hour_of_week};
-use populace_core::time::{HOUR, Instant, MINUTE, SECOND, Window};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, Person, PersonaConfig, SendClock, hour_of_week};
+use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;
 
 /// The columns that are wanted: those of a history, and what else tells one message from another.
@@ -52,14 +52,20 @@ pub(super) struct Hour {
 
 /// The weeks of all personas.
 fn weeks(law: &Law<'_>) -> Vec<Vec<Hour>> {
-    let config = law.config();
+    let (config, model) = (law.config(), law.model());
+    // By how much the recipients' clocks are ahead of that of sends.
+    let by_utc = model.zones().is_some_and(|zones| zones.clock == SendClock::Utc);
+    let offsets = if by_utc { model.offsets() } else { vec![(0, 1.0)] };
     let week = |(index, persona): (usize, &PersonaConfig)| {
         let hour = |hour: usize| {
             let (peak, active) = persona.own(hour);
+            let of_offsets = |of: &dyn Fn(i16) -> f64| offsets.iter().map(|(ahead, share)| share * of(*ahead)).sum();
             Hour {
                 class: u8::from(!peak) + 2 * u8::from(!active),
-                weight: law.model().calendar().weight(hour % 24),
-                factor: law.model().effects().timing_at(&law.model().typical(index), MONDAY.plus(hour as i64 * HOUR)),
+                weight: of_offsets(&|ahead| {
+                    model.calendar().weight((hour as i32 - i32::from(ahead).div_euclid(60)).rem_euclid(24) as usize)
+                }),
+                factor: of_offsets(&|ahead| model.effects().timing_at(&model.typical(index), MONDAY.plus(hour as i64 * HOUR), ahead)),
             }
         };
         (0..HOURS_OF_WEEK).map(hour).collect()
@@ -123,6 +129,8 @@ pub(super) struct Tally<'a> {
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
     pub(super) ahead: Vec<Count>,
     pub(super) own: Vec<Count>,
+    /// Recipients by the time zone that the table of users says.
+    pub(super) zones: BTreeMap<String, u64>,
 }
 
 impl<'a> Tally<'a> {
@@ -173,6 +181,7 @@ impl<'a> Tally<'a> {
             by_delivered: Vec::new(),
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
+            zones: BTreeMap::new(),
         }
     }
 
@@ -185,9 +194,13 @@ impl<'a> Tally<'a> {
         self.recipients += 1;
         self.orphans += history.orphans;
         self.repeats += history.repeats;
-        self.breakers += history.breakers.iter().filter(|breaker| self.window.contains(breaker.time)).count() as u64;
-        self.interests += history.interests.iter().filter(|path| self.window.contains(**path)).count() as u64;
-        self.silence(history);
+        let person = self.law.person_of(&history.recipient_id);
+        let zone = person.map_or(0, |person| person.zone.zone);
+        let model = self.law.model();
+        let on_days = |moment: Instant| model.on_days(zone, moment);
+        self.breakers += history.breakers.iter().filter(|breaker| self.window.contains(on_days(breaker.time))).count() as u64;
+        self.interests += history.interests.iter().filter(|path| self.window.contains(on_days(**path))).count() as u64;
+        self.silence(zone, history);
         let mut triggered = Vec::new();
         let (metadata, campaigns, esps) = (events.text("metadata"), events.text("campaign_id"), events.text("esp"));
         for message in &history.messages {
@@ -198,16 +211,17 @@ impl<'a> Tally<'a> {
             if esps.is_valid(row) {
                 count(&mut self.esps, esps.value(row));
             }
-            let inside = self.window.contains(message.sent);
+            let sent = on_days(message.sent);
+            let inside = self.window.contains(sent);
             self.outside += u64::from(!inside);
             if is_triggered {
                 triggered.push(message.sent);
             } else if inside {
                 self.scheduled += 1;
                 if let Some(season) = self.law.model().effects().season() {
-                    *self.scheduled_in.entry(season.day(message.sent.date()).state).or_default() += 1;
+                    *self.scheduled_in.entry(season.day(sent.date()).state).or_default() += 1;
                 }
-                let hour = usize::from(self.law.config().timezone.local(message.sent).hour());
+                let hour = usize::from(self.law.config().timezone.local(sent).hour());
                 self.scheduled_by_day += u64::from(self.law.model().calendar().is_day(hour));
                 if campaigns.is_valid(row) {
                     count(&mut self.campaigns, campaigns.value(row));
@@ -215,8 +229,8 @@ impl<'a> Tally<'a> {
             }
             self.latency(message);
         }
-        self.triggers(history, &triggered);
-        match self.law.person_of(&history.recipient_id) {
+        self.triggers(zone, history, &triggered);
+        match person {
             Some(person) => {
                 self.machines(person.persona.into(), history);
                 // Of others nobody can see whether and when they open.
@@ -252,14 +266,15 @@ impl<'a> Tally<'a> {
     }
 
     /// How much of the law of scheduled sends fell where nothing is sent.
-    fn silence(&mut self, history: &History) {
+    fn silence(&mut self, zone: u8, history: &History) {
         let config = self.law.config();
         if !self.law.model().suppresses_sends() {
             return;
         }
         let calendar = self.law.model().calendar();
-        for (from, to) in history.suppressed_after(self.window.begin()) {
-            let (mut at, end) = (from.max(self.window.begin()), to.min(self.window.end()));
+        let on_days = |moment: Instant| self.law.model().on_days(zone, moment);
+        for (from, to) in history.suppressed_after(self.window.begin().plus(-DAY)) {
+            let (mut at, end) = (on_days(from).max(self.window.begin()), on_days(to).min(self.window.end()));
             while at < end {
                 let local = config.timezone.local(at);
                 let next = at.plus(HOUR - local.0.rem_euclid(HOUR)).min(end);
@@ -271,14 +286,15 @@ impl<'a> Tally<'a> {
     }
 
     /// How many hot paths may have triggered a send, and how many did.
-    fn triggers(&mut self, history: &History, sends: &[Instant]) {
+    fn triggers(&mut self, zone: u8, history: &History, sends: &[Instant]) {
         let Some(law) = self.law.config().trigger() else { return };
         // To the millisecond, rounded.
         let longest = (law.delay_minutes.high * MINUTE as f64) as i64 + SECOND / 1_000;
         let mut left: Vec<Instant> = sends.to_vec();
         for &path in &history.interests {
             let until = path.plus(longest);
-            if until > self.window.end() || !self.window.contains(path) {
+            let on_days = |moment: Instant| self.law.model().on_days(zone, moment);
+            if on_days(until) > self.window.end() || !self.window.contains(on_days(path)) {
                 continue;
             }
             self.may_trigger += 1;
@@ -363,13 +379,18 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own, zones,
 } same { law, window, weeks, flat });
 
 impl Observer for Tally<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {
         if table != EVENTS {
             self.users += rows.num_rows() as u64;
+            if self.law.model().zones().is_some() {
+                let timezones = rows.text("timezone");
+                let known = (0..rows.num_rows()).filter(|row| timezones.is_valid(*row));
+                known.for_each(|row| count(&mut self.zones, timezones.value(row)));
+            }
         }
         Ok(())
     }

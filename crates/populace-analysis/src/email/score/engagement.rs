@@ -1,6 +1,6 @@
 //! Opens and clicks.
 
-use crate::email::{Inference, Law, Message, Recipient, recipients};
+use crate::email::{Inference, Law, Message, Posterior, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::binary::{Binary, Row};
 use crate::score::card::{Predictor, Scorecard};
@@ -124,7 +124,7 @@ impl Judge<'_> {
         let truth = truths(more[0].as_ref(), law.model().machine_opens().is_some());
         let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
         order.sort_by_key(|message| self.decided(message));
-        let mut filter = self.inference.filter(history);
+        let mut filters = self.inference.filters(history);
         let rows = if matches!(self.step, Step::Machine) { opened_rows(recipient) } else { HashMap::new() };
         let mut judged = Vec::with_capacity(order.len());
         for message in order {
@@ -143,12 +143,15 @@ impl Judge<'_> {
             let delivered = message.delivered.ok_or_else(impossible)?;
             let row = match self.step {
                 Step::Open => {
-                    let states = filter.posterior_before(delivered).ok_or_else(impossible)?.states();
-                    let unsuppressed = self.inference.open_unsuppressed(history, delivered);
                     let mut opens = 0.0;
-                    for ((person, p), weight) in self.inference.people().zip(self.inference.p_open(message)).zip(&states) {
-                        opens += weight * p * unsuppressed[usize::from(person.habit)];
+                    for (of_zone, posterior) in filters.before(delivered).ok_or_else(impossible)? {
+                        let unsuppressed = self.inference.open_unsuppressed(posterior.zone().zone, history, delivered);
+                        let p_open = self.inference.p_open(posterior.zone(), message);
+                        for ((person, p), weight) in self.inference.people().zip(p_open).zip(posterior.states()) {
+                            opens += of_zone * weight * p * unsuppressed[usize::from(person.habit)];
+                        }
                     }
+                    let unsuppressed = self.inference.open_unsuppressed(recipient.person.zone.zone, history, delivered);
                     Row {
                         label: human.unwrap_or(message.opened.is_some()),
                         model: 0.0,
@@ -158,10 +161,13 @@ impl Judge<'_> {
                 Step::Click => {
                     let opened = message.opened.ok_or_else(impossible)?;
                     // The open itself is known.
-                    let posterior = filter.posterior_before(opened.plus(1)).ok_or_else(impossible)?;
-                    let unsuppressed = self.inference.click_unsuppressed(history, opened);
-                    let observable = posterior.p_click(message);
-                    Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable * unsuppressed, known[1] * unsuppressed] }
+                    let unsuppressed = |zone: u8| self.inference.click_unsuppressed(zone, history, opened);
+                    let of_zone = |(weight, posterior): (f64, Posterior<'_>)| {
+                        weight * posterior.p_click(message) * unsuppressed(posterior.zone().zone)
+                    };
+                    let observable = filters.before(opened.plus(1)).ok_or_else(impossible)?.into_iter().map(of_zone).sum();
+                    let latent = known[1] * unsuppressed(recipient.person.zone.zone);
+                    Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable, latent] }
                 }
                 Step::Machine => {
                     let label = row.ok_or_else(impossible)?.is_machine.ok_or_else(|| {
@@ -171,8 +177,11 @@ impl Judge<'_> {
                         // By a client that opens nothing ahead.
                         None => [0.0; 2],
                         Some(shown) => {
-                            let posterior = filter.posterior_before(shown.plus(1)).ok_or_else(impossible)?;
-                            let observable = self.inference.machine_share(history, message, shown, &posterior).ok_or_else(impossible)?;
+                            let mut observable = 0.0;
+                            for (of_zone, posterior) in filters.before(shown.plus(1)).ok_or_else(impossible)? {
+                                let share = self.inference.machine_share(history, message, shown, &posterior).ok_or_else(impossible)?;
+                                observable += of_zone * share;
+                            }
                             let latent = self.inference.machine_share_of(history, message, shown, &recipient.person, known[0]);
                             [observable, latent.ok_or_else(impossible)?]
                         }

@@ -57,10 +57,15 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         if predictions.place(id).is_none() {
             return Ok((recipient.history.recipient_id, recipient.person, 0));
         }
-        let posterior = inference.filter(&recipient.history).posterior_before(Instant(i64::MAX)).ok_or_else(|| {
+        let zones = inference.filters(&recipient.history).before(Instant(i64::MAX)).ok_or_else(|| {
             AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
         })?;
-        let best = values.best(inference.people().zip(posterior.states()));
+        // A minute of the week is one of the recipient's clock, wherever that is.
+        let mut states = vec![0.0; inference.people().count()];
+        for (of_zone, posterior) in zones {
+            states.iter_mut().zip(posterior.states()).for_each(|(sum, weight)| *sum += of_zone * weight);
+        }
+        let best = values.best(inference.people().zip(states));
         Ok((recipient.history.recipient_id, recipient.person, best))
     };
     recipients::each(context.source, &law, &[], &[], context.watch, work, |(id, person, observable): (String, Person, usize)| {
@@ -104,7 +109,7 @@ impl Values {
             let clock = law.config().timezone.local(MONDAY.plus(minute as i64 * MINUTE));
             let person = law.model().person(habit, 1.0, 1.0);
             // Timing is 1 + k × what depends on the habit alone.
-            let [flat, full] = [0.0, 1.0].map(|timing_k| law.model().effects().by_clock(1.0, &Person { timing_k, ..person }, clock));
+            let [flat, full] = [0.0, 1.0].map(|timing_k| law.model().effects().by_clock(1.0, &Person { timing_k, ..person }, clock, 0));
             [flat, full - flat]
         };
         let of = |habit: usize| (0..MINUTES_PER_WEEK).map(|of_week| minute(habit, of_week)).collect();

@@ -113,7 +113,7 @@ impl<'a> Alike<'a> {
             let arrived = usize::from(message.delivered.is_some());
             let outcome = arrived + usize::from(message.opened.is_some()) + usize::from(message.clicked.is_some());
             let [hour, weekday] = [message.sent.hour(), message.sent.weekday()].map(usize::from);
-            let when = [hour, weekday, day_of(day(begin, message.sent), days), recipient.persona];
+            let when = [hour, weekday, day_of(day(begin, recipient.on_days(message.sent)), days), recipient.persona];
             let [h, w, d, p] = when;
             if trigger.is_none() {
                 scheduled += 1;

@@ -135,8 +135,9 @@ impl<'a> Chain<'a> {
 
     fn days(&mut self, recipient: &Recipient<'_>) {
         let mut days: HashSet<(Date, bool)> = HashSet::new();
-        let breakers = recipient.breakers.iter().map(|(time, _)| (time.date(), true));
-        for day in breakers.chain(recipient.history.interests.iter().map(|time| (time.date(), false))) {
+        let date = |time: Instant| recipient.on_days(time).date();
+        let breakers = recipient.breakers.iter().map(|(time, _)| (date(*time), true));
+        for day in breakers.chain(recipient.history.interests.iter().map(|time| (date(*time), false))) {
             self.daily.hold(days.insert(day), || format!("{} on {}", recipient.id(), day.0));
         }
     }
@@ -171,7 +172,7 @@ impl<'a> Chain<'a> {
             let near = |other: Option<&Instant>| other.is_some_and(|other| other.since(*path).abs() <= high + ROUNDING);
             let alone = !near(place.checked_sub(1).and_then(|before| paths.get(before))) && !near(paths.get(place + 1));
             let silenced = stops && recipient.history.suppressed_after(*path).next().is_some_and(|(from, _)| from <= path.plus(high));
-            if !alone || path.plus(high) >= end || silenced {
+            if !alone || recipient.on_days(path.plus(high)) >= end || silenced {
                 continue;
             }
             self.paths += 1;

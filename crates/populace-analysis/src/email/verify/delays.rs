@@ -64,7 +64,7 @@ impl<'a> Delays<'a> {
             let position = place(&delay, recipient.person.habit.into(), opened, recipient.history);
             self.opens[recipient.persona].add(position);
             self.open_series.add(position);
-            let of_day = |moment| kit::day_of(day(window(config).begin(), moment), config.window.days as usize);
+            let of_day = |moment| kit::day_of(day(window(config).begin(), recipient.on_days(moment)), config.window.days as usize);
             let by = |moment: Instant| [usize::from(moment.hour()), usize::from(moment.weekday()), recipient.persona, of_day(moment)];
             self.open_parts.add(kit::part(position), &by(delivered));
             self.whole[usize::from(opened.0 % SECOND == 0)] += 1;
@@ -85,13 +85,12 @@ impl<'a> Delays<'a> {
 
     /// Whether an open falls into the persona's peak hours, and its active days, against the mass of attention there.
     fn hours(&mut self, recipient: &Recipient<'_>, delivered: Instant, opened: Instant) {
-        let config = recipient.config();
         let persona = &self.law.model().habits()[usize::from(recipient.person.habit)].own;
         if persona.is_flat() {
             return;
         }
         let attention = &self.attention[usize::from(recipient.person.habit)];
-        let local = config.timezone.local(delivered);
+        let local = recipient.local(delivered);
         let (mut at_peak, mut active) = (0.0, 0.0);
         for (weight, law) in &self.components {
             let (begin, end) = (local.plus(microseconds(law.min_minutes)), local.plus(microseconds(law.max_minutes)));
@@ -110,7 +109,7 @@ impl<'a> Delays<'a> {
             at_peak += weight * (own[0] / total);
             active += weight * (own[1] / total);
         }
-        let (peak, day) = persona.own(hour_of_week(config.timezone.local(opened)));
+        let (peak, day) = persona.own(hour_of_week(local.plus(opened.since(delivered))));
         if !persona.peak_hours.is_empty() {
             self.own_hours.add_to((recipient.persona, "peak hours"), at_peak, peak);
         }

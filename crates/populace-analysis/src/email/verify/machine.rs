@@ -64,7 +64,7 @@ impl<'a> Machines<'a> {
             self.rows.add_to(recipient.persona, p_row, message.machine_opened.is_some());
             let Some(shown) = message.machine_opened else { continue };
             let delay = self.law.open_delay_of(&recipient.person, delivered);
-            let local = recipient.config().timezone.local(delivered);
+            let local = recipient.local(delivered);
             // P(a row by then).
             let by = |time: Instant| {
                 let human = p_open * delay.unsuppressed(recipient.person.habit.into(), time, history);

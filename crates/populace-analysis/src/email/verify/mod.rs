@@ -12,6 +12,7 @@ mod rows;
 mod score_tests;
 mod truth;
 mod volumes;
+mod zones;
 
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
@@ -44,6 +45,7 @@ use rows::Rows;
 use score_tests::ScoreTests;
 use truth::Truth;
 use volumes::Sends;
+use zones::Zones;
 
 /// Every column of `events`.
 const COLUMNS: [Want; 24] = [
@@ -198,6 +200,16 @@ impl<'a> Recipient<'a> {
         &self.history.recipient_id
     }
 
+    /// A moment on the recipient's clock.
+    fn local(&self, moment: Instant) -> Instant {
+        self.law.model().clock(self.person.zone.zone).local(moment)
+    }
+
+    /// A moment on the clock by which the recipient's days are counted.
+    fn on_days(&self, moment: Instant) -> Instant {
+        self.law.model().on_days(self.person.zone.zone, moment)
+    }
+
     /// The messages, each with the kind of hot path that triggered it.
     fn sends(&self) -> impl Iterator<Item = (&Message, Option<EventType>)> {
         self.history.messages.iter().zip(self.triggers.iter().copied())
@@ -231,7 +243,7 @@ const USERS: [Want; 4] = [
     Want::new("recipient_id", As::Text),
     Want::new("universal_id", As::Text),
     Want::new("recipient_email_hash", As::Text),
-    Want::new("timezone", As::Text),
+    Want::nullable("timezone", As::Text),
 ];
 const EVENTS_TABLE: usize = 0;
 /// Where it is looked at.
@@ -253,6 +265,7 @@ struct Checks<'a> {
     queries: Queries,
     machines: Option<Machines<'a>>,
     decisions: Option<Decisions<'a>>,
+    zones: Option<Zones<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users and of decisions, and the truth of messages where it is looked at.
     users_table: usize,
@@ -288,6 +301,9 @@ impl Observer for Checks<'_> {
         if let Some(truth) = &mut self.truth {
             truth.add(&recipient, truth_rows, is_ahead);
         }
+        if let Some(zones) = &mut self.zones {
+            zones.add(&recipient, !is_ahead);
+        }
         if is_ahead {
             // Whether and when such a recipient opens shows in no row.
             self.alike.add(&recipient, &PoissonBinomial::default());
@@ -319,6 +335,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(decisions), Some(later)) = (&mut self.decisions, later.decisions) {
             decisions.combine(later);
+        }
+        if let (Some(zones), Some(later)) = (&mut self.zones, later.zones) {
+            zones.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -375,7 +394,16 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
         decisions: decider.filter(|_| has_decisions).map(Decisions::new),
         decisions_table,
-        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
+        zones: law.model().zones().map(|zones| Zones::new(&law, zones)),
+        users: Users {
+            identities: &identities,
+            law: &law,
+            population,
+            timezone: &timezone,
+            rule: Exact::new(Users::NAME),
+            rows: 0,
+            mixed: 0,
+        },
         users_table,
         truth: has_truth.then(|| Truth::new(&law)),
     })?;
@@ -393,6 +421,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         mut queries,
         machines,
         decisions,
+        zones,
         users,
         truth,
         ..
@@ -410,6 +439,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     score_tests.report(board);
     if let Some(machines) = machines {
         machines.report(board);
+    }
+    if let Some(zones) = zones {
+        zones.report(board);
     }
     match truth {
         Some(truth) => truth.report(board),
@@ -434,6 +466,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
 /// The table `users`: each recipient of the population once, with its identity.
 struct Users<'a> {
     identities: &'a Identities,
+    law: &'a Law<'a>,
     population: u64,
     timezone: &'a str,
     rule: Exact,
@@ -452,11 +485,18 @@ impl Users<'_> {
             let actor = actor_of(id).filter(|actor| *actor < self.population);
             let identity = actor.and_then(|actor| rows::identity(self.identities, actor));
             let holds = identity.is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row))
-                && timezones.value(row) == self.timezone;
+                && timezones.is_valid(row).then(|| timezones.value(row)) == self.timezone_of(id);
             self.rule.hold(holds, || format!("{id:?}"));
             self.rows += 1;
             self.mixed ^= mix(actor.unwrap_or(u64::MAX));
         }
+    }
+
+    /// What the table says of a recipient's clock; `None` where it is not known.
+    fn timezone_of(&self, id: &str) -> Option<&str> {
+        let Some(zones) = self.law.model().zones() else { return Some(self.timezone) };
+        let zone = self.law.person_of(id)?.zone.known()?;
+        Some(zones.list()[usize::from(zone)].name)
     }
 
     fn report(mut self, files: &Files<'_>, board: &mut Board) {

@@ -85,7 +85,7 @@ impl<'a> Opens<'a> {
             let p = p_open * (1.0 - self.law.p_open_dropped(&recipient.person, message, recipient.history));
             let (is_open, is_click) = (message.opened.is_some(), message.clicked.is_some());
             own.add(p, is_open);
-            let groups = self.groups(recipient, message, config.timezone.local(moment), since, p_open, trigger, outcome);
+            let groups = self.groups(recipient, message, recipient.local(moment), since, p_open, trigger, outcome);
             outcome = Some(if is_click { 2 } else { u64::from(is_open) });
             let Some(at) = self.law.circumstances(&recipient.person, message) else { continue };
             of_effects.clear();

@@ -113,6 +113,10 @@ impl<'a> Rows<'a> {
         let identity = actor.and_then(|actor| identity(self.identities, actor));
         let (universal, hashes) = (events.universal_id, events.email_hash);
         let mut client: Option<(&str, &str)> = None;
+        let model = self.law.model();
+        let zone =
+            model.zones().and_then(|_| events.recipient_id.is_valid(0).then(|| self.law.person_of(events.recipient_id.value(0))).flatten());
+        let zone = zone.map(|person| person.zone.zone);
         for (row, kind) in events.kinds.iter().enumerate() {
             let id = events.ids.get(row).unwrap_or_default();
             let time = events.time(row);
@@ -129,7 +133,7 @@ impl<'a> Rows<'a> {
                 place,
             );
             if kind == EventType::Sent || kind > EventType::Clicked {
-                self.begun.hold(self.window.contains(time), place);
+                self.begun.hold(zone.map_or_else(|| self.window.contains(time), |zone| model.day_of(zone, time).is_some()), place);
             }
             if kind == EventType::Delivered {
                 self.clocks.hold(clock_is_right(events, row), place);

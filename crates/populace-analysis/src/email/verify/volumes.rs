@@ -101,11 +101,12 @@ impl<'a> Sends<'a> {
             let subject = recipient.events.subject.value(message.sent_row);
             *self.subjects.entry((campaign.to_owned(), subject.to_owned())).or_default() += 1;
             scheduled += 1;
-            if let Some(count) = counts.get_mut(day(begin, message.sent)) {
+            let sent = recipient.on_days(message.sent);
+            if let Some(count) = counts.get_mut(day(begin, sent)) {
                 *count += 1;
             }
             self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            note(&mut self.scheduled, begin, message.sent, calendar.before(message.sent));
+            note(&mut self.scheduled, begin, sent, calendar.before(sent));
         }
         for count in counts {
             if self.per_day.len() <= count {
@@ -119,7 +120,9 @@ impl<'a> Sends<'a> {
         for (group, daily) in OCCASIONS.iter().zip(&mut self.occasions) {
             let mut count = 0.0;
             for &(time, kind) in events.iter().filter(|(_, kind)| kind.group() == *group) {
-                note(daily, begin, time, calendar.before(time));
+                // With zones the calendar is that of the recipient's clock, else it knows everybody's.
+                let moment = if model.zones().is_some() { recipient.local(time) } else { time };
+                note(daily, begin, recipient.on_days(time), calendar.before(moment));
                 *daily.kinds.entry(kind.name()).or_default() += 1;
                 count += 1.0;
             }

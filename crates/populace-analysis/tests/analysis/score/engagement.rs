@@ -185,7 +185,7 @@ fn a_filter_that_knows_the_persona_gives_the_latent_ceiling() {
         for message in delivered {
             let time = message.delivered.unwrap();
             let weights = filter.before(time).unwrap();
-            let unsuppressed = inference.open_unsuppressed(&history, time);
+            let unsuppressed = inference.open_unsuppressed(0, &history, time);
             let p: f64 = (0..prior.len()).map(|k| weights[k] * law.p_open(&model.typical(k), message).unwrap() * unsuppressed[k]).sum();
             let id = format!("{:032x}", message.id);
             let id = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
@@ -212,7 +212,7 @@ fn delays_are_simulated_as_they_are_known(law: (&str, &str)) {
     let share = |x: f64| -(-(x - clicks.min_minutes).max(0.0) / clicks.mean_minutes).exp_m1();
     for start in [0, 59 * MINUTE + 1_234_000, 31 * HOUR, 167 * HOUR + 30 * MINUTE] {
         let from = model.config().window.start.midnight().plus(start);
-        let (open, click) = (law.open_delay(from), law.click_delay(from));
+        let (open, click) = (law.open_delay(0, from), law.click_delay(from));
         for minutes in [0.0, 0.5, 1.5, 17.0, 30.0, 31.0, 59.9, 61.0, 600.0, 2879.0, 2880.0, 4000.0, 20_000.0, 43_201.0] {
             let time = Instant(from.0 + (minutes * MINUTE as f64) as i64);
             for persona in 0..law.personas().len() {

@@ -80,6 +80,12 @@ fn ceilings_hold_where_machines_open_in_seasons_and_opens_are_late() {
     assert_ceilings_hold(&[SEASONS, MIXTURE, ("timezone", "UTC+05:30"), ("population.users", "140")]);
 }
 
+#[test]
+fn ceilings_hold_where_it_is_not_known_in_which_zone_recipients_are() {
+    let zones = "{zones: {America/New_York: 2, Asia/Kolkata: 1, Australia/Sydney: 1}, known_share: 0.2}";
+    assert_ceilings_hold(&[SEASONS, ("timezones", zones), ("population.users", "140")]);
+}
+
 fn assert_ceilings_hold(others: &[(&str, &str)]) {
     let bench = Bench::new(Run::new("email", 17, &[others, &[("machine_opens", SECTION)]].concat()));
     let opened = ids(&bench.run, "opened");

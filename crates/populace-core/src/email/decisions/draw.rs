@@ -52,7 +52,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let ordinal = scheduled(u64::from(due), place);
         let words = self.key.purpose(POLICY).ordinal(ordinal).words();
         let sending = self.key.purpose(super::super::actor::SEND).ordinal(ordinal).words();
-        let mut draft = self.model.policy.scheduled(date.midnight(), ordinal, &sending);
+        let time = date.midnight().plus(self.model.policy.calendar.at(sending.word::<0>()));
+        let mut draft = self.model.policy.scheduled(time, ordinal, &sending);
         let begin = decider.begin(date.midnight(), draft.time);
         let (allowed, limited) = self.allowed(decider, begin);
         let is_of = |name: u64| unit(self.key.purpose(ASSIGN).ordinal(name).words().word::<0>());

@@ -14,6 +14,7 @@ use super::effects::Effects;
 use super::people::{Habit, Person};
 use super::personas::Personas;
 use super::rows::Uuid;
+use super::zones::OwnZone;
 use crate::math;
 use crate::stream::{Words, unit};
 use crate::time::{DAY, Date, HOUR, Instant, MINUTE, MINUTES_PER_WEEK, Window};
@@ -458,10 +459,17 @@ fn values(
         of_minute.push(place);
     }
     for (place, habit) in habits.iter().enumerate() {
-        let person = |timing_k: f64| Person { persona: habit.persona, habit: place as u16, open_rate: 1.0, click_rate: 0.0, timing_k };
+        let person = |timing_k: f64| Person {
+            persona: habit.persona,
+            habit: place as u16,
+            open_rate: 1.0,
+            click_rate: 0.0,
+            timing_k,
+            zone: OwnZone::default(),
+        };
         let clock = |minute: usize| config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));
         let factor = |timing_k: f64| -> Vec<f64> {
-            (0..MINUTES_PER_WEEK).map(|minute| effects.by_clock(1.0, &person(timing_k), clock(minute))).collect()
+            (0..MINUTES_PER_WEEK).map(|minute| effects.by_clock(1.0, &person(timing_k), clock(minute), 0)).collect()
         };
         let [base, timed] = [0.0, 1.0].map(factor);
         for minute in 0..MINUTES_PER_WEEK {

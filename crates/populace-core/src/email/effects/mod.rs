@@ -21,6 +21,7 @@ use super::config::EmailConfig;
 use super::people::{Habit, Person};
 use super::policy::Triggered;
 use super::world::Circumstances;
+use super::zones::Zones;
 use crate::scenario::Checker;
 use crate::time::Instant;
 use effect::{About, Effect, Nodes, Outlook};
@@ -31,6 +32,7 @@ struct Parts<'a> {
     config: &'a EmailConfig,
     calendar: &'a Calendar,
     habits: &'a [Habit],
+    zones: Option<&'a Zones>,
     names: &'a mut Names,
     checker: &'a mut Checker,
 }
@@ -55,10 +57,11 @@ macro_rules! effects {
                 config: &EmailConfig,
                 calendar: &Calendar,
                 habits: &[Habit],
+                zones: Option<&Zones>,
                 names: &mut Names,
                 checker: &mut Checker,
             ) -> Option<Self> {
-                let parts = &mut Parts { config, calendar, habits, names, checker };
+                let parts = &mut Parts { config, calendar, habits, zones, names, checker };
                 $(let $name = { let new: fn(&mut Parts<'_>) -> Option<$type> = $new; new(parts) };)*
                 Some(Self { $($name: $name?),* })
             }
@@ -85,7 +88,7 @@ macro_rules! effects {
 
 effects! {
     /// By the hour of the week.
-    timing: timing::Timing = |of| Some(timing::Timing::new(&of.config.timing, &of.config.personas, of.habits, of.calendar, of.checker));
+    timing: timing::Timing = |of| Some(timing::Timing::new(&of.config.timing, &of.config.personas, of.habits, of.calendar, of.zones, of.checker));
     /// By the minute of the hour.
     minute: Option<minute::Minute> =
         |of| Some(of.config.minute.as_ref().map(|own| minute::Minute::new(own, &of.config.personas, of.checker)));
@@ -99,7 +102,7 @@ effects! {
         };
     /// By the date.
     season: Option<season::Season> = |of| match &of.config.calendar {
-        Some(own) => season::Season::new(own, of.config, of.checker).map(Some),
+        Some(own) => season::Season::new(own, of.config, of.zones, of.checker).map(Some),
         None => Some(None),
     };
 }
@@ -125,16 +128,16 @@ impl Effects {
         EFFECTS.iter().copied().filter(|about| !about.optional).chain(self.optional().map(|(_, about)| about))
     }
 
-    /// An open rate × the factors that depend on person and time of the week alone.
-    pub fn by_clock(&self, open_rate: f64, person: &Person, clock: Instant) -> f64 {
-        let at = Circumstances { person: *person, clock, recent_sends: 0, since_interest: None, suppressed: false };
+    /// An open rate × the factors that depend on person and time of the week alone, on a clock that is so many minutes ahead of UTC.
+    pub fn by_clock(&self, open_rate: f64, person: &Person, clock: Instant, ahead: i16) -> f64 {
+        let at = Circumstances { person: *person, clock, ahead, recent_sends: 0, since_interest: None, suppressed: false };
         let of_clock = EFFECTS.iter().zip(self.factors(&at)).filter(|(about, _)| about.by_clock);
         of_clock.fold(open_rate, |product, (_, factor)| product * factor)
     }
 
     /// The timing factor alone.
-    pub fn timing_at(&self, person: &Person, clock: Instant) -> f64 {
-        self.timing.at(person, clock)
+    pub fn timing_at(&self, person: &Person, clock: Instant, ahead: i16) -> f64 {
+        self.timing.at(person, clock, ahead)
     }
 
     /// The distributions of the factors that do not depend on the time of the week alone.

@@ -4,10 +4,11 @@ use super::super::calendar::Weekday;
 use super::super::config::EmailConfig;
 use super::super::delivery::MAX_LATENCY;
 use super::super::world::Circumstances;
+use super::super::zones::{Clock, Zones};
 use super::effect::{About, Chart, Effect, Grouping, Level, Nodes, Outlook, Points};
 use crate::scenario::Checker;
 use crate::section::{Value, join, section};
-use crate::time::{Date, Instant};
+use crate::time::Date;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -181,7 +182,7 @@ struct State {
 type Set = u128;
 
 impl Season {
-    pub(super) fn new(config: &[SeasonConfig], of: &EmailConfig, checker: &mut Checker) -> Option<Self> {
+    pub(super) fn new(config: &[SeasonConfig], of: &EmailConfig, zones: Option<&Zones>, checker: &mut Checker) -> Option<Self> {
         for (index, SeasonConfig { name, .. }) in config.iter().enumerate() {
             let path = format!("calendar.{index}.name");
             checker.require(!name.trim().is_empty() && !name.contains(','), path.as_str(), || {
@@ -195,9 +196,9 @@ impl Season {
         }
         let begin = window.start.midnight();
         let end = window.start.plus(window.days as i32).midnight().plus(MAX_LATENCY);
-        let of_clock = |moment: Instant| of.timezone.local(moment).date();
-        let first = window.start.min(of_clock(begin));
-        let last = end.date().max(of_clock(end));
+        let clocks = zones.map_or_else(|| vec![Clock::Fixed(of.timezone)], Zones::within_days);
+        let first = clocks.iter().fold(window.start, |first, clock| first.min(clock.local(begin).date()));
+        let last = clocks.iter().fold(end.date(), |last, clock| last.max(clock.local(end).date()));
         let (mut kinds, mut known) = (Vec::new(), BTreeMap::new());
         let (mut sets, mut states) = (Vec::new(), Vec::new());
         let mut days = Vec::new();

@@ -4,6 +4,7 @@ use super::super::calendar::{Calendar, HOURS_OF_WEEK};
 use super::super::people::{Habit, Person};
 use super::super::personas::PersonaConfig;
 use super::super::world::{Circumstances, above_0};
+use super::super::zones::{SendClock, Zones};
 use super::effect::{About, Effect};
 use crate::scenario::Checker;
 use crate::section::section;
@@ -64,10 +65,12 @@ impl TimingConfig {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Timing {
     config: TimingConfig,
-    /// A / mean(A) − 1.
+    /// A / mean(A) − 1, by habit; where sends are by UTC, of all habits for each of `offsets` in turn, as the mean is another.
     hours: Box<[[f64; HOURS_OF_WEEK]]>,
-    /// The greatest of those.
+    /// The greatest of those, by habit.
     excess: Box<[f64]>,
+    /// Minutes that clocks may be ahead of UTC, in order, where sends are by that; empty where they are by the recipients' clock.
+    offsets: Box<[i16]>,
 }
 
 impl Timing {
@@ -76,19 +79,35 @@ impl Timing {
         personas: &BTreeMap<String, PersonaConfig>,
         habits: &[Habit],
         calendar: &Calendar,
+        zones: Option<&Zones>,
         checker: &mut Checker,
     ) -> Self {
         config.check(personas, checker);
-        let (hours, excess) = habits.iter().map(|habit| hours(config, &habit.own, calendar)).unzip::<_, _, Vec<_>, Vec<_>>();
-        Self { config: config.clone(), hours: hours.into(), excess: excess.into() }
+        let offsets = zones.filter(|zones| zones.clock == SendClock::Utc).map_or_else(Vec::new, Zones::all_offsets);
+        let of = |ahead: i16| habits.iter().map(move |habit| hours(config, &habit.own, calendar, ahead));
+        let all: Vec<_> = if offsets.is_empty() { of(0).collect() } else { offsets.iter().flat_map(|ahead| of(*ahead)).collect() };
+        let excess = |habit: usize| all.iter().skip(habit).step_by(habits.len()).fold(0.0, |most: f64, (_, excess)| most.max(*excess));
+        Self {
+            config: config.clone(),
+            excess: (0..habits.len()).map(excess).collect(),
+            hours: all.iter().map(|(hours, _)| *hours).collect(),
+            offsets: offsets.into(),
+        }
     }
 }
 
-/// A / mean(A) − 1 by the hour of the week, whose mean over a uniform week × the weights of the hours is 0, and the greatest of them.
-fn hours(config: &TimingConfig, persona: &PersonaConfig, calendar: &Calendar) -> ([f64; HOURS_OF_WEEK], f64) {
+/// A / mean(A) − 1 by the hour of the week, whose mean over a uniform week × the weights of the hours is 0, and the greatest of them; the
+/// weights are those of a clock that A's is so many minutes ahead of.
+fn hours(config: &TimingConfig, persona: &PersonaConfig, calendar: &Calendar, ahead: i16) -> ([f64; HOURS_OF_WEEK], f64) {
     let shape = persona.shape(config.off_peak, config.inactive_day);
     let weight = |hour: usize| calendar.weight(hour % 24);
-    let mean = (0..HOURS_OF_WEEK).map(|hour| weight(hour) * shape[hour]).sum::<f64>() / (0..HOURS_OF_WEEK).map(weight).sum::<f64>();
+    // An hour of the one clock lies in two of the other where they differ by a broken number.
+    let (before, within) = (i32::from(ahead).div_euclid(60), f64::from(i32::from(ahead).rem_euclid(60)) / 60.0);
+    let met = |hour: usize| {
+        let at = |later: i32| shape[(hour as i32 + before + later).rem_euclid(HOURS_OF_WEEK as i32) as usize];
+        if within > 0.0 { (1.0 - within) * at(0) + within * at(1) } else { at(0) }
+    };
+    let mean = (0..HOURS_OF_WEEK).map(|hour| weight(hour) * met(hour)).sum::<f64>() / (0..HOURS_OF_WEEK).map(weight).sum::<f64>();
     let excess = shape.iter().fold(0.0, |most: f64, value| most.max(*value)) / mean - 1.0;
     (shape.map(|value| value / mean - 1.0), excess)
 }
@@ -107,16 +126,22 @@ impl Timing {
         bends.into_iter().filter(|rate| excess > 1e-12 && *rate > 0.0 && *rate < 1.0).collect()
     }
 
-    /// The factor of a person at a moment of its clock.
+    /// The factor of a person at a moment of its clock, which is so many minutes ahead of UTC.
     #[inline]
-    pub(super) fn at(&self, person: &Person, clock: Instant) -> f64 {
-        1.0 + person.timing_k * self.hours[usize::from(person.habit)][(clock.minute_of_week() as u32 / 60) as usize]
+    pub(super) fn at(&self, person: &Person, clock: Instant, ahead: i16) -> f64 {
+        let mut place = usize::from(person.habit);
+        if !self.offsets.is_empty() {
+            // Of an offset that no zone has, that of the next.
+            let offset = self.offsets.binary_search(&ahead).unwrap_or_else(|next| next.min(self.offsets.len() - 1));
+            place += offset * self.excess.len();
+        }
+        1.0 + person.timing_k * self.hours[place][(clock.minute_of_week() as u32 / 60) as usize]
     }
 }
 
 impl Effect for Timing {
     #[inline]
     fn factor(&self, at: &Circumstances) -> f64 {
-        self.at(&at.person, at.clock)
+        self.at(&at.person, at.clock, at.ahead)
     }
 }

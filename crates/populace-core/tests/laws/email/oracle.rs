@@ -73,6 +73,7 @@ fn hold(document: &Value, seed: u64) {
         let at = Circumstances {
             person: own.map_or_else(|| model.typical(persona), |open_rate| model.person(habit, open_rate, 0.4 * open_rate)),
             clock: Instant((1_759_276_800_000 + below(next(), 40 * 24 * 3_600_000) as i64) * 1_000),
+            ahead: 0,
             recent_sends: below(next(), 12) as u32,
             since_interest: (next() % 2 == 0 && window > 0).then(|| unit(next()) * window as f64 / MINUTE as f64),
             suppressed: next() % 8 == 0,
@@ -132,7 +133,7 @@ fn effects_name_keys_of_the_document_and_levels_that_multiply_to_their_factors()
         for minute in 0..60 {
             for (recent_sends, since_interest) in (0..6).map(|n| (n, None)).chain((0..30).map(|m| (0, Some(f64::from(m))))) {
                 let clock = Instant(4 * 24 * HOUR + minute * MINUTE);
-                let at = Circumstances { person: model.typical(3), clock, recent_sends, since_interest, suppressed: false };
+                let at = Circumstances { person: model.typical(3), clock, ahead: 0, recent_sends, since_interest, suppressed: false };
                 let applies = |level: &usize| effect.applies(*level, effect.state(&at));
                 let of: Vec<usize> = (0..levels.len()).filter(applies).collect();
                 if about.name != "timing" && of.iter().all(|level| levels[*level].truth.is_some()) {

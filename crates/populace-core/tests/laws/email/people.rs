@@ -119,7 +119,7 @@ fn timing_keeps_everybodys_rate() {
     let weeks: Vec<f64> = (0..168).map(|hour| model.calendar().weight(hour % 24)).collect();
     let mut flat = 0;
     for person in people.iter().take(2_000) {
-        let at = |hour: usize| model.effects().timing_at(person, populace_core::email::MONDAY.plus(hour as i64 * 3_600_000_000));
+        let at = |hour: usize| model.effects().timing_at(person, populace_core::email::MONDAY.plus(hour as i64 * 3_600_000_000), 0);
         let mean = (0..168).map(|hour| weeks[hour] * at(hour)).sum::<f64>() / weeks.iter().sum::<f64>();
         assert!((mean - 1.0).abs() < 1e-12, "{person:?}: {mean}");
         let greatest = (0..168).map(at).fold(0.0, f64::max) * person.open_rate * timing.minute_allowance;

@@ -314,7 +314,10 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                 ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
                 ("universal_id", shared_codes(&everyone, None, &recipients.universal_ids)),
                 ("recipient_email_hash", shared_codes(&everyone, None, &recipients.email_hashes)),
-                ("timezone", codes(vec![0; users.len()], &generator.timezones)),
+                (
+                    "timezone",
+                    codes(users.iter().map(|user| user.person.zone.known().map_or(-1, i32::from)).collect(), &generator.timezones),
+                ),
             ]
         });
         filled.put(TRUTH_USERS, || {
@@ -336,6 +339,10 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                     ("peak_shift", Arc::new(users.iter().map(shift).collect::<Int16Array>())),
                     ("timing_k", of(|person| person.timing_k)),
                 ]);
+            }
+            if generator.model.zones().is_some() {
+                columns
+                    .push(("timezone", codes(users.iter().map(|user| i32::from(user.person.zone.zone)).collect(), &generator.timezones)));
             }
             columns
         });

@@ -2,7 +2,7 @@
 
 use super::{EVENTS_SQL, EVENTS_TABLE, decisions};
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, Value};
+use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, SendClock, Value};
 use populace_core::scenario::Scenario;
 use populace_core::time::{Date, Instant};
 use std::net::Ipv4Addr;
@@ -34,6 +34,9 @@ const MILLIS: Kind = Kind::Instant(InstantText::Millis);
 pub(super) const RECIPIENT: Column = Column::new("recipient_id", Kind::Text, "Id of the recipient").at_most(256);
 const UNIVERSAL_ID: Column = Column::new("universal_id", Kind::Text, "Id of the person: `sf_` and a keyed hash of the address");
 const EMAIL_HASH: Column = Column::new("recipient_email_hash", Kind::Text, "SHA-256 of the normalised address, hexadecimal");
+/// Of the truth of timing, where sends are by the clock of UTC and recipients are not.
+pub(super) const UTC_OFFSET: Column =
+    Column::new("utc_offset_minutes", Kind::Int16, "Minutes that the recipient's clock is ahead of UTC: the mean over sends is 1 for each");
 const PERSONA: Column = Column::new("persona", Kind::Text, "Persona");
 
 /// The columns of an event.
@@ -159,7 +162,15 @@ fn messages(model: &EmailModel) -> Vec<Column> {
 
 /// The tables, in the order of their numbers.
 pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
-    let users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, Column::new("timezone", Kind::Text, "The recipient's clock, an offset from UTC")];
+    let timezone = match model.zones() {
+        None => Column::new("timezone", Kind::Text, "The recipient's clock, an offset from UTC"),
+        Some(_) => Column::nullable(
+            "timezone",
+            Kind::Text,
+            "The recipient's time zone, by its name in the time zone database; null where not known",
+        ),
+    };
+    let users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, timezone];
     let mut truth_users = vec![
         RECIPIENT,
         PERSONA,
@@ -179,18 +190,31 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             Column::new("timing_k", Kind::Float, "k of `timing` at its own open rate: the factor is 1 + k (A / mean(A) - 1)"),
         ]);
     }
+    if model.zones().is_some() {
+        truth_users.push(Column::new("timezone", Kind::Text, "The recipient's time zone, known or not"));
+    }
     let rates = vec![
         RECIPIENT,
         Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),
         Column::new("open_rate", Kind::Float, "Open rate of messages delivered in that month"),
         Column::new("click_rate", Kind::Float, "Click rate of messages delivered in that month"),
     ];
-    let timing = vec![
+    let mut timing = vec![
         PERSONA,
-        Column::new("minute_of_week", Kind::Int16, "Minute of the week in UTC, from Monday 00:00: 0 to 10,079"),
+        match model.zones() {
+            None => Column::new("minute_of_week", Kind::Int16, "Minute of the week in UTC, from Monday 00:00: 0 to 10,079"),
+            Some(_) => {
+                Column::new("minute_of_week", Kind::Int16, "Minute of the week on the recipient's clock, from Monday 00:00: 0 to 10,079")
+            }
+        },
         Column::new("factor", Kind::Float, "timing × minute"),
         Column::new("best_minute", Kind::Int16, "The first minute at which this persona's factor is greatest"),
     ];
+    let mut timing_key: &[&str] = &["persona", "minute_of_week"];
+    if model.zones().is_some_and(|zones| zones.clock == SendClock::Utc) {
+        timing.push(UTC_OFFSET);
+        timing_key = &["persona", UTC_OFFSET.name, "minute_of_week"];
+    }
     let window = &model.config().window;
     let month = |date: Date| {
         let (year, month, _) = date.ymd();
@@ -213,7 +237,7 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         Table::new("messages", true, "What was drawn against for one message", messages(model), super::expected::sent_to_one(model))
             .keyed_by(&["recipient_id", "message_id"])
             .of_actor("recipient_id"),
-        Table::new("timing", true, "One minute of one persona's week", timing, 0.0).keyed_by(&["persona", "minute_of_week"]),
+        Table::new("timing", true, "One minute of one persona's week", timing, 0.0).keyed_by(timing_key),
     ];
     if model.machine_opens().is_some() {
         tables.push(
@@ -226,7 +250,10 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         let calendar = vec![
             Column::new("date", Kind::Date, "A date on which something may be sent or decided"),
             Column::nullable("names", Kind::Text, "Its seasons, in the order of the document, separated by commas; null without one"),
-            factor("volume", "Factor of the scheduled sends of the day in UTC"),
+            match model.zones() {
+                None => factor("volume", "Factor of the scheduled sends of the day in UTC"),
+                Some(_) => factor("volume", "Factor of the scheduled sends of the day"),
+            },
             factor("open", "Factor of the open rate of what is decided on that day of the recipients' clock: `season` of its messages"),
             factor("click", "Factor of P(click | open) of the same messages: their `season_click`"),
         ];

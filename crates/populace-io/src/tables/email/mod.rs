@@ -16,7 +16,7 @@ use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
-use columns::CALENDAR;
+use columns::{CALENDAR, UTC_OFFSET};
 pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
 use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, Season};
@@ -126,7 +126,10 @@ impl Tables for Email {
             addresses: dictionary(columns::addresses()),
             sources: dictionary(model.sources()),
             metadata: dictionary(model.metadata()),
-            timezones: dictionary([model.config().timezone.to_string()]),
+            timezones: match model.zones() {
+                None => dictionary([model.config().timezone.to_string()]),
+                Some(zones) => dictionary(zones.list().iter().map(|zone| zone.name)),
+            },
             personas: dictionary(model.personas().iter().map(|persona| &persona.name)),
             dropped_reasons: dictionary(DroppedReason::NAMES),
             model,
@@ -155,12 +158,16 @@ impl Tables for Email {
         }
         (table == TIMING).then(|| {
             let rows: Vec<_> = self.model.timing().collect();
-            self.tables[table].rows(&[
+            let mut columns = vec![
                 ("persona", codes(rows.iter().map(|row| i32::from(row.persona)).collect(), &self.personas)),
                 ("minute_of_week", shorts(rows.iter().map(|row| row.minute_of_week as i16).collect())),
                 ("factor", floats(rows.iter().map(|row| row.factor).collect())),
                 ("best_minute", shorts(rows.iter().map(|row| row.best_minute as i16).collect())),
-            ])
+            ];
+            if rows.iter().any(|row| row.ahead.is_some()) {
+                columns.push((UTC_OFFSET.name, shorts(rows.iter().map(|row| row.ahead.unwrap_or(0)).collect())));
+            }
+            self.tables[table].rows(&columns)
         })
     }
 

@@ -27,6 +27,11 @@ impl<'a> Inference<'a> {
         self.law
     }
 
+    /// Who a recipient may be, each with its share of its persona's people.
+    pub(crate) fn candidates(&self) -> &[(Person, f64)] {
+        &self.candidates.people
+    }
+
     /// Who a recipient may be: the states of a [`Posterior`].
     pub fn people(&self) -> impl Iterator<Item = &Person> {
         self.candidates.people.iter().map(|(person, _)| person)

@@ -6,6 +6,7 @@ mod email;
 mod features;
 mod machines;
 mod own_files;
+mod people;
 mod plan;
 mod policies;
 mod prepare;

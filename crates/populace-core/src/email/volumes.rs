@@ -119,10 +119,6 @@ const NODES: usize = 8;
 /// Nodes of people's own open rates.
 const RATES: usize = 8;
 
-fn mean(nodes: &Nodes) -> f64 {
-    nodes.iter().map(|(value, weight)| value * weight).sum()
-}
-
 /// Adds to the weight of a value.
 fn put<T: PartialEq>(nodes: &mut Vec<(T, f64)>, value: T, weight: f64) {
     match nodes.iter_mut().find(|(known, _)| *known == value) {
@@ -143,29 +139,34 @@ struct HabitHour {
 struct Mail {
     /// How many messages a user.
     mass: f64,
-    /// The distributions of the factors that do not depend on the clock alone.
-    factors: Vec<Nodes>,
+    /// The distribution of the product of the factors that do not depend on the clock alone: its values in order, each with the probability
+    /// of it or less, and with what the mean has from those.
+    products: Vec<(f64, [f64; 2])>,
 }
 
 impl Mail {
-    const NONE: Self = Self { mass: 0.0, factors: Vec::new() };
+    const NONE: Self = Self { mass: 0.0, products: Vec::new() };
+
+    fn new(mass: f64, factors: &[Nodes]) -> Self {
+        let mut products: Nodes = vec![(1.0, 1.0)];
+        for factor in factors {
+            let times = |&(value, weight): &(f64, f64)| factor.iter().map(move |(own, share)| (value * own, weight * share));
+            products = products.iter().flat_map(times).collect::<Vec<_>>();
+        }
+        products.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let sums = products.into_iter().scan([0.0; 2], |sums, (value, weight)| {
+            *sums = [sums[0] + weight, sums[1] + weight * value];
+            Some((value, *sums))
+        });
+        Self { mass, products: sums.collect() }
+    }
 
     /// E min(most, base × the factors).
     fn expected(&self, base: f64, most: f64) -> f64 {
-        let greatest = |nodes: &Nodes| nodes.iter().fold(0.0, |most: f64, (value, _)| most.max(*value));
-        let raised: f64 = self.factors.iter().map(greatest).product();
-        if base * raised <= most {
-            return base * self.factors.iter().map(mean).product::<f64>();
-        }
-        capped(base, &self.factors, most)
-    }
-}
-
-/// E min(most, base × a product of independent factors).
-fn capped(base: f64, factors: &[Nodes], most: f64) -> f64 {
-    match factors.split_first() {
-        None => base.min(most),
-        Some((first, others)) => first.iter().map(|(value, weight)| weight * capped(base * value, others, most)).sum(),
+        let below = self.products.partition_point(|(value, _)| base * value <= most);
+        let [weight, mean] = below.checked_sub(1).map_or([0.0; 2], |last| self.products[last].1);
+        let total = self.products.last().map_or(0.0, |(_, [total, _])| *total);
+        base * mean + most * (total - weight)
     }
 }
 
@@ -472,7 +473,7 @@ impl<'a> Calendar<'a> {
         let befallen = |minute: i32| interpolated(&self.occasions, f64::from(minute));
         let of_minute = (befallen(60 * hour + 60) - befallen(60 * hour)) / 60.0;
         let outlook = Hour { calendar: self, moment, triggered: None, of_minute };
-        Mail { mass, factors: self.model.effects.expected(&outlook) }
+        Mail::new(mass, &self.model.effects.expected(&outlook))
     }
 
     /// Triggered mail of an hour, counted from the midnight before its hot path.
@@ -493,7 +494,7 @@ impl<'a> Calendar<'a> {
         let delays = spread(trigger.delay.low, trigger.delay.high, 64);
         let since = delays.flat_map(|delay| latencies.iter().map(move |late| delay + late)).collect();
         let outlook = Hour { calendar: self, moment, triggered: Some((day, since)), of_minute: 0.0 };
-        Mail { mass, factors: self.model.effects.expected(&outlook) }
+        Mail::new(mass, &self.model.effects.expected(&outlook))
     }
 
     /// Equal shares of the latency in a cell, minutes, by bisection.

@@ -18,7 +18,8 @@ const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let when = vec![week(gathered), by_hour(gathered), machines(gathered), zones(gathered), delay(gathered, 0), delay(gathered, 1)];
-    let who = vec![funnel(gathered), days(gathered), campaigns(gathered)];
+    let who =
+        vec![funnel(gathered), gathered.own_rates.as_ref().and_then(super::people::OwnRates::figure), days(gathered), campaigns(gathered)];
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![
@@ -71,7 +72,7 @@ fn week(gathered: &Gathered<'_>) -> Option<Figure> {
     if let Some(law) = gathered.law {
         let known = |persona: &&usize| **persona < law.personas().len();
         let weeks: Vec<(usize, Vec<f64>)> =
-            present.iter().filter(known).map(|&persona| (persona, expected_opens(law, persona, &gathered.open_mass[persona]))).collect();
+            present.iter().filter(known).map(|&persona| (persona, expected_opens(law, persona, &gathered.open_mass))).collect();
         let rows_of = |row: &dyn Fn(usize, &[f64]) -> Option<Cells>| -> Vec<Cells> {
             let of = |persona: &usize| weeks.iter().find(|(of, _)| of == persona).and_then(|(_, week)| row(*persona, week));
             present.iter().map(|persona| of(persona).unwrap_or_else(|| empty.clone())).collect()

@@ -1,6 +1,7 @@
 //! What a report says of mail: one pass over the events, recipient by recipient.
 
 mod draw;
+mod people;
 
 use crate::email::delay::microseconds;
 use crate::email::history::{circumstances, decided_at};
@@ -14,6 +15,7 @@ use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
+use people::OwnRates;
 use populace_core::email::laws::Cell;
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Person, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
@@ -52,7 +54,7 @@ struct Gathered<'a> {
     days: BTreeMap<i32, [u64; 4]>,
     /// Opens by persona and hour of the week.
     engagement: Vec<[u64; HOURS_OF_WEEK]>,
-    /// Expected opens by persona and hour of the week of delivery.
+    /// Expected opens by habit and hour of the week of delivery; the last is of recipients that are not known.
     open_mass: Vec<[Sum; HOURS_OF_WEEK]>,
     /// Opens of messages by persona, kind of day (0 of Monday to Friday) and hour of the decision.
     by_hour: Vec<[[Rate; 24]; 2]>,
@@ -89,12 +91,14 @@ struct Gathered<'a> {
     open_hours: [[u64; 24]; 2],
     /// Opens by zone and hour: of the recipients' clock, and of UTC.
     zone_hours: Vec<[[u64; 24]; 2]>,
+    /// Where people differ.
+    own_rates: Option<OwnRates>,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, zone_hours,
+    opened_ahead, open_hours, zone_hours, own_rates,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -192,7 +196,7 @@ impl<'a> Gathered<'a> {
             funnels: vec![Funnel::default(); personas],
             days: BTreeMap::new(),
             engagement: vec![[0; HOURS_OF_WEEK]; personas],
-            open_mass: vec![[Sum::default(); HOURS_OF_WEEK]; personas],
+            open_mass: vec![[Sum::default(); HOURS_OF_WEEK]; law.map_or(0, |law| law.model().habits().len()) + 1],
             by_hour: vec![[[Rate::default(); 24]; 2]; personas],
             latency_by_minute: vec![Sketch::default(); 60],
             latency_by_hour: vec![Sketch::default(); 24],
@@ -216,6 +220,7 @@ impl<'a> Gathered<'a> {
             opened_ahead: 0,
             open_hours: [[0; 24]; 2],
             zone_hours: vec![[[0; 24]; 2]; model.zones().map_or(0, |zones| zones.list().len())],
+            own_rates: law.filter(|law| law.model().people_differ()).map(|_| OwnRates::new()),
         }
     }
 
@@ -233,6 +238,9 @@ impl<'a> Gathered<'a> {
         self.breaker_events += history.breakers.len() as u64;
         self.interests += history.interests.len() as u64;
         self.funnels[persona].recipients += 1;
+        if let Some((law, person)) = self.law.zip(known.as_ref()) {
+            self.own_rates(law, person, history);
+        }
         let mut expected = Vec::with_capacity(history.messages.len());
         let campaigns = events.text("campaign_id");
         let [mut delivered, mut opened, mut clicked] = [0; 3];
@@ -277,6 +285,15 @@ impl<'a> Gathered<'a> {
         if !is_ahead {
             self.around_breakers(history, &expected);
         }
+    }
+
+    /// How much of its mail a recipient opens, against what people of its persona do.
+    fn own_rates(&mut self, law: &Law<'_>, person: &Person, history: &History) {
+        let Some(rates) = &mut self.own_rates else { return };
+        let typical = law.model().typical(person.persona.into());
+        let kept = |message: &Message| Some(law.p_open(&typical, message)? * (1.0 - law.p_open_dropped(&typical, message, history)));
+        let alike: Vec<f64> = history.messages.iter().filter_map(kept).collect();
+        rates.add(history.messages.iter().filter(|message| message.opened.is_some()).count(), &alike);
     }
 
     /// The hours of opens, by recipients' own clients and by those that open ahead.
@@ -328,7 +345,8 @@ impl<'a> Gathered<'a> {
         let person = known.copied().unwrap_or_else(|| self.model.typical(0));
         if let Some(delivered) = message.delivered {
             let local = self.model.clock(person.zone.zone).local(delivered);
-            self.open_mass[persona][local.minute_of_week() / 60].add(p_open.unwrap_or(0.0));
+            let habit = known.map_or(self.open_mass.len() - 1, |person| person.habit.into());
+            self.open_mass[habit][local.minute_of_week() / 60].add(p_open.unwrap_or(0.0));
         }
         let Some(at) = circumstances(self.model, &person, message) else { return };
         self.funnels[persona].opens.add(opened, p_open);
@@ -481,21 +499,23 @@ fn cell_of(index: usize) -> Cell {
     Cell { top: index & 1 > 0, batch: index & 2 > 0, weekend: index & 4 > 0 }
 }
 
-/// The hours of the week in which a persona's opens are expected, given how many are expected of deliveries in each.
-fn expected_opens(law: &Law<'_>, persona: usize, mass: &[Sum; HOURS_OF_WEEK]) -> Vec<f64> {
+/// The hours of the week in which a persona's opens are expected, given how many are expected, by habit, of deliveries in each.
+fn expected_opens(law: &Law<'_>, persona: usize, masses: &[[Sum; HOURS_OF_WEEK]]) -> Vec<f64> {
     /// Places within the hour of delivery that stand for all.
     const PLACES: i64 = 4;
-    let typical = law.model().typical(persona);
     // By how much the recipients' clock is ahead of UTC.
-    let clock = law.model().clock(typical.zone.zone).local(MONDAY).since(MONDAY);
+    let clock = law.model().clock(law.model().typical(persona).zone.zone).local(MONDAY).since(MONDAY);
     let hours = (law.config().longest_open_delay() / 60.0).ceil() as i64 + 1;
     let mut opens = vec![0.0; HOURS_OF_WEEK];
-    for (hour, mass) in mass.iter().copied().map(Sum::value).enumerate() {
+    let of_persona = law.model().habits().iter().enumerate().filter(|(_, habit)| usize::from(habit.persona) == persona);
+    let masses = of_persona
+        .flat_map(|(habit, _)| masses[habit].iter().copied().map(Sum::value).enumerate().map(move |(hour, mass)| (habit, hour, mass)));
+    for (habit, hour, mass) in masses.filter(|(.., mass)| *mass > 0.0) {
         for place in 0..PLACES {
             let minute = 60.0 * (place as f64 + 0.5) / PLACES as f64;
             let delivered = MONDAY.plus(hour as i64 * HOUR + (minute * MINUTE as f64) as i64 - clock);
-            let delay = law.open_delay_of(&typical, delivered);
-            let cdf = |ahead: i64| delay.cdf(typical.habit.into(), delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
+            let delay = law.open_delay_of(&law.model().person(habit, 1.0, 1.0), delivered);
+            let cdf = |ahead: i64| delay.cdf(habit, delivered.plus(ahead * HOUR - (minute * MINUTE as f64) as i64));
             let mut before = 0.0;
             for ahead in 1..=hours {
                 let until = cdf(ahead);

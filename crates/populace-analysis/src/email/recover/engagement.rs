@@ -1,11 +1,12 @@
 //! Opens, by a joint model; clicks; delays.
 
-use super::tally::{Cell, Tally};
+use super::tally::{Cell, Tally, offsets, weight_of};
 use crate::email::Law;
 use crate::recover::loglinear::{self, Count, Fit, Predictor};
 use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
-use populace_core::email::{Effect, EmailConfig, Level, OpenDelayLaw};
+use populace_core::email::{Effect, EmailConfig, HOURS_OF_WEEK, Level, MONDAY, OpenDelayLaw, Person};
+use populace_core::time::HOUR;
 use std::collections::BTreeMap;
 
 /// Why there are no delays to be looked at without attention.
@@ -61,7 +62,7 @@ pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     let config = law.config();
     let mut cells = tally.cells.clone();
     let effects = law.model().effects().each();
-    let places = places(&effects, &mut cells, sheet);
+    let places = places(law, &effects, &mut cells, sheet);
     if let Some(drift) = config.drift.as_ref().filter(|drift| drift.amplitude > NOTICEABLE_DRIFT) {
         let amplitude = drift.amplitude;
         sheet.notes.push(format!(
@@ -89,13 +90,19 @@ pub(super) fn opens(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
 }
 
 /// The coefficients that the data can tell. Cells of those that it cannot are left out.
-fn places(effects: &[&dyn Effect], cells: &mut BTreeMap<Cell, Count>, sheet: &mut Sheet) -> Places {
+fn places(law: &Law<'_>, effects: &[&dyn Effect], cells: &mut BTreeMap<Cell, Count>, sheet: &mut Sheet) -> Places {
     let mut places = Places::default();
+    // Of people whose own rates nobody sees, what raises opens further than timing leaves room for is capped by nobody knows how much.
+    let rates_differ = law.config().people.as_ref().is_some_and(|people| people.open_concentration.is_some());
+    let is_capped = |level: &Level| rates_differ && level.truth.is_none_or(|truth| truth > law.config().timing.minute_allowance);
     for (index, effect) in effects.iter().enumerate() {
         for (level, parameter) in effect.levels().into_iter().enumerate() {
             let applies = |cell: &Cell| effect.applies(level, cell.states[index]);
             let here = total(cells.iter(), applies);
-            if here.successes > 0 {
+            if is_capped(&parameter) {
+                sheet.skip(&parameter.path, "recipients' own rates differ, and how often the greatest probability cuts it off with them");
+                cells.retain(|cell, _| !applies(cell));
+            } else if here.successes > 0 {
                 let place = places.next();
                 places.levels.push(Found { effect: index, level, parameter, place });
             } else {
@@ -141,7 +148,8 @@ fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, place
         let n = trials(&|cell| usize::from(cell.persona) == index);
         let rate = Parameter::level(format!("{path}.open_rate"), "share", persona.open_rate * neutral, JOINT);
         let all = week.mean(|_| true);
-        sheet.normal(rate, Scale::Log, all.value, all.error(fit, None), n);
+        let unlike = Unlike::new(law, tally, index);
+        sheet.normal(rate, Scale::Log, all.value, all.error(fit, None, unlike.as_ref()), n);
         // Peak against other hours, active against other days: all of the one over all of the other.
         for (name, bit) in [("peak_over_off_peak", 1), ("active_over_inactive_day", 2)] {
             let (inside, outside) = (week.mean(|class| class & bit == 0), week.mean(|class| class & bit != 0));
@@ -149,7 +157,7 @@ fn report(law: &Law<'_>, tally: &Tally<'_>, cells: &BTreeMap<Cell, Count>, place
                 continue;
             }
             let parameter = Parameter::factor(format!("{path}.timing.{name}"), inside.truth / outside.truth, JOINT);
-            let error = inside.error(fit, Some(&outside));
+            let error = inside.error(fit, Some(&outside), unlike.as_ref());
             sheet.normal(parameter, Scale::Log, inside.value / outside.value, error, n);
         }
     }
@@ -166,8 +174,63 @@ struct Mean {
     weight: f64,
     value: f64,
     truth: f64,
-    /// Derivatives of its logarithm.
+    /// Derivatives of its logarithm, by the place of the coefficient.
     derivatives: Vec<(usize, f64)>,
+    /// The same by class.
+    of_classes: [f64; CLASSES],
+}
+
+/// Classes of hours.
+const CLASSES: usize = 4;
+
+/// How the people of a persona differ, where they do.
+struct Unlike {
+    /// Their shares, and by how much of itself the rate of each class would be more if all were like this.
+    people: Vec<(f64, [f64; CLASSES])>,
+    /// Σ n² / (Σ n)² over recipients with n messages.
+    share: f64,
+}
+
+impl Unlike {
+    fn new(law: &Law<'_>, tally: &Tally<'_>, persona: usize) -> Option<Self> {
+        let own = tally.candidates()?.iter().filter(|(person, _)| usize::from(person.persona) == persona);
+        let (model, offsets) = (law.model(), offsets(law));
+        // By person: the weight of each class in its week, and its opens there.
+        let week = |(person, share): &(Person, f64)| {
+            let mut sums = [[0.0; 2]; CLASSES];
+            for hour in 0..HOURS_OF_WEEK {
+                let (peak, active) = model.habits()[usize::from(person.habit)].own.own(hour);
+                let clock = MONDAY.plus(hour as i64 * HOUR);
+                let (mut weight, mut timing) = (0.0, 0.0);
+                for (ahead, share) in &offsets {
+                    weight += share * weight_of(law, hour, *ahead);
+                    timing += share * model.effects().timing_at(person, clock, *ahead);
+                }
+                let rate = person.open_rate * timing;
+                let sum = &mut sums[usize::from(!peak) + 2 * usize::from(!active)];
+                *sum = [sum[0] + weight, sum[1] + weight * rate];
+            }
+            (*share, sums)
+        };
+        let weeks: Vec<(f64, [[f64; 2]; CLASSES])> = own.map(week).collect();
+        let mean = |class: usize, of: usize| weeks.iter().map(|(share, sums)| share * sums[class][of]).sum::<f64>();
+        let means: [[f64; 2]; CLASSES] = std::array::from_fn(|class| [mean(class, 0), mean(class, 1)]);
+        let more = |(share, sums): &(f64, [[f64; 2]; CLASSES])| {
+            let of = |class: usize| {
+                let [weight, opens] = means[class];
+                if opens > 0.0 { sums[class][1] / opens - sums[class][0] / weight } else { 0.0 }
+            };
+            (*share, std::array::from_fn(of))
+        };
+        let trials = total(tally.cells.iter(), |cell| usize::from(cell.persona) == persona).trials as f64;
+        Some(Self { people: weeks.iter().map(more).collect(), share: tally.squares[persona][0] / (trials * trials) })
+    }
+
+    /// The variance that they add to a logarithm with these derivatives.
+    fn variance(&self, of_classes: &[f64; CLASSES]) -> f64 {
+        let square = |more: &[f64; CLASSES]| more.iter().zip(of_classes).map(|(more, x)| more * x).sum::<f64>().powi(2);
+        self.share * self.people.iter().map(|(share, more)| share * square(more)).sum::<f64>()
+    }
 }
 
 impl Week {
@@ -191,17 +254,24 @@ impl Week {
         let weight: f64 = classes().map(|class| class.1).sum();
         let value = classes().map(|class| class.1 * class.4).sum::<f64>() / weight;
         let truth = classes().map(|class| class.1 * class.2).sum::<f64>() / weight;
-        let derivatives = classes().map(|class| (class.3, class.1 * class.4 / weight / value)).collect();
-        Mean { weight, value, truth, derivatives }
+        let derivative = |class: &(u8, f64, f64, usize, f64)| class.1 * class.4 / weight / value;
+        let derivatives = classes().map(|class| (class.3, derivative(class))).collect();
+        let mut of_classes = [0.0; CLASSES];
+        classes().for_each(|class| of_classes[usize::from(class.0)] = derivative(class));
+        Mean { weight, value, truth, derivatives, of_classes }
     }
 }
 
 impl Mean {
     /// The error of its logarithm, or of that of its ratio to another.
-    fn error(&self, fit: &Fit, over: Option<&Self>) -> f64 {
+    fn error(&self, fit: &Fit, over: Option<&Self>, unlike: Option<&Unlike>) -> f64 {
         let mut derivatives = self.derivatives.clone();
         derivatives.extend(over.into_iter().flat_map(|over| &over.derivatives).map(|&(place, x)| (place, -x)));
-        fit.covariance.quadratic(&derivatives).sqrt()
+        let mut of_classes = self.of_classes;
+        if let Some(over) = over {
+            of_classes.iter_mut().zip(over.of_classes).for_each(|(x, over)| *x -= over);
+        }
+        (fit.covariance.quadratic(&derivatives) + unlike.map_or(0.0, |unlike| unlike.variance(&of_classes))).sqrt()
     }
 }
 
@@ -215,7 +285,14 @@ pub(super) fn clicks(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
         let truth = (persona.click_rate / persona.open_rate * plain).min(1.0);
         let parameter = Parameter::level(path, "share", truth, "clicks of opens away from circuit breakers");
         let count = if season.is_some() { tally.clicks_in.get(&(index, 0)).copied().unwrap_or_default() } else { *all };
-        sheet.share(parameter, count.successes, count.trials);
+        let Some([a, b]) = law.model().ratios_of(index).filter(|_| season.is_none() && count.successes > 0) else {
+            sheet.share(parameter, count.successes, count.trials);
+            continue;
+        };
+        // A share of the variance is between recipients, each of whom has a part of the opens.
+        let (n, found, between) = (count.trials as f64, count.successes as f64 / count.trials as f64, 1.0 / (a + b + 1.0));
+        let variance = found * (1.0 - found) * ((1.0 - between) / n + between * tally.squares[index][1] / (n * n));
+        sheet.normal(parameter, Scale::Log, found, variance.sqrt() / found, count.trials);
     }
 }
 

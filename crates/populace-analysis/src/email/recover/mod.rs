@@ -2,11 +2,12 @@
 
 mod engagement;
 mod mixture;
+mod people;
 mod seasons;
 mod tally;
 
-use crate::email::Law;
 use crate::email::history::agent_column;
+use crate::email::{Inference, Law};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
 use crate::recover::loglinear::Count;
@@ -14,6 +15,7 @@ use crate::recover::numbers::Moments;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
 use crate::source::{As, Side, Source, Want};
 use crate::watch::Watch;
+use people::Others;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -38,7 +40,9 @@ pub(crate) fn estimate(
     let users = Side { table: "users", wants, time: None };
     let loose = source.has(users.table).then_some(users).into_iter().collect();
     let inputs = Inputs { loose, ..Inputs::joined("recipient_id", [events]) };
-    let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law))?;
+    let inference = model.people_differ().then(|| Inference::new(&law));
+    let others = inference.as_ref().map(|inference| Others::new(&law, inference));
+    let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law, others.as_ref()))?;
     let users = users_of(source, &tally, sheet)?;
     for (count, what) in [
         (tally.orphans, "rows fit nowhere (of an unknown type, or of a message that was never sent)"),
@@ -75,6 +79,9 @@ pub(crate) fn estimate(
     seasons::report(&law, &tally, sheet);
     engagement::delays(law.config(), &tally, sheet);
     mixture::weights(law.config(), &tally, sheet);
+    if let (Some(people), Some(own)) = (&tally.people, &law.config().people) {
+        people.report(own, sheet);
+    }
     let messages = tally.sent;
     let size =
         [("users", users), ("messages", messages), ("delivered", tally.delivered), ("messages in the model of opens", tally.modelled())];

@@ -1,6 +1,7 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
 use super::mixture;
+use super::people::{Others, People};
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -9,7 +10,7 @@ use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
-use populace_core::email::{EFFECTS, HOURS_OF_WEEK, MONDAY, OpenDelayLaw, Person, PersonaConfig, SendClock, hour_of_week};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, Habit, MONDAY, OpenDelayLaw, Person, SendClock, hour_of_week};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;
 
@@ -40,37 +41,55 @@ pub(super) struct Cell {
     pub(super) states: [u16; EFFECTS.len()],
 }
 
-/// An hour of a persona's week.
+/// An hour of the week of a persona's people.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hour {
     pub(super) class: u8,
     /// Its weight in the law of scheduled sends.
     pub(super) weight: f64,
-    /// Its factor in truth.
+    /// Its factor in truth, of the persona's open rate.
     pub(super) factor: f64,
 }
 
-/// The weeks of all personas.
-fn weeks(law: &Law<'_>) -> Vec<Vec<Hour>> {
-    let (config, model) = (law.config(), law.model());
-    // By how much the recipients' clocks are ahead of that of sends.
+/// By how many minutes the recipients' clocks are ahead of that of sends, with probabilities.
+pub(super) fn offsets(law: &Law<'_>) -> Vec<(i16, f64)> {
+    let model = law.model();
     let by_utc = model.zones().is_some_and(|zones| zones.clock == SendClock::Utc);
-    let offsets = if by_utc { model.offsets() } else { vec![(0, 1.0)] };
-    let week = |(index, persona): (usize, &PersonaConfig)| {
+    if by_utc { model.offsets() } else { vec![(0, 1.0)] }
+}
+
+/// The weight of an hour of the recipients' clock in the law of sends.
+pub(super) fn weight_of(law: &Law<'_>, hour: usize, ahead: i16) -> f64 {
+    law.model().calendar().weight((hour as i32 - i32::from(ahead).div_euclid(60)).rem_euclid(24) as usize)
+}
+
+/// The weeks of all personas: of each of its habits in turn, by their shares, with the mean over its people's own rates.
+fn weeks(law: &Law<'_>, others: Option<&Others<'_>>) -> Vec<Vec<Hour>> {
+    let model = law.model();
+    let offsets = offsets(law);
+    let week = |(index, habit): (usize, &Habit)| {
+        let typical = law.personas()[usize::from(habit.persona)].open_rate;
+        let people: Vec<(Person, f64)> = match others {
+            None => vec![(model.person(index, typical, typical), 1.0)],
+            Some(others) => others.inference.candidates().iter().filter(|(of, _)| usize::from(of.habit) == index).copied().collect(),
+        };
         let hour = |hour: usize| {
-            let (peak, active) = persona.own(hour);
-            let of_offsets = |of: &dyn Fn(i16) -> f64| offsets.iter().map(|(ahead, share)| share * of(*ahead)).sum();
+            let (peak, active) = habit.own.own(hour);
+            let of_offsets = |of: &dyn Fn(i16) -> f64| offsets.iter().map(|(ahead, share)| share * of(*ahead)).sum::<f64>();
+            let clock = MONDAY.plus(hour as i64 * HOUR);
+            let at = |(person, weight): &(Person, f64), ahead: i16| {
+                weight / habit.share * person.open_rate / typical * model.effects().timing_at(person, clock, ahead)
+            };
             Hour {
                 class: u8::from(!peak) + 2 * u8::from(!active),
-                weight: of_offsets(&|ahead| {
-                    model.calendar().weight((hour as i32 - i32::from(ahead).div_euclid(60)).rem_euclid(24) as usize)
-                }),
-                factor: of_offsets(&|ahead| model.effects().timing_at(&model.typical(index), MONDAY.plus(hour as i64 * HOUR), ahead)),
+                weight: habit.share * of_offsets(&|ahead| weight_of(law, hour, ahead)),
+                factor: of_offsets(&|ahead| people.iter().map(|of| at(of, ahead)).sum()),
             }
         };
-        (0..HOURS_OF_WEEK).map(hour).collect()
+        (0..HOURS_OF_WEEK).map(hour).collect::<Vec<Hour>>()
     };
-    config.personas.values().enumerate().map(week).collect()
+    let of_habits: Vec<Vec<Hour>> = model.habits().iter().enumerate().map(week).collect();
+    of_habits.chunks(of_habits.len() / law.personas().len()).map(<[Vec<Hour>]>::concat).collect()
 }
 
 /// All counts.
@@ -131,12 +150,17 @@ pub(super) struct Tally<'a> {
     pub(super) own: Vec<Count>,
     /// Recipients by the time zone that the table of users says.
     pub(super) zones: BTreeMap<String, u64>,
+    /// Where people differ, what tells how; and by persona the squares of the numbers of a recipient's messages in the model of opens, and
+    /// of its opens in that of clicks.
+    others: Option<&'a Others<'a>>,
+    pub(super) people: Option<People>,
+    pub(super) squares: Vec<[f64; 2]>,
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(law: &'a Law<'a>) -> Self {
+    pub(super) fn new(law: &'a Law<'a>, others: Option<&'a Others<'a>>) -> Self {
         let config = law.config();
-        let weeks = weeks(law);
+        let weeks = weeks(law, others);
         let bare = config.open_delay == OpenDelayLaw::Exponential;
         Self {
             window: Window { start: config.window.start, days: config.window.days },
@@ -182,7 +206,15 @@ impl<'a> Tally<'a> {
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
             zones: BTreeMap::new(),
+            others,
+            people: others.map(People::new),
+            squares: vec![[0.0; 2]; law.personas().len()],
         }
+    }
+
+    /// Who recipients may be, each with its share of its persona's people, where people differ.
+    pub(super) fn candidates(&self) -> Option<&'a [(Person, f64)]> {
+        self.others.map(|others| others.inference.candidates())
     }
 
     /// Messages that the model of opens rests on.
@@ -236,6 +268,9 @@ impl<'a> Tally<'a> {
                 // Of others nobody can see whether and when they open.
                 if !history.is_opened_ahead() {
                     self.engagement(&person, history);
+                    if let Some((people, others)) = self.people.as_mut().zip(self.others) {
+                        people.add(others, person.persona.into(), history);
+                    }
                 }
             }
             None => self.strangers += 1,
@@ -332,6 +367,8 @@ impl<'a> Tally<'a> {
     fn engagement(&mut self, person: &Person, history: &History) {
         let config = self.law.config();
         let persona = usize::from(person.persona);
+        let mut counts = [0.0; 2];
+        let shift = usize::from(person.habit) - persona * self.law.model().habits().len() / self.law.personas().len();
         let until = |from: Instant, minutes: f64| from.plus((minutes * MINUTE as f64) as i64 + MINUTE);
         let is_free = |from: Instant, minutes: f64| {
             let first = history.suppressed_after(from).next();
@@ -347,6 +384,7 @@ impl<'a> Tally<'a> {
                     self.clicks_in.entry((persona, state)).or_default().combine(count);
                 }
                 self.clicks[persona].combine(count);
+                counts[1] += 1.0;
                 if let Some(clicked) = message.clicked {
                     self.click_delays.add(clicked.since(opened) as f64 / MINUTE as f64 - config.click_delays.min_minutes);
                 }
@@ -368,11 +406,13 @@ impl<'a> Tally<'a> {
             for (place, (&state, factor)) in states.iter().zip(effects.factors(&at)).enumerate().filter(|(_, (state, _))| **state > 0) {
                 self.factors.entry((place, state)).or_default().add(factor);
             }
-            let class = self.weeks[persona][hour_of_week(at.clock)].class;
+            let class = self.weeks[persona][shift * HOURS_OF_WEEK + hour_of_week(at.clock)].class;
             let count = self.cells.entry(Cell { persona: persona as u16, class, states }).or_default();
             count.trials += 1;
             count.successes += u64::from(message.opened.is_some());
+            counts[0] += 1.0;
         }
+        self.squares[persona].iter_mut().zip(counts).for_each(|(sum, count)| *sum += count * count);
     }
 }
 
@@ -380,7 +420,8 @@ merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own, zones,
-} same { law, window, weeks, flat });
+    people, squares,
+} same { law, window, weeks, flat, others });
 
 impl Observer for Tally<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {

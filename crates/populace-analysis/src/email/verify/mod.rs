@@ -7,6 +7,7 @@ mod delays;
 mod latency;
 mod machine;
 mod opens;
+mod people;
 mod queries;
 mod rows;
 mod score_tests;
@@ -14,7 +15,7 @@ mod truth;
 mod volumes;
 mod zones;
 
-use crate::email::{History, Law, Message};
+use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::source::{As, Columns, Side, Source, Texts, Uuids, Want};
@@ -34,6 +35,7 @@ use delays::Delays;
 use latency::Latencies;
 use machine::Machines;
 use opens::Opens;
+use people::People;
 use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
@@ -266,10 +268,12 @@ struct Checks<'a> {
     machines: Option<Machines<'a>>,
     decisions: Option<Decisions<'a>>,
     zones: Option<Zones<'a>>,
+    people: Option<People<'a>>,
     users: Users<'a>,
-    /// The numbers of the tables of users and of decisions, and the truth of messages where it is looked at.
+    /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
     decisions_table: usize,
+    people_table: usize,
     truth: Option<Truth<'a>>,
 }
 
@@ -277,6 +281,9 @@ impl Observer for Checks<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {
         if table == self.users_table {
             self.users.add(rows);
+        }
+        if let Some(people) = self.people.as_mut().filter(|_| table == self.people_table) {
+            people.rows(rows);
         }
         self.files.add(table, rows)
     }
@@ -297,6 +304,9 @@ impl Observer for Checks<'_> {
         if let (Some(decisions), Some(actor)) = (&mut self.decisions, actor) {
             decisions.add(actor, &recipient, decision_rows);
         }
+        if let Some(people) = &mut self.people {
+            people.person(&person);
+        }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(truth) = &mut self.truth {
             truth.add(&recipient, truth_rows, is_ahead);
@@ -309,6 +319,9 @@ impl Observer for Checks<'_> {
             self.alike.add(&recipient, &PoissonBinomial::default());
             self.queries.add(&recipient, false);
             return Ok(());
+        }
+        if let Some(people) = &mut self.people {
+            people.add(&recipient);
         }
         self.delays.add(&recipient);
         let opens = self.opens.add(&recipient);
@@ -338,6 +351,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(zones), Some(later)) = (&mut self.zones, later.zones) {
             zones.combine(later);
+        }
+        if let (Some(people), Some(later)) = (&mut self.people, later.people) {
+            people.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -372,12 +388,18 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(decided).collect();
     let decisions_table = joined.len() - 1;
     let users_table = joined.len();
-    let inputs = Inputs { loose: has_users.then_some(users).into_iter().collect(), ..Inputs::joined("recipient_id", joined) };
+    let people = Side { table: "truth/users", wants: &people::USERS, time: None };
+    let has_people = law.model().people_differ() && source.has(people.table);
+    let loose: Vec<Side<'_>> = has_users.then_some(users).into_iter().chain(has_people.then_some(people)).collect();
+    let people_table = if has_people { users_table + loose.len() - 1 } else { usize::MAX };
+    let users_table = if has_users { users_table } else { usize::MAX };
+    let inputs = Inputs { loose, ..Inputs::joined("recipient_id", joined) };
     let order = Ordered { table: EVENTS_TABLE, key: "recipient_id", time: "timestamp", by_time: true, actor_of };
     let expected = Expected::new(source, document, &inputs, order)?;
     let population = law.config().population.users;
     let timezone = law.config().timezone.to_string();
     let others = score_tests::others(law.config());
+    let inference = law.model().people_differ().then(|| Inference::new(&law));
     let all = pass::run(source, &inputs, watch, "verifying", || Checks {
         law: &law,
         files: expected.files(),
@@ -404,7 +426,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
             rows: 0,
             mixed: 0,
         },
+        people: inference.as_ref().map(|inference| People::new(&law, inference)),
         users_table,
+        people_table,
         truth: has_truth.then(|| Truth::new(&law)),
     })?;
     let Checks {
@@ -422,6 +446,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         machines,
         decisions,
         zones,
+        people,
         users,
         truth,
         ..
@@ -442,6 +467,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     }
     if let Some(zones) = zones {
         zones.report(board);
+    }
+    if let Some(people) = people {
+        people.report(has_people, board);
     }
     match truth {
         Some(truth) => truth.report(board),

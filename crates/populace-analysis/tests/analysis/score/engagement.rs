@@ -12,11 +12,11 @@ use std::fs;
 
 /// A row that was scored.
 #[derive(Clone, Debug)]
-struct Row {
+pub(super) struct Row {
     id: String,
-    label: bool,
-    observable: f64,
-    latent: f64,
+    pub(super) label: bool,
+    pub(super) observable: f64,
+    pub(super) latent: f64,
 }
 
 /// The message ids of a run that have an event of a type.
@@ -40,7 +40,7 @@ fn file<'a>(rows: impl Iterator<Item = (&'a str, f64)>) -> String {
 }
 
 /// The rows of a task, every one predicted alike.
-fn rows(bench: &Bench, task: &str) -> (Vec<Row>, Scorecard) {
+pub(super) fn rows(bench: &Bench, task: &str) -> (Vec<Row>, Scorecard) {
     let event_type = if task == "open" { "delivered" } else { "opened" };
     let ids = ids(&bench.run, event_type);
     let path = bench.file("rows.csv");

@@ -8,6 +8,7 @@ mod edits;
 mod fuzz;
 mod machines;
 mod mutants;
+mod people;
 mod zones;
 
 use crate::support::Run;

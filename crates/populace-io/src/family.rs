@@ -99,6 +99,8 @@ pub enum Takes {
     Number,
     /// A day, `YYYY-MM-DD`.
     Date,
+    /// One of some words.
+    Word(&'static [&'static str]),
     /// Nothing: it sets the value to false.
     Nothing,
     /// A number from which the value follows, given the rest of the configuration.
@@ -158,6 +160,8 @@ impl Shortcut {
             Takes::Whole(most) => whole(text, &(0..=most)).map(|number| number.to_string()),
             Takes::Number | Takes::Solved(_) => number(text).map(|number| number.to_string()),
             Takes::Date => text.parse::<Date>().map(|date| date.to_string()),
+            Takes::Word(known) if known.contains(&text) => Ok(text.to_owned()),
+            Takes::Word(known) => Err(format!("must be one of {}", known.join(", "))),
             Takes::Nothing => Ok("false".to_owned()),
         }
     }

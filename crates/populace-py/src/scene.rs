@@ -58,13 +58,14 @@ pub(crate) fn scene(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>)
     Ok(Scene { resolved, generator })
 }
 
-/// The shortcuts: keyword, what it takes (`whole`, `number`, `date` or `switch`), the greatest whole number.
+/// The shortcuts: keyword, what it takes (`whole`, `number`, `date`, `word` or `switch`), the greatest whole number.
 #[pyfunction]
 pub(crate) fn shortcuts() -> Vec<(String, &'static str, u64)> {
     let of = |takes: Takes| match takes {
         Takes::Whole(most) => ("whole", most),
         Takes::Number | Takes::Solved(_) => ("number", 0),
         Takes::Date => ("date", 0),
+        Takes::Word(_) => ("word", 0),
         Takes::Nothing => ("switch", 0),
     };
     let listed = family::shortcuts().map(|(_, shortcut)| (shortcut.keyword(), of(shortcut.takes)));

@@ -295,6 +295,7 @@ def test_options_are_those_of_the_command(tmp_path, command):
         (dict(users=20, workflow="simple", cascade_failure_rate=0.5), "traces"),
         (dict(users=5, profile="dense", count=100, tables=["events"]), "email"),
         (dict(users=5, truth=False), "email"),
+        (dict(users=5, names="sendgrid"), "email"),
     ]
     for number, (given, scenario) in enumerate(options):
         arguments = []

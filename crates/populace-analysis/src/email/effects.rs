@@ -26,7 +26,7 @@ const OTHERS: [Effect; 11] = [
         path.contains(".factor") && path.starts_with("latency.")
     }),
     Effect::new("open_delay", "how long opens take", |path| path.starts_with("open_delays.") || path.starts_with("open_mixture.")),
-    Effect::new("delivery", "the share that arrives", |path| path == "delivery.probability"),
+    Effect::new("delivery", "the share that arrives", |path| path.starts_with("delivery.")),
     Effect::new("sends", "scheduled mail a user and day", |path| path == "sends.per_day"),
     Effect::new("breakers", "circuit breakers a user and day", |path| path == "circuit_breakers.probability"),
     Effect::new("machine_opens", "clients that open ahead of their users", |path| path.starts_with("machine_opens.")),

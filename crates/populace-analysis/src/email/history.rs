@@ -31,6 +31,8 @@ pub struct History {
     pub recipient_id: String,
     /// The messages, in the order of sending.
     pub messages: Vec<Message>,
+    /// When and in which row a message that was due was dropped, in the order of time.
+    pub dropped: Vec<(Instant, usize)>,
     /// The circuit breakers, in the order of time.
     pub breakers: Vec<Breaker>,
     /// The moments of the hot paths, in order.
@@ -64,6 +66,12 @@ pub struct Message {
     pub delivered: Option<Instant>,
     /// The row of its `delivered`.
     pub delivered_row: Option<usize>,
+    /// When its first attempt was answered: deferred, delivered or bounced.
+    pub answered: Option<Instant>,
+    /// How often it was deferred.
+    pub deferrals: u32,
+    /// When it bounced, if it did.
+    pub bounced: Option<Instant>,
     /// When it was opened, if it was: by the recipient, whose client opens nothing ahead.
     pub opened: Option<Instant>,
     /// When it was opened by a client that opens ahead, whether or not the recipient opened it.
@@ -86,6 +94,9 @@ impl Message {
             sent_row,
             delivered: None,
             delivered_row: None,
+            answered: None,
+            deferrals: 0,
+            bounced: None,
             opened: None,
             machine_opened: None,
             clicked: None,
@@ -138,6 +149,7 @@ impl History {
             };
             if !is_run
                 && matches!(kind.group(), Group::Mail | Group::Failure)
+                && kind != EventType::Dropped
                 && let Some(id) = ids.get(row)
             {
                 places.entry(id).or_insert_with(|| {
@@ -147,6 +159,20 @@ impl History {
             }
             match kind {
                 EventType::Sent => {}
+                EventType::Dropped => history.dropped.push((time, row)),
+                EventType::Deferred | EventType::Bounced => {
+                    let Some(&place) = ids.get(row).as_ref().and_then(|id| places.get(id)) else {
+                        history.orphans += 1;
+                        continue;
+                    };
+                    let message = &mut history.messages[place];
+                    message.answered = Some(message.answered.map_or(time, |before| before.min(time)));
+                    if kind == EventType::Deferred {
+                        message.deferrals += 1;
+                    } else if message.bounced.replace(time).is_some() {
+                        history.repeats += 1;
+                    }
+                }
                 EventType::Delivered | EventType::Opened | EventType::Clicked => {
                     let Some(&place) = ids.get(row).as_ref().and_then(|id| places.get(id)) else {
                         history.orphans += 1;
@@ -155,6 +181,7 @@ impl History {
                     let message = &mut history.messages[place];
                     let told = match kind {
                         EventType::Delivered => {
+                            message.answered = Some(message.answered.map_or(time, |before| before.min(time)));
                             message.delivered_row.get_or_insert(row);
                             &mut message.delivered
                         }

@@ -291,6 +291,15 @@ impl Source {
                 own("name it with --scenario where the command has it")
             )));
         }
+        if let Some(names) = scenario.config["names"].as_str().filter(|_| self.manifest.is_some()) {
+            return Err(AnalysisError::input(format!(
+                "{}: its types of event have the names of {names}; a run is read by the names of Populace\n{}",
+                self.root.display(),
+                own(
+                    "hint: generate the run without --names, or read the files with --map without the manifest and the scenario beside them"
+                )
+            )));
+        }
         Ok(scenario)
     }
 

@@ -2,6 +2,7 @@
 
 mod churn;
 mod corrupt;
+mod deliveries;
 mod email;
 mod features;
 mod machines;

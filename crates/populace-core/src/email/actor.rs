@@ -4,6 +4,8 @@
 //! the mail of that day in the order of sending. Every few days what has happened by then is sorted and emitted, and what is still to come
 //! waits. So memory does not grow with the rows, and what a day holds never depends on how many days follow.
 
+use super::address::Address;
+use super::attempts::{Arrival, Attempt, Attempts};
 use super::calendar::MILLISECOND;
 use super::config::DecidedAt;
 use super::decisions::{Decision, NotSent};
@@ -11,16 +13,19 @@ use super::delivery::LATENCY_PARTS;
 use super::effects::Effects;
 use super::effects::occasion::Happening;
 use super::events::EventType;
+use super::failures::Reply;
 use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
 use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
-use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use super::rows::{
+    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid,
+};
 use super::world::{Circumstances, from_minutes, nearest};
 use super::zones::Days;
 use crate::scenario::Observer;
 use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
-use crate::time::{DAY, Instant, MINUTE};
+use crate::time::{DAY, Instant, MINUTE, SECOND};
 use std::cell::RefCell;
 
 /// Ordinal 0: the user agent and the address.
@@ -65,11 +70,14 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
     let key = key.actor(actor);
     let machine = model.machine.as_ref().filter(|machine| machine.is_of(&key));
     let persona = &model.personas()[usize::from(person.persona)];
+    let address = model.attempts.as_ref().map(|law| Address::new(law, &key, model.first_moment()));
     out.reveal(Truth::User(UserTruth {
         person,
         open_rate: persona.open_rate,
         click_rate: persona.click_rate,
         machine_opens: machine.is_some(),
+        mailbox_provider: address.as_ref().map(|address| address.provider),
+        address_dead_at: address.as_ref().and_then(|address| address.dead_at),
     }));
     let words = key.purpose(CLIENT).ordinal(0).words();
     let client = Client {
@@ -77,9 +85,10 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
     let days = model.days(person.zone.zone);
-    let mut walk = Walk { model, person, days, actor, key, client, machine, scratch, month: 0, out };
+    let mut walk = Walk { model, person, days, actor, key, client, machine, address, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
+    walk.full();
     walk.days();
     SCRATCH.set(walk.scratch);
 }
@@ -152,6 +161,8 @@ pub(super) struct Walk<'a, O> {
     client: Client,
     /// The recipient's client, if it opens ahead.
     machine: Option<&'a MachineOpens>,
+    /// Where attempts at delivery can fail.
+    address: Option<Address>,
     pub(super) scratch: Scratch,
     /// The month of the day at hand.
     month: usize,
@@ -293,8 +304,48 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             click_url: None,
             client,
             delivery: None,
+            attempt: 0,
+            reply: None,
             agent: Agent::Human,
         });
+    }
+
+    /// When the mailbox is full, as long as something may be delivered.
+    fn full(&mut self) {
+        let Self { model, address: Some(address), key, out, .. } = self else { return };
+        let Some(law) = model.attempts.as_ref().and_then(|law| law.full.as_ref()) else { return };
+        let end = model.window.end().plus(model.longest_delivery());
+        address.fill(law, key, end);
+        for &(from, until) in address.full.iter().filter(|(from, _)| *from < end) {
+            out.reveal(Truth::Full(FullTruth { from, until }));
+        }
+    }
+
+    /// A message that was due and is not sent.
+    fn drop(&mut self, sent: &Event, why: Reply) {
+        self.scratch.pending.push(Event { event_type: EventType::Dropped, reply: Some(why), ..*sent });
+    }
+
+    /// The attempts to deliver a message, with a row for each that fails.
+    fn attempts(&mut self, law: &Attempts, draft: &Draft, latency: i64, sent: &Event) -> Arrival {
+        let Self { key, address: Some(address), scratch, out, .. } = self else { unreachable!("who is mailed has an address") };
+        let message_id = sent.message_id.expect("a message has an id");
+        let row = |time, attempt, reply: Reply, [word, more]: [u64; 2]| {
+            let event_type = if reply.is_deferral() { EventType::Deferred } else { EventType::Bounced };
+            Event { event_id: Uuid::v7(time, word, more), time, event_type, attempt, reply: Some(reply), ..*sent }
+        };
+        let arrival = law.run(key, draft.ordinal, address, (draft.time, latency), |attempt: &Attempt| {
+            out.reveal(Truth::Attempt(AttemptTruth { message_id, attempt: *attempt }));
+            if let Some(reply) = attempt.reply {
+                let words = Attempts::id_words(key, draft.ordinal, attempt.number);
+                scratch.pending.push(row(attempt.at, attempt.number, reply, [words.word::<0>(), words.word::<1>()]));
+            }
+        });
+        if let Some(reply @ (Reply::Expired | Reply::ExpiredFull)) = arrival.bounced {
+            let words = Attempts::id_words(key, draft.ordinal, arrival.attempt);
+            scratch.pending.push(row(arrival.at, arrival.attempt, reply, [words.word::<2>(), words.word::<3>()]));
+        }
+        arrival
     }
 
     /// Sends a message and all that follows from it.
@@ -306,15 +357,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             }
             return;
         }
-        let recent_sends = self.recent_sends(draft.time);
         let words = self.key.purpose(DELIVERY).ordinal(draft.ordinal).words();
         let ids = self.key.purpose(MESSAGE_IDS).ordinal(draft.ordinal).words();
-        let congestion = || self.key.purpose(CONGESTION).ordinal(draft.ordinal).words();
-        let latency = model.latency.sample(draft.time, words.word::<2>(), &mut words.lane::<2>(), congestion);
-        if latency.is_clipped {
-            self.out.clipped("latency");
-        }
-        let delivered_at = draft.time.plus(latency.microseconds);
         let message_id = Uuid::v7(draft.time, ids.word::<0>(), ids.word::<3>());
         let sent = Event {
             event_id: Uuid::v7(draft.time, ids.word::<1>(), ids.word::<3>() >> 10),
@@ -329,26 +373,50 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             click_url: None,
             client: None,
             delivery: None,
+            attempt: 0,
+            reply: None,
             agent: Agent::Human,
         };
+        if self.address.as_ref().is_some_and(|address| address.is_known_dead(draft.time)) {
+            if let Some(decision) = draft.decision {
+                self.scratch.decisions[decision as usize].reason = Some(NotSent::Bounced);
+            }
+            self.drop(&sent, Reply::BouncedAddress);
+            return;
+        }
+        let recent_sends = self.recent_sends(draft.time);
         self.scratch.pending.push(sent);
+        let congestion = || self.key.purpose(CONGESTION).ordinal(draft.ordinal).words();
+        let latency = model.latency.sample(draft.time, words.word::<2>(), &mut words.lane::<2>(), congestion);
+        if latency.is_clipped {
+            self.out.clipped("latency");
+        }
+        let (delivered_at, deferral, attempt, is_delivered) = match &model.attempts {
+            None => (draft.time.plus(latency.microseconds), 0, 1, model.delivered.decide(words.word::<1>())),
+            Some(law) => {
+                let Arrival { at, deferral, attempt, bounced } = self.attempts(law, &draft, latency.microseconds, &sent);
+                (at, deferral, attempt, bounced.is_none())
+            }
+        };
         let mut truth = self.weigh(&draft, delivered_at, message_id, latency.parts, recent_sends);
+        truth.latency_deferral = deferral as f64 / SECOND as f64;
         if let Some(decision) = draft.decision {
             let decision = &mut self.scratch.decisions[decision as usize];
             decision.message_id = Some(message_id);
             (decision.recent_sends, decision.suppressed) = (Some(recent_sends), Some(truth.at.suppressed));
         }
-        if model.delivered.decide(words.word::<1>()) {
+        if is_delivered {
             let bytes = model.policy.campaigns.list[usize::from(draft.campaign)].mean_bytes * model.size_factor.at(words.word::<0>());
             self.scratch.pending.push(Event {
                 event_id: Uuid::v7(delivered_at, ids.word::<2>(), ids.word::<3>() >> 20),
                 time: delivered_at,
                 event_type: EventType::Delivered,
                 delivery: Some(Delivery {
-                    latency_ms: (latency.microseconds / MILLISECOND) as u32,
+                    latency_ms: (delivered_at.since(draft.time) / MILLISECOND) as u32,
                     send_time: draft.time,
                     payload_size_bytes: nearest(bytes) as u32,
                 }),
+                attempt,
                 ..sent
             });
             let fetched = self.fetch(&draft, delivered_at);
@@ -435,6 +503,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             p_open_row: Some(self.machine.map_or(p_open, |machine| 1.0 - (1.0 - p_open) * (1.0 - machine.probability))),
             open_component: None,
             latency,
+            latency_deferral: 0.0,
         }
     }
 

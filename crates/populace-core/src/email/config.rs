@@ -12,6 +12,7 @@ use super::effects::hot_path::HotPathsConfig;
 use super::effects::minute::MinuteConfig;
 use super::effects::season::SeasonConfig;
 use super::effects::timing::TimingConfig;
+use super::events::EventNames;
 use super::machine::MachineOpensConfig;
 use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureConfig};
 use super::people::PeopleConfig;
@@ -101,6 +102,9 @@ section! {
         /// How the people of a persona differ; left out, not at all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         people: Option<PeopleConfig>,
+        /// Whose names the types of event have in the data; null: Populace's own, with which alone it reads data back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<EventNames>,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The types of event.
 
+use crate::section::choice;
+
 /// The types of event: the first ten are simulated in any document, those after them where a mechanism is on, and `resubscribed` comes in
 /// from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,4 +134,42 @@ pub enum Group {
     Leaving,
     /// After them a user may be mailed again.
     Return,
+}
+
+choice! {
+    /// Providers whose names the types of event may have.
+    pub enum EventNames {
+        /// The Event Webhook of SendGrid.
+        Sendgrid,
+        /// Event publishing of Amazon SES.
+        Ses,
+        /// The webhooks of Mailgun, where a deferral and a bounce are both `failed`: `bounce_type` is null of the first.
+        Mailgun,
+    }
+}
+
+impl EventNames {
+    /// The words for them.
+    pub const ALL: [&str; 3] = ["sendgrid", "ses", "mailgun"];
+
+    /// The name of a type; what a provider does not report keeps its own.
+    pub const fn of(self, kind: EventType) -> &'static str {
+        let [sendgrid, ses, mailgun] = match kind {
+            EventType::Sent => ["processed", "Send", "accepted"],
+            EventType::Delivered => ["delivered", "Delivery", "delivered"],
+            EventType::Opened => ["open", "Open", "opened"],
+            EventType::Clicked => ["click", "Click", "clicked"],
+            EventType::Deferred => ["deferred", "DeliveryDelay", "failed"],
+            EventType::Bounced => ["bounce", "Bounce", "failed"],
+            EventType::Dropped => ["dropped", "Reject", "rejected"],
+            EventType::Unsubscribed => ["unsubscribe", "Subscription", "unsubscribed"],
+            EventType::SpamReported => ["spamreport", "Complaint", "complained"],
+            other => [other.name(); 3],
+        };
+        match self {
+            Self::Sendgrid => sendgrid,
+            Self::Ses => ses,
+            Self::Mailgun => mailgun,
+        }
+    }
 }

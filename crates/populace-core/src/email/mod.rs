@@ -1,6 +1,9 @@
 #![doc = include_str!("guide.md")]
 
 mod actor;
+mod address;
+mod arrivals;
+mod attempts;
 mod calendar;
 mod campaigns;
 mod config;
@@ -8,6 +11,7 @@ mod decisions;
 mod delivery;
 mod effects;
 mod events;
+mod failures;
 pub mod laws;
 mod machine;
 mod mailbox;
@@ -21,6 +25,9 @@ mod volumes;
 mod world;
 mod zones;
 
+pub use address::{Address, AddressConfig, FullMailboxesConfig};
+pub use arrivals::Outcome;
+pub use attempts::{Attempt, Attempts, AttemptsConfig, CausesConfig, ProviderFactorsConfig};
 pub use calendar::{Calendar, HOURS_OF_WEEK, MONDAY, SendsConfig, Weekday, hour_of_week};
 pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
 pub use config::{DecidedAt, EmailConfig, EngagementConfig};
@@ -36,7 +43,8 @@ pub use effects::effect::{About, Chart, Effect, Evidence, Grouping, Level, Nodes
 pub use effects::occasion::{Happening, Occasion};
 pub use effects::timing::TimingConfig;
 pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest, NthConfig, Season, SeasonConfig, SeasonDay, When};
-pub use events::{EventType, Group};
+pub use events::{EventNames, EventType, Group};
+pub use failures::Reply;
 pub use machine::{MachineOpens, MachineOpensConfig};
 pub use mailbox::{Mailbox, MailboxProvider};
 pub use model::{EmailModel, TimingRow};
@@ -44,7 +52,9 @@ pub use opening::{AttentionConfig, DelaysConfig, OpenComponentConfig, OpenDelayL
 pub use people::{Habit, PeopleConfig, Person};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
-pub use rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+pub use rows::{
+    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid,
+};
 pub use world::{Circumstances, Span};
 pub use zones::{Clock, OwnZone, SendClock, TimezonesConfig, Zone, Zones, zone_names};
 
@@ -73,7 +83,11 @@ impl Scenario for EmailModel {
         let engaged = config.personas.values().map(|p| f64::from(p.count) * (p.open_rate + p.click_rate)).sum::<f64>() / slots;
         let sends = config.sends.per_day * self.mean_volume() + self.triggered_per_day();
         let machine = self.machine_opens().map_or(0.0, |machine| machine.rows(1.0, 0.0));
-        let per_day = sends * (1.0 + config.delivery.probability * (1.0 + engaged + machine)) + interest + breakers;
+        let failures = self.attempts().map_or(0.0, |law| {
+            let outcome = law.mean_outcome();
+            outcome.deferrals + outcome.given_up
+        });
+        let per_day = sends * (1.0 + failures + self.delivered_share() * (1.0 + engaged + machine)) + interest + breakers;
         Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }
     }
 

@@ -1,5 +1,7 @@
 //! A checked document and everything that does not depend on the recipient.
 
+use super::address::Address;
+use super::attempts::Attempts;
 use super::calendar::{Calendar, MONDAY};
 use super::campaigns::{CampaignInfo, Campaigns};
 use super::config::{DecidedAt, EmailConfig};
@@ -47,6 +49,7 @@ pub struct EmailModel {
     names: Names,
     pub(super) size_factor: UniformF64,
     pub(super) delivered: Bernoulli,
+    pub(super) attempts: Option<Attempts>,
     pub(super) latency: Latency,
     pub(super) decided_at: DecidedAt,
     pub(super) effects: Effects,
@@ -96,7 +99,7 @@ impl EmailModel {
         let esps: Vec<f64> = config.esps.values().copied().collect();
         let policy = Policy::new(calendar.clone(), config.sends.per_day, &esps, campaigns, checker);
         let size_factor = config.size_factor.uniform("size_factor", checker);
-        let delivered = checker.take("delivery.probability", Bernoulli::new(config.delivery.probability));
+        let (delivered, attempts) = config.delivery.laws(config.esp_timezone, checker);
         let latency = Latency::new(&config.latency, config.esp_timezone, checker);
         above_0("engagement.max_probability", config.engagement.max_probability, checker);
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
@@ -121,10 +124,11 @@ impl EmailModel {
         let (effects, latency) = (effects?, latency?);
         let zones = zones.flatten();
         let decider = Decider::new(config, &calendar, &effects, &latency, &habits, &personas);
+        let longest = longest_delivery(attempts.as_ref());
         let window = Window { start: config.window.start, days: config.window.days };
         Some(Self {
             window,
-            months: months(window, furthest(zones.as_ref())),
+            months: months(window, longest + furthest(zones.as_ref())),
             zones,
             personas,
             habits: habits.into(),
@@ -134,6 +138,7 @@ impl EmailModel {
             names,
             size_factor: size_factor?,
             delivered: delivered?,
+            attempts,
             latency,
             decided_at: config.engagement.decided_at,
             effects,
@@ -380,10 +385,49 @@ impl EmailModel {
         if has_more { ALL } else { &ALL[..EventType::OF_EVERY_DOCUMENT] }
     }
 
+    /// The same as the data names them.
+    pub fn event_words(&self) -> Vec<&'static str> {
+        EventType::ALL[..self.event_types().len()]
+            .iter()
+            .map(|kind| self.config.names.map_or(kind.name(), |names| names.of(*kind)))
+            .collect()
+    }
+
     /// Whether a mechanism brings forth types of event beside those of every document.
-    #[expect(clippy::unused_self, reason = "mechanisms are asked here")]
     fn has_more_event_types(&self) -> bool {
-        false
+        self.attempts.is_some()
+    }
+
+    /// Attempts at delivery; `None` where a message arrives at once or never.
+    pub fn attempts(&self) -> Option<&Attempts> {
+        self.attempts.as_ref()
+    }
+
+    /// P(delivered | sent to an address that exists).
+    pub fn delivered_share(&self) -> f64 {
+        self.attempts.as_ref().map_or(self.config.delivery.probability.unwrap_or(1.0), |law| law.mean_outcome().delivered)
+    }
+
+    /// The first moment of the window on any recipient's days.
+    pub(super) fn first_moment(&self) -> Instant {
+        self.window.begin().plus(-furthest(self.zones.as_ref()))
+    }
+
+    /// From the window's end, or a sending, to the last delivery, microseconds.
+    pub fn longest_delivery(&self) -> i64 {
+        longest_delivery(self.attempts.as_ref()) + furthest(self.zones.as_ref())
+    }
+
+    /// The address of an actor, under the seed of `key`, and all times at which its mailbox is full while something may be delivered;
+    /// `None` where addresses do not matter.
+    pub fn address_of(&self, key: StreamKey, actor: ActorId) -> Option<Address> {
+        let law = self.attempts.as_ref()?;
+        let key = key.actor(actor);
+        let mut address = Address::new(law, &key, self.first_moment());
+        if let Some(full) = &law.full {
+            address.fill(full, &key, self.window.end().plus(self.longest_delivery()));
+        }
+        Some(address)
     }
 
     /// Clients that open ahead; `None` where there are none.
@@ -460,9 +504,14 @@ impl EmailModel {
     }
 }
 
-/// The first instant of every month that may see a delivery.
-fn months(window: Window, furthest: i64) -> Box<[Instant]> {
-    let last = window.end().plus(MAX_LATENCY + furthest).date();
+/// From sending to delivery at the latest, microseconds.
+fn longest_delivery(attempts: Option<&Attempts>) -> i64 {
+    MAX_LATENCY + attempts.map_or(0, Attempts::longest_deferral)
+}
+
+/// The first instant of every month that may see a delivery, so long after the window's end.
+fn months(window: Window, longest: i64) -> Box<[Instant]> {
+    let last = window.end().plus(longest).date();
     let mut months = vec![window.begin()];
     months.extend((1..=last.0 - window.start.0).map(|day| window.start.plus(day)).filter(|date| date.ymd().2 == 1).map(Date::midnight));
     months.into()

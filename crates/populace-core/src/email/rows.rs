@@ -1,9 +1,12 @@
 //! What comes out: rows of numbers and indices. Names live in the model, once.
 
+use super::attempts::Attempt;
 use super::decisions::Decision;
 use super::delivery::LATENCY_PARTS;
 use super::effects::{EFFECTS, Factors};
 use super::events::EventType;
+use super::failures::Reply;
+use super::mailbox::MailboxProvider;
 use super::people::Person;
 use super::world::Circumstances;
 use crate::time::Instant;
@@ -76,7 +79,7 @@ impl fmt::Display for Uuid {
 pub struct Event {
     /// Unique; its time is the event's.
     pub event_id: Uuid,
-    /// The message of a sent, delivered, opened or clicked; null of others.
+    /// The message of a row of mail; null of others.
     pub message_id: Option<Uuid>,
     /// When, to the millisecond.
     pub time: Instant,
@@ -90,7 +93,7 @@ pub struct Event {
     pub source: u8,
     /// Index into [`EmailModel::metadata`](super::EmailModel::metadata).
     pub metadata: u8,
-    /// Index into [`EmailModel::subjects`](super::EmailModel::subjects); of a sent, delivered, opened or clicked.
+    /// Index into [`EmailModel::subjects`](super::EmailModel::subjects); of a row of mail.
     pub subject: Option<u16>,
     /// Index into [`EmailModel::click_urls`](super::EmailModel::click_urls); of a clicked.
     pub click_url: Option<u8>,
@@ -98,6 +101,10 @@ pub struct Event {
     pub client: Option<Client>,
     /// Of a delivered.
     pub delivery: Option<Delivery>,
+    /// Of a delivered, deferred or bounced: the number of the attempt, from 1; 0 of others.
+    pub attempt: u8,
+    /// Of a deferred, bounced or dropped: why.
+    pub reply: Option<Reply>,
     /// Of an opened or clicked: who did it.
     pub agent: Agent,
 }
@@ -144,8 +151,8 @@ pub struct Delivery {
     pub payload_size_bytes: u32,
 }
 
-/// A row of a truth table. An actor's user comes first, then its rates by month, then its messages in the order of sending, then
-/// the decisions of a policy.
+/// A row of a truth table. An actor's user comes first, then its rates by month, then when its mailbox is full, then its messages in the
+/// order of sending, each after the attempts to deliver it, then the decisions of a policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Truth {
     /// A row of `users`.
@@ -156,6 +163,28 @@ pub enum Truth {
     Message(MessageTruth),
     /// A row of `decisions`.
     Decision(Decision),
+    /// A row of `attempts`.
+    Attempt(AttemptTruth),
+    /// A row of `full_mailboxes`.
+    Full(FullTruth),
+}
+
+/// An attempt to deliver a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttemptTruth {
+    /// The message.
+    pub message_id: Uuid,
+    /// What was drawn against, and what came of it.
+    pub attempt: Attempt,
+}
+
+/// A time for which a mailbox was full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FullTruth {
+    /// Its begin; the window's of one that was full before.
+    pub from: Instant,
+    /// Its end.
+    pub until: Instant,
 }
 
 /// Who a user is.
@@ -169,6 +198,10 @@ pub struct UserTruth {
     pub click_rate: f64,
     /// Whether the recipient's client opens messages ahead.
     pub machine_opens: bool,
+    /// Who keeps the mailbox, where that matters.
+    pub mailbox_provider: Option<MailboxProvider>,
+    /// From when on the address does not exist.
+    pub address_dead_at: Option<Instant>,
 }
 
 /// The rates of a user in a month.
@@ -231,6 +264,8 @@ pub struct MessageTruth {
     pub open_component: Option<u8>,
     /// What multiplies to the latency, as in [`LATENCY_PARTS`].
     pub latency: [f64; LATENCY_PARTS.len()],
+    /// What deferrals add to the latency, seconds.
+    pub latency_deferral: f64,
 }
 
 impl MessageTruth {

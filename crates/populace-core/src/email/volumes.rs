@@ -7,6 +7,7 @@
 
 mod tables;
 
+use super::arrivals::Arrivals;
 use super::calendar::{HOURS_OF_WEEK, MONDAY};
 use super::config::{DecidedAt, EmailConfig};
 use super::delivery::Cell;
@@ -21,7 +22,7 @@ use crate::math;
 use crate::stream::{ActorId, StreamKey};
 use crate::time::{HOUR, Instant, MINUTE};
 use std::collections::BTreeMap;
-use tables::{interpolated, joined, moved, spread};
+use tables::{drift, interpolated, moved, spread};
 
 /// Expected counts of one user, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -109,11 +110,6 @@ impl Expectation {
 
 /// Minutes in a day.
 const DAY: f64 = 1_440.0;
-/// Drift below this amplitude moves nothing under the clips.
-const LEAST_DRIFT: f64 = 0.02;
-/// Nodes of drift, and of one month's factor.
-const DRIFT_NODES: usize = 32;
-const STEP_NODES: usize = 8;
 /// Nodes of a uniform or open delay: equal shares of its law.
 const NODES: usize = 8;
 /// Nodes of people's own open rates.
@@ -259,31 +255,7 @@ struct Calendar<'a> {
     drift: Nodes,
     /// Volumes of the days before each, summed; empty where all days are alike.
     volumes_before: Vec<f64>,
-}
-
-/// The factor by which a rate has drifted on a day of the window.
-fn drift(config: &EmailConfig) -> Nodes {
-    let amplitude = config.drift.as_ref().map_or(0.0, |drift| drift.amplitude);
-    if amplitude < LEAST_DRIFT {
-        return Nodes::new();
-    }
-    let mut month: Nodes = vec![(1.0, 1.0)];
-    let mut all = Nodes::new();
-    let mut days = 0;
-    let share = |days: u32| f64::from(days) / f64::from(config.window.days);
-    for day in 0..config.window.days {
-        if day > 0 && config.window.start.plus(day as i32).ymd().2 == 1 {
-            all.extend(month.iter().map(|(value, weight)| (*value, weight * share(days))));
-            let steps = || spread(1.0 - amplitude, 1.0 + amplitude, STEP_NODES);
-            let next = month.iter().flat_map(|(value, weight)| steps().map(move |step| (value * step, weight / STEP_NODES as f64)));
-            month = joined(next.collect(), DRIFT_NODES);
-            all = joined(all, 4 * DRIFT_NODES);
-            days = 0;
-        }
-        days += 1;
-    }
-    all.extend(month.iter().map(|(value, weight)| (*value, weight * share(days))));
-    joined(all, DRIFT_NODES)
+    arrivals: Arrivals,
 }
 
 impl<'a> Calendar<'a> {
@@ -322,6 +294,7 @@ impl<'a> Calendar<'a> {
                 });
                 [0.0].into_iter().chain(up_to).collect()
             }),
+            arrivals: Arrivals::new(model),
         }
     }
 
@@ -347,22 +320,30 @@ impl<'a> Calendar<'a> {
         let mut volumes = vec![self.occasional(); model.personas().len()];
         for (day, times) in self.representative_days() {
             let weekday = usize::from(self.config.window.start.plus(day as i32).weekday());
+            // A day that stands for others has their mean.
+            let living = if times == 1.0 { day as usize..day as usize + 1 } else { self.middle() };
+            let [alive, bounced] = self.arrivals.living(living);
+            let outcome = self.arrivals.outcome;
             for hour in 0..48 {
                 let moment = f64::from(day) * DAY + 60.0 * f64::from(hour) + 30.0;
                 let mails = [self.scheduled(moment, day, hour), self.triggered(moment, day, hour)];
                 if mails.iter().all(|mail| mail.mass == 0.0) {
                     continue;
                 }
-                let sent = if self.suppresses { self.not_suppressed(&[moment]) } else { 1.0 };
+                let due = if self.suppresses { self.not_suppressed(&[moment]) } else { 1.0 };
                 let of_week = (weekday * 24 + hour as usize) % HOURS_OF_WEEK;
                 let of_habit: Vec<[f64; 2]> =
                     people.iter().zip(&hours).map(|(people, hours)| self.engaged(people, &hours[of_week], moment, &mails)).collect();
                 for (of_habit, sum) in of_habit.chunks(model.shifts()).zip(&mut volumes) {
-                    let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>());
-                    let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * sent);
+                    let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * alive);
+                    let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * due * (alive + bounced));
                     let mut events = [0.0; EventType::SIMULATED.len()];
+                    let all = (mails[0].mass + mails[1].mass) * due;
                     events[EventType::Sent as usize] = scheduled + triggered;
-                    events[EventType::Delivered as usize] = self.config.delivery.probability * (scheduled + triggered);
+                    events[EventType::Delivered as usize] = outcome.delivered * alive * all;
+                    events[EventType::Deferred as usize] = outcome.deferrals * alive * all;
+                    events[EventType::Bounced as usize] = (outcome.given_up * alive + bounced) * all;
+                    events[EventType::Dropped as usize] = (1.0 - alive - bounced) * all;
                     [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;
                     if let Some(machine) = self.model.machine_opens() {
                         events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
@@ -377,20 +358,16 @@ impl<'a> Calendar<'a> {
     /// Days of the window with the number of days each stands for. Near the start fewer sends and circuit breakers lie behind, near the end
     /// fewer ahead; between, only the day of the week matters.
     fn representative_days(&self) -> Vec<(u32, f64)> {
-        let lasting = self.breakers.iter().flat_map(|breakers| &breakers.happenings).map(|happening| happening.within);
-        let hours = lasting.chain(self.model.effects.looks_back()).max().unwrap_or(0) / HOUR;
-        // The start is taken day by day for a month at most.
-        let early = ((hours as u32).div_ceil(24) + 2).min(31);
-        let late = (self.config.longest_open_delay() / DAY) as u32 + 2;
-        if self.days <= early + late + 7 {
+        let std::ops::Range { start: early, end } = self.middle();
+        let (early, end) = (early as u32, end as u32);
+        if early == end {
             return (0..self.days).map(|day| (day, 1.0)).collect();
         }
-        let (middle, end) = (early..self.days - late, self.days - late);
         // Days are alike on which the day of the week and the seasons from as far back as recent sends matter are the same.
         let back = self.model.effects.looks_back().map_or(0, |back| (back / HOUR) as u32 / 24 + 1).max(u32::from(self.to_local < 0));
         let mut standing: Vec<(u32, f64)> = Vec::new();
         let mut known = BTreeMap::new();
-        for day in middle.rev() {
+        for day in (early..end).rev() {
             let like = (day % 7, self.seasons(day.saturating_sub(back)..day + 3));
             let place = *known.entry(like).or_insert_with(|| {
                 standing.push((day, 0.0));
@@ -399,6 +376,19 @@ impl<'a> Calendar<'a> {
             standing[place].1 += 1.0;
         }
         (0..early).chain(end..self.days).map(|day| (day, 1.0)).chain(standing).collect()
+    }
+
+    /// The days between the start and the end, of which some stand for all; empty where the window is short.
+    fn middle(&self) -> std::ops::Range<usize> {
+        let lasting = self.breakers.iter().flat_map(|breakers| &breakers.happenings).map(|happening| happening.within);
+        let hours = lasting.chain(self.model.effects.looks_back()).max().unwrap_or(0) / HOUR;
+        // The start is taken day by day for a month at most.
+        let early = ((hours as u32).div_ceil(24) + 2).min(31);
+        let late = (self.config.longest_open_delay() / DAY) as u32 + 2;
+        if self.days <= early + late + 7 {
+            return 0..0;
+        }
+        early as usize..(self.days - late) as usize
     }
 
     /// The seasons of some days, as bits; empty where there are none.
@@ -530,7 +520,7 @@ impl<'a> Calendar<'a> {
             opens += share * opened;
             clicks += share * opened * self.clicks_per_open(person, if sent > 0.0 { opened / sent } else { 0.0 }, season);
         }
-        let [opens, clicks] = [opens, clicks].map(|expected| expected * self.config.delivery.probability);
+        let [opens, clicks] = [opens, clicks].map(|expected| expected * self.arrivals.outcome.delivered);
         let to_click = self.config.click_delays.min_minutes + self.config.click_delays.mean_minutes;
         let free = |moments: &dyn Fn(f64) -> Vec<f64>| {
             hour.delays.iter().map(|(delay, share)| share * self.not_suppressed(&moments(*delay))).sum::<f64>()

@@ -1,5 +1,6 @@
 //! The laws of `email` and `email-v1`.
 
+mod attempts;
 mod contract;
 mod documents;
 mod engagement;

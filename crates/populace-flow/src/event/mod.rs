@@ -10,7 +10,7 @@ pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
-use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
 use populace_io::text::{DateText, append_instant, append_uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,15 +20,25 @@ use std::fmt;
 /// When the connector took the event, or the table.
 const INGESTED_AT: Column = Column::nullable("ingested_at", Kind::Instant(InstantText::Millis), "When it was ingested, UTC");
 
-/// The columns of an event, in order; `machine_open` exists only where somebody says so, `ingested_at` only where something ingests.
-pub const COLUMNS: [Column; EVENT_COLUMNS.len() + 2] = {
-    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + 2];
+/// Columns that exist only where somebody says something of them.
+pub(crate) const OPTIONAL_COLUMNS: [Column; 1 + ATTEMPT_COLUMNS.len()] = {
+    let mut columns = [MACHINE_OPEN; 1 + ATTEMPT_COLUMNS.len()];
     let mut number = 0;
-    while number < EVENT_COLUMNS.len() {
-        columns[number] = EVENT_COLUMNS[number];
+    while number < ATTEMPT_COLUMNS.len() {
+        columns[1 + number] = ATTEMPT_COLUMNS[number];
         number += 1;
     }
-    columns[number] = MACHINE_OPEN;
+    columns
+};
+
+/// The columns of an event, in order; after those of every event the optional ones, then `ingested_at`, where something ingests.
+pub const COLUMNS: [Column; EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() + 1] = {
+    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() + 1];
+    let mut number = 0;
+    while number < EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() {
+        columns[number] = if number < EVENT_COLUMNS.len() { EVENT_COLUMNS[number] } else { OPTIONAL_COLUMNS[number - EVENT_COLUMNS.len()] };
+        number += 1;
+    }
     columns
 };
 
@@ -48,6 +58,10 @@ pub(crate) const fn column(name: &str) -> usize {
     }
     panic!("there is no such column")
 }
+
+/// The greatest number of an attempt, and code of SMTP, that are taken.
+pub(crate) const MOST_ATTEMPTS: i32 = i16::MAX as i32;
+pub(crate) const MOST_CODES: i32 = 999;
 
 /// The types of campaign.
 pub const CAMPAIGN_TYPES: [&str; 2] = ["transactional", "promotional"];
@@ -99,6 +113,16 @@ pub struct Event<'a> {
     pub payload_size_bytes: Option<i32>,
     /// Whether the provider holds an open for a machine's; of an opened.
     pub machine_open: Option<bool>,
+    /// Number of the attempt, from 1; of a delivered, deferred or bounced.
+    pub attempt: Option<i32>,
+    /// Reply code of SMTP; of what failed, like all that follows.
+    pub smtp_code: Option<i32>,
+    /// Enhanced status code.
+    pub enhanced_code: Option<Cow<'a, str>>,
+    /// What the server answered, or why nothing was sent.
+    pub response: Option<Cow<'a, str>>,
+    /// Class of the answer.
+    pub bounce_class: Option<Cow<'a, str>>,
     /// When it was ingested.
     pub ingested_at: Option<Instant>,
 }
@@ -203,6 +227,10 @@ impl<'a> Event<'a> {
         let campaign_type = fields.campaign_type();
         let payload_size_bytes = fields.integer(const { column("payload_size_bytes") }, i32::MAX);
         let machine_open = fields.flag(const { column("machine_open") });
+        let attempt = fields.integer(const { column("attempt") }, MOST_ATTEMPTS);
+        let smtp_code = fields.integer(const { column("smtp_code") }, MOST_CODES);
+        let [enhanced_code, response, bounce_class] =
+            const { [column("enhanced_code"), column("response"), column("bounce_class")] }.map(|column| fields.text(column));
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
@@ -222,6 +250,8 @@ impl<'a> Event<'a> {
             }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
             fields.check(machine_open.is_none() || kind == EventType::Opened, "machine_open", "must be null of what is not opened");
+            let said = [smtp_code.is_some(), enhanced_code.is_some(), response.is_some(), bounce_class.is_some()];
+            check_failure(&mut fields, kind, attempt.is_some(), said);
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
                 ("send_time", send_time.is_some()),
@@ -262,6 +292,11 @@ impl<'a> Event<'a> {
                 campaign_type,
                 payload_size_bytes,
                 machine_open,
+                attempt,
+                smtp_code,
+                enhanced_code,
+                response,
+                bounce_class,
                 ingested_at,
             })
         })();
@@ -304,16 +339,21 @@ impl<'a> Event<'a> {
             self.campaign_type.map_or(Cell::Null, Cell::Text),
             self.payload_size_bytes.map_or(Cell::Null, Cell::Whole),
             self.machine_open.map_or(Cell::Null, Cell::Flag),
+            self.attempt.map_or(Cell::Null, Cell::Whole),
+            self.smtp_code.map_or(Cell::Null, Cell::Whole),
+            text(self.enhanced_code.as_ref()),
+            text(self.response.as_ref()),
+            text(self.bounce_class.as_ref()),
             moment(self.ingested_at),
         ]
     }
 
-    /// As JSON: the columns in order, nulls written out, `machine_open` and `ingested_at` only if there is one.
+    /// As JSON: the columns in order, nulls written out, those of [`OPTIONAL_COLUMNS`] and `ingested_at` only if there is one.
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1_024);
         let mut dates = DateText::default();
-        for (column, cell) in COLUMNS.iter().zip(self.cells()) {
-            if cell == Cell::Null && [MACHINE_OPEN.name, INGESTED_AT.name].contains(&column.name) {
+        for (number, (column, cell)) in COLUMNS.iter().zip(self.cells()).enumerate() {
+            if cell == Cell::Null && number >= EVENT_COLUMNS.len() {
                 continue;
             }
             out.extend_from_slice(if out.is_empty() { b"{\"" } else { b",\"" });
@@ -342,6 +382,9 @@ impl<'a> Event<'a> {
             bounce_type: self.bounce_type.map(text),
             user_agent: self.user_agent.map(text),
             ip_address: self.ip_address.map(text),
+            enhanced_code: self.enhanced_code.map(text),
+            response: self.response.map(text),
+            bounce_class: self.bounce_class.map(text),
             source: text(self.source),
             ..self
         }
@@ -360,6 +403,15 @@ impl<'a> Event<'a> {
     /// What the event is kept in order by: the key of its record.
     pub fn key(&self) -> &[u8] {
         self.universal_id.as_bytes()
+    }
+}
+
+/// Only what failed may say how: `said` is whether it says a code, an enhanced one, a response, a class.
+fn check_failure(fields: &mut Checks<'_>, kind: EventType, is_attempt: bool, said: [bool; 4]) {
+    let failed = kind.group() == Group::Failure;
+    fields.check(!is_attempt || failed || kind == EventType::Delivered, "attempt", "must be null of what is no attempt");
+    for (name, said) in ["smtp_code", "enhanced_code", "response", "bounce_class"].into_iter().zip(said) {
+        fields.check(!said || failed, name, "must be null of what did not fail");
     }
 }
 
@@ -401,169 +453,4 @@ fn json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use populace_io::catalogue;
-    use populace_io::document::{Request, Source};
-    use populace_io::generator::TableSet;
-    use populace_io::table::Table;
-    use populace_io::text::TextFormat;
-    use serde_json::json;
-
-    /// The rows of some recipients, as `generate` writes them.
-    fn lines() -> (Vec<u8>, Vec<&'static str>) {
-        let resolved = catalogue::resolve(&Request::new(Source::Named("email"))).unwrap();
-        let generator = catalogue::generator(&resolved).unwrap();
-        let shard = populace_core::plan::Shard { index: 0, actors: 0..12 };
-        let events: &Table = &generator.tables()[0];
-        let (batches, _) = generator.simulate(7, &shard, TableSet::EMPTY.with(0)).finish(0);
-        let mut lines = Vec::new();
-        TextFormat::Jsonl.append(events, batches[0].as_ref().unwrap(), &mut lines);
-        (lines, events.columns.iter().map(|column| column.name).collect())
-    }
-
-    fn delivered() -> Value {
-        let lines = lines().0;
-        let mut rows = lines.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<Value>(line).unwrap());
-        rows.find(|row| row["event_type"] == "delivered").unwrap()
-    }
-
-    fn problems(changes: &Value) -> Vec<String> {
-        let mut event = delivered();
-        event.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        let Err(problems) = Event::from_slice(event.to_string().as_bytes()) else { return Vec::new() };
-        problems.iter().map(Problem::to_string).collect()
-    }
-
-    #[test]
-    fn an_open_may_say_that_it_is_a_machines_and_nothing_else_may() {
-        let opened = lines().0;
-        let opened = opened.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<Value>(line).unwrap());
-        let mut opened = opened.into_iter().find(|row| row["event_type"] == "opened").unwrap();
-        for (given, taken) in [(json!(true), Some(true)), (json!(0), Some(false)), (json!("True"), Some(true)), (json!(null), None)] {
-            opened["machine_open"] = given;
-            let bytes = opened.to_string();
-            let event = Event::from_slice(bytes.as_bytes()).unwrap();
-            assert_eq!(event.machine_open, taken);
-            assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
-        }
-        opened["machine_open"] = json!("perhaps");
-        assert_eq!(reasons(&Event::from_slice(opened.to_string().as_bytes()).unwrap_err()), "machine_open: must be true or false");
-        assert_eq!(problems(&json!({ "machine_open": true })), ["machine_open: must be null of what is not opened"]);
-    }
-
-    #[test]
-    fn what_generate_writes_reads_back_to_the_same_values() {
-        let (lines, columns) = lines();
-        assert_eq!(columns, COLUMNS.map(|column| column.name)[..24]);
-        let mut rows = 0;
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let event = Event::from_slice(line).unwrap_or_else(|problems| panic!("{}: {problems:?}", String::from_utf8_lossy(line)));
-            let written: Value = serde_json::from_slice(&event.to_json()).unwrap();
-            assert_eq!(written, serde_json::from_slice::<Value>(line).unwrap());
-            assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
-            rows += 1;
-        }
-        assert!(rows > 2_000, "{rows}");
-    }
-
-    #[test]
-    fn what_is_read_straight_is_what_is_read_by_way_of_a_tree() {
-        let (lines, mut state, mut read) = (lines().0, 7_u64, [0; 2]);
-        let mut draw = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let (mut bytes, at) = (line.to_vec(), draw(line.len()));
-            match draw(3) {
-                0 => bytes[at] = draw(128) as u8,
-                1 => drop(bytes.splice(at..at, line[at..line.len().min(at + 40)].iter().copied())),
-                // The last of two values counts.
-                _ => {
-                    let again = [&b",\"esp\":"[..], [&b"\"a\""[..], b"7", b"null", b"{\"a\":1}"][draw(4)], b"}"].concat();
-                    drop(bytes.splice(bytes.len() - 1.., again));
-                }
-            }
-            if let Ok(Value::Object(map)) = serde_json::from_slice(&bytes) {
-                let (straight, tree) = (Event::from_slice(&bytes), Event::from_fields(map.into()));
-                assert_eq!(straight, tree, "{}", String::from_utf8_lossy(&bytes));
-                read[usize::from(tree.is_ok())] += 1;
-            }
-        }
-        assert!(read.iter().all(|read| *read > 200), "{read:?}");
-    }
-
-    #[test]
-    fn every_problem_is_told_with_its_field() {
-        let many = json!({ "event_id": "7", "event_type": "returned", "timestamp": "yesterday", "minutes": 3, "metadata": [], "esp": "" });
-        assert_eq!(
-            problems(&many),
-            [
-                "event_id: must be a UUID such as 018cc251-f400-7cde-8f00-0123456789ab",
-                "event_type: must be one of sent, delivered, opened, clicked, support_ticket, complaint, unsubscribe_request, site_visit, \
-                 sms_click, product_view, bounced, deferred, resubscribed",
-                "timestamp: must be a moment in ISO 8601 with its zone, such as 2026-01-31T09:15:00.123Z",
-                "esp: must not be empty",
-                "metadata: must be a JSON object",
-                "minutes: is not a column of events",
-            ]
-        );
-        assert_eq!(problems(&json!({})), [""; 0]);
-        let told = |changes: Value| problems(&changes).join("; ");
-        assert_eq!(told(json!({ "universal_id": null })), "universal_id: must be given");
-        assert_eq!(told(json!({ "minute": 60 })), "minute: must be a whole number from 0 to 59");
-        assert_eq!(told(json!({ "payload_size_bytes": -1 })), "payload_size_bytes: must be a whole number from 0 to 2147483647");
-        assert_eq!(told(json!({ "message_id": null })), "message_id: must be given of mail");
-        assert!(
-            told(json!({ "timestamp": "2026-01-31T09:15:00.123456Z" })).starts_with("timestamp: must be a whole number of milliseconds")
-        );
-        assert!(told(json!({ "timestamp": "2026-01-31T09:15:00" })).starts_with("timestamp: must have a zone"));
-        assert_eq!(
-            told(json!({ "timestamp": "1969-12-31T23:59:59.999Z" })),
-            "timestamp: must lie in the years 1970 to 2199; latency_seconds: must be timestamp less send_time, to the millisecond"
-        );
-        assert_eq!(told(json!({ "ip_address": "1.2.3.256" })), "ip_address: must be an IPv4 or IPv6 address");
-        assert_eq!(told(json!({ "send_time": null })), "send_time: must be given where hour_of_day, minute or day_of_week are");
-        assert!(told(json!({ "latency_seconds": 86_399.999 })).contains("latency_seconds: must be timestamp less send_time"));
-        assert!(told(json!({ "event_type": "sent" })).contains("payload_size_bytes: must be null of what is not delivered"));
-        assert_eq!(reasons(&Event::from_slice(b"{\"event_id\": ").unwrap_err()), "is not JSON (line 1, column 13)");
-        assert_eq!(reasons(&Event::from_slice(b"[]").unwrap_err()), "must be a JSON object");
-    }
-
-    #[test]
-    fn an_id_is_read_in_its_one_form_with_letters_of_either_case() {
-        let id = "018cc251-f400-7cde-8f00-0123456789ab";
-        assert_eq!(id.parse::<Uuid>().unwrap().to_u128(), 0x018c_c251_f400_7cde_8f00_0123_4567_89ab);
-        for (at, is) in id.char_indices() {
-            for other in "09afAF-+ gG/:@`\u{7f}".chars() {
-                let text = format!("{}{other}{}", &id[..at], &id[at + 1..]);
-                let sound = if is == '-' { other == '-' } else { other.is_ascii_hexdigit() };
-                let parsed = text.parse::<Uuid>().ok().map(|id| id.to_string());
-                assert_eq!(parsed, sound.then(|| text.to_ascii_lowercase()), "{text}");
-            }
-        }
-        for text in ["", "0", &id[1..], &format!("{id}0"), &id.replace('-', ""), &"é".repeat(18), "00000000-0000-0000-0000-000000000000"] {
-            assert!(text.parse::<Uuid>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_address_is_refused_wherever_it_stands_and_never_repeated() {
-        let places = [
-            json!({ "recipient_id": "ada@lovelace.org" }),
-            json!({ "subject": "For ada@lovelace.org" }),
-            json!({ "metadata": { "to": ["x", { "address": "<Ada@Lovelace.org>" }] } }),
-            json!({ "metadata": { "ada@lovelace.org": 1 } }),
-            json!({ "user_agent": "ada%40lovelace.org" }),
-        ];
-        for place in places {
-            let told = problems(&place);
-            assert!(told.len() == 1 && told[0].ends_with("must not hold an address"), "{place}: {told:?}");
-            assert!(!told[0].to_lowercase().contains("lovelace"), "{told:?}");
-        }
-        assert_eq!(problems(&json!({ "subject": "2 @ 3 for you, @ada. Only today" })), [""; 0]);
-        let unknown = problems(&json!({ "ada@lovelace.org": 1 }));
-        assert_eq!(unknown, ["(a name that holds an address): is not a column of events"]);
-    }
-}
+mod tests;

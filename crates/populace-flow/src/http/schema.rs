@@ -2,10 +2,10 @@
 
 use super::limits::Limits;
 use crate::connector::webhooks::PROVIDERS;
-use crate::event::CAMPAIGN_TYPES;
+use crate::event::{CAMPAIGN_TYPES, MOST_ATTEMPTS, MOST_CODES, OPTIONAL_COLUMNS};
 use populace_core::email::EventType;
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
 use serde_json::{Map, Value, json};
 
 const MOMENT: &str = "^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$";
@@ -81,6 +81,8 @@ fn column(column: &Column) -> Value {
         "minute" => whole(59),
         "day_of_week" => whole(6),
         "payload_size_bytes" => whole(i32::MAX),
+        "attempt" => whole(MOST_ATTEMPTS),
+        "smtp_code" => whole(MOST_CODES),
         "machine_open" => json!({ "type": ["boolean", "null"] }),
         "campaign_type" => json!({ "enum": [CAMPAIGN_TYPES[0], CAMPAIGN_TYPES[1], null] }),
         name => match (column.kind, column.longest) {
@@ -111,7 +113,7 @@ pub(super) fn event() -> Value {
     let or_empty =
         |known: &Column| if REQUIRED.contains(&known.name) { column(known) } else { json!({ "anyOf": [column(known), { "const": "" }] }) };
     let mut all: Map<String, Value> =
-        EVENT_COLUMNS.iter().chain([&MACHINE_OPEN]).map(|known| (known.name.to_owned(), or_empty(known))).collect();
+        EVENT_COLUMNS.iter().chain(&OPTIONAL_COLUMNS).map(|known| (known.name.to_owned(), or_empty(known))).collect();
     all.insert("ingested_at".to_owned(), json!({ "description": "Ignored: the connector sets it" }));
     let identifiers = [
         ("recipient_email", "An address, which is resolved and dropped", EMAIL),
@@ -125,12 +127,14 @@ pub(super) fn event() -> Value {
     let words: Vec<&str> = EventType::NAMES.into_iter().chain(["marked_spam"]).collect();
     all.insert("event_type".to_owned(), json!({ "enum": words }));
     let mails = ["sent", "delivered", "opened", "clicked"];
-    let others: Vec<&str> = words.iter().copied().filter(|word| !mails.contains(word)).collect();
-    let types: [(&[&str], bool, bool, bool); 5] = [
+    let failures = ["deferred", "bounced", "dropped"];
+    let others: Vec<&str> = words.iter().copied().filter(|word| !mails.contains(word) && !failures.contains(word)).collect();
+    let types: [(&[&str], bool, bool, bool); 6] = [
         (&["sent"], true, false, false),
         (&["opened"], true, false, false),
         (&["clicked"], true, true, false),
         (&["delivered"], true, false, true),
+        (&failures, false, false, false),
         (&others, false, false, false),
     ];
     let mut shapes = Vec::new();
@@ -156,6 +160,10 @@ pub(super) fn event() -> Value {
             }
             if names != ["opened"] {
                 only.insert(MACHINE_OPEN.name.to_owned(), nothing());
+            }
+            if names != failures {
+                let never = ATTEMPT_COLUMNS.iter().filter(|known| !is_delivered || known.name != "attempt");
+                only.extend(never.map(|known| (known.name.to_owned(), nothing())));
             }
             if !is_click {
                 only.insert("click_url".to_owned(), nothing());

@@ -244,10 +244,15 @@ fn bounces_and_resubscriptions_are_kept_and_processed_with_delivered_is_a_latenc
     let sends: Vec<Value> = (0..8).map(|number| at(number, "processed", 0, json!({}))).collect();
     assert_eq!(flow.post(SENDGRID, &json!(sends).to_string()).json()["published"], 8);
     let mut later: Vec<Value> = (0..4).map(|number| at(number, "delivered", 5 + number as u64, json!({}))).collect();
-    later.push(at(4, "bounce", 6, json!({ "type": "bounce", "reason": "550 5.1.1 <user4@example.com> unknown" })));
+    later.push(at(
+        4,
+        "bounce",
+        6,
+        json!({ "type": "bounce", "bounce_classification": "Invalid Address", "reason": "550 5.1.1 <user4@example.com> unknown" }),
+    ));
     later.push(at(5, "bounce", 6, json!({ "type": "blocked" })));
     later.push(at(6, "dropped", 6, json!({ "reason": "Bounced Address" })));
-    later.push(at(7, "deferred", 6, json!({ "response": "400 try again later" })));
+    later.push(at(7, "deferred", 6, json!({ "response": "400 try again later", "attempt": "3", "status": "4.7.1" })));
     later.push(at(7, "group_unsubscribe", 7, json!({})));
     later.push(at(7, "group_resubscribe", 8, json!({})));
     assert_eq!(flow.post(SENDGRID, &json!(later).to_string()).json()["published"], 10);
@@ -257,12 +262,16 @@ fn bounces_and_resubscriptions_are_kept_and_processed_with_delivered_is_a_latenc
         "SELECT latency_seconds || ' ' || send_time || ' ' || minute FROM email_events WHERE event_type = 'delivered' ORDER BY 1";
     assert_eq!(stored(&flow, latencies), ["5.0", "6.0", "7.0", "8.0"].map(|latency| format!("{latency} 2025-11-29T07:06:40.000Z 6")));
     let bounces = "SELECT event_type || ' ' || bounce_type || ' ' || json_extract(metadata, '$.reason') FROM email_events WHERE json_extract(metadata, '$.reason') IS NOT NULL ORDER BY 1";
-    let expected = ["bounced dropped Bounced Address", "bounced hard [address removed]", "deferred deferred 400 try again later"];
+    let expected = ["bounced hard [address removed]", "deferred deferred 400 try again later", "dropped dropped Bounced Address"];
     assert_eq!(stored(&flow, bounces), expected);
-    assert_eq!(
-        stored(&flow, "SELECT bounce_type FROM email_events WHERE event_type = 'bounced' ORDER BY 1"),
-        ["blocked", "dropped", "hard"]
-    );
+    assert_eq!(stored(&flow, "SELECT bounce_type FROM email_events WHERE event_type = 'bounced' ORDER BY 1"), ["blocked", "hard"]);
+    let said = "SELECT event_type || ' ' || coalesce(smtp_code, '-') || ' ' || coalesce(enhanced_code, '-') || ' ' || coalesce(attempt, '-') || ' ' || coalesce(bounce_class, '-') || ' ' || response FROM email_events WHERE response IS NOT NULL ORDER BY 1";
+    let expected = [
+        "bounced 550 5.1.1 - Invalid Address [address removed]",
+        "deferred 400 4.7.1 3 - 400 try again later",
+        "dropped - - - - Bounced Address",
+    ];
+    assert_eq!(stored(&flow, said), expected);
     assert_eq!(
         stored(&flow, "SELECT event_type FROM email_events WHERE message_id IS NULL ORDER BY 1"),
         ["resubscribed", "unsubscribe_request"]

@@ -216,6 +216,8 @@ def shortcut(keyword: str, value: Any) -> str | None:
         return repr(number(keyword, value))
     if takes == "date":
         return date(keyword, value)
+    if takes == "word":
+        return str(value)
     if not isinstance(value, bool):
         raise TypeError(f"{keyword}: must be True or False, got {value!r}")
     return None if value else "false"

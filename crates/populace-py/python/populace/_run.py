@@ -451,6 +451,7 @@ def generate(
     churn_base_rate: float | None = None,
     target_churn_rate: float | None = None,
     latent: bool | None = None,
+    names: str | None = None,
 ) -> Run:
     """A run of a scenario: a built-in one by name, a file, a dictionary or a `Scenario`.
 
@@ -458,7 +459,8 @@ def generate(
     as have about so many rows of the main table; `seed`, or `random_state`
     (an integer, or a NumPy generator from which a seed is drawn), else the scenario's own, else one is drawn (`run.seed`); `profile`;
     `set`, single values by dotted path; and the shortcuts of the family: `workflow` (a file, a dictionary or a `WorkflowDefinition`) and
-    `cascade_failure_rate` of traces; `paid_ratio`, `churn_base_rate`, `target_churn_rate` (shares from 0 to 1) and `latent` of churn.
+    `cascade_failure_rate` of traces; `paid_ratio`, `churn_base_rate`, `target_churn_rate` (shares from 0 to 1) and `latent` of churn;
+    `names` of email, "sendgrid", "ses" or "mailgun": whose names the types of event have.
     `truth=False` or `tables` leave tables out. `count` cuts the run off after so many rows of the main table, all of them of the first
     few users: for data of many users of about that size use `events`. `threads` is one a core by default and never changes a byte.
     `progress=True` shows tqdm's bar; a function is called with (users done, users in all).
@@ -478,6 +480,7 @@ def generate(
         scenario, users=users, events=events, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set,
         truth=truth, tables=tables, count=count, threads=threads, workflow=workflow, cascade_failure_rate=cascade_failure_rate,
         paid_ratio=paid_ratio, churn_base_rate=churn_base_rate, target_churn_rate=target_churn_rate, latent=latent,
+        names=names,
     )  # fmt: skip
     return Run(native, progress)
 

@@ -78,6 +78,7 @@ class ReplayOptions(TypedDict, total=False):
     churn_base_rate: float | None
     target_churn_rate: float | None
     latent: bool | None
+    names: str | None
 
 
 class GenerateOptions(ReplayOptions, total=False):

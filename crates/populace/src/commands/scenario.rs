@@ -68,7 +68,9 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
         let own = family.into_iter().flat_map(Family::all_shortcuts).find(|shortcut| shortcut.name == given.name).unwrap_or(given);
         match own.takes {
             Takes::Solved(solve) => solved.push((own, solve, text)),
-            Takes::Whole(_) | Takes::Number | Takes::Date | Takes::Nothing => settings.push((own.option(), own.path, text.clone())),
+            Takes::Whole(_) | Takes::Number | Takes::Date | Takes::Word(_) | Takes::Nothing => {
+                settings.push((own.option(), own.path, text.clone()))
+            }
         }
     }
     for text in &arguments.set {

@@ -202,3 +202,32 @@ fn damaged_files_fail_their_checks_and_the_rest_is_examined() {
     assert!(text(&output.stderr).contains("warning: ") && text(&output.stdout).contains(" 0 failed"), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("users are 1, 2, … of the population, each once: 60 examined"), "{}", text(&output.stdout));
 }
+
+/// Types of event named as a provider does, in the files and in what the run says of itself; what reads runs back says that it cannot.
+#[test]
+fn a_run_with_the_names_of_a_provider_says_so_and_is_not_read_back() {
+    let scratch = Scratch::new("names");
+    let own = scratch.path("own");
+    generate("email", &own, &["--users", "40", "--seed", "3", "--profile", "delivery", "-f", "csv"]);
+    let types = |directory: &std::path::Path| -> Vec<String> {
+        let text = fs::read_to_string(directory.join("events.csv")).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_owned()).collect()
+    };
+    for (names, sent, deferred) in
+        [("sendgrid", "processed", "deferred"), ("ses", "Send", "DeliveryDelay"), ("mailgun", "accepted", "failed")]
+    {
+        let data = scratch.path(names);
+        generate("email", &data, &["--users", "40", "--seed", "3", "--profile", "delivery", "-f", "csv", "--names", names]);
+        for (mine, theirs) in types(&own).into_iter().zip(types(&data)) {
+            assert!(mine != "sent" || theirs == sent, "{names}: {theirs} is {mine}");
+            assert!(mine != "deferred" || theirs == deferred, "{names}: {theirs} is {mine}");
+            assert!(mine != "support_ticket" || theirs == mine, "{names}: {theirs} is {mine}");
+        }
+        assert!(fs::read_to_string(data.join("scenario.yaml")).unwrap().contains(&format!("names: {names}")));
+        let refused = populace(&["verify", data.to_str().unwrap()]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(&format!("have the names of {names}")), "{}", text(&refused.stderr));
+    }
+    let unknown = populace(&["generate", "email", "--names", "postmark", "-o", scratch.path("x").to_str().unwrap()]);
+    assert!(text(&unknown.stderr).contains("must be one of sendgrid, ses, mailgun"), "{}", text(&unknown.stderr));
+}

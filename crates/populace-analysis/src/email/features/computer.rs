@@ -93,6 +93,8 @@ pub(super) struct Features {
     pub(super) opens: [u32; 3],
     /// Deliveries over the last [`COUNT_DAYS`].
     pub(super) delivered: [u32; 3],
+    /// Bounces over the last [`COUNT_DAYS`].
+    pub(super) bounced: [u32; 3],
     /// The end of the circuit breaker that is active, if one is: the latest where several are.
     pub(super) suppressed_until: Option<i64>,
     /// The latest hot path.
@@ -138,6 +140,7 @@ impl Computer {
             clicks: [0; 3],
             opens: [0; 3],
             delivered: [0; 3],
+            bounced: [0; 3],
             suppressed_until: None,
             last_interest: None,
             interested: false,
@@ -151,7 +154,7 @@ impl Computer {
             let age = now.since(event.time);
             let time = event.time.0;
             match event.kind {
-                EventType::Sent | EventType::Bounced | EventType::Deferred | EventType::Resubscribed => {}
+                EventType::Bounced => note(&mut None, &mut features.bounced, time, age),
                 EventType::Delivered => note(&mut features.last_delivered, &mut features.delivered, time, age),
                 EventType::Opened => note(&mut features.last_open, &mut features.opens, time, age),
                 EventType::Clicked => {
@@ -168,7 +171,8 @@ impl Computer {
                         features.suppressed_until = features.suppressed_until.max(Some(end));
                     }
                 }
-                _ => features.last_interest = features.last_interest.max(Some(time)),
+                kind if kind.group() == Group::HotPath => features.last_interest = features.last_interest.max(Some(time)),
+                _ => {}
             }
         }
         features.curve = self.curve(&weights, features.click_weight);
@@ -346,10 +350,13 @@ mod tests {
             event(10.0, EventType::UnsubscribeRequest),
             event(50.0, EventType::SiteVisit),
             event(60.0, EventType::Delivered),
+            event(45.0, EventType::Bounced),
+            event(46.0, EventType::Dropped),
         ];
         let computer = Computer::new(Rules::default());
         let features = computer.compute(&events, at(50.25), None);
         assert_eq!((features.delivered, features.opens, features.clicks), ([1, 2, 2], [0, 1, 1], [1, 1, 1]));
+        assert_eq!((features.bounced, features.last_interest), ([1; 3], Some(at(50.0).0)));
         assert_eq!(features.last_delivered, Some(at(30.0).0), "what comes later is not known");
         assert_eq!(features.suppressed_until, Some(at(178.0).0), "the later end holds");
         assert!(features.interested);

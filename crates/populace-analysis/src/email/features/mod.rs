@@ -107,6 +107,8 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     }
     let model = source.manifest().map(|_| source.model::<EmailModel>()).transpose()?;
     let rules = model.as_ref().map_or_else(Rules::default, Rules::of);
+    // Where messages bounce: of runs without attempts there would be zeros.
+    let has_bounces = model.as_ref().is_some_and(|model| model.attempts().is_some());
     let events = source.table("events")?;
     let is_run = source.manifest().is_some();
     let clocks = if is_run && options.now.is_some() { Clocks::default() } else { Clocks::of(&events, is_run, watch)? };
@@ -125,10 +127,11 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
         .set_dictionary_enabled(false)
         .build();
-    let mut writer = ArrowWriter::try_new(file, schema(options.curve, zones.is_some()), Some(properties)).map_err(RunError::from)?;
+    let more = [zones.is_some(), has_bounces];
+    let mut writer = ArrowWriter::try_new(file, schema(options.curve, more), Some(properties)).map_err(RunError::from)?;
 
     let computer = Computer::new(rules);
-    let mut rows = Rows::new(options.curve, zones.is_some());
+    let mut rows = Rows::new(options.curve, more);
     let mut report = Tally::new(now);
     // A run's machines are known by what their clients say.
     let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, model.config().machine_opens.as_ref()?.user_agent.as_str())));
@@ -442,7 +445,7 @@ const fn step(curve: Curve) -> Option<usize> {
     }
 }
 
-fn schema(curve: Curve, has_zones: bool) -> SchemaRef {
+fn schema(curve: Curve, [has_zones, has_bounces]: [bool; 2]) -> SchemaRef {
     let [active, latest, factor] = INTEREST_FEATURES;
     let mut fields = vec![
         Field::new("recipient_id", DataType::Utf8, false),
@@ -473,6 +476,9 @@ fn schema(curve: Curve, has_zones: bool) -> SchemaRef {
     if has_zones {
         fields.push(Field::new("timezone", DataType::Utf8, true));
     }
+    if has_bounces {
+        fields.extend(COUNT_DAYS.map(|days| Field::new(format!("bounced_{days}d"), DataType::Int32, false)));
+    }
     Arc::new(Schema::new(fields))
 }
 
@@ -495,10 +501,12 @@ struct Rows {
     curves: FixedSizeListBuilder<Float64Builder>,
     /// Where recipients have zones: on whose clock minutes of the week are, null of UTC.
     timezones: Option<StringBuilder>,
+    /// Bounces, where there are some.
+    bounced: Option<[Int32Builder; 3]>,
 }
 
 impl Rows {
-    fn new(curve: Curve, has_zones: bool) -> Self {
+    fn new(curve: Curve, [has_zones, has_bounces]: [bool; 2]) -> Self {
         let moments = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
         Self {
             recipient: StringBuilder::new(),
@@ -517,6 +525,7 @@ impl Rows {
             curve,
             curves: FixedSizeListBuilder::new(Float64Builder::new(), (MINUTES_PER_WEEK / step(curve).unwrap_or(1)) as i32),
             timezones: has_zones.then(StringBuilder::new),
+            bounced: has_bounces.then(Default::default),
         }
     }
 
@@ -556,6 +565,9 @@ impl Rows {
         if let Some(timezones) = &mut self.timezones {
             timezones.append_option(computed.timezone);
         }
+        for (count, value) in self.bounced.iter_mut().flatten().zip(features.bounced) {
+            count.append_value(value as i32);
+        }
     }
 
     fn take(&mut self) -> RecordBatch {
@@ -581,7 +593,8 @@ impl Rows {
             columns.push(Arc::new(self.curves.finish()));
         }
         columns.extend(self.timezones.iter_mut().map(|timezones| Arc::new(timezones.finish()) as ArrayRef));
-        RecordBatch::try_new(schema(self.curve, self.timezones.is_some()), columns)
+        columns.extend(self.bounced.iter_mut().flatten().map(|count| Arc::new(count.finish()) as ArrayRef));
+        RecordBatch::try_new(schema(self.curve, [self.timezones.is_some(), self.bounced.is_some()]), columns)
             .unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
     }
 }

@@ -1,6 +1,8 @@
 //! The figures of mail.
 
-use super::{BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, expected_opens, true_week};
+use super::{
+    BREAKER_BEFORE, BREAKER_BIN, CALIBRATION_BINS, Gathered, HOURS_OF_WEEK, MOST_DAYS, cell_of, deliveries, expected_opens, true_week,
+};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Heat, Map, Mark, Panel, Plot, Role, Scale, Section, Series};
 use crate::report::measure::{Rate, Sketch, agreement, binned, deviations, expected, observed, percent, quantile_of};
 use populace_core::email::{Chart as EffectChart, Points};
@@ -25,6 +27,8 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let latency = vec![
         latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),
         latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),
+        deliveries::by_minute(gathered),
+        deliveries::by_provider(gathered),
     ];
     [
         Section::new("funnel", "Who engages", "From sending to the click, the run day by day, and the campaigns.", who),

@@ -1,5 +1,6 @@
 //! What a report says of mail: one pass over the events, recipient by recipient.
 
+mod deliveries;
 mod draw;
 mod people;
 
@@ -15,6 +16,7 @@ use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
+use deliveries::Deliveries;
 use people::OwnRates;
 use populace_core::email::laws::Cell;
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Person, Points};
@@ -93,12 +95,13 @@ struct Gathered<'a> {
     zone_hours: Vec<[[u64; 24]; 2]>,
     /// Where people differ.
     own_rates: Option<OwnRates>,
+    deliveries: Deliveries,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, zone_hours, own_rates,
+    opened_ahead, open_hours, zone_hours, own_rates, deliveries,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -221,6 +224,7 @@ impl<'a> Gathered<'a> {
             open_hours: [[0; 24]; 2],
             zone_hours: vec![[[0; 24]; 2]; model.zones().map_or(0, |zones| zones.list().len())],
             own_rates: law.filter(|law| law.model().people_differ()).map(|_| OwnRates::new()),
+            deliveries: Deliveries::default(),
         }
     }
 
@@ -241,6 +245,7 @@ impl<'a> Gathered<'a> {
         if let Some((law, person)) = self.law.zip(known.as_ref()) {
             self.own_rates(law, person, history);
         }
+        self.deliveries.add(self.config, self.law, history);
         let mut expected = Vec::with_capacity(history.messages.len());
         let campaigns = events.text("campaign_id");
         let [mut delivered, mut opened, mut clicked] = [0; 3];
@@ -327,6 +332,10 @@ impl<'a> Gathered<'a> {
         let seconds = delivered.since(message.sent) as f64 / MICROSECONDS;
         if message.delivered_row.is_none_or(|row| row == message.sent_row) {
             // Its time of sending is not known, or not that of its delivery.
+            return;
+        }
+        if message.deferrals > 0 {
+            // Its latency is that of its retries.
             return;
         }
         self.latency_by_minute[minute].add(seconds);

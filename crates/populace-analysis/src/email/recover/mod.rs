@@ -1,5 +1,6 @@
 //! What mail teaches: volumes, shares, latency, and a joint model of opens.
 
+mod deliveries;
 mod engagement;
 mod mixture;
 mod people;
@@ -34,7 +35,7 @@ pub(crate) fn estimate(
 ) -> Result<BTreeMap<String, u64>, AnalysisError> {
     let model: EmailModel = catalogue::model(document)?;
     let law = Law::new(&model, source.seed(document));
-    let columns: Vec<Want> = COLUMNS.into_iter().chain(agent_column(&model)).collect();
+    let columns: Vec<Want> = COLUMNS.into_iter().chain(agent_column(&model)).chain(deliveries::column(&model)).collect();
     let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
     let wants: &[Want] = if model.zones().is_some() { &ZONED } else { &ZONED[..1] };
     let users = Side { table: "users", wants, time: None };
@@ -74,6 +75,7 @@ pub(crate) fn estimate(
     }
     machines(law.config(), &tally, sheet);
     zones(&model, &tally, users, sheet);
+    tally.deliveries.report(&law, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);
@@ -138,8 +140,10 @@ fn volumes(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
             sheet.normal(parameter, Scale::Log, weight, (day.recip() + night.recip()).sqrt(), tally.scheduled);
         }
     }
-    let delivery = Parameter::level("delivery.probability", "share", config.delivery.probability, "delivered of sent");
-    sheet.share(delivery, tally.delivered, tally.sent);
+    if let Some(probability) = config.delivery.probability {
+        let delivery = Parameter::level("delivery.probability", "share", probability, "delivered of sent");
+        sheet.share(delivery, tally.delivered, tally.sent);
+    }
     for occasion in law.model().occasions() {
         let count = if occasion.group == Group::Breaker { tally.breakers } else { tally.interests };
         let path = format!("{}.probability", occasion.section);

@@ -1,5 +1,6 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
+use super::deliveries::Deliveries;
 use super::mixture;
 use super::people::{Others, People};
 use crate::email::{History, Law, Message};
@@ -10,7 +11,8 @@ use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
-use populace_core::email::{EFFECTS, HOURS_OF_WEEK, Habit, MONDAY, OpenDelayLaw, Person, SendClock, hour_of_week};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, Habit, MONDAY, OpenDelayLaw, Person, PersonaConfig, SendClock, hour_of_week};
+use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;
 
@@ -155,6 +157,12 @@ pub(super) struct Tally<'a> {
     others: Option<&'a Others<'a>>,
     pub(super) people: Option<People>,
     pub(super) squares: Vec<[f64; 2]>,
+    pub(super) deliveries: Deliveries,
+}
+
+/// The begin of a document's window.
+pub(super) fn begin(law: &Law<'_>) -> Instant {
+    law.model().window().begin()
 }
 
 impl<'a> Tally<'a> {
@@ -209,6 +217,7 @@ impl<'a> Tally<'a> {
             others,
             people: others.map(People::new),
             squares: vec![[0.0; 2]; law.personas().len()],
+            deliveries: Deliveries::default(),
         }
     }
 
@@ -235,19 +244,26 @@ impl<'a> Tally<'a> {
         self.silence(zone, history);
         let mut triggered = Vec::new();
         let (metadata, campaigns, esps) = (events.text("metadata"), events.text("campaign_id"), events.text("esp"));
-        for message in &history.messages {
-            let row = message.sent_row;
-            self.sent += 1;
+        if let Some(attempts) = self.law.model().attempts() {
+            self.deliveries.add(self.law, attempts, history, events);
+        }
+        self.sent += history.messages.len() as u64;
+        history.messages.iter().for_each(|message| self.latency(message));
+        // What was dropped was due all the same.
+        let sent = history.messages.iter().map(|message| (message.sent, message.sent_row));
+        let mut due: Vec<(Instant, usize)> = sent.chain(history.dropped.iter().copied()).collect();
+        due.sort_by_key(|(at, _)| *at);
+        for (sent, row) in due {
             self.has_metadata |= metadata.is_valid(row);
             let is_triggered = metadata.is_valid(row) && metadata.value(row).contains("\"trigger\"");
             if esps.is_valid(row) {
                 count(&mut self.esps, esps.value(row));
             }
-            let sent = on_days(message.sent);
+            let sent = on_days(sent);
             let inside = self.window.contains(sent);
             self.outside += u64::from(!inside);
             if is_triggered {
-                triggered.push(message.sent);
+                triggered.push(sent);
             } else if inside {
                 self.scheduled += 1;
                 if let Some(season) = self.law.model().effects().season() {
@@ -259,7 +275,6 @@ impl<'a> Tally<'a> {
                     count(&mut self.campaigns, campaigns.value(row));
                 }
             }
-            self.latency(message);
         }
         self.triggers(zone, history, &triggered);
         match person {
@@ -341,8 +356,9 @@ impl<'a> Tally<'a> {
     }
 
     fn latency(&mut self, message: &Message) {
-        let Some(delivered) = message.delivered else { return };
-        self.delivered += 1;
+        self.delivered += u64::from(message.delivered.is_some());
+        // Deferrals add to the latency of what is delivered later.
+        let Some(delivered) = message.answered else { return };
         let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
         if seconds <= 0.0 {
             self.instant += 1;
@@ -420,7 +436,7 @@ merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own, zones,
-    people, squares,
+    people, squares, deliveries,
 } same { law, window, weeks, flat, others });
 
 impl Observer for Tally<'_> {

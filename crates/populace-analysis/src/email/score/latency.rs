@@ -65,22 +65,26 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let mut cells: Vec<(Cell, Given)> = Vec::new();
     let mut missing = Missing::default();
     let mut rows: Vec<Row> = Vec::new();
-    // Of each delivered message: its id, when it was sent, and seconds.
+    // Of each delivered message: its id, when it was sent, and seconds; none of one that was deferred, whose latency is that of its retries.
     let work = |recipient: Recipient| {
         let delivered = |message: &Message| {
             let seconds = message.delivered?.since(message.sent) as f64 / SECOND as f64;
-            Some((message.id, message.sent, seconds))
+            Some((message.id, message.sent, (message.deferrals == 0).then_some(seconds)))
         };
         Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
     };
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, f64)>| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, Option<f64>)>| {
         let first = rows.len();
         for (id, sent, seconds) in messages {
-            let Some(place) = predictions.place(&id) else {
+            let place = predictions.place(&id);
+            if let Some(place) = place {
+                predictions.mark(place);
+            }
+            let Some(seconds) = seconds else { continue };
+            let Some(place) = place else {
                 missing.add(&id);
                 continue;
             };
-            predictions.mark(place);
             let cell = model.latency_cell(sent);
             let known = cells.iter().position(|(known, _)| *known == cell).unwrap_or_else(|| {
                 cells.push((cell, Given::new(model, cell, &levels)));
@@ -98,7 +102,11 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         missing.check(predictions.path(), "message_id", "delivered message")?;
     }
     let cells: Vec<Given> = cells.into_iter().map(|(_, given)| given).collect();
-    let mut card = context.card("seconds from sending to delivery, of each delivered message");
+    let mut card = context.card(if model.attempts().is_some() {
+        "seconds from sending to delivery, of each message delivered at its first attempt"
+    } else {
+        "seconds from sending to delivery, of each delivered message"
+    });
     if missing.count() > 0 {
         card.counts.insert("without a prediction".into(), missing.count() as u64);
     }

@@ -1,7 +1,7 @@
 //! What holds of every message.
 
-use super::Recipient;
 use super::rows::is_v7_of;
+use super::{Due, Recipient};
 use crate::email::delay::microseconds;
 use crate::email::{Law, Message};
 use crate::stats::{Pit, merge_fields};
@@ -93,7 +93,8 @@ impl<'a> Chain<'a> {
         let latency = delivered.since(message.sent);
         let told = (seconds * SECOND as f64).round() as i64;
         let holds = (latency - told).abs() < ROUNDING / 2 && events.send_time.value(row) == message.sent.0;
-        self.latency.hold(holds && within_latency(config, latency), || format!("{}: {seconds} s", place()));
+        let retried = message.deferrals > 0;
+        self.latency.hold(holds && (retried || within_latency(config, latency)), || format!("{}: {seconds} s", place()));
         if let Some(campaign) = recipient.campaign(row) {
             let factor = events.size.value(row) as f64;
             let [low, high] = [config.size_factor.low, config.size_factor.high].map(|factor| factor * campaign.mean_size_kb * BYTES_PER_KB);
@@ -152,18 +153,18 @@ impl<'a> Chain<'a> {
         let [low, high] = [trigger.delay_minutes.low, trigger.delay_minutes.high].map(microseconds);
         let paths = &recipient.history.interests;
         let mut called: Vec<Option<Instant>> = vec![None; paths.len()];
-        for (message, kind) in recipient.sends() {
-            let Some(kind) = kind else { continue };
+        for Due { at, row, trigger: kind } in &recipient.due {
+            let Some(kind) = *kind else { continue };
             // The earliest hot path that may have called for it and has not called yet: of all others a later send may be, too.
             let found = (0..paths.len()).find(|&place| {
-                let delay = message.sent.since(paths[place]);
+                let delay = at.since(paths[place]);
                 recipient.interests[place] == kind && called[place].is_none() && (low - ROUNDING..=high + ROUNDING).contains(&delay)
             });
             if let Some(place) = found {
-                called[place] = Some(message.sent);
+                called[place] = Some(*at);
             }
-            let own = recipient.events.campaign_id.value(message.sent_row) == trigger.campaign;
-            self.triggers.hold(found.is_some() && own, || format!("message {} of {}", uuid(message.id), recipient.id()));
+            let own = recipient.events.campaign_id.value(*row) == trigger.campaign;
+            self.triggers.hold(found.is_some() && own, || format!("what is due at {at} of {}", recipient.id()));
         }
         let end = super::window(config).end();
         let stops = self.law.model().suppresses_sends();

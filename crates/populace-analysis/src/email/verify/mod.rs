@@ -1,6 +1,7 @@
 //! The answer key of `email`.
 
 mod alike;
+mod attempts;
 mod chain;
 mod decisions;
 mod delays;
@@ -29,6 +30,7 @@ use crate::verify::mix;
 use crate::watch::Watch;
 use alike::Alike;
 use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use attempts::Deliveries;
 use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
@@ -79,6 +81,12 @@ const COLUMNS: [Want; 24] = [
 
 /// A further column, where there are machines.
 const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
+
+/// Every column of `events` of a model.
+fn columns(model: &EmailModel) -> Vec<Want> {
+    let attempts = model.attempts().into_iter().flat_map(|_| attempts::COLUMNS);
+    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).collect()
+}
 
 /// The [`COLUMNS`] of a recipient's events.
 struct Events<'a> {
@@ -175,6 +183,17 @@ struct Recipient<'a> {
     breakers: Vec<(Instant, EventType)>,
     /// By message: the kind of hot path that its metadata names as its trigger.
     triggers: Vec<Option<EventType>>,
+    /// The messages that were due, whether they were sent or dropped, in the order of time.
+    due: Vec<Due>,
+}
+
+/// A message that was due.
+struct Due {
+    at: Instant,
+    /// The row of its `sent`, or `dropped`.
+    row: usize,
+    /// The kind of hot path that called for it.
+    trigger: Option<EventType>,
 }
 
 impl<'a> Recipient<'a> {
@@ -190,8 +209,14 @@ impl<'a> Recipient<'a> {
                 EventGroup::Mail | EventGroup::Failure | EventGroup::Leaving | EventGroup::Return => {}
             }
         }
-        let triggers = history.messages.iter().map(|message| trigger_of(events.metadata.value(message.sent_row))).collect();
-        Self { law, person, persona: person.persona.into(), history, events, campaigns, providers, interests, breakers, triggers }
+        let trigger = |row: usize| trigger_of(events.metadata.value(row));
+        let triggers: Vec<_> = history.messages.iter().map(|message| trigger(message.sent_row)).collect();
+        let sent = history.messages.iter().zip(&triggers).map(|(of, trigger)| Due { at: of.sent, row: of.sent_row, trigger: *trigger });
+        let mut due: Vec<Due> = sent.chain(history.dropped.iter().map(|&(at, row)| Due { at, row, trigger: trigger(row) })).collect();
+        if !history.dropped.is_empty() {
+            due.sort_by_key(|due| due.at);
+        }
+        Self { law, person, persona: person.persona.into(), history, events, campaigns, providers, interests, breakers, triggers, due }
     }
 
     fn config(&self) -> &EmailConfig {
@@ -247,6 +272,8 @@ const USERS: [Want; 4] = [
     Want::new("recipient_email_hash", As::Text),
     Want::nullable("timezone", As::Text),
 ];
+/// A further column, where attempts at delivery depend on it.
+const MAILBOX_PROVIDER: Want = Want::new("mailbox_provider", As::Text);
 const EVENTS_TABLE: usize = 0;
 /// Where it is looked at.
 const TRUTH_TABLE: usize = 1;
@@ -269,6 +296,9 @@ struct Checks<'a> {
     decisions: Option<Decisions<'a>>,
     zones: Option<Zones<'a>>,
     people: Option<People<'a>>,
+    deliveries: Option<Deliveries<'a>>,
+    /// The number of the truth of attempts, where it is looked at.
+    attempts_table: Option<usize>,
     users: Users<'a>,
     /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
@@ -291,8 +321,9 @@ impl Observer for Checks<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(batch) = &actor[EVENTS_TABLE] else { return Ok(()) };
         let history = History::new(self.law.model(), batch);
-        let truth_rows = actor.get(TRUTH_TABLE).and_then(Option::as_ref).filter(|_| self.truth.is_some());
-        let decision_rows = actor.get(self.decisions_table).and_then(Option::as_ref);
+        let truth_rows = self.truth.as_ref().and_then(|_| actor[TRUTH_TABLE].as_ref());
+        let decision_rows = self.decisions.as_ref().and_then(|_| actor[self.decisions_table].as_ref());
+        let attempts = self.attempts_table.and_then(|table| actor[table].as_ref());
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
@@ -306,6 +337,9 @@ impl Observer for Checks<'_> {
         }
         if let Some(people) = &mut self.people {
             people.person(&person);
+        }
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.add(&recipient, attempts);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(truth) = &mut self.truth {
@@ -355,6 +389,9 @@ impl Observer for Checks<'_> {
         if let (Some(people), Some(later)) = (&mut self.people, later.people) {
             people.combine(later);
         }
+        if let (Some(deliveries), Some(later)) = (&mut self.deliveries, later.deliveries) {
+            deliveries.combine(later);
+        }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
             truth.combine(later);
@@ -373,9 +410,10 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     })?;
     let law = Law::new(&model, Some(seed));
     let identities = Identities::synthetic();
-    let columns: Vec<Want> = COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).collect();
+    let columns = columns(&model);
     let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
-    let users = Side { table: "users", wants: &USERS, time: None };
+    let wants_of_users: Vec<Want> = USERS.into_iter().chain(model.attempts().map(|_| MAILBOX_PROVIDER)).collect();
+    let users = Side { table: "users", wants: &wants_of_users, time: None };
     let has_users = source.has(users.table);
     let (is_on, wants) = (truth::is_on(&law), truth::wants());
     let messages = Side { table: "truth/messages", wants: &wants, time: None };
@@ -385,7 +423,10 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let decided =
         decider.map(|_| Side { table: "decisions", wants: &decisions::COLUMNS, time: None }).filter(|side| source.has(side.table));
     let has_decisions = decided.is_some();
-    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(decided).collect();
+    let attempts = Side { table: "truth/attempts", wants: &attempts::TRUTH, time: None };
+    let attempts = Some(attempts).filter(|attempts| model.attempts().is_some() && source.has(attempts.table));
+    let attempts_table = attempts.map(|_| 1 + usize::from(has_truth));
+    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(attempts).chain(decided).collect();
     let decisions_table = joined.len() - 1;
     let users_table = joined.len();
     let people = Side { table: "truth/users", wants: &people::USERS, time: None };
@@ -404,7 +445,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         law: &law,
         files: expected.files(),
         recipients: Roll::new("the rows of a recipient are contiguous, and its id is one of the population's", population),
-        rows: Rows::new(&law, &identities),
+        rows: Rows::new(&law, &identities, &columns),
         chain: Chain::new(&law),
         sends: Sends::new(&law),
         latencies: Latencies::new(&law),
@@ -417,9 +458,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         decisions: decider.filter(|_| has_decisions).map(Decisions::new),
         decisions_table,
         zones: law.model().zones().map(|zones| Zones::new(&law, zones)),
+        deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
+        attempts_table,
         users: Users {
-            identities: &identities,
             law: &law,
+            identities: &identities,
             population,
             timezone: &timezone,
             rule: Exact::new(Users::NAME),
@@ -447,6 +490,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         decisions,
         zones,
         people,
+        deliveries,
         users,
         truth,
         ..
@@ -462,19 +506,12 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     opens.report(board);
     alike.report(found, board)?;
     score_tests.report(board);
-    if let Some(machines) = machines {
-        machines.report(board);
-    }
+    report_mechanisms(machines, deliveries, (truth, is_on), board);
     if let Some(zones) = zones {
         zones.report(board);
     }
     if let Some(people) = people {
         people.report(has_people, board);
-    }
-    match truth {
-        Some(truth) => truth.report(board),
-        None if is_on => board.skip(Group::Exact, Truth::ROWS, "there is no table truth/messages"),
-        None => {}
     }
     if has_users {
         users.report(&files, board);
@@ -491,10 +528,30 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     Ok(())
 }
 
+/// What was seen of mechanisms that are on; the truth of messages with whether it is looked at.
+fn report_mechanisms(
+    machines: Option<Machines<'_>>,
+    deliveries: Option<Deliveries<'_>>,
+    (truth, is_on): (Option<Truth<'_>>, bool),
+    board: &mut Board,
+) {
+    if let Some(machines) = machines {
+        machines.report(board);
+    }
+    if let Some(deliveries) = deliveries {
+        deliveries.report(board);
+    }
+    match truth {
+        Some(truth) => truth.report(board),
+        None if is_on => board.skip(Group::Exact, Truth::ROWS, "there is no table truth/messages"),
+        None => {}
+    }
+}
+
 /// The table `users`: each recipient of the population once, with its identity.
 struct Users<'a> {
-    identities: &'a Identities,
     law: &'a Law<'a>,
+    identities: &'a Identities,
     population: u64,
     timezone: &'a str,
     rule: Exact,
@@ -508,12 +565,15 @@ impl Users<'_> {
 
     fn add(&mut self, rows: &RecordBatch) {
         let [ids, universal, hashes, timezones] = USERS.map(|want| rows.text(want.name));
+        let providers = self.law.model().attempts().map(|_| rows.text(MAILBOX_PROVIDER.name));
         for row in 0..rows.num_rows() {
             let id = ids.value(row);
             let actor = actor_of(id).filter(|actor| *actor < self.population);
             let identity = actor.and_then(|actor| rows::identity(self.identities, actor));
             let holds = identity.is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row))
-                && timezones.is_valid(row).then(|| timezones.value(row)) == self.timezone_of(id);
+                && timezones.is_valid(row).then(|| timezones.value(row)) == self.timezone_of(id)
+                && providers
+                    .is_none_or(|providers| self.law.address_of(id).is_some_and(|address| address.provider.name() == providers.value(row)));
             self.rule.hold(holds, || format!("{id:?}"));
             self.rows += 1;
             self.mixed ^= mix(actor.unwrap_or(u64::MAX));

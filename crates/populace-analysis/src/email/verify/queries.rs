@@ -5,6 +5,7 @@ use crate::email::Law;
 use crate::stats::{Merge, PoissonBinomial, Test, bernstein, binomial, merge_fields};
 use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Exact, Found, Probable, WorstActor, z};
+use populace_core::email::laws::Volumes;
 use populace_core::email::{EventType, Group as EventGroup};
 use populace_core::time::{HOUR, Instant};
 
@@ -166,8 +167,15 @@ impl Queries {
             let more = machine.probability * (of(EventType::Delivered) - opened) / (1.0 - of_all) / config.population.users as f64;
             (config.population.users as f64 * machine.user_share * (1.0 - machine.user_share) * more * more, more)
         });
-        let most = f64::max(most, more);
-        let variance = squares + ahead + breakers * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0 + drifted(engaged);
+        // Who is dead, and whose mailbox is full, is drawn too, and takes all mail of one or of some days.
+        let mortal = law.model().attempts().map_or(Mortal::default(), |_| Mortal::new(law, &expected));
+        let most = f64::max(most, more).max(mortal.most);
+        let variance = squares
+            + ahead
+            + mortal.variance
+            + breakers * (1.0 + lost * lost)
+            + expected.of_group(EventGroup::HotPath) * 9.0
+            + drifted(engaged);
         let total: u64 = self.types.iter().sum();
         let far = |observed: f64, expected: f64, variance: f64, error: f64, most: f64| {
             let beyond = ((observed - expected).abs() - error).max(0.0);
@@ -180,13 +188,15 @@ impl Queries {
             "count()",
             Found { n: user_days, observed: total.to_string(), expected: format!("{:.0}", expected.total()), test },
         );
-        let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].map(|kind| {
+        let failures = [EventType::Deferred, EventType::Bounced, EventType::Dropped];
+        let failures = failures.into_iter().filter(|_| law.model().attempts().is_some());
+        let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].into_iter().chain(failures).map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engages = matches!(kind, EventType::Opened | EventType::Clicked);
             let lost = if engages || stops { per_breaker * mean } else { 0.0 };
             let ahead = if kind == EventType::Opened { ahead } else { 0.0 };
-            let variance = mean + ahead + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
-            let error = if engages { error * mean } else { 0.0 };
+            let variance = mean + ahead + mortal.variance + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
+            let error = if engages { error * mean } else { mortal.error * mean };
             (
                 kind.name(),
                 Found {
@@ -212,6 +222,36 @@ impl Queries {
         let name = "count() of support_ticket, complaint and unsubscribe_request";
         board.try_test(Group::Query, name, rare(EventGroup::Breaker));
         board.try_test(Group::Query, "count() of site_visit, sms_click and product_view", rare(EventGroup::HotPath));
+    }
+}
+
+/// How far who is dead and whose mailbox is full may move the counts of rows.
+#[derive(Default)]
+struct Mortal {
+    variance: f64,
+    /// The most rows that one recipient may add or lack.
+    most: f64,
+    /// The share of counts that their expectation leaves out.
+    error: f64,
+}
+
+impl Mortal {
+    fn new(law: &Law<'_>, expected: &Volumes) -> Self {
+        let Some(own) = &law.config().delivery.attempts else { return Self::default() };
+        let (users, days) = (law.config().population.users as f64, f64::from(law.config().window.days));
+        let sends = (expected.of(EventType::Sent) + expected.of(EventType::Dropped)) / users;
+        let rows = (expected.total() / users).max(sends);
+        let dead = own.dead_addresses.as_ref().map_or(0.0, |dead| {
+            let share = 1.0 - (1.0 - dead.initial_share) * (-dead.per_day * days).exp();
+            share * rows * rows
+        });
+        // Of a full mailbox each message is deferred again and again.
+        let full = own.full_mailboxes.as_ref().map_or((0.0, 0.0), |full| {
+            let episodes = full.share * (1.0 + days / full.mean_days);
+            let deferrals = sends / days * full.mean_days * law.model().attempts().map_or(0.0, |law| law.outcome(1.0).deferrals);
+            (episodes * 2.0 * deferrals * deferrals, 4.0 * deferrals)
+        });
+        Self { variance: users * (dead + full.0), most: rows.max(full.1), error: EXPECTATION_ERROR }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What holds of every row by itself.
 
-use super::{COLUMNS, Events, trigger_of, window};
+use super::{Events, MACHINE_OPEN, trigger_of, window};
 use crate::email::Law;
 use crate::error::AnalysisError;
-use crate::source::Texts;
+use crate::source::{Texts, Want};
 use crate::stats::merge_fields;
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::Files;
@@ -64,7 +64,7 @@ merge_fields!(Rows<'_> {
 } same { law, identities, window, campaigns, internal, networks, nullable });
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities) -> Self {
+    pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities, columns: &[Want]) -> Self {
         let config = law.config();
         let campaigns = config.campaigns.iter().map(|(id, campaign)| {
             let kind = match campaign.r#type {
@@ -93,7 +93,7 @@ impl<'a> Rows<'a> {
             campaigns: campaigns.collect(),
             internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
-            nullable: EventType::ALL.map(nullable).into(),
+            nullable: EventType::ALL.map(|kind| nullable(kind, columns)).into(),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
             ids: Exact::new("an event_id is a UUID of version 7 whose time is the event's"),
@@ -125,20 +125,21 @@ impl<'a> Rows<'a> {
             self.ids.hold(is_v7_of(id, time), || format!("{} {}", place(), uuid(id)));
             let same = identity.as_ref().is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row));
             self.identity.hold(same, place);
-            let kind = kind.filter(|kind| *kind <= EventType::Clicked || self.internal.contains_key(kind));
+            let simulated = self.law.model().event_types();
+            let kind = kind.filter(|kind| (is_mail(*kind) && simulated.contains(&kind.name())) || self.internal.contains_key(kind));
             self.types.hold(kind.is_some(), place);
             let Some(kind) = kind else { continue };
             self.nulls.hold(
                 self.nullable[kind as usize].iter().all(|(column, there)| events.batch.column(*column).is_valid(row) == *there),
                 place,
             );
-            if kind == EventType::Sent || kind > EventType::Clicked {
+            if matches!(kind, EventType::Sent | EventType::Dropped) || !is_mail(kind) {
                 self.begun.hold(zone.map_or_else(|| self.window.contains(time), |zone| model.day_of(zone, time).is_some()), place);
             }
             if kind == EventType::Delivered {
                 self.clocks.hold(clock_is_right(events, row), place);
             }
-            if kind <= EventType::Clicked {
+            if is_mail(kind) {
                 self.mail(kind, events, row);
             } else {
                 let (source, campaign, name, metadata) = &self.internal[&kind];
@@ -207,14 +208,24 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Which of the [`COLUMNS`] that may be null a row of a type has, and which it has not.
-fn nullable(kind: EventType) -> Vec<(usize, bool)> {
+/// Whether rows of a type are of a message.
+fn is_mail(kind: EventType) -> bool {
+    matches!(kind.group(), Group::Mail | Group::Failure | Group::Leaving)
+}
+
+/// Which of the columns that may be null a row of a type has, and which it has not.
+fn nullable(kind: EventType, columns: &[Want]) -> Vec<(usize, bool)> {
     let delivered = kind == EventType::Delivered;
-    let columns = COLUMNS.iter().enumerate().filter(|(_, want)| want.nullable).map(|(column, want)| {
+    let failed = matches!(kind, EventType::Deferred | EventType::Bounced);
+    // What machine_open says is checked with the machines.
+    let columns = columns.iter().enumerate().filter(|(_, want)| want.nullable && want.name != MACHINE_OPEN.name).map(|(column, want)| {
         let there = match want.name {
-            "message_id" | "subject" => kind <= EventType::Clicked,
+            "message_id" | "subject" => is_mail(kind),
             "click_url" => kind == EventType::Clicked,
-            "bounce_type" => false,
+            "bounce_type" => kind == EventType::Bounced,
+            "attempt" => delivered || failed,
+            "smtp_code" | "enhanced_code" | "bounce_class" => failed,
+            "response" => failed || kind == EventType::Dropped,
             "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.group() == Group::HotPath,
             _ => delivered,
         };

@@ -106,11 +106,13 @@ pub enum NotSent {
     NoSlot,
     /// A circuit breaker stopped it.
     Suppressed,
+    /// A message to the address has bounced, as it does not exist.
+    Bounced,
 }
 
 impl NotSent {
     /// The names as written, by number.
-    pub const NAMES: [&str; 5] = ["holdout", "skip", "cap", "no_slot", "suppressed"];
+    pub const NAMES: [&str; 6] = ["holdout", "skip", "cap", "no_slot", "suppressed", "bounced"];
 }
 
 /// A row of `decisions`, and of its truth.

@@ -14,7 +14,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
         ("opened_email", Some(EventType::Opened)),
         ("clicked_email", Some(EventType::Clicked)),
         ("bounced_email", Some(EventType::Bounced)),
-        ("dropped_email", Some(EventType::Bounced)),
+        ("dropped_email", Some(EventType::Dropped)),
         ("marked_email_as_spam", Some(EventType::Complaint)),
         ("unsubscribed_from_email_marketing", Some(EventType::UnsubscribeRequest)),
         ("unsubscribed_from_email", Some(EventType::UnsubscribeRequest)),
@@ -100,7 +100,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         phone: text(person, "phone_number"),
         person: id.map(str::to_owned),
         campaign: campaign(properties).or_else(|| campaign_of(&event["attributes"]["campaign"]["data"])),
-        bounce_type: (kind == EventType::Bounced)
+        bounce_type: matches!(kind, EventType::Bounced | EventType::Dropped)
             .then(|| bounce.unwrap_or_else(|| if name.starts_with("dropped") { "dropped" } else { "unknown" }.to_owned())),
         machine: MACHINES.iter().find(|(mark, _)| is_set(properties, mark)).map(|(_, why)| *why),
         ..Reported::default()

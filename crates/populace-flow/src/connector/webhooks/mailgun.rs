@@ -13,7 +13,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
         ("opened", Some(EventType::Opened)),
         ("clicked", Some(EventType::Clicked)),
         ("failed", Some(EventType::Bounced)),
-        ("rejected", Some(EventType::Bounced)),
+        ("rejected", Some(EventType::Dropped)),
         ("complained", Some(EventType::Complaint)),
         ("unsubscribed", Some(EventType::UnsubscribeRequest)),
         ("stored", None),
@@ -63,6 +63,8 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         ip: reader.text(event, "ip", "ip_address"),
         bounce_type: bounce_type.map(str::to_owned),
         reason: reader.first(status, &["description", "message"], "metadata").or_else(|| reader.text(event, "reason", "metadata")),
+        attempt: reader.text(status, "attempt-no", "attempt"),
+        enhanced: reader.text(status, "enhanced-code", "enhanced_code"),
         machine: reader.text(client, "bot", "metadata").map(|_| "reported_as_bot"),
         ..Reported::default()
     })

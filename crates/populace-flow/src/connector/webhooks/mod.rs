@@ -12,7 +12,7 @@ mod ses;
 use super::drafts::{named, unique};
 use super::{Draft, Drafts, Ignored, Rejection, Webhook};
 use crate::address::holds_address;
-use crate::event::{COLUMNS, Fields, Given, column};
+use crate::event::{COLUMNS, Fields, Given, MOST_ATTEMPTS, column};
 use crate::identity::{Identifier, KeyRing};
 use crate::json;
 use crate::time;
@@ -188,6 +188,10 @@ struct Reported {
     bounce_type: Option<String>,
     /// Why it bounced.
     reason: Option<String>,
+    /// Number of the attempt, enhanced status code and class, of what failed.
+    attempt: Option<String>,
+    enhanced: Option<String>,
+    class: Option<String>,
     /// Milliseconds from sending to delivery.
     latency_ms: Option<i64>,
     /// Why the provider holds it for a machine's.
@@ -271,6 +275,9 @@ impl Reported {
                 reader.note("ip_address", "no network address, left out");
             }
         }
+        if group == Group::Failure {
+            failure(&mut fields, (self.reason.as_ref(), self.attempt, self.enhanced, self.class), reader);
+        }
         fields.set_text(const { column("source") }, Some("esp_webhook"));
         if let Some(millis) = self.latency_ms.filter(|_| kind == EventType::Delivered) {
             fields.set(const { column("latency_seconds") }, Given::Real(millis as f64 / 1e3));
@@ -300,6 +307,45 @@ fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// What is said of a failure: the answer, the number of the attempt, the enhanced code and the class.
+fn failure(
+    fields: &mut Fields<'_>,
+    (response, attempt, enhanced, class): (Option<&String>, Option<String>, Option<String>, Option<String>),
+    reader: &mut Reader<'_>,
+) {
+    let (code, known) = codes(response.map_or("", String::as_str));
+    let attempt = attempt.and_then(|number| number.parse().ok()).filter(|number| (1..=i64::from(MOST_ATTEMPTS)).contains(number));
+    for (number, whole) in [(const { column("attempt") }, attempt), (const { column("smtp_code") }, code)] {
+        fields.set(number, whole.map_or(Given::Null, Given::Whole));
+    }
+    let texts = [
+        (const { column("enhanced_code") }, enhanced.filter(|text| is_enhanced(text)).or(known)),
+        (const { column("response") }, response.cloned()),
+        (const { column("bounce_class") }, class),
+    ];
+    for (number, text) in texts {
+        let text = reader.fitted(number, text);
+        fields.set_text(number, text);
+    }
+}
+
+/// The code of SMTP and the enhanced one that an answer begins with, such as `smtp; 550 5.1.1 unknown`.
+fn codes(answer: &str) -> (Option<i64>, Option<String>) {
+    let answer = answer.strip_prefix("smtp;").unwrap_or(answer);
+    let mut words = answer.split(|letter: char| letter.is_whitespace() || letter == '-').filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let is_code = first.len() == 3 && first.starts_with(['4', '5']) && first.bytes().all(|byte| byte.is_ascii_digit());
+    let second = if is_code { words.next().unwrap_or_default() } else { first };
+    (first.parse().ok().filter(|_| is_code), Some(second.to_owned()).filter(|word| is_enhanced(word)))
+}
+
+/// Whether text is an enhanced status code (RFC 3463), such as `5.1.1`.
+fn is_enhanced(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.len() == 3 && ["2", "4", "5"].contains(&parts[0]) && parts.iter().all(number)
 }
 
 /// Whether a mark is set.

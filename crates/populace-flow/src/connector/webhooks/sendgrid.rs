@@ -13,7 +13,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
         ("click", Some(EventType::Clicked)),
         ("bounce", Some(EventType::Bounced)),
         ("blocked", Some(EventType::Bounced)),
-        ("dropped", Some(EventType::Bounced)),
+        ("dropped", Some(EventType::Dropped)),
         ("deferred", Some(EventType::Deferred)),
         ("spamreport", Some(EventType::Complaint)),
         ("unsubscribe", Some(EventType::UnsubscribeRequest)),
@@ -44,7 +44,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
     let name = reader.event;
     // `type` says of a bounce whether the address was refused for good, or the message for now.
     let bounce_type = match (kind, name, reader.text(event, "type", "bounce_type").as_deref()) {
-        (EventType::Bounced, "dropped", _) => Some("dropped".to_owned()),
+        (EventType::Dropped, _, _) => Some("dropped".to_owned()),
         (EventType::Bounced, "blocked", _) => Some("blocked".to_owned()),
         (EventType::Bounced, _, Some("bounce") | None) => Some("hard".to_owned()),
         (EventType::Bounced, _, Some(other)) => Some(other.to_lowercase()),
@@ -64,6 +64,9 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         ip: reader.text(event, "ip", "ip_address"),
         bounce_type,
         reason: reader.first(event, &["reason", "response"], "metadata"),
+        attempt: reader.text(event, "attempt", "attempt"),
+        enhanced: reader.text(event, "status", "enhanced_code"),
+        class: reader.text(event, "bounce_classification", "bounce_class"),
         machine: is_set(event, "sg_machine_open").then_some("machine_open"),
         ..Reported::default()
     })

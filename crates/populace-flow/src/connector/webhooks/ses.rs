@@ -13,7 +13,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
         ("Open", Some(EventType::Opened)),
         ("Click", Some(EventType::Clicked)),
         ("Bounce", Some(EventType::Bounced)),
-        ("Reject", Some(EventType::Bounced)),
+        ("Reject", Some(EventType::Dropped)),
         ("DeliveryDelay", Some(EventType::Deferred)),
         ("Complaint", Some(EventType::Complaint)),
         ("Subscription", Some(EventType::UnsubscribeRequest)),
@@ -98,10 +98,13 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         (EventType::Bounced, Some("Permanent")) => Some("hard".to_owned()),
         (EventType::Bounced, Some("Transient")) => Some("soft".to_owned()),
         (EventType::Bounced, Some(other)) => Some(other.to_lowercase()),
-        (EventType::Bounced, None) => Some("dropped".to_owned()),
+        (EventType::Bounced, None) => Some("unknown".to_owned()),
+        (EventType::Dropped, _) => Some("dropped".to_owned()),
         (EventType::Deferred, _) => Some("deferred".to_owned()),
         _ => None,
     };
+    let lists = [&item["bounce"]["bouncedRecipients"][0], &item["deliveryDelay"]["delayedRecipients"][0]];
+    let failed = lists.iter().find_map(|one| one.as_object()).unwrap_or(&nothing).clone();
     let tag = mail["tags"]["ses:configuration-set"][0].as_str().map(str::to_owned);
     let latency = detail.get("processingTimeMillis").and_then(Value::as_i64).filter(|millis| (0..=2_592_000_000).contains(millis));
     Some(Reported {
@@ -115,10 +118,8 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         user_agent: reader.text(&detail, "userAgent", "user_agent"),
         ip: reader.text(&detail, "ipAddress", "ip_address"),
         bounce_type,
-        reason: reader.text(&detail, "reason", "metadata").or_else(|| {
-            let first = item["bounce"]["bouncedRecipients"][0].as_object().unwrap_or(&nothing).clone();
-            reader.text(&first, "diagnosticCode", "metadata")
-        }),
+        reason: reader.text(&detail, "reason", "metadata").or_else(|| reader.text(&failed, "diagnosticCode", "metadata")),
+        enhanced: reader.text(&failed, "status", "enhanced_code"),
         latency_ms: latency.filter(|_| kind == EventType::Delivered),
         ..Reported::default()
     })

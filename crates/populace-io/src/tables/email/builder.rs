@@ -1,17 +1,19 @@
 //! From the rows of `email` to columns.
 
 use super::columns::{Values, address_code, optional};
-use super::{EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS, decisions};
+use super::replies::{NONE, Replies};
+use super::{AttemptTables, EVENTS, Email, FIRST_RECIPIENT, MESSAGES, RECIPIENT, TRUTH_USERS, USER_RATES, USERS, decisions};
 use crate::generator::TableSet;
 use crate::table::{
-    booleans, codes, dates, dictionary, floats, floats_or_null, instants, instants_or_null, ints, ints_or_null, shared_codes,
+    booleans, codes, dates, dictionary, floats, floats_or_null, instants, instants_or_null, ints, ints_or_null, shared_codes, shorts,
     shorts_or_null, uuids, uuids_or_null,
 };
 use crate::tables::{Builder, Counts, Filled};
 use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    Decision, EFFECTS, EmailModel, Event, EventType, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
+    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, FullTruth, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth,
+    UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
 use populace_core::time::MINUTE;
@@ -34,6 +36,8 @@ pub struct EmailBuilder<'g> {
     messages: Vec<(i32, MessageTruth)>,
     agents: Agents,
     decisions: Vec<(i32, Decision)>,
+    attempts: Vec<(i32, AttemptTruth)>,
+    full: Vec<(i32, FullTruth)>,
 }
 
 /// Who opened or clicked.
@@ -65,6 +69,8 @@ struct EventColumns {
     /// Minutes since 1970 of `send_time`.
     send_minute: Vec<u32>,
     payload: Vec<i32>,
+    attempt: Vec<i16>,
+    reply: Vec<i32>,
 }
 
 fn bytes(id: Uuid) -> [u8; 16] {
@@ -101,16 +107,27 @@ impl<'g> EmailBuilder<'g> {
                 send_time: Vec::with_capacity(events),
                 send_minute: Vec::with_capacity(events),
                 payload: Vec::with_capacity(events),
+                attempt: Vec::new(),
+                reply: Vec::new(),
             },
             users: Vec::with_capacity(users as usize),
             rates: Vec::with_capacity(capacity(USER_RATES)),
             messages: Vec::with_capacity(capacity(MESSAGES)),
             agents: Agents::default(),
             decisions: Vec::new(),
+            attempts: Vec::new(),
+            full: Vec::new(),
             generator,
             actors,
             wanted,
         }
+    }
+}
+
+impl EmailBuilder<'_> {
+    /// Whether a table of attempts is wanted.
+    fn wants(&self, table: impl Fn(&AttemptTables) -> usize) -> bool {
+        self.generator.attempts.as_ref().is_some_and(|tables| self.wanted.has(table(tables)))
     }
 }
 
@@ -127,7 +144,9 @@ impl Observer<Event, Truth> for EmailBuilder<'_> {
             Truth::UserRate(rate) if self.wanted.has(USER_RATES) => self.rates.push((self.user, rate)),
             Truth::Message(message) if self.wanted.has(MESSAGES) => self.messages.push((self.user, message)),
             Truth::Decision(decision) => self.decisions.push((self.user, decision)),
-            Truth::UserRate(_) | Truth::Message(_) => {}
+            Truth::Attempt(attempt) if self.wants(|tables| tables.attempts) => self.attempts.push((self.user, attempt)),
+            Truth::Full(full) if self.wants(|tables| tables.full) => self.full.push((self.user, full)),
+            Truth::UserRate(_) | Truth::Message(_) | Truth::Attempt(_) | Truth::Full(_) => {}
         }
     }
 
@@ -172,7 +191,8 @@ impl EventColumns {
         let rows = self.time.len();
         let types = &self.event_type;
         let valid = |is: &dyn Fn(usize) -> bool| NullBuffer::new(BooleanBuffer::collect_bool(rows, is));
-        let is_mail = valid(&|row| types[row] <= EventType::Clicked as i32);
+        // Of mail are the steps of a message, and all that mechanisms bring forth.
+        let is_mail = valid(&|row| types[row] <= EventType::Clicked as i32 || types[row] >= EventType::OF_EVERY_DOCUMENT as i32);
         let is_delivered = valid(&|row| types[row] == EventType::Delivered as i32);
         let has_client = valid(&|row| self.user_agent[row] >= 0);
         let machine_open = generator.model.machine_opens().map(|machine| {
@@ -180,6 +200,20 @@ impl EventColumns {
             let is = |row: usize| opened(row).then(|| self.user_agent[row] == i32::from(machine.user_agent));
             ("machine_open", Arc::new((0..rows).map(is).collect::<BooleanArray>()) as ArrayRef)
         });
+        let bounce_types = match &generator.attempts {
+            None => shared_codes(&vec![0; rows].into(), Some(&NullBuffer::new_null(rows)), &generator.bounce_types),
+            Some(tables) => tables.replies.text(Replies::BOUNCE_TYPE, &self.reply),
+        };
+        let attempts = generator.attempts.iter().flat_map(|AttemptTables { replies, .. }| {
+            [
+                ("attempt", shorts_or_null(self.attempt.clone(), &valid(&|row| self.attempt[row] > 0))),
+                ("smtp_code", Replies::smtp(&self.reply)),
+                ("enhanced_code", replies.text(Replies::ENHANCED, &self.reply)),
+                ("response", replies.text(Replies::RESPONSE, &self.reply)),
+                ("bounce_class", replies.text(Replies::CLASS, &self.reply)),
+            ]
+        });
+        let attempts: Vec<_> = attempts.collect();
         let campaign_types: Vec<i32> = self.campaign.iter().map(|campaign| generator.type_of_campaign[*campaign as usize]).collect();
         let users = ScalarBuffer::from(self.user);
         let campaigns = ScalarBuffer::from(self.campaign);
@@ -197,7 +231,7 @@ impl EventColumns {
             ("message_id", uuids_or_null(self.message_id.into_flattened(), &is_mail)),
             ("subject", shared_codes(&self.subject.into(), Some(&is_mail), &generator.subjects)),
             ("click_url", codes(self.click_url, &generator.click_urls)),
-            ("bounce_type", shared_codes(&vec![0; rows].into(), Some(&NullBuffer::new_null(rows)), &generator.bounce_types)),
+            ("bounce_type", bounce_types),
             ("user_agent", shared_codes(&self.user_agent.into(), Some(&has_client), &generator.user_agents)),
             ("ip_address", shared_codes(&self.address.into(), Some(&has_client), &generator.addresses)),
             ("source", codes(self.source, &generator.sources)),
@@ -211,7 +245,7 @@ impl EventColumns {
             ("campaign_type", shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types)),
             ("payload_size_bytes", ints_or_null(self.payload, &is_delivered)),
         ];
-        columns.into_iter().chain(machine_open).collect()
+        columns.into_iter().chain(machine_open).chain(attempts).collect()
     }
 }
 
@@ -260,6 +294,25 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
     columns
 }
 
+fn attempt_columns(tables: &AttemptTables, recipients: &Recipients, rows: &[(i32, AttemptTruth)]) -> [(&'static str, ArrayRef); 10] {
+    let ids: Vec<[u8; 16]> = rows.iter().map(|(_, row)| bytes(row.message_id)).collect();
+    let attempts = || rows.iter().map(|(_, row)| &row.attempt);
+    // As in `OUTCOMES`.
+    let outcomes = attempts().map(|attempt| attempt.reply.map_or(0, |reply| if reply.is_deferral() { 1 } else { 2 }));
+    [
+        ("message_id", uuids(ids.into_flattened())),
+        ("recipient_id", codes(rows.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
+        ("attempt", shorts(attempts().map(|attempt| i16::from(attempt.number)).collect())),
+        ("answered_at", instants(attempts().map(|attempt| attempt.at.0).collect())),
+        ("p_defer", floats(attempts().map(|attempt| attempt.p_defer).collect())),
+        ("base", floats(attempts().map(|attempt| attempt.base).collect())),
+        ("provider", floats(attempts().map(|attempt| attempt.provider).collect())),
+        ("busy", floats(attempts().map(|attempt| attempt.busy).collect())),
+        ("mailbox_full", booleans(attempts().map(|attempt| attempt.is_full).collect())),
+        ("outcome", codes(outcomes.collect(), &tables.outcomes)),
+    ]
+}
+
 impl Builder<EmailModel> for EmailBuilder<'_> {
     fn end_actor(&mut self) {
         let (rows, event, user) = (&self.events, &mut self.event, self.user);
@@ -289,6 +342,10 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             event.send_time.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.send_time.0)));
             event.send_minute.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| (delivery.send_time.0 / MINUTE) as u32)));
             event.payload.extend(rows.iter().map(|row| delivery(row).map_or(0, |delivery| delivery.payload_size_bytes as i32)));
+            if self.generator.attempts.is_some() {
+                event.attempt.extend(rows.iter().map(|row| i16::from(row.attempt)));
+                event.reply.extend(rows.iter().map(|row| row.reply.map_or(NONE, |reply| reply as i32)));
+            }
         }
         if self.generator.agents_table.is_some_and(|table| self.wanted.has(table)) {
             for row in rows.iter().filter(|row| matches!(row.event_type, EventType::Opened | EventType::Clicked)) {
@@ -305,12 +362,12 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self { generator, actors, counts, event, users, rates, messages, agents, decisions, .. } = self;
+        let Self { generator, actors, counts, event, users, rates, messages, agents, attempts, full, decisions, .. } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
         filled.put(USERS, || {
-            [
+            let mut columns = vec![
                 ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
                 ("universal_id", shared_codes(&everyone, None, &recipients.universal_ids)),
                 ("recipient_email_hash", shared_codes(&everyone, None, &recipients.email_hashes)),
@@ -318,7 +375,12 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                     "timezone",
                     codes(users.iter().map(|user| user.person.zone.known().map_or(-1, i32::from)).collect(), &generator.timezones),
                 ),
-            ]
+            ];
+            if let Some(tables) = &generator.attempts {
+                let providers = users.iter().map(|user| user.mailbox_provider.map_or(NONE, |provider| provider as i32));
+                columns.push(("mailbox_provider", codes(providers.collect(), &tables.providers)));
+            }
+            columns
         });
         filled.put(TRUTH_USERS, || {
             let mut columns = vec![
@@ -344,6 +406,11 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                 columns
                     .push(("timezone", codes(users.iter().map(|user| i32::from(user.person.zone.zone)).collect(), &generator.timezones)));
             }
+            if generator.attempts.is_some() {
+                let known = NullBuffer::new(BooleanBuffer::collect_bool(users.len(), |row| users[row].address_dead_at.is_some()));
+                let moments = users.iter().map(|user| user.address_dead_at.map_or(0, |at| at.0));
+                columns.push(("address_dead_at", instants_or_null(moments.collect(), &known)));
+            }
             columns
         });
         filled.put(USER_RATES, || {
@@ -366,6 +433,16 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
         if let [Some(data), Some(truth)] = generator.decision_tables {
             filled.put(data, || decisions::data(&decisions, &recipients.ids, &generator.campaign_ids));
             filled.put(truth, || decisions::truth(&decisions, &recipients.ids));
+        }
+        if let Some(tables) = &generator.attempts {
+            filled.put(tables.attempts, || attempt_columns(tables, &recipients, &attempts));
+            filled.put(tables.full, || {
+                [
+                    ("recipient_id", codes(full.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
+                    ("begins_at", instants(full.iter().map(|(_, full)| full.from.0).collect())),
+                    ("ends_at", instants(full.iter().map(|(_, full)| full.until.0).collect())),
+                ]
+            });
         }
         filled.put(MESSAGES, || message_columns(generator, &recipients, &messages));
         counts

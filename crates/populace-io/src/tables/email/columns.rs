@@ -2,7 +2,7 @@
 
 use super::{EVENTS_SQL, EVENTS_TABLE, decisions};
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::email::{EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, SendClock, Value};
+use populace_core::email::{Attempts, EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, SendClock, Value};
 use populace_core::scenario::Scenario;
 use populace_core::time::{Date, Instant};
 use std::net::Ipv4Addr;
@@ -56,7 +56,7 @@ pub const EVENT_COLUMNS: [Column; 24] = [
     Column::nullable(
         "bounce_type",
         Kind::Text,
-        "Kind of bounce or deferral. Never in generated data: a message that is not delivered has only its sent row",
+        "Kind of bounce or deferral; in generated data `hard` or `soft` of a bounced, where the document has attempts at delivery",
     )
     .at_most(64),
     Column::nullable("user_agent", Kind::Text, "User agent; of an opened, a clicked or a hot path").at_most(1_024),
@@ -78,6 +78,38 @@ pub const MACHINE_OPEN: Column = Column::nullable(
     Kind::Bool,
     "Whether the provider holds an open for a machine's; null where it does not say, and of all but an opened",
 );
+
+/// What rows say of attempts at delivery, where the document has some.
+pub const ATTEMPT_COLUMNS: [Column; 5] = [
+    Column::nullable("attempt", Kind::Int16, "Number of the attempt, from 1; of a delivered, deferred or bounced"),
+    Column::nullable("smtp_code", Kind::Int16, "Reply code of SMTP (RFC 5321); of a deferred or bounced"),
+    Column::nullable("enhanced_code", Kind::Text, "Enhanced status code (RFC 3463); of a deferred or bounced").at_most(16),
+    Column::nullable("response", Kind::Text, "What the server answered, or why nothing was sent; of a deferred, bounced or dropped")
+        .at_most(1_024),
+    Column::nullable("bounce_class", Kind::Text, "Class of the answer, as SendGrid's `bounce_classification`; of a deferred or bounced")
+        .at_most(64),
+];
+
+/// The name of the table of attempts at delivery.
+pub(super) const ATTEMPTS: &str = "attempts";
+/// The name of the table of full mailboxes.
+pub(super) const FULL_MAILBOXES: &str = "full_mailboxes";
+
+/// The truth of attempts at delivery.
+fn attempts() -> Vec<Column> {
+    vec![
+        Column::new("message_id", Kind::Uuid, "Id of the message"),
+        RECIPIENT,
+        Column::new("attempt", Kind::Int16, "Number of the attempt, from 1"),
+        Column::new("answered_at", MILLIS, "When it was answered, UTC"),
+        factor("p_defer", "P(deferred): base × provider × busy; 1 if the mailbox is full, 0 if the address is dead"),
+        factor("base", "P(deferred) of a first attempt, or of one after a deferral, before the factors"),
+        factor("provider", "Factor: the mailbox provider; 1 of all but the first"),
+        factor("busy", "Factor: the minute of sending; 1 of all but the first"),
+        Column::new("mailbox_full", Kind::Bool, "Whether the mailbox was full"),
+        Column::new("outcome", Kind::Text, "`delivered`, `deferred` or `bounced`"),
+    ]
+}
 
 /// The truth of engagement where the document has machines.
 fn agents() -> Vec<Column> {
@@ -123,6 +155,10 @@ pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
     if model.config().open_delay == OpenDelayLaw::Mixture {
         let meaning = "Of `open_mixture`, the component of an open that was decided for, from 0; null without one";
         columns.push((Column::nullable("open_component", Kind::Int16, meaning), Values::Short(|row| row.open_component)));
+    }
+    if model.attempts().is_some() {
+        let meaning = "What deferrals add to the latency, seconds: of a message that bounced, up to its bounce";
+        columns.push((factor("latency_deferral", meaning), Values::Float(Box::new(|_, row| row.latency_deferral))));
     }
     columns
 }
@@ -170,7 +206,7 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             "The recipient's time zone, by its name in the time zone database; null where not known",
         ),
     };
-    let users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, timezone];
+    let mut users = vec![RECIPIENT, UNIVERSAL_ID, EMAIL_HASH, timezone];
     let mut truth_users = vec![
         RECIPIENT,
         PERSONA,
@@ -192,6 +228,15 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
     }
     if model.zones().is_some() {
         truth_users.push(Column::new("timezone", Kind::Text, "The recipient's time zone, known or not"));
+    }
+    if model.attempts().is_some() {
+        users.push(Column::new("mailbox_provider", Kind::Text, "Provider of the recipient's mailbox"));
+        truth_users.push(Column::nullable(
+            "address_dead_at",
+            MILLIS,
+            "From when on the address does not exist, UTC; null if it always does",
+        ));
+        events.extend(ATTEMPT_COLUMNS);
     }
     let rates = vec![
         RECIPIENT,
@@ -262,5 +307,24 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
     if model.decider().is_some() {
         tables.extend(decisions::tables(f64::from(window.days) * model.config().sends.per_day * model.mean_volume()));
     }
+    tables.extend(model.attempts().into_iter().flat_map(|law| attempt_tables(model, law)));
     tables
+}
+
+/// The tables of attempts at delivery.
+fn attempt_tables(model: &EmailModel, law: &Attempts) -> [Table; 2] {
+    let rows = super::expected::sent_to_one(model) * (1.0 + law.mean_outcome().deferrals);
+    let full = vec![
+        RECIPIENT,
+        Column::new("begins_at", MILLIS, "Since when the mailbox is full, UTC: the window's start, if it was full before"),
+        Column::new("ends_at", MILLIS, "Until when, UTC"),
+    ];
+    [
+        Table::new(ATTEMPTS, true, "One attempt to deliver a message", attempts(), rows)
+            .keyed_by(&["recipient_id", "message_id", "attempt"])
+            .of_actor("recipient_id"),
+        Table::new(FULL_MAILBOXES, true, "A time for which a mailbox was full, while something may be delivered", full, 1.0)
+            .keyed_by(&["recipient_id", "begins_at"])
+            .of_actor("recipient_id"),
+    ]
 }

@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS email_events
     campaign_type LowCardinality(Nullable(String)),
     payload_size_bytes Nullable(Int32),
     machine_open Nullable(Bool),
+    attempt Nullable(Int16),
+    smtp_code Nullable(Int16),
+    enhanced_code Nullable(String),
+    response Nullable(String),
+    bounce_class Nullable(String),
     ingested_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'),
     PROJECTION event_ids (SELECT event_id ORDER BY toUInt128(event_id))
 )

@@ -4,11 +4,12 @@ mod builder;
 mod columns;
 mod decisions;
 mod expected;
+mod replies;
 mod slots;
 #[cfg(test)]
 mod tests;
 
-use crate::family::Component;
+use crate::family::{Component, Shortcut, Takes};
 use crate::generator::{Axes, ExpectedGroup, TableSet};
 use crate::identity::Identities;
 use crate::table::{Table, codes, dates, dictionary, floats, shorts};
@@ -16,11 +17,12 @@ use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
-use columns::{CALENDAR, UTC_OFFSET};
-pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
+pub use columns::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
+use columns::{ATTEMPTS, CALENDAR, FULL_MAILBOXES, UTC_OFFSET};
 use decisions::DECISIONS;
-use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, Season};
+use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, MailboxProvider, Season};
 use populace_core::scenario::ConfigError;
+use replies::Replies;
 pub use slots::with_slots;
 use std::ops::Range;
 
@@ -70,7 +72,34 @@ pub struct Email {
     agents: ArrayRef,
     /// The numbers of the tables of [`DECISIONS`], where there are some.
     decision_tables: [Option<usize>; 2],
+    /// What is written of attempts at delivery, and the numbers of their tables, where there are some.
+    attempts: Option<AttemptTables>,
 }
+
+/// What is written of attempts at delivery.
+struct AttemptTables {
+    replies: Replies,
+    providers: ArrayRef,
+    outcomes: ArrayRef,
+    attempts: usize,
+    full: usize,
+}
+
+impl AttemptTables {
+    fn new(tables: &[Table]) -> Self {
+        let place = |name: &str| tables.iter().position(|table| table.name == name).expect("attempts have their tables");
+        Self {
+            replies: Replies::new(),
+            providers: dictionary(MailboxProvider::NAMES),
+            outcomes: dictionary(OUTCOMES),
+            attempts: place(ATTEMPTS),
+            full: place(FULL_MAILBOXES),
+        }
+    }
+}
+
+/// How an attempt ends.
+const OUTCOMES: [&str; 3] = ["delivered", "deferred", "bounced"];
 
 /// The names of the types of campaign, by number.
 const CAMPAIGN_TYPES: [&str; 2] = ["transactional", "promotional"];
@@ -87,6 +116,13 @@ impl Tables for Email {
     type Model = EmailModel;
     type Builder<'a> = EmailBuilder<'a>;
     const DOCUMENTS: &'static [(&'static str, &'static str)] = email::DOCUMENTS;
+    const SHORTCUTS: &'static [Shortcut] = &[Shortcut::new(
+        "names",
+        "names",
+        Takes::Word(&EventNames::ALL),
+        "PROVIDER",
+        "name types of event as a provider does: sendgrid, ses or mailgun",
+    )];
     const FOR_CONNECTORS: bool = true;
     const COMPONENT: Option<Component> = Some(Component {
         name: "policy",
@@ -111,9 +147,10 @@ impl Tables for Email {
             decision_tables: DECISIONS.map(|path| tables.iter().position(|table| table.path() == path)),
             agents_table: tables.iter().position(|table| table.path() == AGENTS),
             agents: dictionary(Agent::NAMES),
+            attempts: model.attempts().map(|_| AttemptTables::new(&tables)),
             tables,
             identities: Identities::synthetic(),
-            event_types: dictionary(model.event_types()),
+            event_types: dictionary(model.event_words()),
             esps: dictionary(model.esps()),
             campaign_ids: dictionary(model.campaigns().iter().map(|campaign| &campaign.id)),
             campaign_names: dictionary(model.campaigns().iter().map(|campaign| &campaign.name)),

@@ -30,7 +30,7 @@ class PopulaceDataSource(DataSource):
 
     Options: `scenario` (a built-in one, a file that the driver can read, or the text of a document), `seed`, `table` (default: the main
     one), `users`, `days`, `start`, `profile`, `set.PATH` (any value of the scenario), `set` (several, as a JSON object), `workflow`,
-    `cascade_failure_rate`, `paid_ratio`, `churn_base_rate`, `target_churn_rate`, `latent`; `partitions` (default: one for about four
+    `cascade_failure_rate`, `paid_ratio`, `churn_base_rate`, `target_churn_rate`, `latent`, `names`; `partitions` (default: one for about four
     million rows), `columns` (names with commas between), `actors` (START:STOP, the users from START up to STOP, from 0), `threads` of
     each task (default 1).
     """

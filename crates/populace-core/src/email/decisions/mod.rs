@@ -363,7 +363,9 @@ impl Decider {
         }
         let sum: f64 = shares.iter().sum();
         if sum > 0.0 {
-            shares.iter_mut().for_each(|share| *share /= sum);
+            for share in &mut shares {
+                *share /= sum;
+            }
         } else {
             let alike = 1.0 / allowed.len().max(1) as f64;
             each().for_each(|action| shares[action] = alike);
@@ -453,7 +455,8 @@ fn values(
     let mut of_minute = Vec::with_capacity(MINUTES_PER_WEEK);
     for minute in 0..MINUTES_PER_WEEK {
         let cell = latency.cell(MONDAY.plus(minute as i64 * MINUTE));
-        let place = known.iter().find(|(of, _)| *of == cell).map(|(_, place)| *place).unwrap_or_else(|| {
+        let found = known.iter().find(|(of, _)| *of == cell).map(|(_, place)| *place);
+        let place = found.unwrap_or_else(|| {
             known.push((cell, delays.len()));
             delays.push(delay_minutes(config.engagement.decided_at, |seconds| latency.cdf(cell, seconds)));
             delays.len() - 1

@@ -19,7 +19,7 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
-const OTHERS: [Effect; 11] = [
+const OTHERS: [Effect; 12] = [
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
@@ -32,5 +32,8 @@ const OTHERS: [Effect; 11] = [
     Effect::new("machine_opens", "clients that open ahead of their users", |path| path.starts_with("machine_opens.")),
     Effect::new("timezones", "where recipients are", |path| path.starts_with("timezones.")),
     Effect::new("people", "how the people of a persona differ", |path| path.starts_with("people.")),
+    Effect::new("leaving", "unsubscribes by the mail before, and complaints", |path| {
+        ["leaving.unsubscribe", "leaving.slope", "leaving.transactional", "leaving.complaint"].contains(&path)
+    }),
     Effect::new("trigger", "hot paths that trigger a send", |path| path.ends_with(".trigger.probability")),
 ];

@@ -2,7 +2,7 @@
 
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, Person};
+use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, LeftBy, Person};
 use populace_core::time::{Instant, MINUTE};
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub struct History {
     /// Rows that fit nowhere: of an unknown type, or without a message; in a run also of a message that was never sent, or of a type that is
     /// not simulated.
     pub orphans: u64,
-    /// Rows that tell again what a row before has told: a second `sent`, `delivered`, `opened` or `clicked` of a message.
+    /// Rows that tell again what a row before has told: a second row of a step of a message.
     pub repeats: u64,
 }
 
@@ -78,12 +78,20 @@ pub struct Message {
     pub machine_opened: Option<Instant>,
     /// When it was clicked, if it was.
     pub clicked: Option<Instant>,
+    /// When its recipient unsubscribed, if it did.
+    pub unsubscribed: Option<Instant>,
+    /// When its recipient reported it as spam, if the sender was told.
+    pub reported: Option<Instant>,
     /// Sends to this recipient before this one, as far back as they matter to an effect; 0 where to none.
     pub recent_sends: u32,
     /// Minutes from the latest hot path to the moment at which the open is decided, if it matters for so long.
     pub since_interest: Option<f64>,
     /// Whether a circuit breaker was active at the moment at which the open is decided.
     pub suppressed: bool,
+    /// Deliveries before this one, of what was sent before it, that count for whether its recipient leaves; 0 where nobody does.
+    pub recent_deliveries: u32,
+    /// Whether it was delivered to a recipient that no message before had made leave.
+    pub may_leave: bool,
 }
 
 impl Message {
@@ -100,9 +108,13 @@ impl Message {
             opened: None,
             machine_opened: None,
             clicked: None,
+            unsubscribed: None,
+            reported: None,
             recent_sends: 0,
             since_interest: None,
             suppressed: false,
+            recent_deliveries: 0,
+            may_leave: false,
         }
     }
 }
@@ -173,9 +185,10 @@ impl History {
                         history.repeats += 1;
                     }
                 }
-                EventType::Delivered | EventType::Opened | EventType::Clicked => {
+                EventType::Delivered | EventType::Opened | EventType::Clicked | EventType::Unsubscribed | EventType::SpamReported => {
                     let Some(&place) = ids.get(row).as_ref().and_then(|id| places.get(id)) else {
-                        history.orphans += 1;
+                        // Elsewhere somebody may leave by a page of preferences, of no message.
+                        history.orphans += u64::from(is_run || kind.group() == Group::Mail);
                         continue;
                     };
                     let message = &mut history.messages[place];
@@ -187,6 +200,8 @@ impl History {
                         }
                         EventType::Opened if is_machine(row) => &mut message.machine_opened,
                         EventType::Opened => &mut message.opened,
+                        EventType::Unsubscribed => &mut message.unsubscribed,
+                        EventType::SpamReported => &mut message.reported,
                         _ => &mut message.clicked,
                     };
                     match told {
@@ -215,6 +230,30 @@ impl History {
         self.messages.iter().any(|message| message.machine_opened.is_some())
     }
 
+    /// When the recipient left, and by what: the first of its unsubscribe and of the complaint that the sender was told of.
+    pub fn left(&self) -> Option<(Instant, LeftBy)> {
+        let of = |message: &Message| {
+            let acts = [(message.unsubscribed, LeftBy::Unsubscribed), (message.reported, LeftBy::SpamReported)];
+            acts.into_iter().filter_map(|(at, by)| Some((at?, by))).min()
+        };
+        self.messages.iter().filter_map(of).min()
+    }
+
+    /// Who may leave by which message, and how many deliveries were before it.
+    fn stays(&mut self, looks_back: i64) {
+        let mut deliveries: Vec<Instant> = Vec::new();
+        let mut is_over = false;
+        for message in &mut self.messages {
+            let Some(delivered) = message.delivered else { continue };
+            deliveries.retain(|before| before.plus(looks_back) >= message.sent);
+            let counts = |before: &&Instant| **before <= delivered && before.plus(looks_back) >= delivered;
+            message.recent_deliveries = deliveries.iter().filter(counts).count() as u32;
+            deliveries.push(delivered);
+            message.may_leave = !is_over;
+            is_over |= message.unsubscribed.or(message.reported).is_some();
+        }
+    }
+
     fn breaker(&mut self, model: &EmailModel, kind: EventType, time: Instant) {
         let known = model.occasions().flat_map(|occasion| occasion.happenings.iter()).find(|happening| happening.event_type == kind);
         let Some(known) = known else {
@@ -228,6 +267,9 @@ impl History {
 
     /// What the messages' circumstances were.
     fn settle(&mut self, model: &EmailModel) {
+        if let Some(leaving) = model.leaving() {
+            self.stays(leaving.looks_back());
+        }
         let mut first_recent = 0;
         for index in 0..self.messages.len() {
             let message = self.messages[index];

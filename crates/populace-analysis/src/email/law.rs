@@ -5,7 +5,7 @@ use super::delay::{Delay, DelayLaw};
 use super::drift::Drift;
 use super::history::{History, Message, circumstances};
 use populace_core::email::laws::Expectation;
-use populace_core::email::{Address, Circumstances, Clock, Effects, EmailConfig, EmailModel, Factors, Person, Persona};
+use populace_core::email::{Address, Circumstances, Clock, Effects, EmailConfig, EmailModel, Factors, Mailbox, Person, Persona};
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::Instant;
@@ -62,6 +62,11 @@ impl<'a> Law<'a> {
     /// The address of a recipient, by the seed; `None` where addresses do not matter, and where [`persona_of`](Self::persona_of) is.
     pub fn address_of(&self, recipient_id: &str) -> Option<Address> {
         self.model.address_of(self.key?, ActorId(actor_of(recipient_id)?))
+    }
+
+    /// A recipient's mailbox, by the seed; `None` where [`persona_of`](Self::persona_of) is.
+    pub fn mailbox_of(&self, recipient_id: &str) -> Option<Mailbox> {
+        Some(self.model.mailbox_of(self.key?, ActorId(actor_of(recipient_id)?)))
     }
 
     /// The expected volumes: of the personas that the seed deals, or on average over seeds.

@@ -5,6 +5,7 @@ mod corrupt;
 mod deliveries;
 mod email;
 mod features;
+mod leaving;
 mod machines;
 mod own_files;
 mod people;

@@ -14,6 +14,7 @@ use super::effects::Effects;
 use super::effects::occasion::Happening;
 use super::events::EventType;
 use super::failures::Reply;
+use super::leaving::Stay;
 use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
 use super::people::Person;
@@ -108,8 +109,10 @@ pub(super) struct Scratch {
     /// The latest sends, as far back as they matter, from `first_recent` on.
     recent: Vec<Instant>,
     first_recent: usize,
+    /// Whether the recipient is still there, where recipients leave.
+    pub(super) stay: Stay,
     /// What is not emitted yet, in the order of sending.
-    pending: Vec<Event>,
+    pub(super) pending: Vec<Event>,
     order: Vec<u64>,
 }
 
@@ -121,6 +124,7 @@ impl Scratch {
         self.hot_paths.clear();
         self.recent.clear();
         self.first_recent = 0;
+        self.stay.clear();
         self.pending.clear();
         self.decisions.clear();
         self.waiting.clear();
@@ -166,7 +170,7 @@ pub(super) struct Walk<'a, O> {
     pub(super) scratch: Scratch,
     /// The month of the day at hand.
     month: usize,
-    out: &'a mut O,
+    pub(super) out: &'a mut O,
 }
 
 impl<O: Observer<Event, Truth>> Walk<'_, O> {
@@ -321,11 +325,6 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         }
     }
 
-    /// A message that was due and is not sent.
-    fn drop(&mut self, sent: &Event, why: Reply) {
-        self.scratch.pending.push(Event { event_type: EventType::Dropped, reply: Some(why), ..*sent });
-    }
-
     /// The attempts to deliver a message, with a row for each that fails.
     fn attempts(&mut self, law: &Attempts, draft: &Draft, latency: i64, sent: &Event) -> Arrival {
         let Self { key, address: Some(address), scratch, out, .. } = self else { unreachable!("who is mailed has an address") };
@@ -352,10 +351,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     fn send(&mut self, draft: Draft) {
         let model = self.model;
         if model.suppresses_sends() && self.suppressed(draft.time) {
-            if let Some(decision) = draft.decision {
-                self.scratch.decisions[decision as usize].reason = Some(NotSent::Suppressed);
-            }
-            return;
+            return self.not_sent(&draft, NotSent::Suppressed);
         }
         let words = self.key.purpose(DELIVERY).ordinal(draft.ordinal).words();
         let ids = self.key.purpose(MESSAGE_IDS).ordinal(draft.ordinal).words();
@@ -378,11 +374,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             agent: Agent::Human,
         };
         if self.address.as_ref().is_some_and(|address| address.is_known_dead(draft.time)) {
-            if let Some(decision) = draft.decision {
-                self.scratch.decisions[decision as usize].reason = Some(NotSent::Bounced);
-            }
-            self.drop(&sent, Reply::BouncedAddress);
-            return;
+            return self.drop(&draft, &sent, (Reply::BouncedAddress, NotSent::Bounced));
+        }
+        if self.scratch.stay.is_over_at(draft.time) {
+            return self.drop(&draft, &sent, (Reply::UnsubscribedAddress, NotSent::Unsubscribed));
         }
         let recent_sends = self.recent_sends(draft.time);
         self.scratch.pending.push(sent);
@@ -426,6 +421,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             }
             if let Some(fetch) = fetched.filter(|fetch| truth.human_opened_at.is_none_or(|opened| fetch.time <= opened)) {
                 self.open(&draft, &sent, fetch.time, fetch.client, Agent::AppleMpp);
+            }
+            if let Some(leaving) = &model.leaving {
+                self.leave(leaving, &draft, &sent, delivered_at, &mut truth);
             }
         } else {
             truth.p_open = None;
@@ -502,6 +500,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             human_opened_at: None,
             p_open_row: Some(self.machine.map_or(p_open, |machine| 1.0 - (1.0 - p_open) * (1.0 - machine.probability))),
             open_component: None,
+            leaving: None,
             latency,
             latency_deferral: 0.0,
         }

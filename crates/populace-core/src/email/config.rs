@@ -13,6 +13,7 @@ use super::effects::minute::MinuteConfig;
 use super::effects::season::SeasonConfig;
 use super::effects::timing::TimingConfig;
 use super::events::EventNames;
+use super::leaving::LeavingConfig;
 use super::machine::MachineOpensConfig;
 use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureConfig};
 use super::people::PeopleConfig;
@@ -105,6 +106,9 @@ section! {
         /// Whose names the types of event have in the data; null: Populace's own, with which alone it reads data back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         names: Option<EventNames>,
+        /// Unsubscribes and complaints for good.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaving: Option<LeavingConfig>,
     }
 }
 

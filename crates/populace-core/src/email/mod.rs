@@ -13,6 +13,7 @@ mod effects;
 mod events;
 mod failures;
 pub mod laws;
+mod leaving;
 mod machine;
 mod mailbox;
 mod model;
@@ -45,6 +46,7 @@ pub use effects::timing::TimingConfig;
 pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest, NthConfig, Season, SeasonConfig, SeasonDay, When};
 pub use events::{EventNames, EventType, Group};
 pub use failures::Reply;
+pub use leaving::{Leaving, LeavingConfig, LeftBy};
 pub use machine::{MachineOpens, MachineOpensConfig};
 pub use mailbox::{Mailbox, MailboxProvider};
 pub use model::{EmailModel, TimingRow};
@@ -53,7 +55,8 @@ pub use people::{Habit, PeopleConfig, Person};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{
-    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid,
+    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, LeavingTruth, MessageTruth, Truth, UserRateTruth, UserTruth,
+    Uuid,
 };
 pub use world::{Circumstances, Span};
 pub use zones::{Clock, OwnZone, SendClock, TimezonesConfig, Zone, Zones, zone_names};

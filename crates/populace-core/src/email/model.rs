@@ -11,6 +11,7 @@ use super::effects::breaker::Breaker;
 use super::effects::occasion::{Names, Occasion};
 use super::effects::{Effects, INTERNAL_CAMPAIGNS};
 use super::events::{EventType, Group};
+use super::leaving::Leaving;
 use super::machine::MachineOpens;
 use super::mailbox::{Mailbox, mailbox};
 use super::opening::{ClickDelay, Opening};
@@ -62,6 +63,7 @@ pub struct EmailModel {
     pub(super) addresses: Box<[Ipv4Addr]>,
     pub(super) machine: Option<MachineOpens>,
     pub(super) decider: Option<Box<Decider>>,
+    pub(super) leaving: Option<Leaving>,
     user_agents: Vec<String>,
 }
 
@@ -118,6 +120,7 @@ impl EmailModel {
         if let Some(own) = &config.policy {
             own.check(config, checker);
         }
+        let leaving = config.leaving.as_ref().map(|own| Leaving::new(own, config, checker));
         if !checker.is_clean() {
             return None;
         }
@@ -149,6 +152,7 @@ impl EmailModel {
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
             machine: machine.flatten(),
             decider: decider.map(Box::new),
+            leaving: leaving.flatten(),
             user_agents: config.user_agents.iter().chain(config.machine_opens.iter().map(|own| &own.user_agent)).cloned().collect(),
             config: config.clone(),
         })
@@ -395,7 +399,7 @@ impl EmailModel {
 
     /// Whether a mechanism brings forth types of event beside those of every document.
     fn has_more_event_types(&self) -> bool {
-        self.attempts.is_some()
+        self.attempts.is_some() || self.leaving.is_some()
     }
 
     /// Attempts at delivery; `None` where a message arrives at once or never.
@@ -428,6 +432,11 @@ impl EmailModel {
             address.fill(full, &key, self.window.end().plus(self.longest_delivery()));
         }
         Some(address)
+    }
+
+    /// How recipients leave; `None` where nobody does.
+    pub fn leaving(&self) -> Option<&Leaving> {
+        self.leaving.as_ref()
     }
 
     /// Clients that open ahead; `None` where there are none.

@@ -6,6 +6,7 @@ use super::delivery::LATENCY_PARTS;
 use super::effects::{EFFECTS, Factors};
 use super::events::EventType;
 use super::failures::Reply;
+use super::leaving::LeftBy;
 use super::mailbox::MailboxProvider;
 use super::people::Person;
 use super::world::Circumstances;
@@ -167,6 +168,8 @@ pub enum Truth {
     Attempt(AttemptTruth),
     /// A row of `full_mailboxes`.
     Full(FullTruth),
+    /// Of the user: when it left, and what made it leave. At most one, among its messages.
+    Left(Instant, LeftBy),
 }
 
 /// An attempt to deliver a message.
@@ -262,10 +265,29 @@ pub struct MessageTruth {
     pub p_open_row: Option<f64>,
     /// Of the mixture of open delays, the component of an open that was decided for.
     pub open_component: Option<u8>,
+    /// Where recipients leave: whether the message may make its recipient leave; null if not delivered.
+    pub leaving: Option<LeavingTruth>,
     /// What multiplies to the latency, as in [`LATENCY_PARTS`].
     pub latency: [f64; LATENCY_PARTS.len()],
     /// What deferrals add to the latency, seconds.
     pub latency_deferral: f64,
+}
+
+/// What was drawn against for whether a delivered message makes its recipient leave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeavingTruth {
+    /// Deliveries to the recipient before this one, of what was sent before it, that count.
+    pub deliveries: u32,
+    /// m: the factor by their number.
+    pub frequency: f64,
+    /// c: the factor of the campaign's type.
+    pub campaign: f64,
+    /// P(unsubscribes | delivered) = `unsubscribe` · m · c; 0 where a message before has made the recipient leave.
+    pub p_unsubscribe: f64,
+    /// P(reports as spam | delivered) = `complaint` · m²; 0 as above.
+    pub p_complaint: f64,
+    /// When the recipient reported it as spam, whether or not the sender is told.
+    pub complained_at: Option<Instant>,
 }
 
 impl MessageTruth {

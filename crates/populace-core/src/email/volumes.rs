@@ -15,6 +15,7 @@ use super::effects::Season;
 use super::effects::effect::{Nodes, Outlook};
 use super::effects::occasion::{Happening, Occasion};
 use super::events::{EventType, Group};
+use super::leaving::{Leaving, Survival};
 use super::model::EmailModel;
 use super::people::Person;
 use super::zones::SendClock;
@@ -253,6 +254,8 @@ struct Calendar<'a> {
     suppresses: bool,
     /// The factor of a rate by drift, over all days; empty where it moves nothing.
     drift: Nodes,
+    /// Who is still there, where recipients leave.
+    survival: Option<Survival>,
     /// Volumes of the days before each, summed; empty where all days are alike.
     volumes_before: Vec<f64>,
     arrivals: Arrivals,
@@ -273,7 +276,7 @@ impl<'a> Calendar<'a> {
             };
             (0..=2 * DAY as usize).map(share).collect()
         });
-        Self {
+        let calendar = Self {
             model,
             config,
             days: config.window.days,
@@ -295,7 +298,22 @@ impl<'a> Calendar<'a> {
                 [0.0].into_iter().chain(up_to).collect()
             }),
             arrivals: Arrivals::new(model),
-        }
+            survival: None,
+        };
+        let survival = model.leaving().map(|leaving| calendar.survival(leaving));
+        Self { survival, ..calendar }
+    }
+
+    /// Who is still there on each day.
+    fn survival(&self, leaving: &Leaving) -> Survival {
+        let arriving = (0..self.days).map(|day| {
+            let sent = if self.suppresses { self.not_suppressed(&[(f64::from(day) + 0.5) * DAY]) } else { 1.0 };
+            let due = [self.config.sends.per_day * self.model.volume_of(day), self.triggers];
+            let [alive, _] = self.arrivals.living(day as usize..day as usize + 1);
+            due.map(|due| self.arrivals.outcome.delivered * alive * sent * due)
+        });
+        let open_delay = mean(&self.model.opening.nodes(0, self.local(0.5 * DAY), NODES));
+        Survival::new(self.model, leaving, &arriving.collect::<Vec<_>>(), open_delay)
     }
 
     /// The moment on the recipients' clock.
@@ -318,10 +336,12 @@ impl<'a> Calendar<'a> {
         let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit)).collect();
         let people: Vec<Vec<(Person, f64)>> = (0..model.habits().len()).map(|habit| model.people_of(habit, RATES)).collect();
         let mut volumes = vec![self.occasional(); model.personas().len()];
-        for (day, times) in self.representative_days() {
+        for (day, alike) in self.representative_days() {
+            let times: f64 = alike.iter().map(|day| self.survival.as_ref().map_or(1.0, |of| of.present(*day))).sum();
+            let gone = alike.len() as f64 - times;
             let weekday = usize::from(self.config.window.start.plus(day as i32).weekday());
             // A day that stands for others has their mean.
-            let living = if times == 1.0 { day as usize..day as usize + 1 } else { self.middle() };
+            let living = if alike.len() == 1 { day as usize..day as usize + 1 } else { self.middle() };
             let [alive, bounced] = self.arrivals.living(living);
             let outcome = self.arrivals.outcome;
             for hour in 0..48 {
@@ -349,33 +369,34 @@ impl<'a> Calendar<'a> {
                         events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
                     }
                     sum.add(&Volumes { scheduled, triggered, events }, times);
+                    sum.events[EventType::Dropped as usize] += gone * all;
                 }
             }
         }
         volumes
     }
 
-    /// Days of the window with the number of days each stands for. Near the start fewer sends and circuit breakers lie behind, near the end
+    /// Days of the window with the days that each stands for. Near the start fewer sends and circuit breakers lie behind, near the end
     /// fewer ahead; between, only the day of the week matters.
-    fn representative_days(&self) -> Vec<(u32, f64)> {
+    fn representative_days(&self) -> Vec<(u32, Vec<u32>)> {
         let std::ops::Range { start: early, end } = self.middle();
         let (early, end) = (early as u32, end as u32);
         if early == end {
-            return (0..self.days).map(|day| (day, 1.0)).collect();
+            return (0..self.days).map(|day| (day, vec![day])).collect();
         }
         // Days are alike on which the day of the week and the seasons from as far back as recent sends matter are the same.
         let back = self.model.effects.looks_back().map_or(0, |back| (back / HOUR) as u32 / 24 + 1).max(u32::from(self.to_local < 0));
-        let mut standing: Vec<(u32, f64)> = Vec::new();
+        let mut standing: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut known = BTreeMap::new();
         for day in (early..end).rev() {
             let like = (day % 7, self.seasons(day.saturating_sub(back)..day + 3));
             let place = *known.entry(like).or_insert_with(|| {
-                standing.push((day, 0.0));
+                standing.push((day, Vec::new()));
                 standing.len() - 1
             });
-            standing[place].1 += 1.0;
+            standing[place].1.push(day);
         }
-        (0..early).chain(end..self.days).map(|day| (day, 1.0)).chain(standing).collect()
+        (0..early).chain(end..self.days).map(|day| (day, vec![day])).chain(standing).collect()
     }
 
     /// The days between the start and the end, of which some stand for all; empty where the window is short.
@@ -403,11 +424,14 @@ impl<'a> Calendar<'a> {
         self.model.effects.season().map_or_else(Vec::new, of)
     }
 
-    /// Circuit breakers and hot paths.
+    /// Circuit breakers, hot paths, unsubscribes and complaints.
     fn occasional(&self) -> Volumes {
         let mut volumes = Volumes::default();
         for (happening, probability) in self.model.occasions().flat_map(Occasion::probabilities) {
             volumes.events[happening.event_type as usize] = probability * f64::from(self.days);
+        }
+        if let Some(survival) = &self.survival {
+            [volumes.events[EventType::Unsubscribed as usize], volumes.events[EventType::SpamReported as usize]] = survival.rows;
         }
         volumes
     }

@@ -5,6 +5,7 @@ mod contract;
 mod documents;
 mod engagement;
 mod laws;
+mod leaving;
 mod machine;
 mod mixture;
 mod mutants;

@@ -10,7 +10,8 @@ use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use serde_json::{Map, Value};
 
-/// Words of the described connector for types of event.
+/// Words of the described connector for types of event. `unsubscribed` is also a type of ours, of a message: the one is told from the
+/// other by the id of the message, see [`is_of_a_message`].
 const TYPES: [(&str, EventType); 2] = [("unsubscribed", EventType::UnsubscribeRequest), ("marked_spam", EventType::Complaint)];
 /// The longest id that is kept as it came, beside its key, characters.
 const LONGEST_ID: usize = 256;
@@ -44,7 +45,9 @@ pub(super) fn ease(fields: &mut Fields<'_>, ring: &KeyRing, adjusted: &mut Adjus
             adjusted.note(COLUMNS[number].name, "a number, taken as text");
         }
     }
-    if let Some((_, known)) = TYPES.iter().find(|(word, _)| fields.text(event_type) == Some(word)) {
+    if let Some((_, known)) = TYPES.iter().find(|(word, _)| fields.text(event_type) == Some(word))
+        && !(fields.text(event_type) == Some(EventType::Unsubscribed.name()) && is_of_a_message(fields))
+    {
         fields.set_text(event_type, Some(known.name()));
         adjusted.note("event_type", "a word of the described connector");
     }
@@ -67,6 +70,13 @@ pub(super) fn ease(fields: &mut Fields<'_>, ring: &KeyRing, adjusted: &mut Adjus
     if kind == Some(EventType::Delivered) {
         times_of_metadata(fields, adjusted);
     }
+}
+
+/// Whether the id of the message is one of ours, a UUID of version 7: what the described connector's clients send has no message, or one
+/// with an id of another kind.
+fn is_of_a_message(fields: &Fields<'_>) -> bool {
+    let id = fields.text(const { column("message_id") }).and_then(|text| text.parse::<Uuid>().ok());
+    id.is_some_and(|id| id.to_u128() >> 76 & 0xF == 7)
 }
 
 /// A moment in UTC, to the millisecond. What cannot be read is left for the check to report.

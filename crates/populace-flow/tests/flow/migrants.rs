@@ -168,6 +168,23 @@ fn moments_words_and_ids_of_such_clients_are_taken_and_nothing_is_guessed() {
     assert_eq!(flow.post(EVENTS, &changed(&old).to_string()).json()["events"][0]["universal_id"], "sf_0123456789abcdef");
 }
 
+/// `unsubscribed` is a word of such clients and a type of ours: the id of the message tells one from the other.
+#[test]
+fn leaving_is_what_it_is_where_the_message_is_one_of_ours() {
+    let flow = Flow::new();
+    let ours = "0199a65b-e7da-78f2-8ba2-101fedf89bbb";
+    for kind in ["unsubscribed", "spam_reported"] {
+        let answer = flow.post(EVENTS, &changed(&json!({ "event_type": kind, "message_id": ours })).to_string()).json();
+        let event = &answer["events"][0];
+        assert_eq!((&event["event_type"], &event["message_id"]), (&json!(kind), &json!(ours)), "{answer}");
+        assert!(answer["adjusted"].as_object().unwrap().keys().all(|note| !note.starts_with("event_type")), "{answer}");
+    }
+    for other in ["0199a65b-e7da-48f2-8ba2-101fedf89bbb", "msg_e731698f73c8", ""] {
+        let answer = flow.post(EVENTS, &changed(&json!({ "event_type": "unsubscribed", "message_id": other })).to_string()).json();
+        assert_eq!(answer["events"][0]["event_type"], "unsubscribe_request", "{other}: {answer}");
+    }
+}
+
 #[test]
 fn who_is_known_by_a_recipient_id_alone_is_who_the_scenario_says_and_features_come_on_demand() {
     let flow = Flow::new();

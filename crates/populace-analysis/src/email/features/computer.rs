@@ -103,6 +103,8 @@ pub(super) struct Features {
     pub(super) interested: bool,
     /// The factor that it puts on the next open: 1 if it is not active.
     pub(super) interest_factor: f64,
+    /// When the recipient unsubscribed or reported a message as spam, for good: the first time since it last subscribed again.
+    pub(super) left: Option<i64>,
 }
 
 /// Computes features.
@@ -145,6 +147,7 @@ impl Computer {
             last_interest: None,
             interested: false,
             interest_factor: 1.0,
+            left: None,
         };
         let mut weights = vec![0.0; MINUTES_PER_WEEK];
         // Who subscribes again takes an earlier unsubscription or complaint back.
@@ -172,6 +175,11 @@ impl Computer {
                     }
                 }
                 kind if kind.group() == Group::HotPath => features.last_interest = features.last_interest.max(Some(time)),
+                kind if kind.group() == Group::Leaving => {
+                    if resubscribed.is_none_or(|again| again < event.time) {
+                        features.left = features.left.min(Some(time)).or(Some(time));
+                    }
+                }
                 _ => {}
             }
         }

@@ -127,7 +127,11 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
         .set_dictionary_enabled(false)
         .build();
-    let more = [zones.is_some(), has_bounces];
+    let more = More {
+        zones: zones.is_some(),
+        bounces: has_bounces,
+        leaving: model.as_ref().is_some_and(|model| model.leaving().is_some()),
+    };
     let mut writer = ArrowWriter::try_new(file, schema(options.curve, more), Some(properties)).map_err(RunError::from)?;
 
     let computer = Computer::new(rules);
@@ -445,7 +449,15 @@ const fn step(curve: Curve) -> Option<usize> {
     }
 }
 
-fn schema(curve: Curve, [has_zones, has_bounces]: [bool; 2]) -> SchemaRef {
+/// What is told only where there may be something to tell.
+#[derive(Clone, Copy)]
+struct More {
+    zones: bool,
+    bounces: bool,
+    leaving: bool,
+}
+
+fn schema(curve: Curve, more: More) -> SchemaRef {
     let [active, latest, factor] = INTEREST_FEATURES;
     let mut fields = vec![
         Field::new("recipient_id", DataType::Utf8, false),
@@ -473,11 +485,14 @@ fn schema(curve: Curve, [has_zones, has_bounces]: [bool; 2]) -> SchemaRef {
         let value = Arc::new(Field::new_list_field(DataType::Float64, true));
         Field::new("curve", DataType::FixedSizeList(value, (MINUTES_PER_WEEK / step) as i32), false)
     }));
-    if has_zones {
+    if more.zones {
         fields.push(Field::new("timezone", DataType::Utf8, true));
     }
-    if has_bounces {
+    if more.bounces {
         fields.extend(COUNT_DAYS.map(|days| Field::new(format!("bounced_{days}d"), DataType::Int32, false)));
+    }
+    if more.leaving {
+        fields.extend([Field::new("opted_out", DataType::Boolean, false), moment("opted_out_at")]);
     }
     Arc::new(Schema::new(fields))
 }
@@ -499,14 +514,17 @@ struct Rows {
     hot_factor: Float64Builder,
     curve: Curve,
     curves: FixedSizeListBuilder<Float64Builder>,
-    /// Where recipients have zones: on whose clock minutes of the week are, null of UTC.
-    timezones: Option<StringBuilder>,
-    /// Bounces, where there are some.
-    bounced: Option<[Int32Builder; 3]>,
+    more: More,
+    /// On whose clock minutes of the week are, null of UTC.
+    timezones: StringBuilder,
+    /// Bounces.
+    bounced: [Int32Builder; 3],
+    left: BooleanBuilder,
+    left_at: TimestampMicrosecondBuilder,
 }
 
 impl Rows {
-    fn new(curve: Curve, [has_zones, has_bounces]: [bool; 2]) -> Self {
+    fn new(curve: Curve, more: More) -> Self {
         let moments = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
         Self {
             recipient: StringBuilder::new(),
@@ -524,8 +542,11 @@ impl Rows {
             hot_factor: Float64Builder::new(),
             curve,
             curves: FixedSizeListBuilder::new(Float64Builder::new(), (MINUTES_PER_WEEK / step(curve).unwrap_or(1)) as i32),
-            timezones: has_zones.then(StringBuilder::new),
-            bounced: has_bounces.then(Default::default),
+            more,
+            timezones: StringBuilder::new(),
+            bounced: Default::default(),
+            left: BooleanBuilder::new(),
+            left_at: moments(),
         }
     }
 
@@ -562,12 +583,12 @@ impl Rows {
             features.curve.chunks(step).for_each(|minutes| self.curves.values().append_value(minutes.iter().sum()));
             self.curves.append(true);
         }
-        if let Some(timezones) = &mut self.timezones {
-            timezones.append_option(computed.timezone);
-        }
-        for (count, value) in self.bounced.iter_mut().flatten().zip(features.bounced) {
+        self.timezones.append_option(computed.timezone);
+        for (count, value) in self.bounced.iter_mut().zip(features.bounced) {
             count.append_value(value as i32);
         }
+        self.left.append_value(features.left.is_some());
+        self.left_at.append_option(features.left);
     }
 
     fn take(&mut self) -> RecordBatch {
@@ -592,9 +613,18 @@ impl Rows {
         if self.curve != Curve::None {
             columns.push(Arc::new(self.curves.finish()));
         }
-        columns.extend(self.timezones.iter_mut().map(|timezones| Arc::new(timezones.finish()) as ArrayRef));
-        columns.extend(self.bounced.iter_mut().flatten().map(|count| Arc::new(count.finish()) as ArrayRef));
-        RecordBatch::try_new(schema(self.curve, [self.timezones.is_some(), self.bounced.is_some()]), columns)
-            .unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
+        let bounced = self.bounced.each_mut().map(|count| Arc::new(count.finish()) as ArrayRef);
+        let left: [ArrayRef; 2] = [Arc::new(self.left.finish()), Arc::new(self.left_at.finish())];
+        let timezones: ArrayRef = Arc::new(self.timezones.finish());
+        if self.more.zones {
+            columns.push(timezones);
+        }
+        if self.more.bounces {
+            columns.extend(bounced);
+        }
+        if self.more.leaving {
+            columns.extend(left);
+        }
+        RecordBatch::try_new(schema(self.curve, self.more), columns).unwrap_or_else(|error| panic!("columns of {FILE}: {error}"))
     }
 }

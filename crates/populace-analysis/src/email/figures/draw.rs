@@ -20,8 +20,9 @@ const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let when = vec![week(gathered), by_hour(gathered), machines(gathered), zones(gathered), delay(gathered, 0), delay(gathered, 1)];
-    let who =
-        vec![funnel(gathered), gathered.own_rates.as_ref().and_then(super::people::OwnRates::figure), days(gathered), campaigns(gathered)];
+    let leavers = [gathered.leavers.by_frequency(gathered.law), gathered.leavers.survivors(gathered.law)];
+    let own_rates = gathered.own_rates.as_ref().and_then(super::people::OwnRates::figure);
+    let who = [funnel(gathered), own_rates, days(gathered), campaigns(gathered)].into_iter().chain(leavers).collect();
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![

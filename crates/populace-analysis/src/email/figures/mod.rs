@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod draw;
+mod leaving;
 mod people;
 
 use crate::email::delay::microseconds;
@@ -17,6 +18,7 @@ use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use deliveries::Deliveries;
+use leaving::Leavers;
 use people::OwnRates;
 use populace_core::email::laws::Cell;
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Person, Points};
@@ -96,12 +98,13 @@ struct Gathered<'a> {
     /// Where people differ.
     own_rates: Option<OwnRates>,
     deliveries: Deliveries,
+    leavers: Leavers,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, zone_hours, own_rates, deliveries,
+    opened_ahead, open_hours, zone_hours, own_rates, deliveries, leavers,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -225,6 +228,7 @@ impl<'a> Gathered<'a> {
             zone_hours: vec![[[0; 24]; 2]; model.zones().map_or(0, |zones| zones.list().len())],
             own_rates: law.filter(|law| law.model().people_differ()).map(|_| OwnRates::new()),
             deliveries: Deliveries::default(),
+            leavers: Leavers::new(law),
         }
     }
 
@@ -248,6 +252,9 @@ impl<'a> Gathered<'a> {
         self.deliveries.add(self.config, self.law, history);
         let mut expected = Vec::with_capacity(history.messages.len());
         let campaigns = events.text("campaign_id");
+        if let Some((law, leaving)) = self.law.and_then(|law| Some((law, law.model().leaving()?))) {
+            self.leavers.add(law, leaving, history, campaigns);
+        }
         let [mut delivered, mut opened, mut clicked] = [0; 3];
         for message in &history.messages {
             let message = &Message { opened: message.opened.or(message.machine_opened), ..*message };
@@ -455,6 +462,9 @@ impl<'a> Gathered<'a> {
                 .spread(self.spreads[4].of_sum()),
             count("hot paths", self.interests, expected.map(|volumes| volumes.of_group(Group::HotPath))).spread(self.spreads[5].of_sum()),
         ];
+        if self.model.leaving().is_some() {
+            facts.push(count("unsubscribed", self.leavers.unsubscribes(), of(EventType::Unsubscribed)));
+        }
         if let Some(median) = latency.quantile(0.5) {
             facts.push(Fact::new("median latency", median, Format::Number).spread(latency.of_median()).unit("s"));
         }

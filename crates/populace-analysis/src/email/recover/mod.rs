@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod engagement;
+mod leaving;
 mod mixture;
 mod people;
 mod seasons;
@@ -84,6 +85,7 @@ pub(crate) fn estimate(
     if let (Some(people), Some(own)) = (&tally.people, &law.config().people) {
         people.report(own, sheet);
     }
+    leaving::report(&law, &tally.leavers, sheet);
     let messages = tally.sent;
     let size =
         [("users", users), ("messages", messages), ("delivered", tally.delivered), ("messages in the model of opens", tally.modelled())];

@@ -1,6 +1,7 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
 use super::deliveries::Deliveries;
+use super::leaving::Leavers;
 use super::mixture;
 use super::people::{Others, People};
 use crate::email::{History, Law, Message};
@@ -158,6 +159,7 @@ pub(super) struct Tally<'a> {
     pub(super) people: Option<People>,
     pub(super) squares: Vec<[f64; 2]>,
     pub(super) deliveries: Deliveries,
+    pub(super) leavers: Leavers,
 }
 
 /// The begin of a document's window.
@@ -218,6 +220,7 @@ impl<'a> Tally<'a> {
             people: others.map(People::new),
             squares: vec![[0.0; 2]; law.personas().len()],
             deliveries: Deliveries::default(),
+            leavers: Leavers::default(),
         }
     }
 
@@ -277,6 +280,9 @@ impl<'a> Tally<'a> {
             }
         }
         self.triggers(zone, history, &triggered);
+        if let Some(leaving) = self.law.model().leaving() {
+            self.leavers.add(self.law, leaving, history, events);
+        }
         match person {
             Some(person) => {
                 self.machines(person.persona.into(), history);
@@ -436,7 +442,7 @@ merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own, zones,
-    people, squares, deliveries,
+    people, squares, deliveries, leavers,
 } same { law, window, weeks, flat, others });
 
 impl Observer for Tally<'_> {

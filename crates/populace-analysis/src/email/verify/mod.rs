@@ -6,6 +6,7 @@ mod chain;
 mod decisions;
 mod delays;
 mod latency;
+mod leaving;
 mod machine;
 mod opens;
 mod people;
@@ -35,6 +36,7 @@ use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
 use latency::Latencies;
+use leaving::Leavers;
 use machine::Machines;
 use opens::Opens;
 use people::People;
@@ -85,7 +87,8 @@ const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
 /// Every column of `events` of a model.
 fn columns(model: &EmailModel) -> Vec<Want> {
     let attempts = model.attempts().into_iter().flat_map(|_| attempts::COLUMNS);
-    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).collect()
+    let response = model.leaving().filter(|_| model.attempts().is_none()).map(|_| leaving::RESPONSE);
+    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).collect()
 }
 
 /// The [`COLUMNS`] of a recipient's events.
@@ -299,6 +302,7 @@ struct Checks<'a> {
     deliveries: Option<Deliveries<'a>>,
     /// The number of the truth of attempts, where it is looked at.
     attempts_table: Option<usize>,
+    leavers: Option<Leavers<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
@@ -342,6 +346,9 @@ impl Observer for Checks<'_> {
             deliveries.add(&recipient, attempts);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
+        if let Some(leavers) = &mut self.leavers {
+            leavers.add(&recipient, !is_ahead);
+        }
         if let Some(truth) = &mut self.truth {
             truth.add(&recipient, truth_rows, is_ahead);
         }
@@ -391,6 +398,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(deliveries), Some(later)) = (&mut self.deliveries, later.deliveries) {
             deliveries.combine(later);
+        }
+        if let (Some(leavers), Some(later)) = (&mut self.leavers, later.leavers) {
+            leavers.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -458,6 +468,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         decisions: decider.filter(|_| has_decisions).map(Decisions::new),
         decisions_table,
         zones: law.model().zones().map(|zones| Zones::new(&law, zones)),
+        leavers: law.model().leaving().map(|leaving| Leavers::new(&law, leaving)),
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
         users: Users {
@@ -491,6 +502,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         zones,
         people,
         deliveries,
+        leavers,
         users,
         truth,
         ..
@@ -512,6 +524,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     }
     if let Some(people) = people {
         people.report(has_people, board);
+    }
+    if let Some(leavers) = leavers {
+        leavers.report(board);
     }
     if has_users {
         users.report(&files, board);

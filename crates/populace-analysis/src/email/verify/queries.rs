@@ -169,10 +169,13 @@ impl Queries {
         });
         // Who is dead, and whose mailbox is full, is drawn too, and takes all mail of one or of some days.
         let mortal = law.model().attempts().map_or(Mortal::default(), |_| Mortal::new(law, &expected));
-        let most = f64::max(most, more).max(mortal.most);
+        // Who leaves is drawn too, and takes the rest of its rows.
+        let gone = Gone::new(law, &expected);
+        let most = f64::max(most, more).max(mortal.most).max(gone.most);
         let variance = squares
             + ahead
             + mortal.variance
+            + gone.variance(expected.total())
             + breakers * (1.0 + lost * lost)
             + expected.of_group(EventGroup::HotPath) * 9.0
             + drifted(engaged);
@@ -188,15 +191,15 @@ impl Queries {
             "count()",
             Found { n: user_days, observed: total.to_string(), expected: format!("{:.0}", expected.total()), test },
         );
-        let failures = [EventType::Deferred, EventType::Bounced, EventType::Dropped];
-        let failures = failures.into_iter().filter(|_| law.model().attempts().is_some());
-        let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].into_iter().chain(failures).map(|kind| {
+        let further = EventType::ALL[EventType::OF_EVERY_DOCUMENT..].iter().copied().filter(|kind| of(*kind) > 0.0);
+        let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].into_iter().chain(further).map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engages = matches!(kind, EventType::Opened | EventType::Clicked);
             let lost = if engages || stops { per_breaker * mean } else { 0.0 };
             let ahead = if kind == EventType::Opened { ahead } else { 0.0 };
-            let variance = mean + ahead + mortal.variance + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
-            let error = if engages { error * mean } else { mortal.error * mean };
+            let chance = ahead + mortal.variance + gone.variance(mean);
+            let variance = mean + chance + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
+            let error = if engages { error * mean } else { mortal.error.max(gone.error) * mean };
             (
                 kind.name(),
                 Found {
@@ -252,6 +255,39 @@ impl Mortal {
             (episodes * 2.0 * deferrals * deferrals, 4.0 * deferrals)
         });
         Self { variance: users * (dead + full.0), most: rows.max(full.1), error: EXPECTATION_ERROR }
+    }
+}
+
+/// How far who leaves may move the counts of rows.
+#[derive(Default)]
+struct Gone {
+    /// Recipients, and the share of their mail that is dropped.
+    users: f64,
+    share: f64,
+    /// The most rows that one recipient may add or lack.
+    most: f64,
+    /// The share of counts that their expectation leaves out.
+    error: f64,
+}
+
+impl Gone {
+    fn new(law: &Law<'_>, expected: &Volumes) -> Self {
+        if law.model().leaving().is_none() {
+            return Self::default();
+        }
+        let users = law.config().population.users as f64;
+        let (sent, dropped) = (expected.of(EventType::Sent), expected.of(EventType::Dropped));
+        let share = dropped / (sent + dropped).max(f64::MIN_POSITIVE);
+        Self { users, share, most: expected.total() / users / (1.0 - share).max(0.01), error: EXPECTATION_ERROR }
+    }
+
+    /// Of the number of rows of a kind: a recipient stays for a share of the time, whose variance is greatest if it is all or nothing.
+    fn variance(&self, rows: f64) -> f64 {
+        if self.share <= 0.0 {
+            return 0.0;
+        }
+        let of_one = rows / self.users / (1.0 - self.share).max(0.01);
+        self.users * of_one * of_one * self.share * (1.0 - self.share)
     }
 }
 

@@ -2,6 +2,7 @@
 //! multiply to the probabilities.
 
 use super::Recipient;
+use super::leaving::truth_holds;
 use crate::email::Law;
 use crate::source::{As, Columns, Want};
 use crate::stats::merge_fields;
@@ -33,12 +34,13 @@ pub(super) fn wants() -> Vec<Want> {
         wants.push(if about.optional { Want::optional(about.name, As::Float) } else { Want::new(about.name, As::Float) });
         wants.extend(about.clicks.map(|(name, _)| Want::optional(name, As::Float)));
     }
+    wants.extend(super::leaving::wants());
     wants
 }
 
 /// Whether a document has a mechanism whose columns are looked at.
 pub(super) fn is_on(law: &Law<'_>) -> bool {
-    law.model().effects().optional().next().is_some() || law.config().open_delay == OpenDelayLaw::Mixture
+    law.model().effects().optional().next().is_some() || law.config().open_delay == OpenDelayLaw::Mixture || law.model().leaving().is_some()
 }
 
 /// Rules of the truth.
@@ -48,9 +50,10 @@ pub(super) struct Truth<'a> {
     factors: Exact,
     products: Exact,
     components: Exact,
+    leaving: Exact,
 }
 
-merge_fields!(Truth<'_> { rows, factors, products, components } same { law });
+merge_fields!(Truth<'_> { rows, factors, products, components, leaving } same { law });
 
 impl<'a> Truth<'a> {
     pub(super) const ROWS: &'static str = "the truth has each message once";
@@ -62,6 +65,9 @@ impl<'a> Truth<'a> {
             factors: Exact::new("factors of the truth are those of the document in what the events say"),
             products: Exact::new("factors of the truth multiply to p_open and p_click"),
             components: Exact::new("the truth has a component of the mixture for each open that was decided for, and for no other message"),
+            leaving: Exact::new(
+                "the truth has the deliveries before each delivered message, and by them what may make its recipient leave",
+            ),
         }
     }
 
@@ -93,6 +99,9 @@ impl<'a> Truth<'a> {
                 let component = components.is_valid(row).then(|| components.value(row));
                 let known = component.is_none_or(|component| (0..self.law.config().open_components().len() as i64).contains(&component));
                 self.components.hold(known && component.is_some() == (message.opened.is_some() || dropped), place);
+            }
+            if let Some(leaving) = self.law.model().leaving() {
+                self.leaving.hold(truth_holds(recipient, leaving, message, truth, row), place);
             }
             let Some((at, own)) = self.law.circumstances(&recipient.person, message).zip(self.law.factors(&recipient.person, message))
             else {
@@ -126,6 +135,9 @@ impl<'a> Truth<'a> {
         board.exact(self.products);
         if self.law.config().open_delay == OpenDelayLaw::Mixture {
             board.exact(self.components);
+        }
+        if self.law.model().leaving().is_some() {
+            board.exact(self.leaving);
         }
     }
 }

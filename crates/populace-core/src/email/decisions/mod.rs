@@ -108,11 +108,13 @@ pub enum NotSent {
     Suppressed,
     /// A message to the address has bounced, as it does not exist.
     Bounced,
+    /// The recipient has unsubscribed or complained.
+    Unsubscribed,
 }
 
 impl NotSent {
     /// The names as written, by number.
-    pub const NAMES: [&str; 6] = ["holdout", "skip", "cap", "no_slot", "suppressed", "bounced"];
+    pub const NAMES: [&str; 7] = ["holdout", "skip", "cap", "no_slot", "suppressed", "bounced", "unsubscribed"];
 }
 
 /// A row of `decisions`, and of its truth.

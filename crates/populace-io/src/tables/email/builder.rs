@@ -12,11 +12,11 @@ use crate::tables::{Builder, Counts, Filled};
 use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, FullTruth, LATENCY_PARTS, MessageTruth, Person, Truth, UserRateTruth,
-    UserTruth, Uuid, Value,
+    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, FullTruth, LATENCY_PARTS, LeftBy, MessageTruth, Person, Truth,
+    UserRateTruth, UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
-use populace_core::time::MINUTE;
+use populace_core::time::{Instant, MINUTE};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct EmailBuilder<'g> {
     events: Vec<Event>,
     event: EventColumns,
     users: Vec<UserTruth>,
+    /// By recipient, where recipients leave: when and why.
+    left: Vec<Option<(Instant, LeftBy)>>,
     rates: Vec<(i32, UserRateTruth)>,
     messages: Vec<(i32, MessageTruth)>,
     agents: Agents,
@@ -111,6 +113,7 @@ impl<'g> EmailBuilder<'g> {
                 reply: Vec::new(),
             },
             users: Vec::with_capacity(users as usize),
+            left: Vec::new(),
             rates: Vec::with_capacity(capacity(USER_RATES)),
             messages: Vec::with_capacity(capacity(MESSAGES)),
             agents: Agents::default(),
@@ -141,6 +144,10 @@ impl Observer<Event, Truth> for EmailBuilder<'_> {
     fn reveal(&mut self, truth: Truth) {
         match truth {
             Truth::User(user) => self.users.push(user),
+            Truth::Left(time, by) => {
+                self.left.resize(self.users.len() - 1, None);
+                self.left.push(Some((time, by)));
+            }
             Truth::UserRate(rate) if self.wanted.has(USER_RATES) => self.rates.push((self.user, rate)),
             Truth::Message(message) if self.wanted.has(MESSAGES) => self.messages.push((self.user, message)),
             Truth::Decision(decision) => self.decisions.push((self.user, decision)),
@@ -214,6 +221,10 @@ impl EventColumns {
             ]
         });
         let attempts: Vec<_> = attempts.collect();
+        let response = generator.model.leaving().filter(|_| generator.attempts.is_none()).map(|_| {
+            let of = |kind: &i32| if *kind == EventType::Dropped as i32 { 0 } else { -1 };
+            ("response", codes(types.iter().map(of).collect(), &generator.responses))
+        });
         let campaign_types: Vec<i32> = self.campaign.iter().map(|campaign| generator.type_of_campaign[*campaign as usize]).collect();
         let users = ScalarBuffer::from(self.user);
         let campaigns = ScalarBuffer::from(self.campaign);
@@ -245,7 +256,7 @@ impl EventColumns {
             ("campaign_type", shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types)),
             ("payload_size_bytes", ints_or_null(self.payload, &is_delivered)),
         ];
-        columns.into_iter().chain(machine_open).chain(attempts).collect()
+        columns.into_iter().chain(machine_open).chain(attempts).chain(response).collect()
     }
 }
 
@@ -284,6 +295,9 @@ fn message_columns(generator: &Email, recipients: &Recipients, rows: &[(i32, Mes
             Values::FloatOrNull(of) => or_null(&of),
             Values::Moment(of) => {
                 instants_or_null(rows.iter().map(|(_, row)| of(row).map_or(0, |at| at.0)).collect(), &valid(&|row| of(row).is_some()))
+            }
+            Values::Count(of) => {
+                ints_or_null(rows.iter().map(|(_, row)| of(row).unwrap_or(0) as i32).collect(), &valid(&|row| of(row).is_some()))
             }
             Values::Short(of) => {
                 shorts_or_null(rows.iter().map(|(_, row)| i16::from(of(row).unwrap_or(0))).collect(), &valid(&|row| of(row).is_some()))
@@ -362,7 +376,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self { generator, actors, counts, event, users, rates, messages, agents, attempts, full, decisions, .. } = self;
+        let Self { generator, actors, counts, event, users, mut left, rates, messages, agents, attempts, full, decisions, .. } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
@@ -410,6 +424,12 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                 let known = NullBuffer::new(BooleanBuffer::collect_bool(users.len(), |row| users[row].address_dead_at.is_some()));
                 let moments = users.iter().map(|user| user.address_dead_at.map_or(0, |at| at.0));
                 columns.push(("address_dead_at", instants_or_null(moments.collect(), &known)));
+            }
+            if generator.model.leaving().is_some() {
+                left.resize(users.len(), None);
+                let has = NullBuffer::new(BooleanBuffer::collect_bool(left.len(), |user| left[user].is_some()));
+                columns.push(("left_at", instants_or_null(left.iter().map(|of| of.map_or(0, |(at, _)| at.0)).collect(), &has)));
+                columns.push(("left_why", codes(left.iter().map(|of| of.map_or(-1, |(_, by)| by as i32)).collect(), &generator.left_by)));
             }
             columns
         });

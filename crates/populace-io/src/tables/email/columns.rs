@@ -90,6 +90,12 @@ pub const ATTEMPT_COLUMNS: [Column; 5] = [
         .at_most(64),
 ];
 
+/// The one of them that what is dropped has.
+const RESPONSE: Column = {
+    let [_, _, _, response, _] = ATTEMPT_COLUMNS;
+    response
+};
+
 /// The name of the table of attempts at delivery.
 pub(super) const ATTEMPTS: &str = "attempts";
 /// The name of the table of full mailboxes.
@@ -133,6 +139,7 @@ pub(super) enum Values {
     FloatOrNull(fn(&MessageTruth) -> Option<f64>),
     Moment(fn(&MessageTruth) -> Option<Instant>),
     Short(fn(&MessageTruth) -> Option<u8>),
+    Count(fn(&MessageTruth) -> Option<u32>),
 }
 
 /// The columns of the truth of messages that are there only where a mechanism is on: they come after all others.
@@ -160,7 +167,34 @@ pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
         let meaning = "What deferrals add to the latency, seconds: of a message that bounced, up to its bounce";
         columns.push((factor("latency_deferral", meaning), Values::Float(Box::new(|_, row| row.latency_deferral))));
     }
+    if model.leaving().is_some() {
+        columns.extend(leaving());
+    }
     columns
+}
+
+/// The columns of the truth of messages where recipients leave.
+fn leaving() -> [(Column, Values); 6] {
+    let float = |name, meaning, of| (Column::nullable(name, Kind::Float, meaning), Values::FloatOrNull(of));
+    let deliveries = "Deliveries to the recipient before this one, of what was sent before it, that count for whether it leaves; null if not \
+                      delivered, as all that follows";
+    [
+        (Column::nullable("recent_deliveries", Kind::Int32, deliveries), Values::Count(|row| row.leaving.map(|of| of.deliveries))),
+        float("leaving_frequency", "m, by recent_deliveries: factor of p_unsubscribe, and twice of p_complaint", |row| {
+            row.leaving.map(|of| of.frequency)
+        }),
+        float("leaving_campaign", "Factor of p_unsubscribe: the campaign's type", |row| row.leaving.map(|of| of.campaign)),
+        float("p_unsubscribe", "P(unsubscribes | delivered); 0 if a message before has made the recipient leave", |row| {
+            row.leaving.map(|of| of.p_unsubscribe)
+        }),
+        float("p_complaint", "P(reports as spam | delivered), whether or not a row says so; 0 as above", |row| {
+            row.leaving.map(|of| of.p_complaint)
+        }),
+        (
+            Column::nullable("complained_at", MILLIS, "When the recipient reported it as spam, UTC, whether or not a row says so"),
+            Values::Moment(|row| row.leaving.and_then(|of| of.complained_at)),
+        ),
+    ]
 }
 
 fn messages(model: &EmailModel) -> Vec<Column> {
@@ -237,6 +271,14 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             "From when on the address does not exist, UTC; null if it always does",
         ));
         events.extend(ATTEMPT_COLUMNS);
+    }
+    if model.leaving().is_some() {
+        let meaning = "When the recipient unsubscribed or complained to somebody who tells the sender, UTC; null if never";
+        truth_users.push(Column::nullable("left_at", MILLIS, meaning));
+        truth_users.push(Column::nullable("left_why", Kind::Text, "Which of the two came first: `unsubscribed`, `spam_reported`"));
+        if model.attempts().is_none() {
+            events.push(RESPONSE);
+        }
     }
     let rates = vec![
         RECIPIENT,

@@ -35,7 +35,11 @@ pub(super) fn tables(rows_per_actor: f64) -> [Table; 2] {
         Column::new("propensity", Kind::Float, "P(action | all before, what depends on the recipient alone); of a skip that of skipping"),
         Column::new("campaign_id", Kind::Text, "Campaign of the message"),
         Column::nullable("message_id", Kind::Uuid, "The message; null where none was sent"),
-        Column::nullable("reason", Kind::Text, "Why none was sent: `holdout`, `skip`, `cap`, `no_slot`, `suppressed`, `bounced`"),
+        Column::nullable(
+            "reason",
+            Kind::Text,
+            "Why none was sent: `holdout`, `skip`, `cap`, `no_slot`, `suppressed`, `bounced`, `unsubscribed`",
+        ),
     ];
     let truth = vec![
         ID,

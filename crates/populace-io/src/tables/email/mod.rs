@@ -20,7 +20,7 @@ pub use builder::actor_of;
 pub use columns::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
 use columns::{ATTEMPTS, CALENDAR, FULL_MAILBOXES, UTC_OFFSET};
 use decisions::DECISIONS;
-use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, MailboxProvider, Season};
+use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};
 use populace_core::scenario::ConfigError;
 use replies::Replies;
 pub use slots::with_slots;
@@ -67,6 +67,8 @@ pub struct Email {
     timezones: ArrayRef,
     personas: ArrayRef,
     dropped_reasons: ArrayRef,
+    responses: ArrayRef,
+    left_by: ArrayRef,
     /// The number of the table of [`AGENTS`], where there is one.
     agents_table: Option<usize>,
     agents: ArrayRef,
@@ -169,6 +171,8 @@ impl Tables for Email {
             },
             personas: dictionary(model.personas().iter().map(|persona| &persona.name)),
             dropped_reasons: dictionary(DroppedReason::NAMES),
+            responses: dictionary([Reply::UnsubscribedAddress.response()]),
+            left_by: dictionary(LeftBy::NAMES),
             model,
         }
     }

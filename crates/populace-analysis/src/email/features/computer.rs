@@ -175,10 +175,8 @@ impl Computer {
                     }
                 }
                 kind if kind.group() == Group::HotPath => features.last_interest = features.last_interest.max(Some(time)),
-                kind if kind.group() == Group::Leaving => {
-                    if resubscribed.is_none_or(|again| again < event.time) {
-                        features.left = features.left.min(Some(time)).or(Some(time));
-                    }
+                kind if kind.group() == Group::Leaving && resubscribed.is_none_or(|again| again < event.time) => {
+                    features.left = features.left.min(Some(time)).or(Some(time));
                 }
                 _ => {}
             }

@@ -80,7 +80,9 @@ impl Leavers {
         };
         let share = |rates: &[Rate]| {
             let mut all = Rate::default();
-            rates.iter().for_each(|rate| all.merge(rate));
+            for rate in rates {
+                all.merge(rate);
+            }
             all.share().map_or_else(|| "none".into(), |share| format!("{:.3}%", 100.0 * share))
         };
         let caption = format!(

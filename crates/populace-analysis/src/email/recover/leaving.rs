@@ -127,7 +127,9 @@ fn unsubscribes(own: &LeavingConfig, tally: &Leavers, sheet: &mut Sheet) {
     let cells = tally.cells.iter().filter(|(cell, _)| has_types || of_type[usize::from(cell.1)].successes > 0);
     let (cells, counts): (Vec<_>, Vec<Count>) = cells.map(|(cell, count)| (*cell, *count)).unzip();
     let skip = |sheet: &mut Sheet| {
-        ["unsubscribe", "slope", "transactional"].iter().for_each(|key| sheet.skip(format!("leaving.{key}"), TOO_FEW));
+        for key in ["unsubscribe", "slope", "transactional"] {
+            sheet.skip(format!("leaving.{key}"), TOO_FEW);
+        }
     };
     if raised.successes == 0 || raised.successes == all.successes || of_type[0].successes == 0 {
         return skip(sheet);

@@ -256,10 +256,13 @@ pub struct Evaluate<'a> {
     pub target: &'a Candidate,
 }
 
+/// Values policies.
+pub(crate) type Value = fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>;
+
 /// What a family that has policies does with them.
 #[derive(Clone, Copy)]
 pub(crate) struct Policies {
-    pub(crate) value: fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>,
+    pub(crate) value: Value,
     pub(crate) learn: fn(&Path, Rule, Option<populace_core::time::Date>, &Watch<'_>) -> Result<Learned, AnalysisError>,
     pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
 }

@@ -84,7 +84,9 @@ impl Board {
         let aside: Vec<(Group, String)> =
             self.checks.iter().filter(|check| is(&check.name)).map(|check| (check.group, check.name.clone())).collect();
         self.checks.retain(|check| !is(&check.name));
-        aside.into_iter().for_each(|(group, name)| self.skip(group, name, reason));
+        for (group, name) in aside {
+            self.skip(group, name, reason);
+        }
     }
 
     /// The checks so far.

@@ -312,7 +312,8 @@ impl<'a> Calendar<'a> {
             let [alive, _] = self.arrivals.living(day as usize..day as usize + 1);
             due.map(|due| self.arrivals.outcome.delivered * alive * sent * due)
         });
-        let open_delay = mean(&self.model.opening.nodes(0, self.local(0.5 * DAY), NODES));
+        let nodes = self.model.opening.nodes(0, self.local(0.5 * DAY), NODES);
+        let open_delay: f64 = nodes.iter().map(|(minutes, share)| minutes * share).sum();
         Survival::new(self.model, leaving, &arriving.collect::<Vec<_>>(), open_delay)
     }
 

@@ -108,8 +108,8 @@ fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {
     let learned = watched(own.reading.no_progress, own.reading.threads, |watch| {
         families::policy_learn(&own.run, own.rule.into(), own.train_until, watch)
     })?;
-    let mut text = "recipient_id,slot\n".to_owned();
-    learned.slots.iter().for_each(|(recipient, slot)| text.push_str(&format!("{recipient},{slot}\n")));
+    let rows = learned.slots.iter().map(|(recipient, slot)| format!("{recipient},{slot}\n"));
+    let text: String = std::iter::once("recipient_id,slot\n".to_owned()).chain(rows).collect();
     if own.output.as_os_str() == "-" {
         return show::stdout().write_all(text.as_bytes()).map_err(|error| Failure::output(&error));
     }

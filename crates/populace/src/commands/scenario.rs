@@ -69,7 +69,7 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
         match own.takes {
             Takes::Solved(solve) => solved.push((own, solve, text)),
             Takes::Whole(_) | Takes::Number | Takes::Date | Takes::Word(_) | Takes::Nothing => {
-                settings.push((own.option(), own.path, text.clone()))
+                settings.push((own.option(), own.path, text.clone()));
             }
         }
     }

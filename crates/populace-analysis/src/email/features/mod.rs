@@ -127,11 +127,8 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         .set_created_by(format!("populace {}", env!("CARGO_PKG_VERSION")))
         .set_dictionary_enabled(false)
         .build();
-    let more = More {
-        zones: zones.is_some(),
-        bounces: has_bounces,
-        leaving: model.as_ref().is_some_and(|model| model.leaving().is_some()),
-    };
+    let more =
+        More { zones: zones.is_some(), bounces: has_bounces, leaving: model.as_ref().is_some_and(|model| model.leaving().is_some()) };
     let mut writer = ArrowWriter::try_new(file, schema(options.curve, more), Some(properties)).map_err(RunError::from)?;
 
     let computer = Computer::new(rules);

@@ -1,8 +1,8 @@
 //! How well a log tells of another policy: estimators off policy, held against what the same people do under it.
 //!
-//! Of decision i: w = π_e/π_b, r its reward, q̂ the model of `best_hour`, fitted to the other four of five random folds of decisions, and
-//! dm = Σ_a π_e(a) q̂(a). IPS, SNIPS, DM, DR and the rest are those of Dudík et al. (2014), Wang et al. (2017, switch) and Su et al. (2020,
-//! shrinkage).
+//! Of a decision, w is how likely the target takes its slot over the log's propensity, r its reward, q the model of `best_hour`, fitted to
+//! the other four of five random folds of decisions, and dm the mean of q under the target. IPS, SNIPS, DM, DR and the rest are those of
+//! Dudík et al. (2014), Wang et al. (2017, switch) and Su et al. (2020, shrinkage).
 
 use super::super::law::Law;
 use super::super::recipients::{self, Recipient};
@@ -277,6 +277,9 @@ fn unsupported(logger: &Decider, target: &Decider, person: &Person, actor: u64, 
     of_slots + if log_skip == 0.0 { own_skip } else { 0.0 }
 }
 
+/// Its name, its estimate, and the combination of a decision's numbers whose mean is it, up to a constant.
+type Estimator = (&'static str, f64, Vec<(usize, f64)>);
+
 /// The estimators of what was summed.
 fn card(how: &Evaluate<'_>, decisions: &Moments, users: &Moments, greatest: f64, truth: Measured) -> Evaluation {
     let (w, n) = (decisions.mean(WEIGHT), decisions.n);
@@ -284,8 +287,7 @@ fn card(how: &Evaluate<'_>, decisions: &Moments, users: &Moments, greatest: f64,
     let residual = decisions.mean(RESIDUAL) / w;
     let naive = decisions.sum(MATCHED) / decisions.sum(MATCHES);
     let matches = decisions.mean(MATCHES);
-    // Each estimator with the combination of a decision's numbers whose mean is it, up to a constant.
-    let each: [(&str, f64, Vec<(usize, f64)>); 9] = [
+    let each: [Estimator; 9] = [
         ("ips", decisions.mean(WEIGHTED), vec![(WEIGHTED, 1.0)]),
         ("ips_clip", decisions.mean(CLIPPED), vec![(CLIPPED, 1.0)]),
         ("snips", snips, vec![(WEIGHTED, 1.0 / w), (WEIGHT, -snips / w)]),
@@ -302,7 +304,7 @@ fn card(how: &Evaluate<'_>, decisions: &Moments, users: &Moments, greatest: f64,
         let parts: Vec<(usize, f64)> = parts.iter().copied().chain([(NUMBERS, -mean)]).collect();
         (users.variance(&parts) * users.n).sqrt() / n
     };
-    let graded = |(estimator, estimate, parts): (&str, f64, Vec<(usize, f64)>)| {
+    let graded = |(estimator, estimate, parts): Estimator| {
         let (own, clustered) = ((decisions.variance(&parts) / n).sqrt(), by_user(&parts));
         let error = estimate - truth.value;
         Graded {

@@ -163,7 +163,9 @@ pub(super) fn moments(
     let mut made = made.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     made.sort_unstable_by_key(|(first, _)| *first);
     let mut all = Moments::of(models.len() * NUMBERS);
-    made.iter().for_each(|(_, moments)| all.merge(moments));
+    for (_, moments) in &made {
+        all.merge(moments);
+    }
     Ok(all)
 }
 

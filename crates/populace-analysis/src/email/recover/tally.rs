@@ -12,7 +12,7 @@ use crate::recover::numbers::Moments;
 use crate::source::{As, Columns, Want};
 use crate::stats::{Merge, merge_fields};
 use arrow_array::RecordBatch;
-use populace_core::email::{EFFECTS, HOURS_OF_WEEK, Habit, MONDAY, OpenDelayLaw, Person, PersonaConfig, SendClock, hour_of_week};
+use populace_core::email::{EFFECTS, HOURS_OF_WEEK, Habit, MONDAY, OpenDelayLaw, Person, SendClock, hour_of_week};
 use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, HOUR, Instant, MINUTE, SECOND, Window};
 use std::collections::BTreeMap;

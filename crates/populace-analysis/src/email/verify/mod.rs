@@ -14,6 +14,7 @@ mod queries;
 mod rows;
 mod score_tests;
 mod truth;
+mod users;
 mod volumes;
 mod zones;
 
@@ -23,11 +24,10 @@ use crate::pass::{self, Inputs, Observer};
 use crate::source::{As, Columns, Side, Source, Texts, Uuids, Want};
 use crate::stats::{Merge, PoissonBinomial};
 use crate::verify::Group;
-use crate::verify::board::{Board, Exact};
+use crate::verify::board::Board;
 use crate::verify::files::{Expected, Files, Ordered};
 use crate::verify::ids::Roll;
 use crate::verify::kit;
-use crate::verify::mix;
 use crate::watch::Watch;
 use alike::Alike;
 use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -50,6 +50,7 @@ use queries::Queries;
 use rows::Rows;
 use score_tests::ScoreTests;
 use truth::Truth;
+use users::{MAILBOX_PROVIDER, USERS, Users};
 use volumes::Sends;
 use zones::Zones;
 
@@ -268,15 +269,6 @@ fn window(config: &EmailConfig) -> Window {
     Window { start: config.window.start, days: config.window.days }
 }
 
-/// The columns of `users`.
-const USERS: [Want; 4] = [
-    Want::new("recipient_id", As::Text),
-    Want::new("universal_id", As::Text),
-    Want::new("recipient_email_hash", As::Text),
-    Want::nullable("timezone", As::Text),
-];
-/// A further column, where attempts at delivery depend on it.
-const MAILBOX_PROVIDER: Want = Want::new("mailbox_provider", As::Text);
 const EVENTS_TABLE: usize = 0;
 /// Where it is looked at.
 const TRUTH_TABLE: usize = 1;
@@ -471,76 +463,76 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         leavers: law.model().leaving().map(|leaving| Leavers::new(&law, leaving)),
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
-        users: Users {
-            law: &law,
-            identities: &identities,
-            population,
-            timezone: &timezone,
-            rule: Exact::new(Users::NAME),
-            rows: 0,
-            mixed: 0,
-        },
+        users: Users::new(&law, &identities, &timezone),
         people: inference.as_ref().map(|inference| People::new(&law, inference)),
         users_table,
         people_table,
         truth: has_truth.then(|| Truth::new(&law)),
     })?;
-    let Checks {
-        mut files,
-        recipients,
-        rows,
-        chain,
-        sends,
-        latencies,
-        delays,
-        opens,
-        alike,
-        score_tests,
-        mut queries,
-        machines,
-        decisions,
-        zones,
-        people,
-        deliveries,
-        leavers,
-        users,
-        truth,
-        ..
-    } = all;
-    let found = recipients.actors;
-    board.exact(recipients.finish());
-    files.report_order(board);
-    rows.report(&files, board)?;
-    chain.report(board);
-    sends.report(found, board);
-    latencies.report(board, &mut queries);
-    delays.report(board);
-    opens.report(board);
-    alike.report(found, board)?;
-    score_tests.report(board);
-    report_mechanisms(machines, deliveries, (truth, is_on), board);
-    if let Some(zones) = zones {
-        zones.report(board);
+    all.report([is_on, has_users, has_people], board)
+}
+
+impl Checks<'_> {
+    /// Reports all that was seen: with whether the truth of messages is looked at, and whether there are users and the truth of them.
+    fn report(self, [is_on, has_users, has_people]: [bool; 3], board: &mut Board) -> Result<(), AnalysisError> {
+        let Checks {
+            law,
+            mut files,
+            recipients,
+            rows,
+            chain,
+            sends,
+            latencies,
+            delays,
+            opens,
+            alike,
+            score_tests,
+            mut queries,
+            machines,
+            decisions,
+            zones,
+            people,
+            deliveries,
+            leavers,
+            users,
+            truth,
+            ..
+        } = self;
+        let found = recipients.actors;
+        board.exact(recipients.finish());
+        files.report_order(board);
+        rows.report(&files, board)?;
+        chain.report(board);
+        sends.report(found, board);
+        latencies.report(board, &mut queries);
+        delays.report(board);
+        opens.report(board);
+        alike.report(found, board)?;
+        score_tests.report(board);
+        report_mechanisms(machines, deliveries, (truth, is_on), board);
+        if let Some(zones) = zones {
+            zones.report(board);
+        }
+        if let Some(people) = people {
+            people.report(has_people, board);
+        }
+        if let Some(leavers) = leavers {
+            leavers.report(board);
+        }
+        if has_users {
+            users.report(&files, board);
+        } else {
+            board.skip(Group::Exact, Users::NAME, "there is no table users");
+        }
+        queries.report(law, board);
+        files.report_values(board);
+        match decisions {
+            Some(decisions) => decisions.report(board),
+            None if law.model().decider().is_some() => board.skip(Group::Exact, Decisions::NAME, "there is no table decisions"),
+            None => {}
+        }
+        Ok(())
     }
-    if let Some(people) = people {
-        people.report(has_people, board);
-    }
-    if let Some(leavers) = leavers {
-        leavers.report(board);
-    }
-    if has_users {
-        users.report(&files, board);
-    } else {
-        board.skip(Group::Exact, Users::NAME, "there is no table users");
-    }
-    queries.report(&law, board);
-    files.report_values(board);
-    match decisions {
-        Some(decisions) => decisions.report(board),
-        None if decider.is_some() => board.skip(Group::Exact, Decisions::NAME, "there is no table decisions"),
-        None => {}
-    }
-    Ok(())
 }
 
 /// What was seen of mechanisms that are on; the truth of messages with whether it is looked at.
@@ -560,62 +552,5 @@ fn report_mechanisms(
         Some(truth) => truth.report(board),
         None if is_on => board.skip(Group::Exact, Truth::ROWS, "there is no table truth/messages"),
         None => {}
-    }
-}
-
-/// The table `users`: each recipient of the population once, with its identity.
-struct Users<'a> {
-    law: &'a Law<'a>,
-    identities: &'a Identities,
-    population: u64,
-    timezone: &'a str,
-    rule: Exact,
-    rows: u64,
-    /// The numbers of the recipients, mixed and added without carry: each once if they are as many as the population.
-    mixed: u64,
-}
-
-impl Users<'_> {
-    const NAME: &'static str = "the table users holds each recipient once, with its identity and the document's clock";
-
-    fn add(&mut self, rows: &RecordBatch) {
-        let [ids, universal, hashes, timezones] = USERS.map(|want| rows.text(want.name));
-        let providers = self.law.model().attempts().map(|_| rows.text(MAILBOX_PROVIDER.name));
-        for row in 0..rows.num_rows() {
-            let id = ids.value(row);
-            let actor = actor_of(id).filter(|actor| *actor < self.population);
-            let identity = actor.and_then(|actor| rows::identity(self.identities, actor));
-            let holds = identity.is_some_and(|of| of.universal_id == universal.value(row) && of.email_hash == hashes.value(row))
-                && timezones.is_valid(row).then(|| timezones.value(row)) == self.timezone_of(id)
-                && providers
-                    .is_none_or(|providers| self.law.address_of(id).is_some_and(|address| address.provider.name() == providers.value(row)));
-            self.rule.hold(holds, || format!("{id:?}"));
-            self.rows += 1;
-            self.mixed ^= mix(actor.unwrap_or(u64::MAX));
-        }
-    }
-
-    /// What the table says of a recipient's clock; `None` where it is not known.
-    fn timezone_of(&self, id: &str) -> Option<&str> {
-        let Some(zones) = self.law.model().zones() else { return Some(self.timezone) };
-        let zone = self.law.person_of(id)?.zone.known()?;
-        Some(zones.list()[usize::from(zone)].name)
-    }
-
-    fn report(mut self, files: &Files<'_>, board: &mut Board) {
-        let (rows, population) = (self.rows, self.population);
-        self.rule.require(rows == population, || format!("{rows} recipients, and the document has {population}"));
-        let all = (0..population).fold(0, |mixed, actor| mixed ^ mix(actor));
-        self.rule.require(rows != population || self.mixed == all, || "a recipient comes twice, another never".to_owned());
-        files.count(&mut self.rule, "users");
-        board.exact(self.rule);
-    }
-}
-
-impl Merge for Users<'_> {
-    fn combine(&mut self, later: Self) {
-        self.rule.combine(later.rule);
-        self.rows += later.rows;
-        self.mixed ^= later.mixed;
     }
 }

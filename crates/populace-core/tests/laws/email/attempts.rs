@@ -45,6 +45,7 @@ fn section() -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "sections are written where they are used")]
 fn with_attempts(document: &Value, section: Value) -> Value {
     with(document, "/delivery", json!({ "attempts": section }))
 }

@@ -230,8 +230,8 @@ fn messages(model: &EmailModel) -> Vec<Column> {
     columns
 }
 
-/// The tables, in the order of their numbers.
-pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
+/// The columns of users, of their truth, and of events.
+fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
     let timezone = match model.zones() {
         None => Column::new("timezone", Kind::Text, "The recipient's clock, an offset from UTC"),
         Some(_) => Column::nullable(
@@ -280,6 +280,12 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             events.push(RESPONSE);
         }
     }
+    [users, truth_users, events]
+}
+
+/// The tables, in the order of their numbers.
+pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
+    let [users, truth_users, events] = of_people(model);
     let rates = vec![
         RECIPIENT,
         Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),

@@ -54,7 +54,9 @@ fn an_open_may_say_that_it_is_a_machines_and_nothing_else_may() {
 fn what_fails_may_say_how_and_nothing_else_may() {
     let mut bounced = delivered();
     let columns = ["latency_seconds", "send_time", "hour_of_day", "minute", "day_of_week", "campaign_type", "payload_size_bytes"];
-    columns.iter().for_each(|name| bounced[*name] = Value::Null);
+    for name in columns {
+        bounced[name] = Value::Null;
+    }
     let said = json!({
         "event_type": "bounced", "attempt": 3, "smtp_code": 550, "enhanced_code": "5.1.1", "response": "550 5.1.1 unknown",
         "bounce_class": "Invalid Address", "bounce_type": "hard",

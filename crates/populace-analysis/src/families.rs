@@ -51,8 +51,7 @@ fn refuse_empty(source: &Source, family: &Family) -> Result<(), AnalysisError> {
             return Ok(());
         }
     }
-    let root = source.root().display();
-    Err(AnalysisError::input(format!("{root}: the table {table} holds no row; was its export cut off?")))
+    Err(source.empty(table))
 }
 
 /// Holds the data of a directory against a document, under a family-wise error of `alpha`.

@@ -38,7 +38,8 @@ fn argument(name: &str) -> String {
 }
 
 fn in_python(text: &str) -> String {
-    let text = text.replace(" with -o", "");
+    // Minutes are a number there.
+    let text = text.replace(" with -o", "").replace("--session-gap 30m", "session_gap_minutes=30");
     let mut parts = text.split("--");
     let mut told = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -61,5 +62,6 @@ mod tests {
             "use overwrite=True or latent=False; start DAY, time_unit s"
         );
         assert_eq!(in_python("choose another directory with -o"), "choose another directory");
+        assert_eq!(in_python("that of the user, with --session-gap 30m"), "that of the user, with session_gap_minutes=30");
     }
 }

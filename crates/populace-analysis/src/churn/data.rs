@@ -1,13 +1,13 @@
 //! Subscribers with their events.
 
-use crate::source::{As, Columns, Side, Want};
+use crate::source::{As, Columns, Id, Side, Want};
 use arrow_array::{Array, RecordBatch};
 use populace_core::churn::EventType;
 use populace_core::time::{Date, Instant};
 
 /// The columns of `users` that a user is made from. Further columns may be wanted beside them.
 pub const USER_COLUMNS: [Want; 4] = [
-    Want::new("user_id", As::Int),
+    Want::new("user_id", As::Id),
     Want::new("signup_date", As::Date),
     Want::new("is_paid", As::Int),
     Want::optional("engagement_score", As::Float),
@@ -15,7 +15,7 @@ pub const USER_COLUMNS: [Want; 4] = [
 
 /// The columns of `events` that a user's events are made from.
 pub const EVENT_COLUMNS: [Want; 6] = [
-    Want::new("user_id", As::Int),
+    Want::new("user_id", As::Id),
     Want::new("event_time", As::Instant),
     Want::new("event_type", As::Text),
     Want::nullable("watch_minutes", As::Float),
@@ -31,7 +31,7 @@ pub const SIDES: [Side<'_>; 2] =
 #[derive(Clone, Debug)]
 pub struct User {
     /// `user_id`.
-    pub id: i64,
+    pub id: Id,
     /// When the user signed up.
     pub signup: Date,
     /// Whether on the paid plan.
@@ -66,7 +66,7 @@ impl User {
     pub fn new(users: &RecordBatch, events: Option<&RecordBatch>) -> Self {
         let engagement = users.float("engagement_score");
         let mut user = Self {
-            id: users.int("user_id").value(0),
+            id: Id::of(users, "user_id", 0),
             signup: Date(users.date("signup_date").value(0)),
             is_paid: users.int("is_paid").value(0) != 0,
             engagement: engagement.is_valid(0).then(|| engagement.value(0)),

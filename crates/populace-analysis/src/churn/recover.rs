@@ -17,7 +17,7 @@ use populace_io::document::Resolved;
 use std::collections::BTreeMap;
 
 /// Whether a user churned, which silence alone does not tell.
-const LABELS: [Want; 2] = [Want::new("user_id", As::Int), Want::new("churned", As::Bool)];
+const LABELS: [Want; 2] = [Want::new("user_id", As::Id), Want::new("churned", As::Bool)];
 
 /// What happens with a probability that is a line in engagement.
 struct Linear {

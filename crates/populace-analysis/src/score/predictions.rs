@@ -2,7 +2,7 @@
 
 use crate::error::AnalysisError;
 use crate::score::Context;
-use crate::source::{As, Columns, TableSource, Want, shown};
+use crate::source::{As, Columns, Id, TableSource, Want, shown};
 use arrow_array::RecordBatch;
 use populace_io::wording::own;
 use std::fmt::{Display, Write};
@@ -37,11 +37,11 @@ impl Key for u128 {
     }
 }
 
-impl Key for i64 {
-    const KIND: As = As::Int;
+impl Key for Id {
+    const KIND: As = As::Id;
 
     fn read(batch: &RecordBatch, column: &'static str, row: usize) -> Self {
-        batch.int(column).value(row)
+        Self::of(batch, column, row)
     }
 
     fn show(&self) -> String {

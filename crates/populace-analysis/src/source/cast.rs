@@ -1,5 +1,6 @@
 //! From what a file holds to what is wanted.
 
+use super::columns::Texts;
 use super::keys::number_of;
 use super::options::ReadOptions;
 use super::shared::is_text;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 
 /// A text of more bytes is no word for nothing.
 const MOST_BLANKS: usize = 16;
+/// Days since 1900 of the years 1990 to 2100, as spreadsheets count them.
+const EXCEL: std::ops::Range<f64> = 32_874.0..73_051.0;
 /// Hexadecimal digits of a UUID.
 const UUID_DIGITS: usize = 32;
 
@@ -63,7 +66,7 @@ impl As {
     pub(super) fn data_type(self) -> DataType {
         match self {
             Self::Text => DataType::Utf8,
-            Self::Int => DataType::Int64,
+            Self::Int | Self::Id => DataType::Int64,
             Self::Float => DataType::Float64,
             Self::Bool => DataType::Boolean,
             Self::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -81,7 +84,7 @@ impl As {
             Self::Instant => "a timestamp",
             Self::Date => "a date",
             Self::Uuid => "a UUID",
-            Self::Key => "an id",
+            Self::Key | Self::Id => "an id",
         }
     }
 
@@ -89,7 +92,10 @@ impl As {
     fn accepts(self, value: &str) -> Cow<'static, str> {
         own(match self {
             Self::Instant | Self::Date => {
-                "\nhint: taken are 2025-01-31T08:30:00Z, 2025-01-31 08:30:00, 31/Jan/2025:08:30:00 +0000; numbers with --time-unit s, ms, us or ns; 31/01/2025 with --dates day-first"
+                if value.trim_matches('`').parse().is_ok_and(|days: f64| EXCEL.contains(&days)) {
+                    return "\nhint: a spreadsheet's number of days is read as no time; give the column the format of a date before it is exported".into();
+                }
+                "\nhint: taken are 2025-01-31T08:30:00Z, 2025-01-31 08:30:00, 31/Jan/2025:08:30:00 +0000; numbers with --time-unit s, ms, us or ns; 31/01/2025 with --dates day-first, 01/31/2025 with month-first"
             }
             Self::Float if value.contains(',') => "\nhint: say --decimal comma where 1,5 is one and a half",
             Self::Float => "\nhint: taken are 1234.5, 1e3 and, for nothing, a blank, NA, NULL or -",
@@ -117,6 +123,7 @@ impl Want {
         let column = cleaned.as_ref().unwrap_or(column);
         let keeps = casting.codes && self.kind == As::Text && is_coded(column);
         let cast = if keeps { Arc::clone(column) } else { self.convert(column, casting)? };
+        let cast = if !casting.own && self.kind == As::Text && self.name.ends_with("_id") { ids_of(cast) } else { cast };
         if cast.null_count() > column.logical_null_count() {
             let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
             let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
@@ -168,6 +175,9 @@ impl Want {
 
     /// The column in the wanted type; null where a value does not fit.
     fn convert(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
+        if self.kind == As::Id && !casting.own {
+            return Want { kind: As::Text, ..*self }.convert(column, casting).map(ids_of);
+        }
         let to = self.kind.data_type();
         if *column.data_type() == to {
             return Ok(Arc::clone(column));
@@ -198,6 +208,9 @@ impl Want {
             }
             (DataType::FixedSizeBinary(16), As::Text) => Ok(hyphenated(plain.as_fixed_size_binary())),
             // Libraries without a type for UUIDs hand their 16 bytes on as bytes of any length.
+            (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text) if !casting.own => {
+                Ok(texts_of_bytes(cast(&plain, &DataType::Binary)?.as_binary()))
+            }
             (DataType::Binary | DataType::LargeBinary | DataType::BinaryView, As::Text | As::Uuid | As::Key) => {
                 let bytes = uuids_of_bytes(cast(&plain, &DataType::Binary)?.as_binary());
                 Ok(if self.kind == As::Text { hyphenated(bytes.as_fixed_size_binary()) } else { bytes })
@@ -205,7 +218,10 @@ impl Want {
             (DataType::FixedSizeBinary(_), As::Uuid | As::Key) => cast(&plain, &to),
             (_, As::Uuid | As::Key) => Ok(uuids(cast(&plain, &DataType::Utf8)?.as_string(), self.kind == As::Key)),
             // Numbers with blanks around them, and `1` or `0` as a truth value, are what spreadsheets write.
-            (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, As::Int | As::Float | As::Bool | As::Date | As::Instant) => {
+            (
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View,
+                As::Int | As::Id | As::Float | As::Bool | As::Date | As::Instant,
+            ) => {
                 let text = cast(&plain, &DataType::Utf8)?;
                 let text = text.as_string::<i32>();
                 let times = casting.options.times;
@@ -217,13 +233,17 @@ impl Want {
                 };
                 let trimmed = || -> ArrayRef { Arc::new(text.iter().map(|value| value.map(str::trim)).collect::<StringArray>()) };
                 match self.kind {
+                    As::Int if self.name.starts_with("is_") && !casting.own => {
+                        let flag = |value: &str| values::flag(values::trim(value.as_bytes())).map(i64::from);
+                        Ok(Arc::new(text.iter().map(|value| value.and_then(flag)).collect::<Int64Array>()))
+                    }
                     As::Instant => {
                         let moments = text.iter().map(|value| value.and_then(instant)).collect::<TimestampMicrosecondArray>();
                         Ok(Arc::new(moments.with_timezone("UTC")))
                     }
                     As::Date => Ok(Arc::new(text.iter().map(|value| value.and_then(date)).collect::<Date32Array>())),
                     As::Float if !casting.own => Ok(Arc::new(text.iter().map(|value| value.and_then(number)).collect::<Float64Array>())),
-                    As::Int => Ok(whole(&cast(&trimmed(), &to)?, &cast(&trimmed(), &DataType::Float64)?)),
+                    As::Int | As::Id => Ok(whole(&cast(&trimmed(), &to)?, &cast(&trimmed(), &DataType::Float64)?)),
                     _ => cast(&trimmed(), &to),
                 }
             }
@@ -248,7 +268,7 @@ impl Want {
                 let moments: ArrayRef = Arc::new(moments.with_timezone("UTC"));
                 if self.kind == As::Date { cast(&moments, &to) } else { Ok(moments) }
             }
-            (DataType::Float32 | DataType::Float64, As::Int) => {
+            (DataType::Float32 | DataType::Float64, As::Int | As::Id) => {
                 let none = new_null_array(&to, plain.len());
                 Ok(whole(&none, &cast(&plain, &DataType::Float64)?))
             }
@@ -312,15 +332,16 @@ fn is_null(column: &dyn Array, row: usize) -> bool {
     column.logical_nulls().is_some_and(|nulls| nulls.is_null(row))
 }
 
+fn uuid_text(bytes: &[u8]) -> String {
+    let mut text = data_encoding::HEXLOWER.encode(bytes);
+    for place in [8, 13, 18, 23] {
+        text.insert(place, '-');
+    }
+    text
+}
+
 fn hyphenated(values: &FixedSizeBinaryArray) -> ArrayRef {
-    let text = |bytes: &[u8]| {
-        let mut text = data_encoding::HEXLOWER.encode(bytes);
-        for place in [8, 13, 18, 23] {
-            text.insert(place, '-');
-        }
-        text
-    };
-    Arc::new(values.iter().map(|value| value.map(text)).collect::<StringArray>())
+    Arc::new(values.iter().map(|value| value.map(uuid_text)).collect::<StringArray>())
 }
 
 /// The integers, and where there is none the number if it is whole: a column of integers with blanks comes as `16.0` from where only
@@ -338,6 +359,32 @@ fn whole(integers: &ArrayRef, numbers: &ArrayRef) -> ArrayRef {
 fn uuids_of_bytes(values: &BinaryArray) -> ArrayRef {
     let sixteen = values.iter().map(|value| value.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()));
     Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(sixteen, 16).expect("every UUID has 16 bytes"))
+}
+
+/// Ids of a user's own: text, in which a fraction of zeros is what programs make of a number that may be missing.
+fn ids_of(column: ArrayRef) -> ArrayRef {
+    let texts = Texts::of(&column);
+    let whole = |text: &str| {
+        let whole = text.split_once('.').filter(|(_, zeros)| !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0'))?.0;
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        let is_plain = digits == "0" || !digits.is_empty() && !digits.starts_with('0');
+        (is_plain && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| whole.to_owned())
+    };
+    let is_one = |text: Option<&str>| text.is_some_and(|text| text.ends_with('0') && whole(text).is_some());
+    let (Texts::Plain(different) | Texts::Coded(_, different)) = texts;
+    if !different.iter().any(is_one) {
+        return column;
+    }
+    Arc::new(texts.iter().map(|text| text.map(|text| whole(text).unwrap_or_else(|| text.to_owned()))).collect::<StringArray>())
+}
+
+/// Text that old programs write as bytes; 16 bytes of which not all are letters or signs are a UUID. Null where it is neither.
+fn texts_of_bytes(values: &BinaryArray) -> ArrayRef {
+    let text = |bytes: &[u8]| match <[u8; 16]>::try_from(bytes) {
+        Ok(uuid) if !bytes.iter().all(u8::is_ascii_graphic) => Some(uuid_text(&uuid)),
+        _ => std::str::from_utf8(bytes).ok().map(str::to_owned),
+    };
+    Arc::new(values.iter().map(|value| value.and_then(text)).collect::<StringArray>())
 }
 
 /// The UUIDs of texts; null where a text is none, unless `any` text is an id.

@@ -4,12 +4,13 @@ use super::log::{LogText, is_log};
 use super::options::ReadOptions;
 use super::records::{Flaw, Records};
 use super::sound;
-use super::text::json_list;
+use super::text::{json_list, odd_json};
 use super::values::Decimal;
 use crate::error::AnalysisError;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use memchr::memchr;
+use populace_io::terminal::printable;
 use populace_io::untrusted::{self, unreadable};
 use serde::Serialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -113,6 +114,8 @@ pub(crate) struct Layout {
     /// Rows in the file, where they were counted.
     pub(crate) rows: Option<u64>,
     pub(crate) losses: Vec<Loss>,
+    /// Rows that are not UTF-8, and the line of the first.
+    recoded: (u64, u64),
     pub(super) decimal: OnceLock<Result<Decimal, String>>,
 }
 
@@ -148,6 +151,7 @@ impl Layout {
             commas: false,
             rows: None,
             losses: Vec::new(),
+            recoded: (0, 0),
             decimal: OnceLock::new(),
         }
     }
@@ -280,11 +284,14 @@ impl Layout {
         while let Some(row) = records.row().map_err(failed)? {
             read += 1;
             if let Err(flaw) = row {
-                flaws.entry(flaw).or_insert((0, records.line())).0 += 1;
+                // The names of a log's columns are no line of it.
+                flaws.entry(flaw).or_insert((0, records.line() - u64::from(self.is_log))).0 += 1;
             }
         }
         self.rows = Some(read);
-        let loss = |(flaw, (rows, first)): (Flaw, _)| Loss { path: self.path.clone(), why: flaw.meaning(), rows, first };
+        self.recoded = records.recoded();
+        let why = |flaw: Flaw| if self.is_log { "is no line of an access log, or has no request" } else { flaw.meaning() };
+        let loss = |(flaw, (rows, first)): (Flaw, _)| Loss { path: self.path.clone(), why: why(flaw), rows, first };
         self.losses = flaws.into_iter().map(loss).collect();
         Ok(())
     }
@@ -298,11 +305,25 @@ impl Layout {
         while lines.read_line(&mut line).map_err(|error| unreadable(path, error))? > 0 {
             number += 1;
             if !line.trim().is_empty() {
-                let wrong = |error: serde_json::Error| unreadable(path, format!("line {number}: {error}"));
+                keys.rows += 1;
+                let wrong = |error: serde_json::Error| unreadable(path, odd_json(number, &line, &error));
                 let mut parser = serde_json::Deserializer::from_str(&line);
                 let read = serde::Deserializer::deserialize_map(&mut parser, &mut keys).and_then(|()| parser.end());
+                if let Some(key) = keys.twice.take() {
+                    return Err(AnalysisError::input(format!(
+                        "{}: line {number}: the key `{}` is given twice; keep one",
+                        path.display(),
+                        printable(&key)
+                    )));
+                }
                 if rows == 0 && self.is_named_list {
-                    let wrong = |error| AnalysisError::input(format!("{}: is not a list of JSON objects: {error}", path.display()));
+                    let wrong = |error| {
+                        AnalysisError::input(format!(
+                            "{}: is not a list of JSON objects: {}",
+                            path.display(),
+                            odd_json(number, &line, &error)
+                        ))
+                    };
                     read.map_err(wrong)?;
                 } else if rows == 0 {
                     read.map_err(wrong)?;
@@ -359,6 +380,20 @@ impl Layout {
     /// The records of CSV, the header first.
     pub(crate) fn records(&self) -> Result<Records, AnalysisError> {
         Ok(Records::new(self.text()?, self.delimiter, self.preamble.1))
+    }
+
+    /// What is to be said of a charset that nobody named.
+    pub(super) fn recoded(&self) -> Option<String> {
+        let (path, (rows, first)) = (self.path.display(), self.recoded);
+        match rows {
+            0 if self.charset == WINDOWS_1252 => {
+                Some(format!("{path}: is not UTF-8, and was taken for windows-1252; where names look odd, write it as UTF-8"))
+            }
+            0 => None,
+            _ => Some(format!(
+                "{path}: {rows} rows are not UTF-8; their fields were taken for windows-1252, or have � for what is no text (the first at line {first})"
+            )),
+        }
     }
 
     /// The number in the file of a row that was read, both from 1.
@@ -501,6 +536,12 @@ fn unknown(path: &Path) -> AnalysisError {
 #[derive(Default)]
 struct Keys {
     names: Vec<String>,
+    /// Of each, the latest row that has it.
+    latest: Vec<u64>,
+    /// The number of the row.
+    rows: u64,
+    /// A key that a row has twice.
+    twice: Option<String>,
 }
 
 impl<'de> Visitor<'de> for &mut Keys {
@@ -517,8 +558,12 @@ impl<'de> Visitor<'de> for &mut Keys {
             if self.names.get(place).is_none_or(|name| *name != key) {
                 place = self.names.iter().position(|name| *name == key).unwrap_or_else(|| {
                     self.names.push(key.into_owned());
+                    self.latest.push(0);
                     self.names.len() - 1
                 });
+            }
+            if std::mem::replace(&mut self.latest[place], self.rows) == self.rows {
+                self.twice.get_or_insert_with(|| self.names[place].clone());
             }
             place += 1;
             object.next_value::<IgnoredAny>()?;

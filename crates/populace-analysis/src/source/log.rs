@@ -5,6 +5,9 @@ use std::io::{self, BufRead, Read};
 /// The columns of an access log. A client is an address with its browser.
 const COLUMNS: &str = "client,host,user,time,method,path,status,bytes,referer,user_agent\n";
 
+/// Of these, that of the path.
+const PATH: usize = 5;
+
 /// Whether a line is one of an access log, in the common or the combined form.
 pub(super) fn is_log(line: &str) -> bool {
     fields(line).is_some()
@@ -64,7 +67,8 @@ impl<R: BufRead> LogText<R> {
         self.given = 0;
         let text = String::from_utf8_lossy(&raw);
         let text = text.trim();
-        if let Some(fields) = fields(text) {
+        // Of who asked for nothing, or not in HTTP, servers write `-` or what came.
+        if let Some(fields) = fields(text).filter(|fields| !fields[PATH].is_empty()) {
             for (place, field) in fields.iter().enumerate() {
                 self.line.extend_from_slice(if place == 0 { &b"\""[..] } else { b",\"" });
                 self.line.extend_from_slice(field.replace('"', "\"\"").as_bytes());
@@ -72,7 +76,7 @@ impl<R: BufRead> LogText<R> {
             }
             self.line.push(b'\n');
         } else if !raw.is_empty() {
-            self.line.extend_from_slice(if text.is_empty() { b"\n" } else { b"no line of an access log\n" });
+            self.line.extend_from_slice(if text.is_empty() { b"\n" } else { b"no request\n" });
         }
         Ok(())
     }
@@ -98,16 +102,18 @@ mod tests {
     fn lines_of_apache_and_nginx_are_rows() {
         let common = r#"127.0.0.1 - frank [10/Oct/2025:13:55:36 -0700] "GET /a%20b?x=1 HTTP/1.0" 200 2326"#;
         let combined = r#"::1 - - [10/Oct/2025:13:55:37 +0000] "POST /pet HTTP/1.1" 499 - "-" "curl \"8\"" 0.012"#;
+        let timeout = r#"::1 - - [10/Oct/2025:13:55:38 +0000] "-" 408 0 "-" "-""#;
         let mut text = String::new();
-        LogText::new(io::Cursor::new(format!("{common}\nnonsense\n{combined}\n"))).read_to_string(&mut text).unwrap();
+        LogText::new(io::Cursor::new(format!("{common}\nnonsense\n{combined}\n{timeout}\n"))).read_to_string(&mut text).unwrap();
         let rows: Vec<&str> = text.lines().collect();
         assert_eq!(rows[1], r#""127.0.0.1","127.0.0.1","frank","10/Oct/2025:13:55:36 -0700","GET","/a%20b?x=1","200","2326","","""#);
-        assert_eq!(rows[2], "no line of an access log");
+        assert_eq!(rows[2], "no request");
         assert!(
             rows[3].starts_with(r#""::1 curl ""8""","::1","-","10/Oct/2025:13:55:37 +0000","POST","/pet","499","-","-""#),
             "{}",
             rows[3]
         );
-        assert!(is_log(common) && is_log(combined) && !is_log("a,b,c") && !is_log(""));
+        assert_eq!(rows[4], "no request");
+        assert!(is_log(timeout) && is_log(common) && is_log(combined) && !is_log("a,b,c") && !is_log(""));
     }
 }

@@ -15,6 +15,7 @@
 mod cast;
 mod columns;
 mod find;
+mod id;
 mod inspect;
 mod keys;
 mod layout;
@@ -32,9 +33,10 @@ pub(crate) mod values;
 pub(crate) use cast::{repeated, shown};
 pub(crate) use columns::Uuids;
 pub use columns::{Columns, Texts};
+pub use id::Id;
 pub use inspect::Inspection;
 pub(crate) use inspect::{Likely, inspect};
-pub(crate) use keys::{Keys, number_of};
+pub(crate) use keys::Keys;
 pub use layout::Loss;
 pub(crate) use layout::{Content, Layout};
 pub use map::{Map, Settings};
@@ -80,6 +82,8 @@ pub enum As {
     Uuid,
     /// The same; of a text that is no UUID, 16 bytes that another text does not have.
     Key,
+    /// `Int64Array` of a run; else text, so that `00123` and `123` are two, and `123.0` is `123`.
+    Id,
 }
 
 /// A column that is wanted.
@@ -211,9 +215,25 @@ impl Source {
         self.shared.losses()
     }
 
-    /// What the losses come to, a sentence each.
+    /// What the losses come to, and what was taken otherwise than it stands, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
         self.shared.remarks()
+    }
+
+    /// Which files are not UTF-8, though nobody said so, a sentence each.
+    pub(crate) fn recoded(&self) -> Vec<String> {
+        self.shared.recoded()
+    }
+
+    /// That a table has no rows, and which rows it would have had.
+    pub(crate) fn empty(&self, table: &str) -> AnalysisError {
+        let (root, mut remarks) = (self.root.display(), self.remarks());
+        if remarks.is_empty() {
+            return AnalysisError::input(format!("{root}: the table {table} holds no row; was its export cut off?"));
+        }
+        remarks.insert(0, format!("{root}: the table {table} holds no row that can be read"));
+        remarks.push("hint: a field that holds the sign between fields is written in quotes".to_owned());
+        AnalysisError::input(remarks.join("\n"))
     }
 
     /// The same directory, of which only the files count that can be opened, with rows in any order.

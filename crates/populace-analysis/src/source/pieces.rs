@@ -9,12 +9,14 @@ use super::{As, TableSource, Want};
 use crate::error::AnalysisError;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema};
+use memchr::{memchr, memchr_iter, memrchr};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use populace_io::untrusted::{self, Checked, unreadable};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -276,12 +278,13 @@ struct Text {
     /// The delimiter of CSV, where a quoted field may hold the end of a line.
     delimiter: Option<u8>,
     state: At,
+    plain: Vec<Range<usize>>,
     rest: Vec<u8>,
     given: u64,
 }
 
 /// Where in a record of CSV a byte is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Start,
     Plain,
@@ -290,36 +293,42 @@ enum At {
     Closed,
 }
 
-impl At {
-    const fn after(self, byte: u8, delimiter: u8) -> Self {
-        match (self, byte) {
-            (Self::Start | Self::Plain | Self::Closed, byte) if byte == delimiter => Self::Start,
-            (Self::Quoted, b'"') => Self::Closed,
-            (Self::Quoted, _) | (Self::Start | Self::Closed, b'"') => Self::Quoted,
-            (_, b'\n' | b'\r') => Self::Start,
-            _ => Self::Plain,
-        }
-    }
-}
-
 impl Text {
     fn new(reader: Box<dyn Read + Send>, delimiter: Option<u8>) -> Self {
-        Self { reader, delimiter, state: At::Start, rest: Vec::new(), given: 0 }
+        Self { reader, delimiter, state: At::Start, plain: Vec::new(), rest: Vec::new(), given: 0 }
     }
 
     /// After the last record that ends within `bytes`, whose first `looked` bytes hold no such end.
     fn cut(&mut self, bytes: &[u8], looked: usize) -> Option<usize> {
         let Some(delimiter) = self.delimiter else {
-            return bytes[looked..].iter().rposition(|byte| *byte == b'\n').map(|place| looked + place + 1);
+            return memrchr(b'\n', &bytes[looked..]).map(|place| looked + place + 1);
         };
-        let mut end = None;
-        for (place, &byte) in bytes.iter().enumerate().skip(looked) {
-            if byte == b'\n' && self.state != At::Quoted {
-                end = Some(place + 1);
+        let ends_field = |byte: u8| byte == delimiter || matches!(byte, b'\n' | b'\r');
+        // What is not in quotes.
+        self.plain.clear();
+        let mut at = looked;
+        while at < bytes.len() {
+            match self.state {
+                At::Quoted => match memchr(b'"', &bytes[at..]) {
+                    Some(place) => (self.state, at) = (At::Closed, at + place + 1),
+                    None => at = bytes.len(),
+                },
+                At::Closed if bytes[at] == b'"' => (self.state, at) = (At::Quoted, at + 1),
+                At::Start | At::Plain | At::Closed => {
+                    let begins = |place: usize| if place == at { self.state == At::Start } else { ends_field(bytes[place - 1]) };
+                    let quote = memchr_iter(b'"', &bytes[at..]).map(|place| at + place).find(|place| begins(*place));
+                    let end = quote.unwrap_or(bytes.len());
+                    self.plain.push(at..end);
+                    self.state = match quote {
+                        Some(_) => At::Quoted,
+                        None if ends_field(bytes[end - 1]) => At::Start,
+                        None => At::Plain,
+                    };
+                    at = end + usize::from(quote.is_some());
+                }
             }
-            self.state = self.state.after(byte, delimiter);
         }
-        end
+        self.plain.iter().rev().find_map(|plain| memrchr(b'\n', &bytes[plain.clone()]).map(|place| plain.start + place + 1))
     }
 
     /// The next stretch of whole records.
@@ -379,6 +388,40 @@ mod tests {
         }
         assert_eq!(pieces.share(), 1.0);
         [whole, apart]
+    }
+
+    /// Where a byte leads, byte by byte.
+    fn after(state: At, byte: u8) -> At {
+        match (state, byte) {
+            (At::Start | At::Plain | At::Closed, b',') => At::Start,
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) | (At::Start | At::Closed, b'"') => At::Quoted,
+            (_, b'\n' | b'\r') => At::Start,
+            _ => At::Plain,
+        }
+    }
+
+    #[test]
+    fn text_is_cut_where_a_look_at_every_byte_would_cut_it() {
+        let mut seed = 1_u32;
+        for _ in 0..20_000 {
+            let mut draw = |below: u32| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 16) % below
+            };
+            let bytes: Vec<u8> = (0..draw(24)).map(|_| b"\"\"\"\n\r,ab"[draw(8) as usize]).collect();
+            let half = draw(bytes.len() as u32 + 1) as usize;
+            let (mut state, mut end) = (At::Start, None);
+            let mut text = Text::new(Box::new(std::io::empty()), Some(b','));
+            for (from, to) in [(0, half), (half, bytes.len())] {
+                for place in from..to {
+                    end = if bytes[place] == b'\n' && state != At::Quoted { Some(place + 1) } else { end };
+                    state = after(state, bytes[place]);
+                }
+                let cut = text.cut(&bytes[..to], from);
+                assert_eq!((cut, text.state), (end.filter(|end| *end > from), state), "{:?}", String::from_utf8_lossy(&bytes));
+            }
+        }
     }
 
     #[test]

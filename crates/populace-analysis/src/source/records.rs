@@ -4,6 +4,7 @@
 //! quote that closes a text of several lines is plausible: a delimiter or the end of the line follows it, and the lines within are not
 //! rows of the table themselves. Where it is not, the line with the open quote is broken, and reading goes on with the line after it.
 
+use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter, memchr2};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -63,6 +64,8 @@ pub(crate) struct Records {
     unquoted: Vec<u8>,
     quoted: bool,
     fields: Vec<Range<usize>>,
+    /// How many records are not UTF-8, and the line of the first.
+    recoded: (u64, u64),
 }
 
 /// Where a line ends.
@@ -91,6 +94,7 @@ impl Records {
             unquoted: Vec::new(),
             quoted: false,
             fields: Vec::new(),
+            recoded: (0, 0),
         }
     }
 
@@ -110,6 +114,7 @@ impl Records {
     /// Goes to the next row; `None` at the end. Blank fields after the last column are no flaw where the file has them throughout.
     pub(crate) fn row(&mut self) -> io::Result<Option<Result<(), Flaw>>> {
         let Some(shape) = self.advance()? else { return Ok(None) };
+        self.recode();
         let blank = |mut fields: Range<usize>| fields.all(|index| self.field(index).trim_ascii().is_empty());
         if shape == Shape::Broken {
             return Ok(Some(Err(Flaw::UnclosedQuote)));
@@ -121,6 +126,35 @@ impl Records {
         let fits = self.len() == self.width || (more && *self.surplus.get_or_insert(true));
         self.surplus.get_or_insert(false);
         Ok(Some(if fits { Ok(()) } else { Err(Flaw::FieldCount) }))
+    }
+
+    /// Makes UTF-8 of fields that are not: text of several programs, put together, is half of it in the charset of Western Europe.
+    fn recode(&mut self) {
+        let of = |quoted| if quoted { &self.unquoted } else { &self.bytes };
+        let is_utf8 = |field: &Range<usize>| std::str::from_utf8(&of(self.quoted)[field.clone()]).is_ok();
+        if self.fields.iter().all(is_utf8) {
+            return;
+        }
+        let mut text = Vec::new();
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let (from, bytes) = (text.len(), &of(self.quoted)[field.clone()]);
+            match std::str::from_utf8(bytes) {
+                Ok(_) => text.extend_from_slice(bytes),
+                // No letter there has this byte, which is all ones: it stays for who reads the field.
+                Err(_) if bytes.contains(&0xff) => text.extend_from_slice(bytes),
+                Err(_) => text.extend_from_slice(WINDOWS_1252.decode_without_bom_handling(bytes).0.as_bytes()),
+            }
+            fields.push(from..text.len());
+        }
+        (self.unquoted, self.fields, self.quoted) = (text, fields, true);
+        let first = if self.recoded.0 == 0 { self.line } else { self.recoded.1 };
+        self.recoded = (self.recoded.0 + 1, first);
+    }
+
+    /// How many rows so far were not UTF-8, and the line of the first.
+    pub(crate) fn recoded(&self) -> (u64, u64) {
+        self.recoded
     }
 
     /// How many fields a row has.

@@ -49,7 +49,13 @@ impl Shared {
             let rows = if rows == 1 { "1 row was".to_owned() } else { format!("{rows} rows were") };
             format!("{}: {rows} left out: {why} (the first at line {first})", path.display())
         };
-        self.losses().into_iter().map(told).collect()
+        self.losses().into_iter().map(told).chain(self.recoded()).collect()
+    }
+
+    /// Which files are not UTF-8, though nobody said so, a sentence each.
+    pub(super) fn recoded(&self) -> Vec<String> {
+        let layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        layouts.values().filter_map(|layout| layout.recoded()).collect()
     }
 
     /// What a file is; it is looked at once.
@@ -81,18 +87,10 @@ impl Shared {
     }
 }
 
-/// A column's name without what people add to it: `User ID` and `userId` are `user_id`.
+/// A column's name without what people add to it: `User ID`, `userId` and `user.id` are `user_id`.
 fn fold(name: &str) -> String {
-    let mut folded = String::with_capacity(name.len());
-    let mut small = false;
-    for letter in name.trim().chars() {
-        if letter.is_uppercase() && small {
-            folded.push('_');
-        }
-        small = letter.is_lowercase();
-        folded.extend(letter.to_lowercase().map(|letter| if matches!(letter, ' ' | '-') { '_' } else { letter }));
-    }
-    folded
+    let parts = |letter: &char| !matches!(letter, '_' | ' ' | '-' | '.');
+    name.trim().chars().filter(parts).flat_map(char::to_lowercase).collect()
 }
 
 impl Layout {
@@ -159,12 +157,15 @@ impl Layout {
     /// The error of a file that lacks columns, though it may have one of another name.
     pub(crate) fn no_columns(&self, missing: &[&str]) -> AnalysisError {
         let in_line = |text: &str| printable(text).replace('\n', "\\n").replace('\t', "\\t");
-        let near = |missing: &&str| self.names.iter().find(|name| strsim::damerau_levenshtein(&fold(name), missing) <= 2);
+        let near = |missing: &&str| self.names.iter().find(|name| strsim::damerau_levenshtein(&fold(name), &fold(missing)) <= 2);
         let plural = if missing.len() == 1 { "column" } else { "columns" };
         let hint = match missing.iter().find_map(near) {
             Some(near) => format!("rename `{}`, or {}", in_line(near), own("say with --map what your columns are called")),
             None if self.content == Content::Csv && self.names.iter().any(|name| is_value(name)) => {
                 "the first line holds values and no names: begin the file with the names of the columns".to_owned()
+            }
+            None if self.content == Content::Csv && self.names.len() == 1 => {
+                "the first line must be the names of the columns, with commas, semicolons, tabs or pipes between them; take lines before it out".to_owned()
             }
             None if missing == ["session_id"] => {
                 own("say with --map which column it is; where there are no sessions, that of the user, with --session-gap 30m").into_owned()

@@ -102,7 +102,7 @@ impl<R: BufRead> JsonLines<R> {
                 continue;
             }
             let object: serde_json::Map<String, Value> =
-                serde_json::from_str(&line).map_err(|error| ArrowError::JsonError(format!("line {}: {error}", self.line)))?;
+                serde_json::from_str(&line).map_err(|error| ArrowError::JsonError(odd_json(self.line, &line, &error)))?;
             for (name, column) in self.names.iter().zip(&mut columns) {
                 match object.get(name).or_else(|| within(&object, name)) {
                     None | Some(Value::Null) => column.append_null(),
@@ -127,6 +127,21 @@ impl<R: BufRead> Iterator for JsonLines<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.batch().transpose()
     }
+}
+
+/// What is wrong with a line of JSON, and how it is mended.
+pub(super) fn odd_json(number: u64, line: &str, error: &serde_json::Error) -> String {
+    let line = line.trim();
+    let hint = if line.ends_with("},") {
+        "; an object is a line, without a comma after it"
+    } else if error.is_syntax() && ["NaN", "Infinity"].iter().any(|word| line.contains(word)) {
+        "; NaN and Infinity are no JSON: write null"
+    } else if error.is_eof() || line.contains("}{") {
+        "; an object must be one line: jq -c . FILE writes it so"
+    } else {
+        ""
+    };
+    format!("line {number}: {error}{hint}")
 }
 
 /// The value at a path such as `user.id`. In a list of keys with their values, as GA4 has, the key is part of the path.

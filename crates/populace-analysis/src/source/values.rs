@@ -35,7 +35,7 @@ pub(crate) fn is_nothing(field: &[u8]) -> bool {
 
 /// Whether a trimmed field is one of the words that programs write for nothing.
 pub(crate) fn is_null_word(field: &[u8]) -> bool {
-    const WORDS: [&[u8]; 10] = [b"null", b"nan", b"none", b"na", b"n/a", b"nat", b"<na>", b"nil", b"-", b"\\n"];
+    const WORDS: [&[u8]; 11] = [b"#n/a", b"null", b"nan", b"none", b"na", b"n/a", b"nat", b"<na>", b"nil", b"-", b"\\n"];
     field.len() <= 5 && WORDS.iter().any(|word| field.eq_ignore_ascii_case(word))
 }
 
@@ -56,6 +56,18 @@ pub(crate) fn int(field: &[u8]) -> Option<Read<i64>> {
     let rewritten = whole.len() < field.len() || whole.first() == Some(&b'+');
     let text = str::from_utf8(whole).ok()?;
     Some(Read { value: text.parse().ok()?, rewritten })
+}
+
+/// What a trimmed field says of a yes or no, if it says anything.
+pub(crate) fn flag(field: &[u8]) -> Option<bool> {
+    let any = |words: &[&str]| words.iter().any(|word| field.eq_ignore_ascii_case(word.as_bytes()));
+    match int(field).map(|read| read.value) {
+        Some(1) => Some(true),
+        Some(0) => Some(false),
+        None if any(&["true", "t", "yes", "y"]) => Some(true),
+        None if any(&["false", "f", "no", "n"]) => Some(false),
+        Some(_) | None => None,
+    }
 }
 
 /// The sign before the fraction of a number.
@@ -259,7 +271,13 @@ pub(crate) fn instant(field: &[u8], times: Times) -> Option<Read<i64>> {
     if rest.is_empty() {
         return Some(Read { value: i64::from(date.0) * DAY - times.zone, rewritten: true });
     }
+    let compact;
     let time = match rest[0] {
+        // The basic form of ISO 8601: all of it without signs between.
+        b'T' | b't' if rest.len() > 6 && rest[1..7].iter().all(u8::is_ascii_digit) => {
+            compact = [&rest[1..3], b":", &rest[3..5], b":", &rest[5..]].concat();
+            compact.as_slice()
+        }
         b'T' | b't' => &rest[1..],
         b' ' => rest.trim_ascii_start(),
         b':' | b',' if !plain_date => rest[1..].trim_ascii_start(),
@@ -397,6 +415,16 @@ fn offset(field: &[u8]) -> Option<(i64, bool)> {
     match field {
         b"" | b"Z" => return Some((0, true)),
         b"z" | b"UTC" | b"GMT" => return Some((0, false)),
+        [b'U', b'T', b'C', ahead @ ..] | [b'G', b'M', b'T', ahead @ ..] => {
+            // Hours may be one digit here.
+            let hours: i64 = match ahead {
+                [b'+', b'0'..=b'9'] => i64::from(ahead[1] - b'0'),
+                [b'-', b'0'..=b'9'] => -i64::from(ahead[1] - b'0'),
+                [b'+' | b'-', ..] => return offset(ahead).map(|(offset, _)| (offset, false)),
+                _ => return None,
+            };
+            return Some((hours * HOUR, false));
+        }
         _ => {}
     }
     let sign = match field.first()? {

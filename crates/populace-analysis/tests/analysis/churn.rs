@@ -13,7 +13,7 @@ fn every_user_comes_once_with_all_events() {
     for row in joined(&run.source(), "user_id", &SIDES) {
         let user = User::new(row[0].as_ref().unwrap(), row[1].as_ref());
         assert_eq!((user.orphans, user.events.is_sorted_by_key(|event| event.time)), (0, true));
-        ids.push(user.id);
+        ids.push(user.id.whole().unwrap());
         events += user.events.len() as u64;
     }
     assert_eq!(ids, (1..=400).collect::<Vec<i64>>());

@@ -1,6 +1,8 @@
 //! Files that no run wrote: what users and other programs bring.
 
+mod ids;
 mod paths;
+mod text;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;

@@ -20,7 +20,7 @@ use populace_io::document::Resolved;
 
 /// The truth that is joined to the users.
 const TRUTH_COLUMNS: [Want; 5] = [
-    Want::new("user_id", As::Int),
+    Want::new("user_id", As::Id),
     Want::new("engagement", As::Float),
     Want::new("churn_prob", As::Float),
     Want::new("churned", As::Bool),

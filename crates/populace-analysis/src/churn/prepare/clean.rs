@@ -107,7 +107,7 @@ impl UserCleaner {
         marks.repair_if(id.rewritten, Repair::UserIdRewritten);
         let signup = required(rows.field(1), Drop::SignupDateBlank, Drop::SignupDateUnreadable, |field| values::date(field, rows.times()))?;
         marks.repair_if(signup.rewritten, Repair::SignupDateRewritten);
-        let told = is_paid(rows.field(3));
+        let told = values::flag(values::trim(rows.field(3)));
         let blank = read_text(rows.field(2), &mut user.plan, values::is_nothing, &mut marks);
         if blank {
             user.plan.push_str(if told.ok_or(Drop::PlanBlank)? { "paid" } else { "free" });
@@ -311,17 +311,4 @@ fn lower(text: &mut String) -> bool {
         return true;
     }
     false
-}
-
-/// What `is_paid` says, if it says anything.
-fn is_paid(field: &[u8]) -> Option<bool> {
-    let field = values::trim(field);
-    let any = |words: &[&str]| words.iter().any(|word| field.eq_ignore_ascii_case(word.as_bytes()));
-    match values::int(field).map(|read| read.value) {
-        Some(1) => Some(true),
-        Some(0) => Some(false),
-        None if any(&["true", "t", "yes", "y"]) => Some(true),
-        None if any(&["false", "f", "no", "n"]) => Some(false),
-        Some(_) | None => None,
-    }
 }

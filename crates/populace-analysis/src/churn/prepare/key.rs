@@ -1,11 +1,10 @@
 //! Ids: whole numbers where all are, otherwise text.
 
 use super::output::Words;
-use crate::source::number_of;
+pub(super) use crate::source::Id as Key;
 use crate::source::values::{self, Read};
 use arrow_array::ArrayRef;
 use populace_io::table::{Kind, codes, longs};
-use std::sync::Arc;
 
 /// How the ids of a column are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,29 +81,6 @@ impl Looks {
 
 fn leads_with_zero(field: &[u8]) -> bool {
     field.len() > 1 && field[0] == b'0' && field[1].is_ascii_digit()
-}
-
-/// An id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Whole(i64),
-    Text(Arc<str>),
-}
-
-impl Default for Key {
-    fn default() -> Self {
-        Self::Whole(0)
-    }
-}
-
-impl Key {
-    /// A number that another id does not have.
-    pub(super) fn number(&self) -> u128 {
-        match self {
-            Self::Whole(value) => u128::from(*value as u64),
-            Self::Text(text) => number_of(text),
-        }
-    }
 }
 
 /// A column of ids.

@@ -128,6 +128,7 @@ pub fn churn(options: &ChurnOptions, watch: Watch<'_>) -> Result<Report, Analysi
         days,
         rows: users.kept * days,
     };
+    remarks.extend(source.recoded());
     let report = Report { users, events, user_daily, files: done.files, remarks };
     let text = serde_json::to_string_pretty(&report).map_err(|error| AnalysisError::io(REPORT, error.into()))? + "\n";
     let path = stage.path().join(REPORT);

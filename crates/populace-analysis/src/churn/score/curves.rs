@@ -3,13 +3,13 @@
 use crate::error::AnalysisError;
 use crate::score::Context;
 use crate::score::predictions::{finite, listed};
-use crate::source::{As, Columns, TableSource, Want};
+use crate::source::{As, Columns, Id, TableSource, Want};
 use populace_core::time::Date;
 use std::collections::BTreeMap;
 
 /// Users' curves: P(not churned by the end of a day), by day of the window. Memory: about 16 bytes a row.
 pub(super) struct Curves {
-    users: BTreeMap<i64, Curve>,
+    users: BTreeMap<Id, Curve>,
 }
 
 /// One user's curve: constant from one of its days to the next, and 1 before the first.
@@ -62,14 +62,14 @@ impl Curves {
         let path = context.predictions.display();
         let by_date = names.iter().any(|name| name == "date");
         let when = if by_date { Want::new("date", As::Date) } else { Want::new("day", As::Int) };
-        let wants = [Want::new("user_id", As::Int), when, Want::new("survival", As::Float)];
-        let mut users: BTreeMap<i64, Curve> = BTreeMap::new();
+        let wants = [Want::new("user_id", As::Id), when, Want::new("survival", As::Float)];
+        let mut users: BTreeMap<Id, Curve> = BTreeMap::new();
         let mut number = 0;
         for batch in TableSource::file_with(context.predictions, &context.options.reading)?.read(&wants)? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
                 number += 1;
-                let user = batch.int("user_id").value(row);
+                let user = Id::of(&batch, "user_id", row);
                 let wrong = |what: String| AnalysisError::input(format!("{path}: row {number}, user_id {user}: {what}"));
                 let day = if by_date {
                     i64::from(batch.date("date").value(row)) - i64::from(horizon.start.0)
@@ -115,13 +115,13 @@ impl Curves {
     }
 
     /// The curve of a user.
-    pub(super) fn get_mut(&mut self, user: i64) -> Option<&mut Curve> {
-        self.users.get_mut(&user)
+    pub(super) fn get_mut(&mut self, user: &Id) -> Option<&mut Curve> {
+        self.users.get_mut(user)
     }
 
     /// That every curve is of a user there is.
     pub(super) fn check_all_seen(&self, context: &Context<'_>) -> Result<(), AnalysisError> {
-        let unseen: Vec<i64> = self.users.iter().filter(|(_, curve)| !curve.seen).map(|(user, _)| *user).collect();
+        let unseen: Vec<&Id> = self.users.iter().filter(|(_, curve)| !curve.seen).map(|(user, _)| user).collect();
         if unseen.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use crate::score::clusters::Clusters;
 use crate::score::predictions::{Missing, Predictions, finite, probability};
 use crate::score::rows::RowsFile;
 use crate::score::{Context, fill};
-use crate::source::{As, Columns, Side, TableSource, Want};
+use crate::source::{As, Columns, Id, Side, TableSource, Want};
 use arrow_array::{Array, RecordBatch};
 use curves::{Curves, Horizon};
 use populace_core::churn::ChurnModel;
@@ -23,7 +23,7 @@ use populace_core::time::Date;
 use populace_io::catalogue;
 use populace_io::wording::{option, own};
 
-const TRUTH: [Want; 3] = [Want::new("user_id", As::Int), Want::new("churn_prob", As::Float), Want::nullable("churn_date", As::Date)];
+const TRUTH: [Want; 3] = [Want::new("user_id", As::Id), Want::new("churn_prob", As::Float), Want::nullable("churn_date", As::Date)];
 const CEILINGS: [Predictor; 2] = [Predictor::Observable, Predictor::Latent];
 /// Users, and the integrated Brier score of the model, of both ceilings and of the base line.
 const SUMS: usize = 5;
@@ -85,7 +85,7 @@ struct Judge<'a> {
 
 /// A user, with the ceilings.
 struct Judged {
-    id: i64,
+    id: Id,
     is_paid: bool,
     left: Option<i32>,
     /// Of observable history and of the truth: survival at the end, and what the curve is worth. `None` of who had left before.
@@ -94,7 +94,7 @@ struct Judged {
 
 impl Judge<'_> {
     fn user(&self, user: &User, truth: Option<&RecordBatch>) -> Result<Judged, AnalysisError> {
-        let id = user.id;
+        let id = user.id.clone();
         let truth = truth.ok_or_else(|| AnalysisError::input(format!("truth/users: has no user {id}; generate the run again")))?;
         if user.orphans > 0 {
             let what = format!("events: user {id} has {} rows of an unknown type; score the run as it was generated", user.orphans);
@@ -123,7 +123,7 @@ impl Judge<'_> {
 
 /// What the file says.
 enum Guesses {
-    Scores(Predictions<i64, f64>),
+    Scores(Predictions<Id, f64>),
     Curves(Curves),
 }
 
@@ -159,12 +159,12 @@ fn weigh(curve: impl Iterator<Item = f64>, left: Option<i32>, horizon: Horizon) 
 
 impl Scorer {
     fn user(&mut self, user: &Judged) -> Result<(), AnalysisError> {
-        let Judged { id, left, .. } = *user;
+        let (id, left) = (&user.id, user.left);
         self.gone += u64::from(user.ceilings.is_none());
         // The model's probability of churn, and its curve.
         let mut curve: Vec<f64> = Vec::new();
         let score = match &mut self.guesses {
-            Guesses::Scores(predictions) => predictions.place(&id).map(|place| {
+            Guesses::Scores(predictions) => predictions.place(id).map(|place| {
                 predictions.mark(place);
                 *predictions.value(place)
             }),
@@ -176,7 +176,7 @@ impl Scorer {
         };
         let Some(ceilings) = user.ceilings else { return Ok(()) };
         let Some(score) = score else {
-            self.missing.add(&id);
+            self.missing.add(id);
             return Ok(());
         };
         let row = Row { label: left.is_some(), model: score, ceilings: ceilings.map(|(survival, _)| 1.0 - survival) };

@@ -116,7 +116,7 @@ impl<'a> Alike<'a> {
     pub(super) fn add(&mut self, known: &Known<'_>, days: &Days<'_>) {
         let (config, user) = (self.config, known.user);
         let window = config.window.days as usize;
-        let engagement = user.engagement.map_or(usize::MAX, |e| part(engagement_place(config, user.id, e)));
+        let engagement = user.engagement.map_or(usize::MAX, |e| part(engagement_place(config, &user.id, e)));
         let early = first_churn_day(config) as usize + 1;
         let active = days.range(0..early as i64).count();
         let last = days.keys().next_back().map_or(0, |last| 1 + (*last).clamp(0, window as i64 - 1) as usize * PARTS / window);
@@ -136,7 +136,7 @@ impl<'a> Alike<'a> {
             (0..early).for_each(|day| own.add(p, days.contains_key(&(day as i64))));
             self.activity.add(&id, own, 0.0);
         }
-        let tenth = kit::tenth((user.id - 1).max(0) as u64, config.population.users);
+        let tenth = user.id.whole().map_or(usize::MAX, |id| kit::tenth((id - 1).max(0) as u64, config.population.users));
         let when = |day: i64| {
             let day = usize::try_from(day).unwrap_or(usize::MAX);
             let weekday = config.window.start.plus(day.min(window) as i32).weekday();
@@ -184,7 +184,7 @@ impl<'a> Alike<'a> {
                     let Some(event) = event else { continue };
                     let delay = [config.enrol.delay_seconds, config.video.delay_seconds, config.quiz.delay_seconds][kind];
                     let (_, at) = day_and_second(config, event.time);
-                    let salt = mix(event.time.0 as u64 ^ user.id as u64);
+                    let salt = mix(event.time.0 as u64 ^ user.id.number() as u64);
                     let place = second_place(at - second, i64::from(delay.min), i64::from(delay.max - delay.min) + 1, salt);
                     self.delay_series.add(place);
                     self.delays.add(part(place), &[d, w, plan, engagement, country, t, u, before[3], kind, hour]);
@@ -250,7 +250,7 @@ impl<'a> Alike<'a> {
                     before = has;
                     let law = &config.billing;
                     let (from, to) = (i64::from(law.from_hour) * 3_600, i64::from(law.to_hour) * 3_600);
-                    let place = part(second_place(second, from, to - from, mix(event.time.0 as u64 ^ user.id as u64)));
+                    let place = part(second_place(second, from, to - from, mix(event.time.0 as u64 ^ user.id.number() as u64)));
                     self.charge_seconds.add(place, &[d, w, plan, engagement, country, t, u, part_before]);
                     part_before = place;
                     self.whole_minutes.add(1.0 / MINUTE as f64, second % MINUTE == 0);

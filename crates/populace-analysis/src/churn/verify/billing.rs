@@ -70,7 +70,7 @@ impl<'a> Billing<'a> {
         for event in &user.events {
             let (day, second) = day_and_second(self.config, event.time);
             last = last.max(day);
-            let salt = mix(event.time.0 as u64 ^ user.id as u64);
+            let salt = mix(event.time.0 as u64 ^ user.id.number() as u64);
             let place = || format!("{} of user {} at {}", event.event_type.name(), user.id, event.time);
             match event.event_type {
                 EventType::PaymentSuccess | EventType::PaymentFailed => {

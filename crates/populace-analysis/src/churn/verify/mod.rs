@@ -31,7 +31,7 @@ use sessions::Sessions;
 
 /// What is checked beside what a [`User`] is made from.
 const MORE_OF_USERS: [Want; 3] = [Want::new("plan", As::Text), Want::new("country", As::Text), Want::new("marketing_source", As::Text)];
-const MORE_OF_EVENTS: [Want; 2] = [Want::new("event_id", As::Int), Want::nullable("course_id", As::Text)];
+const MORE_OF_EVENTS: [Want; 2] = [Want::new("event_id", As::Id), Want::nullable("course_id", As::Text)];
 
 /// A user with the rows that it was made from.
 struct Known<'a> {
@@ -82,7 +82,7 @@ impl Observer for Checks<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(row) = &actor[0] else { return Ok(()) };
         let user = User::new(row, actor[1].as_ref());
-        let number = u64::try_from(user.id).ok().and_then(|id| id.checked_sub(1));
+        let number = user.id.whole().and_then(|id| u64::try_from(id).ok()?.checked_sub(1));
         for _ in 0..row.num_rows() {
             self.users.add(number, || format!("user {}", user.id));
         }

@@ -2,6 +2,7 @@
 
 use super::Known;
 use super::rows::Rows;
+use crate::source::Id;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Found};
 use crate::verify::{Group, anywhere};
@@ -42,7 +43,7 @@ impl<'a> People<'a> {
             *count += 1;
         }
         if let Some(e) = user.engagement {
-            self.engagement.add(engagement_place(self.config, user.id, e));
+            self.engagement.add(engagement_place(self.config, &user.id, e));
         }
     }
 
@@ -68,12 +69,12 @@ impl<'a> People<'a> {
 }
 
 /// The place of a user's engagement within its distribution. Near 1, doubles are far apart: anywhere within the number's own share.
-pub(super) fn engagement_place(config: &ChurnConfig, id: i64, e: f64) -> f64 {
+pub(super) fn engagement_place(config: &ChurnConfig, id: &Id, e: f64) -> f64 {
     let law = &config.engagement;
     let cdf = |e: f64| checked_beta_reg(law.alpha, law.beta, e.clamp(0.0, 1.0)).unwrap_or(f64::NAN);
     if e < NEAR_ONE {
         return cdf(e);
     }
     let high = if e >= 1.0 { 1.0 } else { cdf(0.5 * (e + e.next_up())) };
-    anywhere([cdf(0.5 * (e + e.next_down())), high], id as u64)
+    anywhere([cdf(0.5 * (e + e.next_down())), high], id.number() as u64)
 }

@@ -2,7 +2,7 @@
 
 use super::{Known, day_and_second};
 use crate::error::AnalysisError;
-use crate::source::Columns;
+use crate::source::{Columns, Id, Keys};
 use crate::stats::{Merge, merge_fields};
 use crate::verify::board::{Board, Exact};
 use crate::verify::files::Files;
@@ -87,20 +87,26 @@ impl<'a> Rows<'a> {
         }
         self.types.hold(user.orphans == 0, || format!("user {}: {} of no known type", user.id, user.orphans));
         let Some(events) = known.events else { return };
-        let (ids, courses) = (events.int("event_id"), events.text("course_id"));
+        let (ids, courses) = (Keys::of(events.column_by_name("event_id").expect("it is wanted")), events.text("course_id"));
+        let mut before = None;
         for row in 0..events.num_rows() {
-            let id = ids.value(row);
-            self.ascend.hold(row == 0 || ids.value(row - 1) < id, || format!("event {id} of user {}", user.id));
+            let event = Id::among(&ids, row);
+            let place = || format!("event {event} of user {}", user.id);
+            let id = event.whole();
+            self.ascend.hold(id.is_some() && (row == 0 || before < id), place);
+            before = id;
             if config.event_ids == EventIds::Sequential {
-                self.ids.add(id as u128);
-                self.range.combine(Range { least: id, greatest: id, rows: 1 });
+                self.ids.add(event.number());
+                // A text is no number of a row.
+                let [least, greatest] = id.map_or([i64::MIN, i64::MAX], |id| [id; 2]);
+                self.range.combine(Range { least, greatest, rows: 1 });
             } else {
-                let first = i128::from(user.id - 1) * i128::from(IDS_PER_USER) + 1;
-                self.own.hold(i128::from(id) == first + row as i128, || format!("event {id} of user {}", user.id));
+                let first = user.id.whole().map(|user| i128::from(user - 1) * i128::from(IDS_PER_USER) + 1);
+                self.own.hold(first.zip(id).is_some_and(|(first, id)| i128::from(id) == first + row as i128), place);
             }
         }
         for event in &user.events {
-            let place = || format!("event {} of user {}", ids.value(event.row), user.id);
+            let place = || format!("event {} of user {}", Id::among(&ids, event.row), user.id);
             let (day, _) = day_and_second(config, event.time);
             self.window.hold((0..i64::from(config.window.days)).contains(&day), place);
             let kind = event.event_type;

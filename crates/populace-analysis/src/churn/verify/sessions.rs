@@ -4,7 +4,7 @@ use super::activity::By;
 use super::{Known, day_and_second, second_place};
 use crate::churn::Event;
 use crate::churn::law::hundredths;
-use crate::source::Columns;
+use crate::source::{Columns, Id};
 use crate::stats::{Pit, merge_fields, normal_tail};
 use crate::verify::board::{Board, Calibration, Exact, Found};
 use crate::verify::{Group, mix, unit};
@@ -97,7 +97,7 @@ impl<'a> Sessions<'a> {
             self.order.hold(holds, place);
         }
         for sessions in days.values() {
-            self.day(user.id, sessions);
+            self.day(&user.id, sessions);
             for session in sessions {
                 self.session(known, session);
             }
@@ -106,7 +106,7 @@ impl<'a> Sessions<'a> {
     }
 
     /// The logins of an active day.
-    fn day(&mut self, user: i64, sessions: &[Session<'_>]) {
+    fn day(&mut self, user: &Id, sessions: &[Session<'_>]) {
         let law = &self.config.sessions;
         let count = sessions.len() as u32;
         let place = || format!("user {user} on {}", sessions[0].login.time.date());
@@ -129,7 +129,7 @@ impl<'a> Sessions<'a> {
         let config = self.config;
         self.many += 1;
         self.enrolments += u64::from(session.holds[0].is_some());
-        let salt = mix(session.login.time.0 as u64 ^ known.user.id as u64);
+        let salt = mix(session.login.time.0 as u64 ^ known.user.id.number() as u64);
         for (kind, event) in session.holds.iter().enumerate() {
             let Some(event) = event else { continue };
             let delay = self.delay(kind);

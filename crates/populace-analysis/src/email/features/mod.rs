@@ -100,7 +100,9 @@ const CLASSES: usize = 10_000;
 
 pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> Result<Report, AnalysisError> {
     if options.format != Format::Parquet {
-        return Err(AnalysisError::input("a curve of 10,080 values fits no row of CSV: the features of recipients are Parquet"));
+        return Err(AnalysisError::input(own(
+            "the features of recipients are Parquet alone, as a click curve of 10,080 values fits no row of CSV\nhint: leave --format out",
+        )));
     }
     let model = source.manifest().map(|_| source.model::<EmailModel>()).transpose()?;
     let rules = model.as_ref().map_or_else(Rules::default, Rules::of);
@@ -111,7 +113,10 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let clocks = if is_run && options.now.is_some() { Clocks::default() } else { Clocks::of(&events, is_run, watch)? };
     let without_odd = clocks.odd > 0 && clocks.plausible >= clocks.odd;
     let now = options.now.or(clocks.last(without_odd).map(Instant));
-    let now = now.ok_or_else(|| AnalysisError::input(format!("{}: there are no events", options.data.display())))?;
+    let now = now.ok_or_else(|| match source.remarks() {
+        remarks if remarks.is_empty() => AnalysisError::input(format!("{}: there are no events", options.data.display())),
+        _ => source.empty("events"),
+    })?;
     // Which zone the sender of a run knows, its seed says, too.
     let seed = source.manifest().map(|manifest| StreamKey::root(manifest.identity.seed, EmailModel::NAME));
     let zones = model.as_ref().filter(|model| model.zones().is_some()).zip(seed);

@@ -3,6 +3,7 @@
 use super::{files, sequences};
 use populace_analysis::families::compute_features;
 use populace_analysis::features::Options;
+use populace_analysis::source::{ReadOptions, Settings};
 use populace_analysis::watch::Watch;
 use populace_io::files::Format;
 use std::fs;
@@ -28,4 +29,21 @@ fn paths_that_explode_are_told() {
     assert!(report.remarks[0].contains("30 endpoints of 30 calls") && report.remarks[0].contains("--template"), "{:?}", report.remarks);
     let report = sequences(own.path(), |options| options.templates = vec!["/Orders/{order}".into()]);
     assert_eq!((report.statistics.unique_endpoints, report.remarks.len()), (1, 0));
+}
+
+#[test]
+fn lines_of_a_log_without_a_request_are_left_out_and_counted() {
+    let line =
+        |second: u32, request: &str| format!("10.0.0.1 - - [10/Oct/2025:13:55:{second:02} +0000] \"{request}\" 200 12 \"-\" \"curl/8\"\n");
+    let log =
+        [line(1, "GET /a HTTP/1.1"), line(2, "-"), line(3, "\\x16\\x03\\x01"), "restarted\n".into(), line(4, "GET /b HTTP/1.1")].concat();
+    let own = files(&[("calls.log", &log)]);
+    let map = ReadOptions::new(Some("nginx"), Settings::default()).unwrap();
+    let report = sequences(own.path(), |options| options.reading = map);
+    assert_eq!((report.read, report.calls, report.transitions), (5, 2, 1), "{:?}", report.remarks);
+    assert!(
+        report.remarks[0].contains("3 rows were left out: is no line of an access log, or has no request (the first at line 2)"),
+        "{:?}",
+        report.remarks
+    );
 }

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     /// Check the data of a run against its scenario
     Verify(VerifyArgs),
-    /// Mail the same people by other policies, and grade what a log tells of them
+    /// Replay, value, learn and evaluate policies of sending
     Policy(PolicyArgs),
     /// Make clean tables from raw data
     Prepare(PrepareArgs),

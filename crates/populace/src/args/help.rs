@@ -18,8 +18,7 @@ pub(super) const COLUMNS: usize = 80;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Scenarios", &["scenarios", "check", "plan"]),
     ("Generate", &["generate", "stream", "consume", "replay"]),
-    ("Read a data set", &["inspect", "report", "verify", "recover", "score", "features", "prepare"]),
-    ("Policies of sending", &["policy"]),
+    ("Read a data set", &["inspect", "report", "verify", "recover", "score", "policy", "features", "prepare"]),
     ("Services", &["serve", "flow"]),
     ("Shell", &["completions", "man", "help"]),
 ];

@@ -32,7 +32,7 @@ pub(crate) struct PolicyReplayArgs {
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// The policy: a file, a built-in one, or a CSV of recipient_id and slot as `policy learn` writes it
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "POLICY")]
     pub(crate) policy: String,
     /// Directory for the data
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -295,7 +295,7 @@ def test_options_are_those_of_the_command(tmp_path, command):
         (dict(users=20, workflow="simple", cascade_failure_rate=0.5), "traces"),
         (dict(users=5, profile="dense", count=100, tables=["events"]), "email"),
         (dict(users=5, truth=False), "email"),
-        (dict(users=5, names="sendgrid"), "email"),
+        (dict(users=5, policy="uniform"), "email"),
     ]
     for number, (given, scenario) in enumerate(options):
         arguments = []
@@ -306,6 +306,12 @@ def test_options_are_those_of_the_command(tmp_path, command):
         pp.generate(scenario, seed=6, **given).write(tmp_path / f"python{number}")
         assert files(tmp_path / f"python{number}") == files(tmp_path / f"cli{number}")
         assert digests(pp.open(tmp_path / f"python{number}").directory) == digests(tmp_path / f"cli{number}")
+
+
+def test_a_run_by_the_names_of_a_provider_is_not_read_back(tmp_path, command):
+    command("generate", "email", "--users=5", "--names=sendgrid", "--seed", 6, "-q", "-o", tmp_path / "cli")
+    with pytest.raises(pp.InputError, match="names of sendgrid"):
+        pp.open(tmp_path / "cli")
 
 
 def test_notebooks_show_runs_and_tables():

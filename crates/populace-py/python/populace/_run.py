@@ -446,6 +446,7 @@ def generate(
     threads: int | None = None,
     progress: _types.Progress = None,
     workflow: _types.Path | Mapping[str, Any] | WorkflowDefinition | None = None,
+    policy: _types.Path | Mapping[str, Any] | None = None,
     cascade_failure_rate: float | None = None,
     paid_ratio: float | None = None,
     churn_base_rate: float | None = None,
@@ -460,7 +461,8 @@ def generate(
     (an integer, or a NumPy generator from which a seed is drawn), else the scenario's own, else one is drawn (`run.seed`); `profile`;
     `set`, single values by dotted path; and the shortcuts of the family: `workflow` (a file, a dictionary or a `WorkflowDefinition`) and
     `cascade_failure_rate` of traces; `paid_ratio`, `churn_base_rate`, `target_churn_rate` (shares from 0 to 1) and `latent` of churn;
-    `names` of email, "sendgrid", "ses" or "mailgun": whose names the types of event have.
+    `names` of email, "sendgrid", "ses" or "mailgun": whose names the types of event have; and `policy` of email (a file, a dictionary
+    or a built-in one: "explore", "one-hour", "oracle", "scheduled", "uniform").
     `truth=False` or `tables` leave tables out. `count` cuts the run off after so many rows of the main table, all of them of the first
     few users: for data of many users of about that size use `events`. `threads` is one a core by default and never changes a byte.
     `progress=True` shows tqdm's bar; a function is called with (users done, users in all).
@@ -478,7 +480,7 @@ def generate(
     """
     native = _plan(
         scenario, users=users, events=events, days=days, start=start, seed=seed, random_state=random_state, profile=profile, set=set,
-        truth=truth, tables=tables, count=count, threads=threads, workflow=workflow, cascade_failure_rate=cascade_failure_rate,
+        truth=truth, tables=tables, count=count, threads=threads, workflow=workflow, policy=policy, cascade_failure_rate=cascade_failure_rate,
         paid_ratio=paid_ratio, churn_base_rate=churn_base_rate, target_churn_rate=target_churn_rate, latent=latent,
         names=names,
     )  # fmt: skip

@@ -73,6 +73,7 @@ class ReplayOptions(TypedDict, total=False):
     count: int | None
     threads: int | None
     workflow: Path | Mapping[str, Any] | WorkflowDefinition | None
+    policy: Path | Mapping[str, Any] | None
     cascade_failure_rate: float | None
     paid_ratio: float | None
     churn_base_rate: float | None

@@ -1,7 +1,7 @@
 //! Attempts at delivery: sound data passes and moved constants do not, what is due is counted, parameters are recovered, and the report
 //! shows what was deferred and what bounced.
 
-use crate::support::{MIXTURE, Run, SEASONS};
+use crate::support::{MIXTURE, Run, SEASONS, document};
 use populace_analysis::families::{self, recover, verify};
 use populace_analysis::features::{self, Curve};
 use populace_analysis::report;
@@ -11,8 +11,7 @@ use populace_analysis::watch::Watch;
 use populace_core::email::EmailModel;
 use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, Instant};
-use populace_io::catalogue;
-use populace_io::document::{self, Request, Resolved, Setting};
+use populace_io::document::Resolved;
 
 /// The constants, each with what a fifth or so makes of it, and the users among whom that shows.
 const CONSTANTS: [(&str, &str, &str, &str); 10] = [
@@ -45,11 +44,6 @@ fn section(moved: Option<usize>) -> String {
     format!("{{probability: null, attempts: {{{}}}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
-fn document(set: &[(&str, &str)]) -> Resolved {
-    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(document::Source::Named("email")) }).unwrap()
-}
-
 fn answer(run: &Run, document: &Resolved) -> Report {
     verify(&run.source(), document, DEFAULT_ALPHA, &Watch::none(2)).unwrap()
 }
@@ -59,7 +53,7 @@ fn sound_deliveries_pass_and_moved_ones_do_not() {
     let own = section(None);
     let sound = |users: &str, seed: u64, others: &[(&str, &str)]| {
         let set = [others, &[("delivery", own.as_str()), ("population.users", users)]].concat();
-        let report = answer(&Run::new("email", seed, &set), &document(&set));
+        let report = answer(&Run::new("email", seed, &set), &document("email", &set));
         assert_eq!(report.failed, 0, "seed {seed}: {}", report.failures().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         let checks: Vec<&str> =
             report.checks.iter().filter(|check| check.verdict == Verdict::Pass).map(|check| check.name.as_str()).collect();
@@ -78,7 +72,7 @@ fn sound_deliveries_pass_and_moved_ones_do_not() {
     for (place, &(key, _, becomes, users)) in CONSTANTS.iter().enumerate().filter(|(_, constant)| all || constant.3 != MANY) {
         let moved = section(Some(place));
         let run = Run::new("email", 7, &[("delivery", &moved), ("population.users", users)]);
-        let report = answer(&run, &document(&[("delivery", &own), ("population.users", users)]));
+        let report = answer(&run, &document("email", &[("delivery", &own), ("population.users", users)]));
         assert!(report.failed > 0, "nothing sees {key} = {becomes}");
     }
 }

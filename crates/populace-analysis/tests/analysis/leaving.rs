@@ -1,30 +1,18 @@
 //! Unsubscribes and complaints: what reads data back knows them.
 
-use crate::support::Run;
+use crate::support::{Run, answer, document};
 use arrow_array::Array;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use populace_analysis::families::{self, compute_features, recover, verify};
+use populace_analysis::families::{self, compute_features, recover};
 use populace_analysis::features::{self, Curve};
 use populace_analysis::report;
 use populace_analysis::source::{As, Columns, Want};
-use populace_analysis::verify::{DEFAULT_ALPHA, Report};
 use populace_analysis::watch::Watch;
-use populace_io::catalogue;
-use populace_io::document::{Request, Resolved, Setting, Source};
 use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Rates at which a thousand recipients show what a million would.
 const SECTION: &str = "{unsubscribe: 0.012, complaint: 0.006, slope: 0.25, tolerated: 5, max_factor: 2.5, transactional: 0.2}";
-
-fn document(set: &[(&str, &str)]) -> Resolved {
-    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(Source::Named("email")) }).unwrap()
-}
-
-fn answer(of: &[(&str, &str)], seed: u64, held_against: &[(&str, &str)]) -> Report {
-    verify(&Run::new("email", seed, of).source(), &document(held_against), DEFAULT_ALPHA, &Watch::none(2)).unwrap()
-}
 
 #[test]
 fn sound_data_passes_the_answer_key() {
@@ -84,7 +72,7 @@ fn what_makes_recipients_leave_is_recovered() {
     let set = [("leaving", SECTION), ("population.users", "1400"), ("sends.per_day", "1.2")];
     for seed in 0..6 {
         let run = Run::new("email", seed, &set);
-        let recovery = recover(&run.source(), &document(&set), 0.95, &Watch::none(2)).unwrap();
+        let recovery = recover(&run.source(), &document("email", &set), 0.95, &Watch::none(2)).unwrap();
         for name in names {
             let path = format!("leaving.{name}");
             let estimate = recovery.estimates.iter().find(|estimate| estimate.parameter == path);

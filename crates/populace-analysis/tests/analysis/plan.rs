@@ -1,22 +1,16 @@
 //! Plans against simulated studies of the size that they name.
 
-use crate::support::Run;
+use crate::support::{Run, document};
 use populace_analysis::AnalysisError;
 use populace_analysis::families::{plan, recover};
 use populace_analysis::plan::{Plan, Study, Target};
 use populace_analysis::stats;
 use populace_analysis::watch::Watch;
-use populace_io::catalogue;
-use populace_io::document::{Request, Resolved, Setting, Source};
+use populace_io::document::Resolved;
 use std::env;
 
 /// The probability that a sound plan fails one of these tests.
 const ALPHA: f64 = 1e-4;
-
-fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
-    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(Source::Named(scenario)) }).unwrap()
-}
 
 fn planned(document: &Resolved, detect: &str, target: Target, power: f64) -> Result<Plan, AnalysisError> {
     plan(document, &Study { detect, target, power, alpha: 0.05, pilot_users: None }, &Watch::none(2))

@@ -1,21 +1,18 @@
 //! Policies: their runs verify, a policy that was learned is worth what it should be, and estimators come out as theirs is known to.
 
-use crate::support::Run;
+use crate::support::{self, Run};
 use populace_analysis::families::{policy_evaluate, policy_learn, policy_value, verify};
 use populace_analysis::policy::{Candidate, Evaluate, Evaluation, Reward, Rule};
 use populace_analysis::verify::{DEFAULT_ALPHA, Verdict};
 use populace_analysis::watch::Watch;
 use populace_core::time::Date;
-use populace_io::catalogue;
-use populace_io::document::{Request, Resolved, Setting, Source};
+use populace_io::document::Resolved;
 use std::fmt::Write as _;
 
 const OPEN: &str = "open";
 
 fn document(policy: &str, users: &str) -> Resolved {
-    let set = |path, value| Setting { option: "--set", path, value };
-    let settings = [set("policy", policy), set("population.users", users)];
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(Source::Named("email")) }).unwrap()
+    support::document("email", &[("policy", policy), ("population.users", users)])
 }
 
 fn candidate(policy: &str, users: &str) -> Candidate {

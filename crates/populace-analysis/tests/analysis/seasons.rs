@@ -1,26 +1,13 @@
 //! Seasons and mixtures of open delays: what reads data back knows them.
 
-use crate::support::{MIXTURE, Run, SEASONS};
-use populace_analysis::families::{self, plan, recover, verify};
+use crate::support::{MIXTURE, Run, SEASONS, answer, document};
+use populace_analysis::families::{self, plan, recover};
 use populace_analysis::plan::{Study, Target};
 use populace_analysis::report;
 use populace_analysis::stats;
-use populace_analysis::verify::{DEFAULT_ALPHA, Report};
 use populace_analysis::watch::Watch;
-use populace_io::catalogue;
-use populace_io::document::{Request, Resolved, Setting, Source};
 
 const BOTH: [(&str, &str); 2] = [SEASONS, MIXTURE];
-
-fn document(set: &[(&str, &str)]) -> Resolved {
-    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(Source::Named("email")) }).unwrap()
-}
-
-/// The answer key of data that a document of its own gave.
-fn answer(of: &[(&str, &str)], seed: u64, held_against: &[(&str, &str)]) -> Report {
-    verify(&Run::new("email", seed, of).source(), &document(held_against), DEFAULT_ALPHA, &Watch::none(2)).unwrap()
-}
 
 #[test]
 fn sound_data_passes_the_answer_key() {
@@ -56,7 +43,7 @@ fn strengths_and_weights_are_recovered() {
     let (mut held, mut of) = (0, 0);
     for seed in 0..6 {
         let source = Run::new("email", seed, &set);
-        let recovery = recover(&source.source(), &document(&set), 0.9, &Watch::none(2)).unwrap();
+        let recovery = recover(&source.source(), &document("email", &set), 0.9, &Watch::none(2)).unwrap();
         let names = recovery.estimates.iter().filter(|estimate| {
             ["calendar.", "open_mixture."].iter().any(|own| estimate.parameter.starts_with(own)) || estimate.parameter == "sends.per_day"
         });
@@ -85,7 +72,7 @@ fn strengths_and_weights_are_recovered() {
 
 #[test]
 fn a_study_of_a_season_can_be_planned() {
-    let document = document(&BOTH);
+    let document = document("email", &BOTH);
     for detect in ["season", "open_delay"] {
         let study = Study { detect, target: Target::Change(0.2), power: 0.8, alpha: 0.05, pilot_users: Some(300) };
         let found = plan(&document, &study, &Watch::none(2)).unwrap_or_else(|error| panic!("{detect}: {error}"));

@@ -1,7 +1,10 @@
 //! Runs to analyse.
 
 use arrow_array::RecordBatch;
+use populace_analysis::families::verify;
 use populace_analysis::source::{Side, Source};
+use populace_analysis::verify::{DEFAULT_ALPHA, Report};
+use populace_analysis::watch::Watch;
 use populace_io::catalogue;
 use populace_io::dataset;
 use populace_io::document::{self, Request, Resolved, Setting};
@@ -17,9 +20,7 @@ pub(crate) struct Run {
 impl Run {
     /// Generates a built-in scenario with some values set, each a dotted path and its value.
     pub(crate) fn new(scenario: &str, seed: u64, set: &[(&str, &str)]) -> Self {
-        let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-        let request = Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) };
-        Self::of(&catalogue::resolve(&request).expect("the document is sound"), seed)
+        Self::of(&document(scenario, set), seed)
     }
 
     /// Generates a document.
@@ -37,6 +38,18 @@ impl Run {
     pub(crate) fn source(&self) -> Source {
         Source::open(self.path()).expect("the run is complete")
     }
+}
+
+/// A built-in document with some values set, each a dotted path and its value.
+pub(crate) fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
+    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
+    let request = Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) };
+    catalogue::resolve(&request).expect("the document is sound")
+}
+
+/// The answer key of another document of `email` for data that one gave.
+pub(crate) fn answer(of: &[(&str, &str)], seed: u64, held_against: &[(&str, &str)]) -> Report {
+    verify(&Run::new("email", seed, of).source(), &document("email", held_against), DEFAULT_ALPHA, &Watch::none(2)).unwrap()
 }
 
 /// A calendar of two seasons, one of which lies in the other, for a window that begins in October.

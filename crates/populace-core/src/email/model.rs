@@ -385,8 +385,7 @@ impl EmailModel {
     /// The names of the types of event that the document brings forth, by number.
     pub fn event_types(&self) -> &'static [&'static str] {
         const ALL: &[&str] = &EventType::SIMULATED;
-        let has_more = self.has_more_event_types();
-        if has_more { ALL } else { &ALL[..EventType::OF_EVERY_DOCUMENT] }
+        if self.has_more_event_types() { ALL } else { &ALL[..EventType::OF_EVERY_DOCUMENT] }
     }
 
     /// The same as the data names them.

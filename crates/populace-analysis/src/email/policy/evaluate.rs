@@ -19,7 +19,7 @@ use populace_io::tables::email::actor_of;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-const DECISIONS: [Want; 9] = [
+const DECISIONS: [Want; 8] = [
     Want::new("recipient_id", As::Text),
     Want::new("decision_id", As::Uuid),
     Want::new("window_start", As::Instant),
@@ -28,7 +28,6 @@ const DECISIONS: [Want; 9] = [
     Want::new("allowed", As::Text),
     Want::new("propensity", As::Float),
     Want::nullable("message_id", As::Uuid),
-    Want::nullable("reason", As::Text),
 ];
 const FOLDS: usize = 5;
 /// The greatest weight of `ips_clip` and `switch_dr`, and the shrinkage of `dros`.
@@ -119,8 +118,9 @@ fn rewards(recipient: &Recipient, reward: Reward) -> HashMap<u128, f64> {
     recipient.history.messages.iter().map(|message| (message.id, worth(message))).collect()
 }
 
-/// What a decision tells of the target.
-fn numbers(target: &Decider, person: &Person, actor: u64, decision: &Logged, rates: &[f64]) -> [f64; NUMBERS] {
+/// What a decision of the log's policy tells of the target.
+fn numbers([logger, target]: [&Decider; 2], person: &Person, actor: u64, decision: &Logged, rates: &[f64]) -> [f64; NUMBERS] {
+    let (logged, logged_skip) = logger.distribution(person, actor, decision.window, &decision.allowed);
     let (shares, skip) = target.distribution(person, actor, decision.window, &decision.allowed);
     let modelled: f64 = shares.iter().zip(rates).map(|(share, rate)| share * rate).sum();
     let (chance, rate) = match decision.action {
@@ -142,6 +142,8 @@ fn numbers(target: &Decider, person: &Person, actor: u64, decision: &Logged, rat
     // The share of the target that takes the same action: where it takes one for sure, whether it is the same.
     found[MATCHED] = chance * decision.reward;
     found[MATCHES] = chance;
+    let never: f64 = shares.iter().zip(&logged).filter(|(_, logged)| **logged == 0.0).map(|(share, _)| share).sum();
+    found[UNSUPPORTED] = never + if logged_skip == 0.0 { skip } else { 0.0 };
     found
 }
 
@@ -182,16 +184,10 @@ pub(super) fn evaluate(run: &Path, how: &Evaluate<'_>, watch: &Watch<'_>) -> Res
         if is_held {
             held.extend(actor_of(&id));
         }
-        by_fold.iter_mut().zip(&own).for_each(|(all, own)| all.include(own, 1.0));
+        by_fold.iter_mut().zip(&own).for_each(|(all, own)| all.include(own));
         Ok(())
     })?;
-    let pooled: Vec<Vec<f64>> = (0..FOLDS)
-        .map(|fold| {
-            let mut others = BySlot::of(slots);
-            by_fold.iter().enumerate().filter(|(other, _)| *other != fold).for_each(|(_, of)| others.include(of, 1.0));
-            others.pooled()
-        })
-        .collect();
+    let pooled: Vec<Vec<f64>> = (0..FOLDS).map(|fold| without(&by_fold, fold).pooled()).collect();
     // Then each decision, with a model that has not seen it.
     let mut over_decisions = Moments::of(NUMBERS);
     let mut over_users = Moments::of(NUMBERS + 1);
@@ -200,18 +196,8 @@ pub(super) fn evaluate(run: &Path, how: &Evaluate<'_>, watch: &Watch<'_>) -> Res
         let Some(decisions) = logged(&recipient, how.reward, from)? else { return Ok(None) };
         let actor = actor_of(&recipient.history.recipient_id).unwrap_or(u64::MAX);
         let own = folds(&decisions, slots);
-        let rates: Vec<Vec<f64>> = (0..FOLDS)
-            .map(|fold| {
-                let mut others = BySlot::of(slots);
-                own.iter().enumerate().filter(|(other, _)| *other != fold).for_each(|(_, of)| others.include(of, 1.0));
-                others.shrunk(&pooled[fold])
-            })
-            .collect();
-        let of = |decision: &Logged| {
-            let mut found = numbers(decider, &recipient.person, actor, decision, &rates[decision.fold]);
-            found[UNSUPPORTED] = unsupported(logger, decider, &recipient.person, actor, decision);
-            found
-        };
+        let rates: Vec<Vec<f64>> = (0..FOLDS).map(|fold| without(&own, fold).shrunk(&pooled[fold])).collect();
+        let of = |decision: &Logged| numbers([logger, decider], &recipient.person, actor, decision, &rates[decision.fold]);
         Ok(Some(decisions.iter().map(of).collect::<Vec<_>>()))
     };
     recipients::each(&source, &law, &[], &sides, watch, judge, |found: Option<Vec<[f64; NUMBERS]>>| {
@@ -269,12 +255,11 @@ fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
     own
 }
 
-/// The share of the target's distribution that the log's never takes.
-fn unsupported(logger: &Decider, target: &Decider, person: &Person, actor: u64, decision: &Logged) -> f64 {
-    let (log, log_skip) = logger.distribution(person, actor, decision.window, &decision.allowed);
-    let (own, own_skip) = target.distribution(person, actor, decision.window, &decision.allowed);
-    let of_slots: f64 = own.iter().zip(&log).filter(|(_, log)| **log == 0.0).map(|(own, _)| own).sum();
-    of_slots + if log_skip == 0.0 { own_skip } else { 0.0 }
+/// Sends and rewards of all folds but one.
+fn without(folds: &[BySlot], fold: usize) -> BySlot {
+    let mut others = BySlot::of(folds[fold].sent.len());
+    folds.iter().enumerate().filter(|(other, _)| *other != fold).for_each(|(_, of)| others.include(of));
+    others
 }
 
 /// Its name, its estimate, and the combination of a decision's numbers whose mean is it, up to a constant.

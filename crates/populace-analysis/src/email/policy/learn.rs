@@ -27,9 +27,9 @@ impl BySlot {
         self.opened[slot] += reward;
     }
 
-    pub(super) fn include(&mut self, other: &Self, times: f64) {
-        self.sent.iter_mut().zip(&other.sent).for_each(|(sum, more)| *sum += times * more);
-        self.opened.iter_mut().zip(&other.opened).for_each(|(sum, more)| *sum += times * more);
+    pub(super) fn include(&mut self, other: &Self) {
+        self.sent.iter_mut().zip(&other.sent).for_each(|(sum, more)| *sum += more);
+        self.opened.iter_mut().zip(&other.opened).for_each(|(sum, more)| *sum += more);
     }
 
     /// The rate of everybody by slot, drawn towards that of all slots together by 20 messages.
@@ -74,7 +74,7 @@ pub(super) fn learn(run: &Path, rule: Rule, until: Option<Date>, watch: &Watch<'
         Ok((recipient.history.recipient_id, own))
     };
     recipients::each(&source, &law, &[], &[], watch, work, |(id, own): (String, BySlot)| {
-        all.include(&own, 1.0);
+        all.include(&own);
         of_recipients.push((id, own));
         Ok(())
     })?;

@@ -1,10 +1,9 @@
 //! Where people differ: the posterior is what integrating by brute force gives, and the ceilings of scores are right.
 
 use super::Bench;
-use super::engagement::{assert_calibrated_by_bin, rows};
+use super::engagement::assert_calibrated_and_ordered;
 use crate::support::{Run, actors};
 use populace_analysis::email::{EVENT_COLUMNS, History, Inference, Law, Message};
-use populace_analysis::score::Predictor;
 use populace_analysis::source::Side;
 use populace_core::dist::beta_nodes;
 use populace_core::email::EmailModel;
@@ -147,11 +146,6 @@ fn the_posterior_is_what_brute_force_gives() {
 fn ceilings_hold_where_people_differ() {
     let bench = Bench::new(Run::new("email", 18, &[("people", "{}"), ("population.users", "280")]));
     for task in ["open", "click"] {
-        let (rows, card) = rows(&bench, task);
-        assert_calibrated_by_bin(rows.iter().map(|row| (row.label, row.latent)).collect(), "latent");
-        assert_calibrated_by_bin(rows.iter().map(|row| (row.label, row.observable)).collect(), "observable");
-        let loss = |predictor| card.metric(predictor, "log_loss").unwrap().value;
-        let (latent, observable, base) = (loss(Predictor::Latent), loss(Predictor::Observable), loss(Predictor::Base));
-        assert!(latent < observable && observable < base, "{latent}, {observable}, {base}");
+        assert_calibrated_and_ordered(&bench, task);
     }
 }

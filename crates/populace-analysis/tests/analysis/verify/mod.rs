@@ -11,22 +11,15 @@ mod mutants;
 mod people;
 mod zones;
 
-use crate::support::Run;
+use crate::support::{Run, document};
 use populace_analysis::families::verify;
 use populace_analysis::source::Source;
 use populace_analysis::verify::{DEFAULT_ALPHA, Report, Verdict};
 use populace_analysis::watch::Watch;
-use populace_io::catalogue;
-use populace_io::document::{self, Request, Resolved, Setting};
+use populace_io::document::Resolved;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-
-/// A built-in document with some values set.
-fn document(scenario: &str, set: &[(&str, &str)]) -> Resolved {
-    let settings: Vec<Setting<'_>> = set.iter().map(|&(path, value)| Setting { option: "--set", path, value }).collect();
-    catalogue::resolve(&Request { settings: &settings, ..Request::new(document::Source::Named(scenario)) }).unwrap()
-}
 
 /// The answer key of a directory.
 fn answer(root: &Path, document: &Resolved) -> Report {

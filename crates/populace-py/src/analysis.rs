@@ -56,6 +56,7 @@ fn files(options: &Bound<'_, PyDict>) -> PyResult<ReadOptions> {
         dates: option(options, "dates")?,
         utc_offset: option(options, "utc_offset")?,
         decimal: option(options, "decimal")?,
+        encoding: option(options, "encoding")?,
     };
     ReadOptions::new(map.as_deref(), settings).map_err(|error| errors::analysis(&error))
 }

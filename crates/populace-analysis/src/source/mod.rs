@@ -13,6 +13,7 @@
 //! ```
 
 mod cast;
+mod charset;
 mod columns;
 mod find;
 mod id;

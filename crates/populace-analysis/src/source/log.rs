@@ -90,7 +90,8 @@ impl Extended {
         }
         let date = value("date").unwrap_or(&self.date);
         found[3] = value("time").filter(|_| !date.is_empty()).map(|time| format!("{date}T{time}Z"))?;
-        found[0] = format!("{} {}", found[1], found[9]).trim().to_owned();
+        let client = format!("{} {}", found[1], found[9]);
+        client.trim().clone_into(&mut found[0]);
         Some(found)
     }
 }

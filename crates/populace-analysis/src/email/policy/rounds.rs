@@ -32,13 +32,13 @@ pub(super) fn rounds(run: &Path, wanted: &Wanted<'_>, watch: &Watch<'_>) -> Resu
         )));
     };
     let decider = target.as_ref().and_then(EmailModel::decider);
-    if let (Some(of), Some(decider)) = (wanted.target, decider) {
-        if !logger.is_comparable(decider) {
-            return Err(AnalysisError::input(format!(
-                "{}: has other windows or slots than the log; give it the same `window`, `slot_minutes` and `clock`",
-                of.name
-            )));
-        }
+    if let (Some(of), Some(decider)) = (wanted.target, decider)
+        && !logger.is_comparable(decider)
+    {
+        return Err(AnalysisError::input(format!(
+            "{}: has other windows or slots than the log; give it the same `window`, `slot_minutes` and `clock`",
+            of.name
+        )));
     }
     let law = Law::new(&log, source.seed(&document));
     let (slots, slot_of) = slots_of(&log);

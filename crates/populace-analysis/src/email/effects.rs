@@ -19,7 +19,7 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
-const OTHERS: [Effect; 9] = [
+const OTHERS: [Effect; 10] = [
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
@@ -30,5 +30,6 @@ const OTHERS: [Effect; 9] = [
     Effect::new("sends", "scheduled mail a user and day", |path| path == "sends.per_day"),
     Effect::new("breakers", "circuit breakers a user and day", |path| path == "circuit_breakers.probability"),
     Effect::new("machine_opens", "clients that open ahead of their users", |path| path.starts_with("machine_opens.")),
+    Effect::new("scanners", "clicks by gateways that visit every link", |path| path.starts_with("scanners.")),
     Effect::new("trigger", "hot paths that trigger a send", |path| path.ends_with(".trigger.probability")),
 ];

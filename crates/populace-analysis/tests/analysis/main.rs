@@ -11,6 +11,7 @@ mod policies;
 mod prepare;
 mod recover;
 mod report;
+mod scanners;
 mod score;
 mod seasons;
 mod source;

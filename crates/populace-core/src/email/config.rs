@@ -17,6 +17,7 @@ use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureCon
 use super::people::PeopleConfig;
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
+use super::scanner::ScannersConfig;
 use super::world::Span;
 use crate::plan::{PopulationConfig, WindowConfig};
 use crate::section::{choice, section};
@@ -97,6 +98,9 @@ section! {
         /// How the people of a persona differ; left out, not at all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         people: Option<PeopleConfig>,
+        /// Clicks by scanners.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scanners: Option<ScannersConfig>,
     }
 }
 

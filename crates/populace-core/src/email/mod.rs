@@ -17,6 +17,7 @@ mod people;
 mod personas;
 mod policy;
 mod rows;
+mod scanner;
 mod volumes;
 mod world;
 
@@ -44,6 +45,7 @@ pub use people::{Habit, PeopleConfig, Person};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+pub use scanner::{Scanners, ScannersConfig};
 pub use world::{Circumstances, Span};
 
 use crate::plan::Population;
@@ -71,7 +73,8 @@ impl Scenario for EmailModel {
         let engaged = config.personas.values().map(|p| f64::from(p.count) * (p.open_rate + p.click_rate)).sum::<f64>() / slots;
         let sends = config.sends.per_day * self.mean_volume() + self.triggered_per_day();
         let machine = self.machine_opens().map_or(0.0, |machine| machine.rows(1.0, 0.0));
-        let per_day = sends * (1.0 + config.delivery.probability * (1.0 + engaged + machine)) + interest + breakers;
+        let scans: f64 = self.scanners().map_or(0.0, |scanners| scanners.rows(1.0).iter().sum());
+        let per_day = sends * (1.0 + config.delivery.probability * (1.0 + engaged + machine + scans)) + interest + breakers;
         Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }
     }
 

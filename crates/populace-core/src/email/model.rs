@@ -15,6 +15,7 @@ use super::opening::{ClickDelay, Opening};
 use super::people::{Habit, People, Person};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
+use super::scanner::Scanners;
 use super::world::above_0;
 use crate::dist::{Bernoulli, UniformF64};
 use crate::plan::WindowConfig;
@@ -57,6 +58,7 @@ pub struct EmailModel {
     pub(super) addresses: Box<[Ipv4Addr]>,
     pub(super) machine: Option<MachineOpens>,
     pub(super) decider: Option<Box<Decider>>,
+    pub(super) scanners: Option<Scanners>,
     user_agents: Vec<String>,
 }
 
@@ -109,6 +111,7 @@ impl EmailModel {
         if let Some(own) = &config.policy {
             own.check(config, checker);
         }
+        let scanners = config.scanners.as_ref().map(|own| Scanners::new(own, config, checker));
         if !checker.is_clean() {
             return None;
         }
@@ -136,7 +139,8 @@ impl EmailModel {
             addresses: networks.iter().flat_map(|&network| (1..=HOSTS).map(move |host| (network + host).into())).collect(),
             machine: machine.flatten(),
             decider: decider.map(Box::new),
-            user_agents: config.user_agents.iter().chain(config.machine_opens.iter().map(|own| &own.user_agent)).cloned().collect(),
+            scanners: scanners.flatten(),
+            user_agents: user_agents(config),
             config: config.clone(),
         })
     }
@@ -306,7 +310,7 @@ impl EmailModel {
         &self.names.metadata
     }
 
-    /// User agents: those of the document, then that of clients which open ahead, if there are any.
+    /// User agents: those of the document, then that of clients which open ahead, then those of scanners, where there are any.
     pub fn user_agents(&self) -> &[String] {
         &self.user_agents
     }
@@ -351,6 +355,21 @@ impl EmailModel {
     /// The mailbox of an actor, under the seed of `key`: the same whatever the document says.
     pub fn mailbox_of(&self, key: StreamKey, actor: ActorId) -> Mailbox {
         mailbox(&key.actor(actor))
+    }
+
+    /// Gateways that visit links; `None` where there are none.
+    pub fn scanners(&self) -> Option<&Scanners> {
+        self.scanners.as_ref()
+    }
+
+    /// Whether a scanner stands before an actor's mailbox, under the seed of `key`.
+    pub fn is_scanned(&self, key: StreamKey, actor: ActorId) -> bool {
+        self.scanners.as_ref().is_some_and(|scanners| scanners.is_before(&key.actor(actor)))
+    }
+
+    /// Whether machines bring forth rows beside those of people.
+    pub fn has_agents(&self) -> bool {
+        self.machine.is_some() || self.scanners.is_some()
     }
 
     /// The truth table `timing`: 10,080 rows for each persona, in order.
@@ -412,6 +431,12 @@ fn check_frame(config: &EmailConfig, checker: &mut Checker) {
     if config.esps.contains_key(INTERNAL_ESP) {
         checker.problem(format!("esps.{INTERNAL_ESP}"), "is the provider of circuit breakers and hot paths", "choose another name");
     }
+}
+
+fn user_agents(config: &EmailConfig) -> Vec<String> {
+    let machine = config.machine_opens.iter().map(|own| &own.user_agent);
+    let scanners = config.scanners.iter().flat_map(|own| &own.user_agents);
+    config.user_agents.iter().chain(machine).chain(scanners).cloned().collect()
 }
 
 /// The first addresses of the networks.

@@ -3,7 +3,7 @@
 use super::store::Store;
 use crate::address::holds_address;
 use crate::error::FlowError;
-use crate::event::{COLUMNS, Cell, Event, Fields, Given};
+use crate::event::{COLUMNS, Cell, Event, Fields, Given, OPTIONAL_COLUMNS};
 use crate::log::Position;
 use crate::table::{DeadLetter, DeadLetters, EventTable, Inserted};
 use crate::time;
@@ -24,7 +24,8 @@ const SCHEMA: &str = "
         universal_id TEXT NOT NULL, recipient_email_hash TEXT NOT NULL, campaign_id TEXT NOT NULL, campaign_name TEXT NOT NULL,
         message_id TEXT, subject TEXT, click_url TEXT, bounce_type TEXT, user_agent TEXT, ip_address TEXT, source TEXT NOT NULL,
         metadata TEXT NOT NULL, latency_seconds REAL, send_time TEXT, hour_of_day INTEGER, minute INTEGER, day_of_week INTEGER,
-        campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL, machine_open INTEGER
+        campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL, machine_open INTEGER,
+        link_index INTEGER
     ) STRICT;
     CREATE INDEX email_events_by_person ON email_events (universal_id, timestamp);
     CREATE TABLE dead_letters (
@@ -33,7 +34,8 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 
-const ADDED: &str = "ALTER TABLE email_events ADD COLUMN machine_open INTEGER";
+/// Columns that tables of before do not have, with their types.
+const ADDED: [(&str, &str); OPTIONAL_COLUMNS.len()] = [("machine_open", "INTEGER"), ("link_index", "INTEGER")];
 
 /// The [`COLUMNS`] by name.
 fn columns() -> String {
@@ -54,10 +56,15 @@ impl EmbeddedTable {
     /// The file cannot be opened or is of another version.
     pub fn open(directory: &Path) -> Result<Self, FlowError> {
         let store = Store::open(&directory.join("email_events.sqlite"), SCHEMA, SCHEMA_VERSION)?;
-        // A table that was made before there was the column gets it.
+        // A table that was made before there was a column gets it.
         store.write(|file| {
-            let has = "SELECT count(*) > 0 FROM pragma_table_info('email_events') WHERE name = 'machine_open'";
-            if file.query_row(has, [], |row| row.get(0))? { Ok(()) } else { file.execute_batch(ADDED) }
+            let has = "SELECT count(*) > 0 FROM pragma_table_info('email_events') WHERE name = ?";
+            for (column, of) in ADDED {
+                if !file.query_row(has, [column], |row| row.get::<_, bool>(0))? {
+                    file.execute_batch(&format!("ALTER TABLE email_events ADD COLUMN {column} {of}"))?;
+                }
+            }
+            Ok(())
         })?;
         let insert = format!("INSERT OR IGNORE INTO email_events ({}) VALUES ({})", columns(), vec!["?"; COLUMNS.len()].join(", "));
         Ok(Self { store, insert })

@@ -170,15 +170,18 @@ fn a_dead_letter_is_kept_once_with_its_bytes() {
 }
 
 #[test]
-fn a_table_from_before_machines_opened_gets_their_column() {
+fn a_table_from_before_there_were_optional_columns_gets_them() {
     let directory = tempdir().unwrap();
     drop(EmbeddedTable::open(directory.path()).unwrap());
     let path = directory.path().join("email_events.sqlite");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("ALTER TABLE email_events DROP COLUMN machine_open").unwrap();
+    for column in ["machine_open", "link_index"] {
+        let drop = format!("ALTER TABLE email_events DROP COLUMN {column}");
+        rusqlite::Connection::open(&path).unwrap().execute_batch(&drop).unwrap();
+    }
     let table = EmbeddedTable::open(directory.path()).unwrap();
     assert_eq!(table.page(&PageEnd::default(), 10).unwrap().0, []);
-    let has = "SELECT count(*) FROM pragma_table_info('email_events') WHERE name = 'machine_open'";
-    assert_eq!(rusqlite::Connection::open(&path).unwrap().query_row(has, [], |row| row.get(0)), Ok(1));
+    let has = "SELECT count(*) FROM pragma_table_info('email_events') WHERE name IN ('machine_open', 'link_index')";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().query_row(has, [], |row| row.get(0)), Ok(2));
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
-use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use populace_io::text::{DateText, append_instant, append_uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,15 +20,17 @@ use std::fmt;
 /// When the connector took the event, or the table.
 const INGESTED_AT: Column = Column::nullable("ingested_at", Kind::Instant(InstantText::Millis), "When it was ingested, UTC");
 
-/// The columns of an event, in order; `machine_open` exists only where somebody says so, `ingested_at` only where something ingests.
-pub const COLUMNS: [Column; EVENT_COLUMNS.len() + 2] = {
-    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + 2];
+/// Columns that exist only where somebody says something of them.
+pub(crate) const OPTIONAL_COLUMNS: [Column; 2] = [MACHINE_OPEN, LINK_INDEX];
+
+/// The columns of an event, in order; after those of every event the optional ones, then `ingested_at`, where something ingests.
+pub const COLUMNS: [Column; EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() + 1] = {
+    let mut columns = [INGESTED_AT; EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() + 1];
     let mut number = 0;
-    while number < EVENT_COLUMNS.len() {
-        columns[number] = EVENT_COLUMNS[number];
+    while number < EVENT_COLUMNS.len() + OPTIONAL_COLUMNS.len() {
+        columns[number] = if number < EVENT_COLUMNS.len() { EVENT_COLUMNS[number] } else { OPTIONAL_COLUMNS[number - EVENT_COLUMNS.len()] };
         number += 1;
     }
-    columns[number] = MACHINE_OPEN;
     columns
 };
 
@@ -48,6 +50,9 @@ pub(crate) const fn column(name: &str) -> usize {
     }
     panic!("there is no such column")
 }
+
+/// The greatest place of a link that is taken.
+pub(crate) const MOST_LINKS: i32 = i16::MAX as i32;
 
 /// The types of campaign.
 pub const CAMPAIGN_TYPES: [&str; 2] = ["transactional", "promotional"];
@@ -99,6 +104,8 @@ pub struct Event<'a> {
     pub payload_size_bytes: Option<i32>,
     /// Whether the provider holds an open for a machine's; of an opened.
     pub machine_open: Option<bool>,
+    /// The place of the clicked link in its message, from 0; of a clicked.
+    pub link_index: Option<i32>,
     /// When it was ingested.
     pub ingested_at: Option<Instant>,
 }
@@ -203,6 +210,7 @@ impl<'a> Event<'a> {
         let campaign_type = fields.campaign_type();
         let payload_size_bytes = fields.integer(const { column("payload_size_bytes") }, i32::MAX);
         let machine_open = fields.flag(const { column("machine_open") });
+        let link_index = fields.integer(const { column("link_index") }, MOST_LINKS);
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
@@ -221,6 +229,7 @@ impl<'a> Event<'a> {
                 _ => fields.check(!given, "message_id", "must be null for non-mail events"),
             }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
+            fields.check(link_index.is_none() || kind == EventType::Clicked, "link_index", "must be null of what is not clicked");
             fields.check(machine_open.is_none() || kind == EventType::Opened, "machine_open", "must be null of what is not opened");
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
@@ -262,6 +271,7 @@ impl<'a> Event<'a> {
                 campaign_type,
                 payload_size_bytes,
                 machine_open,
+                link_index,
                 ingested_at,
             })
         })();
@@ -304,16 +314,17 @@ impl<'a> Event<'a> {
             self.campaign_type.map_or(Cell::Null, Cell::Text),
             self.payload_size_bytes.map_or(Cell::Null, Cell::Whole),
             self.machine_open.map_or(Cell::Null, Cell::Flag),
+            self.link_index.map_or(Cell::Null, Cell::Whole),
             moment(self.ingested_at),
         ]
     }
 
-    /// As JSON: the columns in order, nulls written out, `machine_open` and `ingested_at` only if there is one.
+    /// As JSON: the columns in order, nulls written out, those of [`OPTIONAL_COLUMNS`] and `ingested_at` only if there is one.
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1_024);
         let mut dates = DateText::default();
         for (column, cell) in COLUMNS.iter().zip(self.cells()) {
-            if cell == Cell::Null && [MACHINE_OPEN.name, INGESTED_AT.name].contains(&column.name) {
+            if cell == Cell::Null && OPTIONAL_COLUMNS.iter().chain([&INGESTED_AT]).any(|optional| optional.name == column.name) {
                 continue;
             }
             out.extend_from_slice(if out.is_empty() { b"{\"" } else { b",\"" });
@@ -450,6 +461,26 @@ mod tests {
         opened["machine_open"] = json!("perhaps");
         assert_eq!(reasons(&Event::from_slice(opened.to_string().as_bytes()).unwrap_err()), "machine_open: must be true or false");
         assert_eq!(problems(&json!({ "machine_open": true })), ["machine_open: must be null of what is not opened"]);
+    }
+
+    #[test]
+    fn a_click_may_say_which_link_and_nothing_else_may() {
+        let clicked = lines().0;
+        let clicked = clicked.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<Value>(line).unwrap());
+        let mut clicked = clicked.into_iter().find(|row| row["event_type"] == "clicked").unwrap();
+        for (given, taken) in [(json!(0), Some(0)), (json!(7.0), Some(7)), (json!(null), None)] {
+            clicked["link_index"] = given;
+            let bytes = clicked.to_string();
+            let event = Event::from_slice(bytes.as_bytes()).unwrap();
+            assert_eq!(event.link_index, taken);
+            assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
+        }
+        for wrong in [json!(-1), json!(40_000), json!("third")] {
+            clicked["link_index"] = wrong;
+            let told = reasons(&Event::from_slice(clicked.to_string().as_bytes()).unwrap_err());
+            assert_eq!(told, "link_index: must be a whole number from 0 to 32767");
+        }
+        assert_eq!(problems(&json!({ "link_index": 1 })), ["link_index: must be null of what is not clicked"]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::limits::Limits;
 use crate::connector::webhooks::PROVIDERS;
-use crate::event::CAMPAIGN_TYPES;
+use crate::event::{CAMPAIGN_TYPES, MOST_LINKS, OPTIONAL_COLUMNS};
 use populace_core::email::EventType;
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::{EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use serde_json::{Map, Value, json};
 
 const MOMENT: &str = "^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$";
@@ -81,6 +81,7 @@ fn column(column: &Column) -> Value {
         "minute" => whole(59),
         "day_of_week" => whole(6),
         "payload_size_bytes" => whole(i32::MAX),
+        "link_index" => whole(MOST_LINKS),
         "machine_open" => json!({ "type": ["boolean", "null"] }),
         "campaign_type" => json!({ "enum": [CAMPAIGN_TYPES[0], CAMPAIGN_TYPES[1], null] }),
         name => match (column.kind, column.longest) {
@@ -111,7 +112,7 @@ pub(super) fn event() -> Value {
     let or_empty =
         |known: &Column| if REQUIRED.contains(&known.name) { column(known) } else { json!({ "anyOf": [column(known), { "const": "" }] }) };
     let mut all: Map<String, Value> =
-        EVENT_COLUMNS.iter().chain([&MACHINE_OPEN]).map(|known| (known.name.to_owned(), or_empty(known))).collect();
+        EVENT_COLUMNS.iter().chain(&OPTIONAL_COLUMNS).map(|known| (known.name.to_owned(), or_empty(known))).collect();
     all.insert("ingested_at".to_owned(), json!({ "description": "Ignored: the connector sets it" }));
     let identifiers = [
         ("recipient_email", "An address, which is resolved and dropped", EMAIL),
@@ -158,7 +159,7 @@ pub(super) fn event() -> Value {
                 only.insert(MACHINE_OPEN.name.to_owned(), nothing());
             }
             if !is_click {
-                only.insert("click_url".to_owned(), nothing());
+                only.extend(["click_url", LINK_INDEX.name].map(|name| (name.to_owned(), nothing())));
             }
             if !is_delivered {
                 only.extend(OF_DELIVERED.iter().map(|name| ((*name).to_owned(), nothing())));

@@ -17,7 +17,8 @@ const MOST_BARS: usize = 24;
 const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
-    let when = vec![week(gathered), by_hour(gathered), machines(gathered), delay(gathered, 0), delay(gathered, 1)];
+    let when =
+        vec![week(gathered), by_hour(gathered), machines(gathered), gathered.clicks.figure(), delay(gathered, 0), delay(gathered, 1)];
     let who = vec![funnel(gathered), days(gathered), campaigns(gathered)];
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
     let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();

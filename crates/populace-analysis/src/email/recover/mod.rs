@@ -2,6 +2,7 @@
 
 mod engagement;
 mod mixture;
+mod scanners;
 mod seasons;
 mod tally;
 
@@ -65,6 +66,7 @@ pub(crate) fn estimate(
         }
     }
     machines(law.config(), &tally, sheet);
+    scanners::report(&law, &tally, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);

@@ -1,6 +1,7 @@
 //! What is counted in one pass over the recipients: as much as the document has cells, however many rows there are.
 
 use super::mixture;
+use super::scanners::Scans;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -120,6 +121,8 @@ pub(super) struct Tally<'a> {
     /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
     pub(super) opened_ahead: u64,
     pub(super) by_delivered: Vec<u64>,
+    /// Of recipients behind a scanner.
+    pub(super) scans: Scans,
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
     pub(super) ahead: Vec<Count>,
     pub(super) own: Vec<Count>,
@@ -171,6 +174,7 @@ impl<'a> Tally<'a> {
             click_delays: Moments::default(),
             opened_ahead: 0,
             by_delivered: Vec::new(),
+            scans: Scans::default(),
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
         }
@@ -216,6 +220,9 @@ impl<'a> Tally<'a> {
             self.latency(message);
         }
         self.triggers(history, &triggered);
+        if self.law.model().scanners().is_some() {
+            self.scans.add(self.law.config(), history);
+        }
         match self.law.person_of(&history.recipient_id) {
             Some(person) => {
                 self.machines(person.persona.into(), history);
@@ -363,7 +370,7 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own,
 } same { law, window, weeks, flat });
 
 impl Observer for Tally<'_> {

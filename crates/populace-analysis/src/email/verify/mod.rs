@@ -9,10 +9,12 @@ mod machine;
 mod opens;
 mod queries;
 mod rows;
+mod scanner;
 mod score_tests;
 mod truth;
 mod volumes;
 
+use crate::email::history::Agents;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -33,7 +35,7 @@ use delays::Delays;
 use latency::Latencies;
 use machine::Machines;
 use opens::Opens;
-use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
+use populace_core::email::{Agent, CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -41,6 +43,7 @@ use populace_io::identity::Identities;
 use populace_io::tables::email::actor_of;
 use queries::Queries;
 use rows::Rows;
+use scanner::Scanned;
 use score_tests::ScoreTests;
 use truth::Truth;
 use volumes::Sends;
@@ -75,6 +78,8 @@ const COLUMNS: [Want; 24] = [
 
 /// A further column, where there are machines.
 const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
+/// The one that says which link was clicked, where messages have several.
+const LINK_INDEX: Want = Want::nullable("link_index", As::Int);
 
 /// The [`COLUMNS`] of a recipient's events.
 struct Events<'a> {
@@ -96,8 +101,8 @@ struct Events<'a> {
     click_url: Texts<'a>,
     user_agent: Texts<'a>,
     ip_address: Texts<'a>,
-    /// What clients that open ahead say that they are.
-    machine_agent: Option<&'a str>,
+    /// What machines say that they are.
+    agents: Agents<'a>,
     source: Texts<'a>,
     metadata: Texts<'a>,
     latency: &'a Float64Array,
@@ -128,7 +133,7 @@ impl<'a> Events<'a> {
             click_url: batch.text("click_url"),
             user_agent: batch.text("user_agent"),
             ip_address: batch.text("ip_address"),
-            machine_agent: config.machine_opens.as_ref().map(|own| own.user_agent.as_str()),
+            agents: Agents::new(config),
             source: batch.text("source"),
             metadata: batch.text("metadata"),
             latency: batch.float("latency_seconds"),
@@ -144,14 +149,14 @@ impl<'a> Events<'a> {
 
     /// The user agent and the address that a recipient engages from.
     fn client(&self) -> Option<(&'a str, &'a str)> {
-        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && !self.is_machine(row);
+        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && self.agent(row) == Agent::Human;
         let row = (0..self.kinds.len()).find(|&row| is_own(row))?;
         Some((self.user_agent.value(row), self.ip_address.value(row)))
     }
 
-    /// Whether a row is of a client that opens ahead.
-    fn is_machine(&self, row: usize) -> bool {
-        self.machine_agent.is_some_and(|agent| self.user_agent.is_valid(row) && self.user_agent.value(row) == agent)
+    /// Who a row says is behind it.
+    fn agent(&self, row: usize) -> Agent {
+        self.agents.of(self.user_agent, row)
     }
 }
 
@@ -253,6 +258,7 @@ struct Checks<'a> {
     queries: Queries,
     machines: Option<Machines<'a>>,
     decisions: Option<Decisions<'a>>,
+    scanners: Option<Scanned<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users and of decisions, and the truth of messages where it is looked at.
     users_table: usize,
@@ -283,6 +289,9 @@ impl Observer for Checks<'_> {
         self.latencies.add(&recipient);
         if let (Some(decisions), Some(actor)) = (&mut self.decisions, actor) {
             decisions.add(actor, &recipient, decision_rows);
+        }
+        if let Some(scanners) = &mut self.scanners {
+            scanners.add(&recipient);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(truth) = &mut self.truth {
@@ -320,6 +329,9 @@ impl Observer for Checks<'_> {
         if let (Some(decisions), Some(later)) = (&mut self.decisions, later.decisions) {
             decisions.combine(later);
         }
+        if let (Some(scanners), Some(later)) = (&mut self.scanners, later.scanners) {
+            scanners.combine(later);
+        }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
             truth.combine(later);
@@ -338,7 +350,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     })?;
     let law = Law::new(&model, Some(seed));
     let identities = Identities::synthetic();
-    let columns: Vec<Want> = COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).collect();
+    let machines = model.machine_opens().map(|_| MACHINE_OPEN);
+    let scanners = model.scanners().map(|_| LINK_INDEX);
+    let columns: Vec<Want> = COLUMNS.into_iter().chain(machines).chain(scanners).collect();
     let events = Side { table: "events", wants: &columns, time: Some("timestamp") };
     let users = Side { table: "users", wants: &USERS, time: None };
     let has_users = source.has(users.table);
@@ -375,6 +389,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
         decisions: decider.filter(|_| has_decisions).map(Decisions::new),
         decisions_table,
+        scanners: law.model().scanners().map(|scanners| Scanned::new(&law, scanners)),
         users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
         users_table,
         truth: has_truth.then(|| Truth::new(&law)),
@@ -393,6 +408,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         mut queries,
         machines,
         decisions,
+        scanners,
         users,
         truth,
         ..
@@ -410,6 +426,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     score_tests.report(board);
     if let Some(machines) = machines {
         machines.report(board);
+    }
+    if let Some(scanners) = scanners {
+        scanners.report(board);
     }
     match truth {
         Some(truth) => truth.report(board),

@@ -143,7 +143,8 @@ impl Queries {
         let expected = law.expectation().total();
         let user_days = config.population.users * u64::from(config.window.days);
         let of = |kind: EventType| expected.of(kind);
-        let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));
+        let (sent, scans) = (of(EventType::Sent), Scans::new(law, of(EventType::Delivered)));
+        let [opened, clicked] = [EventType::Opened, EventType::Clicked].map(|kind| of(kind) - scans.rows(kind));
         // A Poisson number of messages, each of up to four rows: the variance is the sum of the squares. A circuit breaker takes the
         // opens and clicks of its days, and where it stops sends all of their mail; how many there are is random too.
         let squares = sent + 3.0 * of(EventType::Delivered) + 5.0 * opened + 7.0 * clicked;
@@ -166,8 +167,13 @@ impl Queries {
             let more = machine.probability * (of(EventType::Delivered) - opened) / (1.0 - of_all) / config.population.users as f64;
             (config.population.users as f64 * machine.user_share * (1.0 - machine.user_share) * more * more, more)
         });
-        let most = f64::max(most, more);
-        let variance = squares + ahead + breakers * (1.0 + lost * lost) + expected.of_group(EventGroup::HotPath) * 9.0 + drifted(engaged);
+        let most = most.max(more).max(scans.most());
+        let variance = squares
+            + ahead
+            + scans.variance()
+            + breakers * (1.0 + lost * lost)
+            + expected.of_group(EventGroup::HotPath) * 9.0
+            + drifted(engaged);
         let total: u64 = self.types.iter().sum();
         let far = |observed: f64, expected: f64, variance: f64, error: f64, most: f64| {
             let beyond = ((observed - expected).abs() - error).max(0.0);
@@ -183,10 +189,12 @@ impl Queries {
         let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engages = matches!(kind, EventType::Opened | EventType::Clicked);
-            let lost = if engages || stops { per_breaker * mean } else { 0.0 };
+            let by_people = mean - scans.rows(kind);
+            let lost = if engages || stops { per_breaker * by_people } else { 0.0 };
             let ahead = if kind == EventType::Opened { ahead } else { 0.0 };
-            let variance = mean + ahead + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
-            let error = if engages { error * mean } else { 0.0 };
+            let drifted = if engages { drifted(by_people) } else { 0.0 };
+            let variance = by_people + ahead + scans.variance_of(kind) + breakers * lost * lost + drifted;
+            let error = if engages { error * by_people } else { 0.0 };
             (
                 kind.name(),
                 Found {
@@ -212,6 +220,62 @@ impl Queries {
         let name = "count() of support_ticket, complaint and unsubscribe_request";
         board.try_test(Group::Query, name, rare(EventGroup::Breaker));
         board.try_test(Group::Query, "count() of site_visit, sms_click and product_view", rare(EventGroup::HotPath));
+    }
+}
+
+/// The rows of scanners in expectation: who is behind one is drawn, and a scan is many rows at once.
+struct Scans {
+    /// Recipients, and the share of those behind a scanner.
+    users: f64,
+    share: f64,
+    /// How many scans, and of each the `opened` rows and the links.
+    count: f64,
+    rows: [f64; 2],
+}
+
+impl Scans {
+    fn new(law: &Law<'_>, delivered: f64) -> Self {
+        let users = law.config().population.users as f64;
+        law.model().scanners().map_or(Self { users, share: 0.0, count: 0.0, rows: [0.0; 2] }, |own| {
+            let count = own.user_share * own.probability * delivered;
+            Self { users, share: own.user_share, count, rows: [own.pixel_share, f64::from(own.links)] }
+        })
+    }
+
+    fn of(&self, kind: EventType) -> f64 {
+        match kind {
+            EventType::Opened => self.rows[0],
+            EventType::Clicked => self.rows[1],
+            _ => 0.0,
+        }
+    }
+
+    fn rows(&self, kind: EventType) -> f64 {
+        self.count * self.of(kind)
+    }
+
+    /// Rows of one recipient behind a scanner, if a scan has so many.
+    fn of_one(&self, rows: f64) -> f64 {
+        if self.share > 0.0 { self.count * rows / (self.users * self.share) } else { 0.0 }
+    }
+
+    fn variance_with(&self, rows: f64, squared: f64) -> f64 {
+        self.users * self.share * (1.0 - self.share) * self.of_one(rows).powi(2) + self.count * squared
+    }
+
+    fn variance_of(&self, kind: EventType) -> f64 {
+        let rows = self.of(kind);
+        self.variance_with(rows, if kind == EventType::Clicked { rows * rows } else { rows })
+    }
+
+    /// That of all rows; those of the scanned message hang together with them.
+    fn variance(&self) -> f64 {
+        let [opened, clicked] = self.rows;
+        self.variance_with(opened + clicked, (clicked + 1.0) * (clicked + 9.0))
+    }
+
+    fn most(&self) -> f64 {
+        self.of_one(self.rows.iter().sum()).max(self.rows[1] + 1.0)
     }
 }
 

@@ -6,6 +6,7 @@ mod engagement;
 mod latency;
 mod machine;
 mod metrics;
+mod scanner;
 mod send_time;
 mod transitions;
 

@@ -8,6 +8,7 @@ mod edits;
 mod fuzz;
 mod machines;
 mod mutants;
+mod scanners;
 
 use crate::support::Run;
 use populace_analysis::families::verify;

@@ -12,7 +12,7 @@ mod ses;
 use super::drafts::{named, unique};
 use super::{Draft, Drafts, Ignored, Rejection, Webhook};
 use crate::address::holds_address;
-use crate::event::{COLUMNS, Fields, Given, column};
+use crate::event::{COLUMNS, Fields, Given, MOST_LINKS, column};
 use crate::identity::{Identifier, KeyRing};
 use crate::json;
 use crate::time;
@@ -183,6 +183,8 @@ struct Reported {
     bounce_type: Option<String>,
     /// Why it bounced.
     reason: Option<String>,
+    /// The place of the clicked link in its message.
+    link: Option<i64>,
     /// Milliseconds from sending to delivery.
     latency_ms: Option<i64>,
     /// Why the provider holds it for a machine's.
@@ -261,6 +263,13 @@ impl Reported {
                 fields.set_text(const { column("ip_address") }, Some(ip));
             } else {
                 reader.note("ip_address", "no network address, left out");
+            }
+        }
+        if let Some(link) = self.link.filter(|_| kind == EventType::Clicked) {
+            if (0..=i64::from(MOST_LINKS)).contains(&link) {
+                fields.set(const { column("link_index") }, Given::Whole(link));
+            } else {
+                reader.note("link_index", "no place of a link, left out");
             }
         }
         fields.set_text(const { column("source") }, Some("esp_webhook"));

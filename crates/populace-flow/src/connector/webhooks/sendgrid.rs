@@ -64,6 +64,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         ip: reader.text(event, "ip", "ip_address"),
         bounce_type,
         reason: reader.first(event, &["reason", "response"], "metadata"),
+        link: event.get("url_offset").and_then(|offset| offset.get("index")?.as_i64()),
         machine: is_set(event, "sg_machine_open").then_some("machine_open"),
         ..Reported::default()
     })

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS email_events
     campaign_type LowCardinality(Nullable(String)),
     payload_size_bytes Nullable(Int32),
     machine_open Nullable(Bool),
+    link_index Nullable(Int16),
     ingested_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'),
     PROJECTION event_ids (SELECT event_id ORDER BY toUInt128(event_id))
 )

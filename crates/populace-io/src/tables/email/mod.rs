@@ -17,7 +17,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
 use columns::CALENDAR;
-pub use columns::{EVENT_COLUMNS, MACHINE_OPEN};
+pub use columns::{EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, Season};
 use populace_core::scenario::ConfigError;

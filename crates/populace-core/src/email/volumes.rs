@@ -369,6 +369,11 @@ impl<'a> Calendar<'a> {
                     if let Some(machine) = self.model.machine_opens() {
                         events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
                     }
+                    if let Some(scanners) = self.model.scanners() {
+                        let [opened, clicked] = scanners.rows(events[EventType::Delivered as usize]);
+                        events[EventType::Opened as usize] += opened;
+                        events[EventType::Clicked as usize] += clicked;
+                    }
                     sum.add(&Volumes { scheduled, triggered, events }, times);
                     sum.events[EventType::Dropped as usize] += gone * all;
                 }

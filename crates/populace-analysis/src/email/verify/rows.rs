@@ -10,7 +10,7 @@ use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
 use crate::verify::{same_json, uuid};
 use arrow_array::Array;
-use populace_core::email::{CampaignType, EventType, Group};
+use populace_core::email::{Agent, CampaignType, EventType, Group};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
 use std::collections::HashMap;
@@ -151,7 +151,7 @@ impl<'a> Rows<'a> {
                 self.internals.hold(holds, place);
             }
             let (agents, addresses) = (events.user_agent, events.ip_address);
-            if agents.is_valid(row) && addresses.is_valid(row) && events.is_machine(row) {
+            if agents.is_valid(row) && addresses.is_valid(row) && events.agent(row) != Agent::Human {
                 self.clients.hold(self.is_address(addresses.value(row)), || format!("{} {}", place(), addresses.value(row)));
             } else if agents.is_valid(row) && addresses.is_valid(row) {
                 let own = (agents.value(row), addresses.value(row));

@@ -10,6 +10,7 @@ mod machines;
 mod mutants;
 mod people;
 mod zones;
+mod scanners;
 
 use crate::support::{Run, document};
 use populace_analysis::families::verify;

@@ -21,7 +21,7 @@ use super::people::Person;
 use super::zones::SendClock;
 use crate::math;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::{HOUR, Instant, MINUTE};
+use crate::time::{HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
 use std::collections::BTreeMap;
 use tables::{drift, interpolated, moved, spread};
 
@@ -334,7 +334,8 @@ impl<'a> Calendar<'a> {
     /// Expected counts of one user of each persona.
     fn volumes(&self) -> Vec<Volumes> {
         let model = self.model;
-        let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit)).collect();
+        let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
+        let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit, &late)).collect();
         let people: Vec<Vec<(Person, f64)>> = (0..model.habits().len()).map(|habit| model.people_of(habit, RATES)).collect();
         let mut volumes = vec![self.occasional(); model.personas().len()];
         for (day, alike) in self.representative_days() {
@@ -442,21 +443,22 @@ impl<'a> Calendar<'a> {
         volumes
     }
 
-    fn hours(&self, habit: usize) -> Vec<HabitHour> {
-        let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
+    fn hours(&self, habit: usize, late: &[Vec<f64>]) -> Vec<HabitHour> {
         let person = self.model.person(habit, 1.0, 1.0);
         let people = [0.0, 1.0].map(|timing_k| Person { timing_k, ..person });
+        let at = |minute: usize| {
+            let local = MONDAY.plus(minute as i64 * MINUTE + self.to_local);
+            people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead))
+        };
+        let by_minute: Vec<[f64; 2]> = (0..MINUTES_PER_WEEK).map(at).collect();
         (0..HOURS_OF_WEEK)
             .map(|hour| {
                 let mut factors = Vec::new();
-                for minute in 0..60 {
-                    let sent = MONDAY.plus((hour as i64 * 60 + minute) * MINUTE);
-                    let cell = self.model.latency_cell(sent.plus(self.to_utc));
+                for minute in hour * 60..hour * 60 + 60 {
+                    let cell = self.model.latency_cell(MONDAY.plus(minute as i64 * MINUTE + self.to_utc));
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
-                        let local = sent.plus(minutes as i64 * MINUTE + self.to_local);
-                        let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead));
-                        put(&mut factors, at, share / 60.0);
+                        put(&mut factors, by_minute[(minute + minutes) % MINUTES_PER_WEEK], share / 60.0);
                     }
                 }
                 let delivered = MONDAY.plus((hour as i64 * 60 + 30) * MINUTE + self.to_local);

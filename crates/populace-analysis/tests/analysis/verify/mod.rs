@@ -6,6 +6,7 @@
 mod careful;
 mod edits;
 mod fuzz;
+mod industry;
 mod machines;
 mod mutants;
 mod people;

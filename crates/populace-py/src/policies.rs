@@ -14,6 +14,9 @@ use std::path::PathBuf;
 /// A policy: what it is called, and a run of it.
 type Named<'py> = (String, PyRef<'py, Run>);
 
+/// Decisions of a log: how many actions there are, the names of the context, the recipients, and arrays by name.
+type Rounds<'py> = (usize, Vec<String>, Vec<String>, Bound<'py, PyDict>);
+
 fn candidate((name, run): &Named<'_>) -> Candidate {
     Candidate { name: name.clone(), document: run.scene.resolved.clone() }
 }
@@ -93,7 +96,7 @@ pub(crate) fn policy_rounds<'py>(
     target: Option<Named<'py>>,
     worth: &str,
     options: &Bound<'py, PyDict>,
-) -> PyResult<(usize, Vec<String>, Vec<String>, Bound<'py, PyDict>)> {
+) -> PyResult<Rounds<'py>> {
     let ((progress, threads), target) = (reading(options)?, target.as_ref().map(candidate));
     let wanted = Wanted { reward: reward(worth)?, from: date(options, "start")?, target: target.as_ref() };
     let rounds = watched(py, progress, threads, |watch| families::policy_rounds(&root, &wanted, watch))?;

@@ -382,33 +382,15 @@ class Run:
         )  # fmt: skip
 
     def to_obp(
-        self,
-        *,
-        target: Policy | None = None,
-        reward: Reward = "open",
-        start: _types.Date = None,
-        threads: int | None = None,
+        self, *, target: Policy | None = None, reward: Reward = "open", start: _types.Date = None, threads: int | None = None,
         progress: _types.Reading = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # fmt: skip
         """The decisions of its log as Open Bandit Pipeline takes them: `n_rounds`, `n_actions`, `context`, `action`, `position` (None),
-        `reward`, `expected_reward`, `pscore`, `pi_b`. Needs NumPy.
-
-        A round is a decision on a recipient who is not held out, an action a slot; where decisions of the log sent nothing, the last action
-        is that. `context` is what the sender knows when the window begins; `context_names` and `recipient_id` name its columns and the
-        rounds' people. `expected_reward` is the true value of each slot by rates and hours, without fatigue; `None` where `reward` is not
-        "open". `estimated_rewards_by_reg_model` has the model of `policy.evaluate`, fitted to the other folds of decisions; with a
-        `target`, `action_dist` has how likely it takes each action. `reward` and `start` are those of `policy.evaluate`.
-
-        Raises `InputError` if the run has no policy.
-
-        >>> import populace as pp
-        >>> log = pp.generate("email", users=20, days=30, seed=1, policy="explore").to_obp(target="uniform")
-        >>> log["pi_b"].shape == log["action_dist"].shape == (log["n_rounds"], log["n_actions"], 1)
-        True
+        `reward`, `expected_reward`, `pscore`, `pi_b`; with a `target`, `action_dist`. See `populace.policy.to_obp`. Needs NumPy.
         """
         from populace.policy import to_obp
 
-        return to_obp(self, target, reward, start, threads, progress)
+        return to_obp(self, target=target, reward=reward, start=start, threads=threads, progress=progress)
 
     def __repr__(self) -> str:
         where = f", in {self.directory}" if self.directory else ""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Policy = Union[_types.Path, Mapping[str, Any], "Learned", pandas.DataFrame]
     """A file, a built-in policy by name, a document, what was learned, or a data frame of recipient_id and slot."""
 
-__all__ = ["Evaluation", "Learned", "Values", "evaluate", "learn", "replay", "value"]
+__all__ = ["Evaluation", "Learned", "Values", "evaluate", "learn", "replay", "to_obp", "value"]
 
 Reward = Union[str, Mapping[str, float]]
 Rule = Literal["best_hour", "most_opens"]
@@ -210,8 +210,31 @@ def evaluate(
         return Evaluation(json.loads(_populace.policy_evaluate(directory(run), named, _reward(reward), options)))
 
 
-def to_obp(run: Run, target: Policy | None, reward: Reward, start: _types.Date, threads: int | None, progress: _types.Reading) -> dict[str, Any]:
-    """The arrays of `Run.to_obp`."""
+@_options.keywords
+def to_obp(
+    run: Run | _types.Path,
+    *,
+    target: Policy | None = None,
+    reward: Reward = "open",
+    start: _types.Date = None,
+    threads: int | None = None,
+    progress: _types.Reading = None,
+) -> dict[str, Any]:
+    """The decisions of a run's log as Open Bandit Pipeline takes them: `run.to_obp()`. Needs NumPy.
+
+    A round is a decision on a recipient who is not held out, an action a slot; where decisions of the log, or of the target, may send
+    nothing, the last action is that. `context` is what the sender knows when the window begins; `context_names` and `recipient_id` name
+    its columns and the rounds' people. `expected_reward` is the true value of each slot by rates and hours alone; `None` where `reward` is
+    not "open". `estimated_rewards_by_reg_model` has the model of `evaluate`, fitted to the other folds of decisions; with a `target`,
+    `action_dist` has how likely it takes each action. `reward` and `start` are those of `evaluate`.
+
+    Raises `InputError` if the run has no policy.
+
+    >>> import populace as pp
+    >>> log = pp.generate("email", users=20, days=30, seed=1, policy="explore").to_obp(target="uniform")
+    >>> log["pi_b"].shape == log["action_dist"].shape == (log["n_rounds"], log["n_actions"], 1)
+    True
+    """
     import numpy
 
     named = None if target is None else (_name(target) or "the target", replay(run, policy=target)._native)

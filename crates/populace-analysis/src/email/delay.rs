@@ -45,7 +45,7 @@ struct Part {
 struct Cut<'a> {
     law: &'a Part,
     begin: Instant,
-    /// Ends of the pieces but the last, and the last's; and exp(−x/mean) there.
+    /// Ends of the pieces but the last, which lie an hour apart, and the last's; and exp(−x/mean) there.
     ends: Vec<(Instant, f64)>,
     /// The hour of the week of the first piece.
     first_hour: usize,
@@ -252,7 +252,8 @@ impl Cut<'_> {
         if time >= self.end() {
             return Place::After;
         }
-        let piece = self.ends.partition_point(|(end, _)| *end <= time);
+        let first = self.ends[0].0;
+        let piece = if time < first { 0 } else { 1 + (time.since(first) / HOUR) as usize };
         let left = piece.checked_sub(1).map_or(1.0, |last| self.ends[last].1);
         Place::Within { piece, share: left - self.law.left(time.since(self.begin)) }
     }

@@ -3,9 +3,11 @@
 mod evaluate;
 mod learn;
 mod moments;
+mod schedule;
 mod value;
 
 use crate::policy::Policies;
 
 /// What is done with policies.
-pub(super) const POLICIES: Policies = Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate };
+pub(super) const POLICIES: Policies =
+    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, schedule: schedule::load };

@@ -87,6 +87,10 @@ impl<'a> Decisions<'a> {
                 continue;
             };
             let begin = Instant(begins.value(row));
+            if self.decider.is_of_schedule() {
+                // What it says is not in the document; that it is certain, is.
+                self.propensities.hold(propensities.value(row) == 1.0, place);
+            }
             let (shares, skip) = self.decider.distribution(&recipient.person, actor, begin, &set);
             let action = actions.is_valid(row).then(|| actions.value(row) as usize);
             let expected = match action {
@@ -95,7 +99,9 @@ impl<'a> Decisions<'a> {
                 None => skip,
             };
             // Where exploration is by recipient, the log says which it is.
-            let is_sound = self.decider.is_explored_by_user() || (propensities.value(row) - expected).abs() <= ROUNDING;
+            let is_sound = self.decider.is_of_schedule()
+                || self.decider.is_explored_by_user()
+                || (propensities.value(row) - expected).abs() <= ROUNDING;
             self.propensities.hold(is_sound, place);
             if let Some((id, action)) = message.zip(action)
                 && let Some(at) = sent.get(&id)
@@ -104,7 +110,7 @@ impl<'a> Decisions<'a> {
                 self.slots
                     .hold(is_inside && self.decider.action_of(*at) == action, || format!("message {} of {}", uuid(id), recipient.id()));
             }
-            if !set.is_empty() && !self.decider.is_explored_by_user() {
+            if !set.is_empty() && !self.decider.is_explored_by_user() && !self.decider.is_of_schedule() {
                 for (slot, share) in shares.iter().enumerate().take(self.decider.slots()).filter(|(_, share)| **share > 0.0) {
                     self.taken.add_to(slot, *share, action == Some(slot));
                 }

@@ -91,7 +91,10 @@ fn rows_move_add_and_leave_out() {
     let sent: Vec<_> = replayed.iter().filter(|row| row["reason"] != "skip").collect();
     assert_eq!(sent.len(), 10);
     let found = sent.iter().find(|row| row["recipient_id"] == "synth_user_01000").unwrap();
-    assert_eq!((found["decision_id"].as_str(), found["campaign_id"].as_str(), found["action"].as_str()), (moved.as_str(), "welcome_series", "6"));
+    assert_eq!(
+        (found["decision_id"].as_str(), found["campaign_id"].as_str(), found["action"].as_str()),
+        (moved.as_str(), "welcome_series", "6")
+    );
     assert!(sent.iter().filter(|row| row["recipient_id"] == "synth_user_01001").all(|row| row["due_date"] == "2025-10-05"));
     // What was due and is not in the schedule is a decision, too.
     assert!(replayed.len() > decisions.len() && replayed.iter().filter(|row| row["reason"] == "skip").count() > 20);

@@ -136,7 +136,10 @@ impl<'a> Decisions<'a> {
         }
         if !self.decider.is_plain() {
             let keeps_volume = self.decider.keeps_volume();
-            let aside = |name: &str| BY_CLOCK.contains(&name) || (!keeps_volume && BY_VOLUME.contains(&name));
+            let is_of_schedule = self.decider.is_of_schedule();
+            let aside = |name: &str| {
+                BY_CLOCK.contains(&name) || (!keeps_volume && BY_VOLUME.contains(&name)) || (is_of_schedule && BY_MOMENT.contains(&name))
+            };
             board.set_aside(aside, "the policy decides when mail goes out and how much of it; see its decisions");
         }
     }
@@ -150,4 +153,10 @@ const BY_VOLUME: &[&str] = &[
     "scheduled sends of a user-day are Poisson",
     "scheduled sends have the distribution of the document among recipients",
     "scheduled sends by day",
+];
+/// Checks of moments that every policy but a schedule draws at random.
+const BY_MOMENT: &[&str] = &[
+    "the second within the minute of scheduled sends",
+    "the second within the minute of deliveries",
+    "sends have millisecond resolution: one in a thousand is at a whole second",
 ];

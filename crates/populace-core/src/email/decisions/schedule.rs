@@ -71,11 +71,13 @@ fn pair(rows: &[Planned], day_of: impl Fn(Instant) -> u32, due: &[Due]) -> Vec<P
     }
     let mut paired: Vec<Paired> = Vec::with_capacity(due.len().max(rows.len()));
     in_time.sort_by_key(|place| due[*place].day);
-    let mut left = (0..rows.len()).filter(|row| !is_paired[*row]).map(|row| (day_of(rows[row].time), row)).peekable();
+    let left = (0..rows.len()).filter(|row| !is_paired[*row]).map(|row| (day_of(rows[row].time), row));
     let mut counts: HashMap<u32, u64> = HashMap::new();
-    due.iter().for_each(|due| *counts.entry(due.day).or_default() += 1);
+    for due in due {
+        *counts.entry(due.day).or_default() += 1;
+    }
     let mut open = in_time.iter().copied().filter(|place| row_of[*place].is_none()).collect::<Vec<_>>().into_iter().peekable();
-    while let Some((day, row)) = left.next() {
+    for (day, row) in left {
         while open.next_if(|place| due[*place].day < day).is_some() {}
         if let Some(place) = open.next_if(|place| due[*place].day == day) {
             row_of[place] = Some(row);

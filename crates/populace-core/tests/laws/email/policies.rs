@@ -1,7 +1,7 @@
 //! Policies: propensities are those of what happened, what is limited stays within its limits, and nothing moves but times.
 
 use super::{email, model};
-use crate::support::{Collected, chi_square, collect, config, share};
+use crate::support::{Collected, chi_square, collect, config, follows, share};
 use populace_core::email::{Arm, Decision, EmailConfig, EmailModel, Event, EventType, NotSent, Planned, Schedule, Slots, Truth, Uuid};
 use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
@@ -230,6 +230,21 @@ fn a_slot_is_a_stretch_of_the_recipients_clock() {
         let Some(id) = decision.message_id else { continue };
         let local = sent[&id].1.time.plus(5 * HOUR + 30 * MINUTE);
         assert_eq!((local.hour(), local.minute() / 30), (8, 1));
+    }
+}
+
+/// Within its slot a message goes out at any moment, whatever else is drawn for it.
+#[test]
+fn the_moment_within_a_slot_is_uniform_for_each_campaign() {
+    let of = collect(&model(&with_policy(json!({ "base": { "type": "uniform" } }))), 7, 0..USERS);
+    let decided: std::collections::BTreeSet<Uuid> = decisions(&of).iter().filter_map(|(_, decision)| decision.message_id).collect();
+    let mut by_campaign: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
+    for (_, (_, event)) in sent(&of).into_iter().filter(|(id, _)| decided.contains(id)) {
+        by_campaign.entry(event.campaign).or_default().push(event.time.0.rem_euclid(HOUR) as f64 / HOUR as f64);
+    }
+    assert!(by_campaign.len() > 3);
+    for (campaign, moments) in by_campaign {
+        follows(&format!("campaign {campaign}"), moments, |moment| moment).unwrap();
     }
 }
 

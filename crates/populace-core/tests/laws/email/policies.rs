@@ -258,12 +258,17 @@ impl Schedule for Plan {
     }
 }
 
-fn by_schedule(rows: impl Iterator<Item = (u64, Planned)>) -> EmailModel {
+/// A document's model by a schedule.
+fn by_schedule(mut document: Value, rows: impl Iterator<Item = (u64, Planned)>) -> EmailModel {
     let mut plan: BTreeMap<u64, Vec<Planned>> = BTreeMap::new();
-    rows.for_each(|(actor, row)| plan.entry(actor).or_default().push(row));
-    plan.values_mut().for_each(|rows| rows.sort_by_key(|row| row.time));
-    let base = json!({ "type": "schedule", "sha256": "0".repeat(64) });
-    model(&with_policy(json!({ "base": base }))).with_schedule(Arc::new(Plan(plan)))
+    for (actor, row) in rows {
+        plan.entry(actor).or_default().push(row);
+    }
+    for rows in plan.values_mut() {
+        rows.sort_by_key(|row| row.time);
+    }
+    document["policy"] = json!({ "base": { "type": "schedule", "sha256": "0".repeat(64) } });
+    model(&document).with_schedule(Arc::new(Plan(plan)))
 }
 
 fn row(time: Instant, decision: Option<Uuid>) -> Planned {
@@ -275,7 +280,7 @@ fn row(time: Instant, decision: Option<Uuid>) -> Planned {
 fn a_schedule_of_what_was_sent_sends_it_again() {
     let off = collect(&model(&email()), 7, 0..USERS);
     let plan: Vec<(u64, Planned)> = sent(&off).into_values().map(|(actor, event)| (actor, row(event.time, None))).collect();
-    let on = collect(&by_schedule(plan.into_iter()), 7, 0..USERS);
+    let on = collect(&by_schedule(email(), plan.into_iter()), 7, 0..USERS);
     assert!(off.rows == on.rows);
     let truths: Vec<_> = on.truths.iter().filter(|(_, truth)| !matches!(truth, Truth::Decision(_))).copied().collect();
     assert!(off.truths == truths);
@@ -291,7 +296,7 @@ fn decisions_that_are_named_are_made_again() {
         let (_, event) = messages[&decision.message_id?];
         Some((*actor, row(event.time, Some(decision.id))))
     });
-    let again = collect(&by_schedule(rows), 7, 0..USERS);
+    let again = collect(&by_schedule(email(), rows), 7, 0..USERS);
     assert!(log.rows == again.rows);
     let ids = |of: &[(u64, Decision)]| -> Vec<(Uuid, Option<Uuid>)> { of.iter().map(|(_, own)| (own.id, own.message_id)).collect() };
     assert_eq!(ids(&of_log), ids(&decisions(&again)));
@@ -306,11 +311,7 @@ fn a_schedule_moves_messages_and_not_people() {
     let off = collect(&model(&document), 7, 0..USERS);
     let moved = |time: Instant| time.date().midnight().plus((time.since(time.date().midnight()) / 2) / 1_000 * 1_000);
     let plan: Vec<_> = sent(&off).into_values().map(|(actor, event)| (actor, row(moved(event.time), None))).collect();
-    let mut plans: BTreeMap<u64, Vec<Planned>> = BTreeMap::new();
-    plan.into_iter().for_each(|(actor, row)| plans.entry(actor).or_default().push(row));
-    plans.values_mut().for_each(|rows| rows.sort_by_key(|row| row.time));
-    document["policy"] = json!({ "base": { "type": "schedule", "sha256": "0".repeat(64) } });
-    let on = collect(&model(&document).with_schedule(Arc::new(Plan(plans))), 7, 0..USERS);
+    let on = collect(&by_schedule(document, plan.into_iter()), 7, 0..USERS);
     let random = |id: Uuid| id.to_u128() & ((1 << 80) - 1);
     let names = |of: &Collected<Event, Truth>| -> BTreeMap<u128, (Instant, u8, u8)> {
         sent(of).into_values().map(|(_, event)| (random(event.message_id.unwrap()), (event.time, event.esp, event.campaign))).collect()

@@ -56,12 +56,13 @@ fn keep(planned: &Planned, into: &mut Vec<u8>) {
     into.extend(planned.subject.map_or(0, |subject| u32::from(subject) + 1).to_le_bytes());
 }
 
+/// The number that up to 16 bytes are, the least first.
+fn number(bytes: &[u8]) -> u128 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
 fn kept(bytes: &[u8]) -> Planned {
-    let part = |from: usize, length: usize| {
-        let mut whole = [0; 16];
-        whole[..length].copy_from_slice(&bytes[from..from + length]);
-        u128::from_le_bytes(whole)
-    };
+    let part = |from: usize, length: usize| number(&bytes[from..from + length]);
     Planned {
         time: Instant(part(0, 8) as u64 as i64),
         decision: Some(part(8, 16)).filter(|bits| *bits != 0).and_then(Uuid::from_u128),
@@ -106,9 +107,8 @@ impl Plans {
             file.seek(SeekFrom::Start(0))?;
             bytes.clear();
             file.read_to_end(&mut bytes)?;
-            let number = |row: &[u8], at: usize| u64::from_le_bytes(row[at..at + 8].try_into().expect("eight bytes"));
             let mut rows: Vec<(u64, u64, Planned)> =
-                bytes.chunks_exact(SPREAD).map(|row| (number(row, 0), number(row, 8), kept(&row[16..]))).collect();
+                bytes.chunks_exact(SPREAD).map(|row| (number(&row[..8]) as u64, number(&row[8..16]) as u64, kept(&row[16..]))).collect();
             rows.sort_unstable_by_key(|(actor, row, planned)| (*actor, planned.decision.map(Uuid::to_u128), *row));
             for pair in rows.windows(2) {
                 if pair[0].0 == pair[1].0 && pair[0].2.decision.is_some() && pair[0].2.decision == pair[1].2.decision {

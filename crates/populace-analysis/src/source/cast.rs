@@ -173,18 +173,23 @@ impl Want {
         Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
     }
 
+    /// The text of moments, in UTC with a `Z` where the column has a zone.
+    fn zoned(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
+        let text = Self { kind: As::Text, ..*self }.convert(column, casting)?;
+        if !matches!(column.data_type(), DataType::Timestamp(_, Some(_))) {
+            return Ok(text);
+        }
+        let zoned = |moment: Option<&str>| moment.map(|moment| format!("{moment}Z"));
+        Ok(Arc::new(text.as_string::<i32>().iter().map(zoned).collect::<StringArray>()))
+    }
+
     /// The column in the wanted type; null where a value does not fit.
     fn convert(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         if self.kind == As::Id && !casting.own {
             return Want { kind: As::Text, ..*self }.convert(column, casting).map(ids_of);
         }
         if self.kind == As::Zoned {
-            let text = Self { kind: As::Text, ..*self }.convert(column, casting)?;
-            if !matches!(column.data_type(), DataType::Timestamp(_, Some(_))) {
-                return Ok(text);
-            }
-            let zoned = |moment: Option<&str>| moment.map(|moment| format!("{moment}Z"));
-            return Ok(Arc::new(text.as_string::<i32>().iter().map(zoned).collect::<StringArray>()));
+            return self.zoned(column, casting);
         }
         let to = self.kind.data_type();
         if *column.data_type() == to {

@@ -55,7 +55,7 @@ pub(super) fn load(document: &Resolved, file: &Path, watch: &Watch<'_>) -> Resul
         )));
     }
     let mut reading = Reading::new(&model, file);
-    let temporary = |error| AnalysisError::io(&std::env::temp_dir(), error);
+    let temporary = |error| AnalysisError::io(std::env::temp_dir(), error);
     let mut plans = Plans::new(model.config().population.users).map_err(temporary)?;
     let mut first = 1;
     for batch in table.read(&WANTS)? {
@@ -73,7 +73,7 @@ pub(super) fn load(document: &Resolved, file: &Path, watch: &Watch<'_>) -> Resul
     }
     let rows = plans
         .sorted(|earlier, later| {
-            reading.tell(later, DECISION, format!("is that of row {earlier}, too"), "a decision is on one message: leave one of them out");
+            reading.tell(later, DECISION, &format!("is that of row {earlier}, too"), "a decision is on one message: leave one of them out");
         })
         .map_err(temporary)?;
     reading.finish()?;
@@ -130,7 +130,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn tell(&mut self, row: u64, column: &str, what: String, hint: &str) {
+    fn tell(&mut self, row: u64, column: &str, what: &str, hint: &str) {
         self.problems += 1;
         if self.told.len() < TOLD {
             self.told.push((row, format!("{}: row {row}, {column}: {what}; {hint}", self.file.display())));
@@ -155,7 +155,7 @@ impl<'a> Reading<'a> {
                 self.tell(
                     number,
                     DECISION,
-                    format!("{} is not a UUID", shown(text)),
+                    &format!("{} is not a UUID", shown(text)),
                     "it is that of a row of `decisions`; leave it empty where there is none",
                 );
             }
@@ -169,7 +169,7 @@ impl<'a> Reading<'a> {
         let actor = id.and_then(actor_of).filter(|actor| *actor < self.users);
         if actor.is_none() {
             let what = id.map_or_else(|| "is empty".to_owned(), |id| format!("{} is no recipient of the run", shown(id)));
-            self.tell(row, RECIPIENT, what, &format!("there are {}, from synth_user_01000 on", self.users));
+            self.tell(row, RECIPIENT, &what, &format!("there are {}, from synth_user_01000 on", self.users));
         }
         actor
     }
@@ -177,24 +177,24 @@ impl<'a> Reading<'a> {
     fn time(&mut self, text: Option<&str>, row: u64) -> Option<Instant> {
         const HINT: &str = "write it as 2025-10-01T08:30:00Z or 2025-10-01T10:30:00+02:00";
         let Some(text) = text else {
-            self.tell(row, TIME, "is empty".to_owned(), HINT);
+            self.tell(row, TIME, "is empty", HINT);
             return None;
         };
         let field = values::trim(text.as_bytes());
         let read = |zone: i64| values::instant(field, crate::source::Times { zone, ..Default::default() }).map(|read| read.value);
         let Some(micros) = read(0) else {
-            self.tell(row, TIME, format!("{} is no moment", shown(text)), HINT);
+            self.tell(row, TIME, &format!("{} is no moment", shown(text)), HINT);
             return None;
         };
         if read(HOUR) != Some(micros) {
-            self.tell(row, TIME, format!("{} has no zone", shown(text)), HINT);
+            self.tell(row, TIME, &format!("{} has no zone", shown(text)), HINT);
             return None;
         }
         let time = Instant(micros.div_euclid(MILLISECOND) * MILLISECOND);
         let [begin, end] = self.window;
         if time < begin || time >= end {
             let hint = format!("the run mails from {begin} until before {end}");
-            self.tell(row, TIME, format!("{time} lies outside the window"), &hint);
+            self.tell(row, TIME, &format!("{time} lies outside the window"), &hint);
             return None;
         }
         Some(time)
@@ -205,7 +205,7 @@ impl<'a> Reading<'a> {
         if found.is_none() {
             let known: Vec<&str> = self.campaigns.keys().copied().collect();
             let hint = suggest(id, &known, "campaigns");
-            self.tell(row, CAMPAIGN, format!("{} is no campaign that is scheduled", shown(id)), &hint);
+            self.tell(row, CAMPAIGN, &format!("{} is no campaign that is scheduled", shown(id)), &hint);
         }
         found
     }
@@ -219,7 +219,7 @@ impl<'a> Reading<'a> {
             } else {
                 ("is no subject of a campaign", "leave it out, or add it to the campaign's `subjects`")
             };
-            self.tell(row, SUBJECT, format!("{} {what}", shown(text)), hint);
+            self.tell(row, SUBJECT, &format!("{} {what}", shown(text)), hint);
         }
         found
     }

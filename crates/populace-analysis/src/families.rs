@@ -15,6 +15,7 @@ use populace_core::time::Date;
 use populace_io::catalogue::{self, LIBRARY};
 use populace_io::dataset::SCENARIO;
 use populace_io::document::{self, Request, Resolved, suggest};
+use populace_io::generator::Generator;
 use populace_io::table::Table;
 use populace_io::wording::own;
 use std::collections::BTreeSet;
@@ -309,6 +310,15 @@ pub fn policy_value(
 /// The family has no policies, the run cannot be read, or the work was stopped.
 pub fn policy_learn(run: &Path, rule: policy::Rule, until: Option<Date>, watch: &Watch<'_>) -> Result<policy::Learned, AnalysisError> {
     (policies(&Source::open(run)?.scenario()?.family)?.learn)(run, rule, until, watch)
+}
+
+/// The generator of a document that mails by a schedule of the user's own, with the rows of that file.
+///
+/// # Errors
+/// The family has no policies, the document has another schedule or none, the file cannot be read, or the work was stopped; every problem
+/// of its rows at once.
+pub fn policy_schedule(document: &Resolved, file: &Path, watch: &Watch<'_>) -> Result<Box<dyn Generator>, AnalysisError> {
+    (policies(&document.family)?.schedule)(document, file, watch)
 }
 
 /// Estimates a target policy from the log of a run, and holds the estimates against the truth.

@@ -3,6 +3,7 @@
 use crate::error::AnalysisError;
 use crate::watch::Watch;
 use populace_io::document::Resolved;
+use populace_io::generator::Generator;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -297,6 +298,9 @@ pub struct Wanted<'a> {
 /// Values policies.
 pub(crate) type Value = fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>;
 
+/// The generator of a document that mails by a schedule, and that schedule.
+pub(crate) type Scheduled = fn(&Resolved, &Path, &Watch<'_>) -> Result<Box<dyn Generator>, AnalysisError>;
+
 /// What a family that has policies does with them.
 #[derive(Clone, Copy)]
 pub(crate) struct Policies {
@@ -304,4 +308,5 @@ pub(crate) struct Policies {
     pub(crate) learn: fn(&Path, Rule, Option<populace_core::time::Date>, &Watch<'_>) -> Result<Learned, AnalysisError>,
     pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
     pub(crate) rounds: fn(&Path, &Wanted<'_>, &Watch<'_>) -> Result<Rounds, AnalysisError>,
+    pub(crate) schedule: Scheduled,
 }

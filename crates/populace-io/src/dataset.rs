@@ -82,6 +82,20 @@ pub struct Identity {
     pub count: Option<u64>,
     /// The tables, as paths.
     pub tables: Vec<String>,
+    /// The run whose people are mailed again; none of a run that is no replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The run of which another is a replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Name of its scenario.
+    pub scenario: String,
+    /// Digest of its resolved document.
+    pub scenario_digest: String,
+    /// Its seed.
+    pub seed: u64,
 }
 
 /// What a scenario's document contributes to a run.
@@ -170,8 +184,16 @@ impl<'a> Dataset<'a> {
             parts,
             count,
             tables: tables.collect(),
+            parent: None,
         };
         Self { place, generator, identity, document, options }
+    }
+
+    /// As a replay of another run.
+    #[must_use]
+    pub fn of(mut self, parent: Option<Parent>) -> Self {
+        self.identity.parent = parent;
+        self
     }
 
     /// Whether the place still holds this run, unfinished: then the same command can go on with it.

@@ -92,6 +92,11 @@ pub trait Generator: Send + Sync {
     /// The number of the main data table, in actor order: events, calls.
     fn main_table(&self) -> usize;
 
+    /// What is to be given beside the document before anything can be generated, if it is not.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// The labels of the tally.
     fn axes(&self) -> Axes;
 

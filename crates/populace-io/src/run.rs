@@ -238,6 +238,7 @@ impl Job<'_> {
         keep: impl Fn(&mut dyn Iterator<Item = Option<RecordBatch>>, Tally) -> U + Sync,
         consume: impl Fn(&mut S, U) -> Result<(), RunError> + Sync,
     ) -> Result<(), RunError> {
+        self.check_complete()?;
         let plan = self.plan();
         let ids = Turns::new(0, before.unwrap_or_else(|| self.first_id()));
         pipeline::run(
@@ -261,6 +262,10 @@ impl Job<'_> {
         )
     }
 
+    fn check_complete(&self) -> Result<(), RunError> {
+        self.generator.missing().map_or(Ok(()), |missing| Err(RunError::Refused(missing)))
+    }
+
     fn check_stop(&self) -> Result<(), RunError> {
         if self.stop.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
     }
@@ -278,6 +283,7 @@ impl Job<'_> {
         mut state: PartState,
         progress: &dyn Progress,
     ) -> Result<PartState, RunError> {
+        self.check_complete()?;
         let job = Self { actors: part.actors(&self.actors), trim: if part.part + 1 == part.parts { self.trim } else { 0 }, ..self.clone() };
         let tables = self.generator.tables();
         state.tables.resize(tables.len(), TableState::default());

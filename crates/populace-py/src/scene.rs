@@ -52,6 +52,7 @@ pub(crate) fn scene(name: &str, text: Option<&str>, options: &Bound<'_, PyDict>)
         shortcuts: given,
         profile: option(options, "profile")?,
         set: option(options, "set")?.unwrap_or_default(),
+        schedule: option::<String>(options, "schedule")?.map(Into::into),
     };
     let source = text.map_or(document::Source::Named(name), |text| document::Source::Text { name, text });
     let populace::Loaded { resolved, generator } = populace::load_source(&arguments, source).map_err(errors::failure)?;

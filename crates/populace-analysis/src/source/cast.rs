@@ -65,7 +65,7 @@ impl As {
     /// The type that a column of this kind is read as.
     pub(super) fn data_type(self) -> DataType {
         match self {
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::Zoned => DataType::Utf8,
             Self::Int | Self::Id => DataType::Int64,
             Self::Float => DataType::Float64,
             Self::Bool => DataType::Boolean,
@@ -81,7 +81,7 @@ impl As {
             Self::Int => "a whole number",
             Self::Float => "a number",
             Self::Bool => "true or false",
-            Self::Instant => "a timestamp",
+            Self::Instant | Self::Zoned => "a timestamp",
             Self::Date => "a date",
             Self::Uuid => "a UUID",
             Self::Key | Self::Id => "an id",
@@ -187,10 +187,23 @@ impl Want {
         Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
     }
 
+    /// The text of moments, in UTC with a `Z` where the column has a zone.
+    fn zoned(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
+        let text = Self { kind: As::Text, ..*self }.convert(column, casting)?;
+        if !matches!(column.data_type(), DataType::Timestamp(_, Some(_))) {
+            return Ok(text);
+        }
+        let zoned = |moment: Option<&str>| moment.map(|moment| format!("{moment}Z"));
+        Ok(Arc::new(text.as_string::<i32>().iter().map(zoned).collect::<StringArray>()))
+    }
+
     /// The column in the wanted type; null where a value does not fit.
     fn convert(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         if self.kind == As::Id && !casting.own {
             return Want { kind: As::Text, ..*self }.convert(column, casting).map(ids_of);
+        }
+        if self.kind == As::Zoned {
+            return self.zoned(column, casting);
         }
         let to = self.kind.data_type();
         if *column.data_type() == to {

@@ -77,6 +77,8 @@ pub enum As {
     Bool,
     /// `TimestampMicrosecondArray`, UTC. Text without an offset is taken as UTC.
     Instant,
+    /// `StringArray`: a moment as it is written, one of a column with a zone in UTC, with a `Z`.
+    Zoned,
     /// `Date32Array`.
     Date,
     /// `FixedSizeBinaryArray` of 16 bytes.

@@ -35,7 +35,7 @@ pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
 pub use config::{DecidedAt, EmailConfig, EngagementConfig};
 pub use decisions::{
     Arm, BaseConfig, BaseKind, CapsConfig, Decider, Decision, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, MAX_SLOTS,
-    NO_SLOT, NotSent, PolicyClock, PolicyConfig, QuietHours, Slots,
+    NO_SLOT, NotSent, Planned, PolicyClock, PolicyConfig, QuietHours, Schedule, Slots,
 };
 pub use delivery::{
     DeliveryConfig, LATENCY_PARTS, LatencyBatchConfig, LatencyConfig, LatencyTopConfig, LatencyWeekendConfig, LognormalLatency,

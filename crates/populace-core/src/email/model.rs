@@ -461,6 +461,15 @@ impl EmailModel {
         self
     }
 
+    /// With the rows of a policy of `type: schedule`.
+    #[must_use]
+    pub fn with_schedule(mut self, rows: Arc<dyn super::Schedule>) -> Self {
+        if let Some(decider) = &mut self.decider {
+            decider.with_schedule(rows);
+        }
+        self
+    }
+
     /// Whether an actor's client opens ahead, under the seed of `key`.
     pub fn is_opened_ahead(&self, key: StreamKey, actor: ActorId) -> bool {
         self.machine.as_ref().is_some_and(|machine| machine.is_of(&key.actor(actor)))

@@ -46,6 +46,11 @@ pub trait Tables: Send + Sync + Sized + 'static {
         Ok(model)
     }
 
+    /// What is to be given beside the document before anything can be generated, if it is not.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// The tables of a model.
     fn new(model: Self::Model) -> Self;
 
@@ -159,6 +164,10 @@ impl<T: Tables> Generator for T {
 
     fn main_table(&self) -> usize {
         T::MAIN
+    }
+
+    fn missing(&self) -> Option<String> {
+        Tables::missing(self)
     }
 
     fn axes(&self) -> Axes {

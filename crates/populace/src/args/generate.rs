@@ -24,6 +24,9 @@ pub struct ScenarioArgs {
     /// Set any value of the scenario, such as personas.night_owl.open_rate=.3; may be repeated
     #[arg(long, value_name = "PATH=VALUE", action = ArgAction::Append)]
     pub set: Vec<String>,
+    /// The file of a scenario that mails by a schedule of your own (`policy replay --schedule` writes such scenarios)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub schedule: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

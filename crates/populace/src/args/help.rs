@@ -116,7 +116,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("What policies are worth on the same people", "populace policy value log --policy uniform --policy oracle"),
         ],
     ),
-    ("policy replay", &[("The same people, mailed by a policy of your own", "populace policy replay log --policy best.csv -o replay")]),
+    (
+        "policy replay",
+        &[
+            ("The same people, mailed by a policy of your own", "populace policy replay log --policy best.csv -o replay"),
+            ("By a schedule of your own", "populace policy replay log --schedule mine.csv -o replay"),
+        ],
+    ),
     ("policy value", &[("Clicks over a year", "populace policy value log --policy best.csv --reward click --days 365")]),
     ("policy learn", &[("The best hour of each recipient", "populace policy learn best_hour log --train-until 2025-11-20 -o best.csv")]),
     (

@@ -32,8 +32,12 @@ pub(crate) struct PolicyReplayArgs {
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// The policy: a file, a built-in one, or a CSV of recipient_id and slot as `policy learn` writes it
-    #[arg(long, value_name = "POLICY")]
-    pub(crate) policy: String,
+    #[arg(long, value_name = "POLICY", required_unless_present = "schedule")]
+    pub(crate) policy: Option<String>,
+    /// In place of a policy, a schedule of your own in CSV, JSON Lines, Parquet or Arrow: recipient_id and send_time, if you like
+    /// campaign_id, subject and decision_id
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "policy")]
+    pub(crate) schedule: Option<PathBuf>,
     /// Directory for the data
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use populace_core::plan::Population;
-use populace_io::dataset::{Dataset, Document, Existing, recorded_seed};
+use populace_io::dataset::{Dataset, Document, Existing, Parent, recorded_seed};
 use populace_io::document::no_such_table;
 use populace_io::error::RunError;
 use populace_io::files::place::{Directory, Place, StandardOutput};
@@ -21,6 +21,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
+    run_of(arguments, None)
+}
+
+/// As [`run`], of a replay of another run.
+pub(super) fn run_of(arguments: &GenerateArgs, parent: Option<Parent>) -> Result<(), Failure> {
     let Loaded { resolved, generator } = match arguments.events {
         Some(events) => sized(&arguments.scenario, events, arguments.quiet)?,
         None => scenario::load(&arguments.scenario)?,
@@ -96,7 +101,7 @@ pub(crate) fn run(arguments: &GenerateArgs) -> Result<(), Failure> {
     };
 
     let document = Document { name: resolved.name.clone(), digest: resolved.digest(), yaml: resolved.to_yaml(Some(seed)) };
-    let dataset = Dataset::new(place.as_ref(), &job, document, options, arguments.parts, arguments.count);
+    let dataset = Dataset::new(place.as_ref(), &job, document, options, arguments.parts, arguments.count).of(parent);
     let existing = match (arguments.resume, arguments.overwrite) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,

@@ -12,8 +12,9 @@ use clap::Parser;
 use populace_analysis::policy::{Candidate, Evaluate};
 use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
-use populace_io::dataset::SCENARIO;
+use populace_io::dataset::{Parent, SCENARIO};
 use populace_io::document::{Resolved, Source};
+use populace_io::tables::email::sha256_of;
 use std::io::Write;
 use std::path::Path;
 
@@ -31,11 +32,15 @@ pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
     if !Path::new(policy).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
         return ComponentArg::Named(policy.to_owned());
     }
-    // Slots are those of the log.
+    of_slots(of_run, serde_json::json!({ "type": "table", "file": policy }))
+}
+
+/// A policy with a distribution over the slots of a run's own policy.
+fn of_slots(of_run: &Resolved, base: serde_json::Value) -> ComponentArg {
     let own = of_run.config.get("policy").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
     let mut document: serde_json::Map<String, serde_json::Value> =
         own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock"].contains(&key.as_str())).collect();
-    document.insert("base".to_owned(), serde_json::json!({ "type": "table", "file": policy }));
+    document.insert("base".to_owned(), base);
     ComponentArg::Text(serde_json::Value::Object(document).to_string())
 }
 
@@ -76,12 +81,22 @@ fn replay(own: &PolicyReplayArgs) -> Result<(), Failure> {
         return Err(Failure::input("-o: is the run itself; give the replay a directory of its own"));
     }
     let Plain { mut generate } = Plain::try_parse_from(["generate", "email"]).map_err(Failure::input)?;
-    generate.scenario = arguments(&own.run, component(&own.policy, &document), None);
+    let policy = match (&own.policy, &own.schedule) {
+        (Some(policy), _) => component(policy, &document),
+        (None, Some(file)) => {
+            let digest = sha256_of(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
+            of_slots(&document, serde_json::json!({ "type": "schedule", "sha256": digest }))
+        }
+        (None, None) => unreachable!("a policy or a schedule is required"),
+    };
+    generate.scenario = arguments(&own.run, policy, None);
+    generate.scenario.schedule.clone_from(&own.schedule);
     generate.seed = Some(seed);
     generate.output.clone_from(&own.output);
     (generate.format, generate.threads) = (own.format, own.threads);
     (generate.resume, generate.overwrite, generate.quiet) = (own.resume, own.overwrite, own.quiet);
-    generate::run(&generate)
+    let parent = Parent { scenario: document.name.clone(), scenario_digest: document.digest(), seed };
+    generate::run_of(&generate, Some(parent))
 }
 
 fn value(own: &PolicyValueArgs) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 use crate::args::ScenarioArgs;
 use crate::failure::Failure;
 use crate::shortcuts::ComponentArg;
+use populace_analysis::families;
+use populace_analysis::watch::Watch;
 use populace_io::argument::number;
 use populace_io::catalogue;
 use populace_io::document::{Graft, Request, Resolved, Setting, Source, suggest};
@@ -90,7 +92,13 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
         settings.push((shortcut.option(), shortcut.path, value.to_string()));
     }
     let resolved = resolve(&settings)?;
-    let generator = catalogue::generator(&resolved)?;
+    let generator = match &arguments.schedule {
+        Some(file) => families::policy_schedule(&resolved, file, &Watch::none(1))?,
+        None => catalogue::generator(&resolved)?,
+    };
+    if let Some(missing) = generator.missing() {
+        return Err(Failure::input(format!("{}: {missing}", arguments.scenario)));
+    }
     Ok(Loaded { resolved, generator })
 }
 

@@ -4,10 +4,16 @@ mod evaluate;
 mod learn;
 mod moments;
 mod rounds;
+mod schedule;
 mod value;
 
 use crate::policy::Policies;
 
 /// What is done with policies.
-pub(super) const POLICIES: Policies =
-    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, rounds: rounds::rounds };
+pub(super) const POLICIES: Policies = Policies {
+    value: value::value,
+    learn: learn::learn,
+    evaluate: evaluate::evaluate,
+    rounds: rounds::rounds,
+    schedule: schedule::load,
+};

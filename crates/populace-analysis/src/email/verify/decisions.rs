@@ -87,6 +87,10 @@ impl<'a> Decisions<'a> {
                 continue;
             };
             let begin = Instant(begins.value(row));
+            if self.decider.is_of_schedule() {
+                // What it says is not in the document; that it is certain, is.
+                self.propensities.hold(propensities.value(row) == 1.0, place);
+            }
             let (shares, skip) = self.decider.distribution(&recipient.person, actor, begin, &set);
             let action = actions.is_valid(row).then(|| actions.value(row) as usize);
             let expected = match action {
@@ -95,7 +99,9 @@ impl<'a> Decisions<'a> {
                 None => skip,
             };
             // Where exploration is by recipient, the log says which it is.
-            let is_sound = self.decider.is_explored_by_user() || (propensities.value(row) - expected).abs() <= ROUNDING;
+            let is_sound = self.decider.is_of_schedule()
+                || self.decider.is_explored_by_user()
+                || (propensities.value(row) - expected).abs() <= ROUNDING;
             self.propensities.hold(is_sound, place);
             if let Some((id, action)) = message.zip(action)
                 && let Some(at) = sent.get(&id)
@@ -104,7 +110,7 @@ impl<'a> Decisions<'a> {
                 self.slots
                     .hold(is_inside && self.decider.action_of(*at) == action, || format!("message {} of {}", uuid(id), recipient.id()));
             }
-            if !set.is_empty() && !self.decider.is_explored_by_user() {
+            if !set.is_empty() && !self.decider.is_explored_by_user() && !self.decider.is_of_schedule() {
                 for (slot, share) in shares.iter().enumerate().take(self.decider.slots()).filter(|(_, share)| **share > 0.0) {
                     self.taken.add_to(slot, *share, action == Some(slot));
                 }
@@ -130,7 +136,10 @@ impl<'a> Decisions<'a> {
         }
         if !self.decider.is_plain() {
             let keeps_volume = self.decider.keeps_volume();
-            let aside = |name: &str| BY_CLOCK.contains(&name) || (!keeps_volume && BY_VOLUME.contains(&name));
+            let is_of_schedule = self.decider.is_of_schedule();
+            let aside = |name: &str| {
+                BY_CLOCK.contains(&name) || (!keeps_volume && BY_VOLUME.contains(&name)) || (is_of_schedule && BY_MOMENT.contains(&name))
+            };
             board.set_aside(aside, "the policy decides when mail goes out and how much of it; see its decisions");
         }
     }
@@ -144,4 +153,10 @@ const BY_VOLUME: &[&str] = &[
     "scheduled sends of a user-day are Poisson",
     "scheduled sends have the distribution of the document among recipients",
     "scheduled sends by day",
+];
+/// Checks of moments that every policy but a schedule draws at random.
+const BY_MOMENT: &[&str] = &[
+    "the second within the minute of scheduled sends",
+    "the second within the minute of deliveries",
+    "sends have millisecond resolution: one in a thousand is at a whole second",
 ];

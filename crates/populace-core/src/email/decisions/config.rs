@@ -47,6 +47,9 @@ section! {
         /// Of `table`: a CSV file of `recipient_id` and `slot`. Recipients that are not in it are mailed as `scheduled`.
         #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<String>,
+        /// Of `schedule`: the SHA-256 of the file, 64 hexadecimal digits. The file itself is given with `--schedule`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
     }
 
     /// Slots at random: all that are allowed are alike.
@@ -131,6 +134,8 @@ choice! {
         Softmax,
         /// By recipient, from a file.
         Table,
+        /// When a schedule of your own says, as `policy replay --schedule` writes it.
+        Schedule,
     }
 }
 
@@ -161,7 +166,7 @@ impl Default for PolicyConfig {
 
 impl Default for BaseConfig {
     fn default() -> Self {
-        Self { r#type: BaseKind::Scheduled, slot: None, minute_of_week: None, temperature: None, file: None }
+        Self { r#type: BaseKind::Scheduled, slot: None, minute_of_week: None, temperature: None, file: None, sha256: None }
     }
 }
 
@@ -213,6 +218,10 @@ impl PolicyConfig {
             || "must divide the offset of `timezone` from UTC: choose 15 or 30, or `clock: utc`".to_owned(),
         );
         self.base.check_kind(self.slots(), checker);
+        let is_free = self.explore.is_some() || self.skip > 0.0 || self.holdout.is_some() || self.caps.is_some();
+        checker.require(self.base.r#type != BaseKind::Schedule || !is_free, "policy", || {
+            "a schedule says when everything goes out: leave `explore`, `skip`, `holdout` and `caps` out".to_owned()
+        });
         if let Some(quiet) = self.caps.as_ref().and_then(|caps| caps.quiet_hours.as_ref()) {
             checker.require(quiet.from != quiet.until, "policy.caps.quiet_hours.until", || {
                 "must not be the hour at which they begin: no hour would be left".to_owned()
@@ -223,12 +232,13 @@ impl PolicyConfig {
 
 impl BaseConfig {
     fn check_kind(&self, slots: usize, checker: &mut Checker) {
-        use BaseKind::{Fixed, Softmax, Table};
+        use BaseKind::{Fixed, Schedule, Softmax, Table};
         let own = [
             ("slot", self.slot.is_some(), Fixed),
             ("minute_of_week", self.minute_of_week.is_some(), Fixed),
             ("temperature", self.temperature.is_some(), Softmax),
             ("file", self.file.is_some(), Table),
+            ("sha256", self.sha256.is_some(), Schedule),
         ];
         for (key, is_given, kind) in own {
             let name = format!("{kind:?}").to_lowercase();
@@ -245,6 +255,10 @@ impl BaseConfig {
         });
         checker.require(self.r#type != Softmax || self.temperature.is_some_and(|t| t > 0.0), "policy.base.temperature", || {
             "must be given, and above 0, with `type: softmax`".to_owned()
+        });
+        let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        checker.require(self.r#type != Schedule || self.sha256.as_ref().is_some_and(is_digest), "policy.base.sha256", || {
+            "must be given with `type: schedule`: 64 hexadecimal digits, in lower case".to_owned()
         });
         checker.require(self.r#type != Table || self.file.is_some(), "policy.base.file", || "must be given with `type: table`".to_owned());
     }

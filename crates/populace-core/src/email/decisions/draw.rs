@@ -4,13 +4,13 @@ use super::super::actor::Walk;
 use super::super::calendar::MILLISECOND;
 use super::super::policy::scheduled;
 use super::super::rows::{Event, Truth, Uuid};
-use super::{Arm, Caps, Decider, Decision, NotSent, Slots};
+use super::{Arm, Base, Caps, Decider, Decision, NotSent, Slots};
 use crate::scenario::Observer;
 use crate::stream::{Purpose, Words, unit};
 use crate::time::{DAY, Instant};
 
 /// By message: the slot, whether to skip or to explore, the moment within the slot and the id.
-const POLICY: Purpose = Purpose::new(13);
+pub(super) const POLICY: Purpose = Purpose::new(13);
 /// By name of a share of recipients: whether a recipient is of it.
 const ASSIGN: Purpose = Purpose::new(12);
 
@@ -30,9 +30,19 @@ const EXPLORE: u64 = ordinal_of("policy.explore");
 impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// Decides on the messages whose window begins on a day, and drafts those that go out on it.
     pub(in super::super) fn decide(&mut self, decider: &Decider, day: u32) {
-        for due in decider.due_on(day, self.model.window) {
-            for place in 0..u64::from(self.scratch.sends_per_day[due as usize]) {
-                self.decide_on(decider, due, place);
+        match &decider.base {
+            Base::Schedule(rows) => {
+                let rows = rows.as_ref().filter(|_| day == 0);
+                if let Some(rows) = rows {
+                    self.follow(decider, rows.as_ref());
+                }
+            }
+            _ => {
+                for due in decider.due_on(day, self.model.window) {
+                    for place in 0..u64::from(self.scratch.sends_per_day[due as usize]) {
+                        self.decide_on(decider, due, place);
+                    }
+                }
             }
         }
         let end = self.model.window.begin().plus(i64::from(day + 1) * DAY);

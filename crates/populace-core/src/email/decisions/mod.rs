@@ -2,10 +2,12 @@
 
 mod config;
 mod draw;
+mod schedule;
 
 pub use config::{
     BaseConfig, BaseKind, CapsConfig, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, PolicyClock, PolicyConfig, QuietHours,
 };
+pub use schedule::{Planned, Schedule};
 
 use super::calendar::{Calendar, MONDAY};
 use super::config::{DecidedAt, EmailConfig};
@@ -186,6 +188,7 @@ enum Base {
     Oracle,
     Softmax(f64),
     Table(Option<Arc<[u16]>>),
+    Schedule(Option<Arc<dyn Schedule>>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -250,6 +253,7 @@ impl Decider {
             BaseKind::Oracle => Base::Oracle,
             BaseKind::Softmax => Base::Softmax(own.base.temperature.unwrap_or(1.0)),
             BaseKind::Table => Base::Table(None),
+            BaseKind::Schedule => Base::Schedule(None),
         };
         let caps = own.caps.clone().unwrap_or_default();
         let quiet = caps
@@ -283,6 +287,23 @@ impl Decider {
         if let Base::Table(own) = &mut self.base {
             *own = Some(table);
         }
+    }
+
+    /// With the rows of a schedule.
+    pub(super) fn with_schedule(&mut self, rows: Arc<dyn Schedule>) {
+        if let Base::Schedule(own) = &mut self.base {
+            *own = Some(rows);
+        }
+    }
+
+    /// Whether mail goes out as a schedule of the user's own says.
+    pub fn is_of_schedule(&self) -> bool {
+        matches!(self.base, Base::Schedule(_))
+    }
+
+    /// Whether the rows of the schedule are still to be given.
+    pub fn lacks_schedule(&self) -> bool {
+        matches!(self.base, Base::Schedule(None))
     }
 
     /// How many slots a window has.
@@ -361,7 +382,7 @@ impl Decider {
                     shares[best] = 1.0;
                 }
             }
-            Base::Scheduled | Base::Table(_) => each().for_each(|action| shares[action] = scheduled(action)),
+            Base::Scheduled | Base::Table(_) | Base::Schedule(_) => each().for_each(|action| shares[action] = scheduled(action)),
             Base::Uniform => each().for_each(|action| shares[action] = 1.0),
             Base::Softmax(temperature) => {
                 let most = each().map(value).fold(0.0, f64::max);
@@ -399,7 +420,7 @@ impl Decider {
     pub fn keeps_volume(&self) -> bool {
         let Caps { per_day, per_week, quiet, gap } = self.caps;
         let is_limited = per_day.is_some() || per_week.is_some() || quiet.is_some() || gap.is_some();
-        self.window == DecisionWindow::Day && self.skip == 0.0 && self.holdout == 0.0 && !is_limited
+        self.window == DecisionWindow::Day && self.skip == 0.0 && self.holdout == 0.0 && !is_limited && !self.is_of_schedule()
     }
 
     /// Whether messages go out when they would by `sends`.

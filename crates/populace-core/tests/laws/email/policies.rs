@@ -1,12 +1,13 @@
 //! Policies: propensities are those of what happened, what is limited stays within its limits, and nothing moves but times.
 
 use super::{email, model};
-use crate::support::{Collected, chi_square, collect, config, share};
-use populace_core::email::{Arm, Decision, EmailConfig, EmailModel, Event, EventType, NotSent, Slots, Truth, Uuid};
+use crate::support::{Collected, chi_square, collect, config, follows, share};
+use populace_core::email::{Arm, Decision, EmailConfig, EmailModel, Event, EventType, NotSent, Planned, Schedule, Slots, Truth, Uuid};
 use populace_core::scenario::Scenario;
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const USERS: u64 = 150;
 
@@ -230,4 +231,101 @@ fn a_slot_is_a_stretch_of_the_recipients_clock() {
         let local = sent[&id].1.time.plus(5 * HOUR + 30 * MINUTE);
         assert_eq!((local.hour(), local.minute() / 30), (8, 1));
     }
+}
+
+/// Within its slot a message goes out at any moment, whatever else is drawn for it.
+#[test]
+fn the_moment_within_a_slot_is_uniform_for_each_campaign() {
+    let of = collect(&model(&with_policy(json!({ "base": { "type": "uniform" } }))), 7, 0..USERS);
+    let decided: std::collections::BTreeSet<Uuid> = decisions(&of).iter().filter_map(|(_, decision)| decision.message_id).collect();
+    let mut by_campaign: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
+    for (_, (_, event)) in sent(&of).into_iter().filter(|(id, _)| decided.contains(id)) {
+        by_campaign.entry(event.campaign).or_default().push(event.time.0.rem_euclid(HOUR) as f64 / HOUR as f64);
+    }
+    assert!(by_campaign.len() > 3);
+    for (campaign, moments) in by_campaign {
+        follows(&format!("campaign {campaign}"), moments, |moment| moment).unwrap();
+    }
+}
+
+/// A schedule in memory.
+#[derive(Debug)]
+struct Plan(BTreeMap<u64, Vec<Planned>>);
+
+impl Schedule for Plan {
+    fn rows(&self, actor: u64, into: &mut Vec<Planned>) {
+        into.extend(self.0.get(&actor).into_iter().flatten());
+    }
+}
+
+/// A document's model by a schedule.
+fn by_schedule(mut document: Value, rows: impl Iterator<Item = (u64, Planned)>) -> EmailModel {
+    let mut plan: BTreeMap<u64, Vec<Planned>> = BTreeMap::new();
+    for (actor, row) in rows {
+        plan.entry(actor).or_default().push(row);
+    }
+    for rows in plan.values_mut() {
+        rows.sort_by_key(|row| row.time);
+    }
+    document["policy"] = json!({ "base": { "type": "schedule", "sha256": "0".repeat(64) } });
+    model(&document).with_schedule(Arc::new(Plan(plan)))
+}
+
+fn row(time: Instant, decision: Option<Uuid>) -> Planned {
+    Planned { time, decision, campaign: None, subject: None }
+}
+
+/// A row is the message that was due, and so has its provider, latency and opens, however the rows are ordered among those of its day.
+#[test]
+fn a_schedule_of_what_was_sent_sends_it_again() {
+    let off = collect(&model(&email()), 7, 0..USERS);
+    let plan: Vec<(u64, Planned)> = sent(&off).into_values().map(|(actor, event)| (actor, row(event.time, None))).collect();
+    let on = collect(&by_schedule(email(), plan.into_iter()), 7, 0..USERS);
+    assert!(off.rows == on.rows);
+    let truths: Vec<_> = on.truths.iter().filter(|(_, truth)| !matches!(truth, Truth::Decision(_))).copied().collect();
+    assert!(off.truths == truths);
+}
+
+/// By the ids of its decisions, any policy's log is repeated.
+#[test]
+fn decisions_that_are_named_are_made_again() {
+    let log = collect(&model(&with_policy(json!({ "base": { "type": "uniform" }, "skip": 0.3 }))), 7, 0..USERS);
+    let of_log = decisions(&log);
+    let messages = sent(&log);
+    let rows = of_log.iter().filter_map(|(actor, decision)| {
+        let (_, event) = messages[&decision.message_id?];
+        Some((*actor, row(event.time, Some(decision.id))))
+    });
+    let again = collect(&by_schedule(email(), rows), 7, 0..USERS);
+    assert!(log.rows == again.rows);
+    let ids = |of: &[(u64, Decision)]| -> Vec<(Uuid, Option<Uuid>)> { of.iter().map(|(_, own)| (own.id, own.message_id)).collect() };
+    assert_eq!(ids(&of_log), ids(&decisions(&again)));
+}
+
+/// An hour later is the same message an hour later: as many rows as were due are what was due.
+#[test]
+fn a_schedule_moves_messages_and_not_people() {
+    let mut document = email();
+    document["hot_paths"] = Value::Null;
+    document["circuit_breakers"] = Value::Null;
+    let off = collect(&model(&document), 7, 0..USERS);
+    let moved = |time: Instant| time.date().midnight().plus((time.since(time.date().midnight()) / 2) / 1_000 * 1_000);
+    let plan: Vec<_> = sent(&off).into_values().map(|(actor, event)| (actor, row(moved(event.time), None))).collect();
+    let on = collect(&by_schedule(document, plan.into_iter()), 7, 0..USERS);
+    let random = |id: Uuid| id.to_u128() & ((1 << 80) - 1);
+    let names = |of: &Collected<Event, Truth>| -> BTreeMap<u128, (Instant, u8, u8)> {
+        sent(of).into_values().map(|(_, event)| (random(event.message_id.unwrap()), (event.time, event.esp, event.campaign))).collect()
+    };
+    let (before, after) = (names(&off), names(&on));
+    assert_eq!(before.len(), after.len());
+    for (id, (time, esp, campaign)) in before {
+        assert_eq!(after[&id], (moved(time), esp, campaign));
+    }
+}
+
+#[test]
+fn a_schedule_stands_by_itself() {
+    let policy = json!({ "base": { "type": "schedule", "sha256": "AB" }, "skip": 0.1 });
+    let error = EmailModel::from_config(&config::<EmailConfig>(&with_policy(policy))).unwrap_err().to_string();
+    assert!(error.contains("policy.base.sha256") && error.contains("leave `explore`, `skip`"), "{error}");
 }

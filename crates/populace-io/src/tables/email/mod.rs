@@ -5,6 +5,7 @@ mod columns;
 mod decisions;
 mod expected;
 mod replies;
+mod schedule;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::generator::{Axes, ExpectedGroup, TableSet};
 use crate::identity::Identities;
 use crate::table::{Table, codes, dates, dictionary, floats, shorts};
 use crate::tables::Tables;
+use crate::wording::own;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
@@ -23,6 +25,7 @@ use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};
 use populace_core::scenario::ConfigError;
 use replies::Replies;
+pub use schedule::{Bucketed, Plans, sha256_of};
 pub use slots::with_slots;
 use std::ops::Range;
 
@@ -141,6 +144,18 @@ impl Tables for Email {
 
     fn complete(model: EmailModel) -> Result<EmailModel, ConfigError> {
         with_slots(model)
+    }
+
+    fn missing(&self) -> Option<String> {
+        let lacks = self.model.decider().is_some_and(populace_core::email::Decider::lacks_schedule);
+        lacks.then(|| {
+            let base = self.model.config().policy.as_ref().map(|policy| &policy.base);
+            let digest = base.and_then(|base| base.sha256.as_deref()).unwrap_or_default();
+            format!(
+                "mail goes out by a schedule, which is not part of the document\nhint: {}; its SHA-256 is {digest}",
+                own("give the file with --schedule to generate")
+            )
+        })
     }
 
     fn new(model: EmailModel) -> Self {

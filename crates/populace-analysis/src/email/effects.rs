@@ -19,7 +19,13 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
+<<<<<<< ours
 const OTHERS: [Effect; 13] = [
+||||||| base
+const OTHERS: [Effect; 10] = [
+=======
+const OTHERS: [Effect; 11] = [
+>>>>>>> theirs
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
@@ -36,5 +42,6 @@ const OTHERS: [Effect; 13] = [
         ["leaving.unsubscribe", "leaving.slope", "leaving.transactional", "leaving.complaint"].contains(&path)
     }),
     Effect::new("scanners", "clicks by gateways that visit every link", |path| path.starts_with("scanners.")),
+    Effect::new("blasts", "who gets blasts, and how long their queues last", |path| path.starts_with("blasts.")),
     Effect::new("trigger", "hot paths that trigger a send", |path| path.ends_with(".trigger.probability")),
 ];

@@ -1,6 +1,7 @@
 //! Attempts at delivery: mailbox providers that defer, mailboxes that are full for a while, addresses that die, and what the sender's
 //! server does about it: it tries again, and in the end gives up.
 
+use super::blast::SendMinute;
 use super::address::{Address, AddressConfig, FullMailboxesConfig};
 use super::calendar::{MILLISECOND, check_each_once};
 use super::failures::Reply;
@@ -105,6 +106,8 @@ pub struct Attempts {
     again: Bernoulli,
     timezone: UtcOffset,
     busy: [bool; 60],
+    /// How most messages lie within their hour.
+    minute: SendMinute,
     busy_factor: f64,
     /// By provider.
     factors: [f64; MailboxProvider::ALL.len()],
@@ -195,6 +198,7 @@ impl Attempts {
             again: again?,
             timezone,
             busy: core::array::from_fn(|minute| own.busy_minutes.contains(&(minute as u8))),
+            minute: SendMinute::Uniform,
             busy_factor: own.busy_factor,
             factors,
             first: factors.map(first),
@@ -229,9 +233,17 @@ impl Attempts {
         self.busy[usize::from(self.timezone.local(sent).minute())]
     }
 
-    /// The share of the minutes of an hour at which many send at once.
+    /// With messages that lie within their hour so.
+    pub(super) fn sent_by(self, minute: SendMinute) -> Self {
+        Self { minute, ..self }
+    }
+
+    /// The share of messages of an hour that are sent when many send at once. Quarters of all clocks are the same.
     pub fn busy_share(&self) -> f64 {
-        self.busy.iter().filter(|busy| **busy).count() as f64 / 60.0
+        match self.minute {
+            SendMinute::Uniform => self.busy.iter().filter(|busy| **busy).count() as f64 / 60.0,
+            SendMinute::Clustered => (0..60).filter(|minute| self.busy[*minute]).map(|minute| self.minute.share(minute)).sum(),
+        }
     }
 
     /// P(the first attempt of a message is deferred), where the mailbox is not full: `probability` and its factors by provider and minute.

@@ -5,6 +5,7 @@
 //! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
+mod blasts;
 mod tables;
 
 use super::arrivals::Arrivals;
@@ -32,6 +33,8 @@ pub struct Volumes {
     pub scheduled: f64,
     /// Sends that hot paths triggered.
     pub triggered: f64,
+    /// Sends of blasts.
+    pub blasted: f64,
     /// Events by the number of their type, as in [`EventType::SIMULATED`].
     pub events: [f64; EventType::SIMULATED.len()],
 }
@@ -56,6 +59,7 @@ impl Volumes {
     fn add(&mut self, other: &Self, times: f64) {
         self.scheduled += times * other.scheduled;
         self.triggered += times * other.triggered;
+        self.blasted += times * other.blasted;
         for (sum, value) in self.events.iter_mut().zip(other.events) {
             *sum += times * value;
         }
@@ -126,8 +130,8 @@ fn put<T: PartialEq>(nodes: &mut Vec<(T, f64)>, value: T, weight: f64) {
 
 /// Recipients of one habit in one hour of the week, on the clock by which days are counted.
 struct HabitHour {
-    /// Timing × minute of messages sent in it, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
-    factors: Vec<([f64; 2], f64)>,
+    /// Timing × minute of messages sent in it, scheduled and then triggered, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
+    factors: [Vec<([f64; 2], f64)>; 2],
     /// Open delays of messages delivered in it, minutes, with their probabilities.
     delays: Nodes,
 }
@@ -212,6 +216,7 @@ impl Outlook for Hour<'_> {
                 }
             }
         }
+        calendar.add_blasts(&mut counts, from..self.moment, sent);
         counts
     }
 
@@ -308,7 +313,8 @@ impl<'a> Calendar<'a> {
     fn survival(&self, leaving: &Leaving) -> Survival {
         let arriving = (0..self.days).map(|day| {
             let sent = if self.suppresses { self.not_suppressed(&[(f64::from(day) + 0.5) * DAY]) } else { 1.0 };
-            let due = [self.config.sends.per_day * self.model.volume_of(day), self.triggers];
+            let [blasted, weighed] = self.blasted_on(day, leaving);
+            let due = [self.config.sends.per_day * self.model.volume_of(day), self.triggers, blasted, weighed];
             let [alive, _] = self.arrivals.living(day as usize..day as usize + 1);
             due.map(|due| self.arrivals.outcome.delivered * alive * sent * due)
         });
@@ -358,27 +364,14 @@ impl<'a> Calendar<'a> {
                 for (of_habit, sum) in of_habit.chunks(model.shifts()).zip(&mut volumes) {
                     let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * alive);
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * due * (alive + bounced));
-                    let mut events = [0.0; EventType::SIMULATED.len()];
                     let all = (mails[0].mass + mails[1].mass) * due;
-                    events[EventType::Sent as usize] = scheduled + triggered;
-                    events[EventType::Delivered as usize] = outcome.delivered * alive * all;
-                    events[EventType::Deferred as usize] = outcome.deferrals * alive * all;
-                    events[EventType::Bounced as usize] = (outcome.given_up * alive + bounced) * all;
-                    events[EventType::Dropped as usize] = (1.0 - alive - bounced) * all;
-                    [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;
-                    if let Some(machine) = self.model.machine_opens() {
-                        events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
-                    }
-                    if let Some(scanners) = self.model.scanners() {
-                        let [opened, clicked] = scanners.rows(events[EventType::Delivered as usize]);
-                        events[EventType::Opened as usize] += opened;
-                        events[EventType::Clicked as usize] += clicked;
-                    }
-                    sum.add(&Volumes { scheduled, triggered, events }, times);
+                    let events = self.events(all, [alive, bounced], outcome, engaged);
+                    sum.add(&Volumes { scheduled, triggered, blasted: 0.0, events }, times);
                     sum.events[EventType::Dropped as usize] += gone * all;
                 }
             }
         }
+        self.blasts(&people, &mut volumes);
         volumes
     }
 
@@ -395,7 +388,8 @@ impl<'a> Calendar<'a> {
         let mut standing: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut known = BTreeMap::new();
         for day in (early..end).rev() {
-            let like = (day % 7, self.seasons(day.saturating_sub(back)..day + 3));
+            let near = day.saturating_sub(back)..day + 3;
+            let like = (day % 7, self.blasts_near(near.clone()), self.seasons(near));
             let place = *known.entry(like).or_insert_with(|| {
                 standing.push((day, Vec::new()));
                 standing.len() - 1
@@ -444,11 +438,12 @@ impl<'a> Calendar<'a> {
 
     fn hours(&self, habit: usize) -> Vec<HabitHour> {
         let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
+        let by_minute = self.config.minute_of_sends();
         let person = self.model.person(habit, 1.0, 1.0);
         let people = [0.0, 1.0].map(|timing_k| Person { timing_k, ..person });
         (0..HOURS_OF_WEEK)
             .map(|hour| {
-                let mut factors = Vec::new();
+                let mut factors = [Vec::new(), Vec::new()];
                 for minute in 0..60 {
                     let sent = MONDAY.plus((hour as i64 * 60 + minute) * MINUTE);
                     let cell = self.model.latency_cell(sent.plus(self.to_utc));
@@ -456,7 +451,8 @@ impl<'a> Calendar<'a> {
                     for (minutes, share) in late[cell].iter().enumerate() {
                         let local = sent.plus(minutes as i64 * MINUTE + self.to_local);
                         let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead));
-                        put(&mut factors, at, share / 60.0);
+                        put(&mut factors[0], at, share * by_minute.share(minute as usize));
+                        put(&mut factors[1], at, share / 60.0);
                     }
                 }
                 let delivered = MONDAY.plus((hour as i64 * 60 + 30) * MINUTE + self.to_local);
@@ -538,13 +534,13 @@ impl<'a> Calendar<'a> {
         let (mut opens, mut clicks) = (0.0, 0.0);
         for (person, share) in people {
             let (mut opened, mut sent) = (0.0, 0.0);
-            for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
+            for (mail, factors) in mails.iter().zip(&hour.factors).filter(|(mail, _)| mail.mass > 0.0) {
                 let expected = |([flat, full], weight): &([f64; 2], f64)| {
                     let factor = flat + person.timing_k * (full - flat);
                     let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(person.open_rate * factor * drift, most));
                     weight * drifted.sum::<f64>()
                 };
-                opened += mail.mass * hour.factors.iter().map(expected).sum::<f64>();
+                opened += mail.mass * factors.iter().map(expected).sum::<f64>();
                 sent += mail.mass;
             }
             opens += share * opened;

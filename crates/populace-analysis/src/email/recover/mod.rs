@@ -79,6 +79,7 @@ pub(crate) fn estimate(
     zones(&model, &tally, users, sheet);
     tally.deliveries.report(&law, sheet);
     scanners::report(&law, &tally, sheet);
+    blasts(&law, &tally, users, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);
@@ -209,6 +210,38 @@ fn zones(model: &EmailModel, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
             let parameter = Parameter::level(path, "share", *share, "share of recipients whose time zone is known");
             sheet.share(parameter, tally.zones.get(zone.name).copied().unwrap_or(0), known);
         }
+    }
+}
+
+/// Who gets blasts, and how fast their queues drain.
+fn blasts(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
+    for (number, blast) in (0..).zip(law.model().blasts()) {
+        let path = |key: &str| format!("blasts.{}.{key}", blast.name);
+        let [sent, _] = tally.blasted.get(&number).copied().unwrap_or_default();
+        if law.model().suppresses_sends() {
+            sheet.skip(path("share"), "circuit breakers stop sends");
+        } else {
+            sheet.share(Parameter::level(path("share"), "share", blast.share, "recipients that got it"), sent, users);
+        }
+        // The mean latency at that moment, without a queue.
+        let mut base = 0.0;
+        let cell = law.model().latency_cell(blast.time);
+        let mut step = 0.5;
+        let mut at = 0.0;
+        while at < 86_400.0 {
+            base += step * (1.0 - law.model().latency_cdf(cell, at + 0.5 * step));
+            at += step;
+            step = f64::max(0.5, at / 200.0);
+        }
+        let wait = tally.waits.get(&number).copied().unwrap_or_default();
+        if wait.n < 2 || wait.mean <= base {
+            sheet.skip(path("drain_seconds"), "fewer than two of its messages were delivered, or none waited");
+            continue;
+        }
+        let method = "twice the mean latency beyond that of the moment";
+        let parameter = Parameter::level(path("drain_seconds"), "seconds", blast.seconds, method);
+        let error = 2.0 * (wait.variance() / wait.n as f64).sqrt();
+        sheet.normal(parameter, Scale::Linear, 2.0 * (wait.mean - base), error, wait.n);
     }
 }
 

@@ -149,6 +149,9 @@ pub(super) struct Tally<'a> {
     /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
     pub(super) opened_ahead: u64,
     pub(super) by_delivered: Vec<u64>,
+    /// Of each blast, the messages sent and delivered, and their latencies.
+    pub(super) blasted: BTreeMap<u8, [u64; 2]>,
+    pub(super) waits: BTreeMap<u8, Moments>,
     /// Of recipients behind a scanner.
     pub(super) scans: Scans,
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
@@ -216,6 +219,8 @@ impl<'a> Tally<'a> {
             click_delays: Moments::default(),
             opened_ahead: 0,
             by_delivered: Vec::new(),
+            blasted: BTreeMap::new(),
+            waits: BTreeMap::new(),
             scans: Scans::default(),
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
@@ -263,14 +268,30 @@ impl<'a> Tally<'a> {
         for (sent, row) in due {
             self.has_metadata |= metadata.is_valid(row);
             let is_triggered = metadata.is_valid(row) && metadata.value(row).contains("\"trigger\"");
-            if esps.is_valid(row) {
+            let is_blast = message.blast.is_some();
+            if let Some(blast) = message.blast {
+                let own = self.blasted.entry(blast).or_default();
+                own[0] += 1;
+                own[1] += u64::from(message.delivered.is_some());
+            }
+            if esps.is_valid(row) && !is_blast {
                 count(&mut self.esps, esps.value(row));
             }
             let sent = on_days(sent);
             let inside = self.window.contains(sent);
             self.outside += u64::from(!inside);
+<<<<<<< ours
             if is_triggered {
                 triggered.push(sent);
+||||||| base
+            if is_triggered {
+                triggered.push(message.sent);
+=======
+            if is_blast {
+                // Its moment and campaign are the document's.
+            } else if is_triggered {
+                triggered.push(message.sent);
+>>>>>>> theirs
             } else if inside {
                 self.scheduled += 1;
                 if let Some(season) = self.law.model().effects().season() {
@@ -369,9 +390,22 @@ impl<'a> Tally<'a> {
     }
 
     fn latency(&mut self, message: &Message) {
+<<<<<<< ours
         self.delivered += u64::from(message.delivered.is_some());
         // Deferrals add to the latency of what is delivered later.
         let Some(delivered) = message.answered else { return };
+||||||| base
+        let Some(delivered) = message.delivered else { return };
+        self.delivered += 1;
+=======
+        let Some(delivered) = message.delivered else { return };
+        self.delivered += 1;
+        if let Some(blast) = message.blast {
+            let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
+            self.waits.entry(blast).or_default().add(seconds);
+            return;
+        }
+>>>>>>> theirs
         let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
         if seconds <= 0.0 {
             self.instant += 1;
@@ -448,9 +482,18 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
+<<<<<<< ours
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own, zones,
     people, squares, deliveries, leavers,
 } same { law, window, weeks, flat, others });
+||||||| base
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own,
+} same { law, window, weeks, flat });
+=======
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, blasted, waits, scans, ahead,
+    own,
+} same { law, window, weeks, flat });
+>>>>>>> theirs
 
 impl Observer for Tally<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {

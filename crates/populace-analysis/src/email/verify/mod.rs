@@ -2,6 +2,7 @@
 
 mod alike;
 mod attempts;
+mod blasts;
 mod chain;
 mod decisions;
 mod delays;
@@ -34,6 +35,7 @@ use crate::watch::Watch;
 use alike::Alike;
 use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use attempts::Deliveries;
+use blasts::Blasts;
 use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
@@ -236,6 +238,7 @@ impl<'a> Recipient<'a> {
         &self.history.recipient_id
     }
 
+<<<<<<< ours
     /// A moment on the recipient's clock.
     fn local(&self, moment: Instant) -> Instant {
         self.law.model().clock(self.person.zone.zone).local(moment)
@@ -247,8 +250,13 @@ impl<'a> Recipient<'a> {
     }
 
     /// The messages, each with the kind of hot path that triggered it.
+||||||| base
+    /// The messages, each with the kind of hot path that triggered it.
+=======
+    /// The messages, but for those of blasts, each with the kind of hot path that triggered it.
+>>>>>>> theirs
     fn sends(&self) -> impl Iterator<Item = (&Message, Option<EventType>)> {
-        self.history.messages.iter().zip(self.triggers.iter().copied())
+        self.history.messages.iter().zip(self.triggers.iter().copied()).filter(|(message, _)| message.blast.is_none())
     }
 
     /// The campaign of a row.
@@ -301,6 +309,7 @@ struct Checks<'a> {
     attempts_table: Option<usize>,
     leavers: Option<Leavers<'a>>,
     scanners: Option<Scanned<'a>>,
+    blasts: Option<Blasts<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
@@ -345,6 +354,9 @@ impl Observer for Checks<'_> {
         }
         if let Some(scanners) = &mut self.scanners {
             scanners.add(&recipient);
+        }
+        if let Some(blasts) = &mut self.blasts {
+            blasts.add(&recipient, truth_rows);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(leavers) = &mut self.leavers {
@@ -405,6 +417,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(scanners), Some(later)) = (&mut self.scanners, later.scanners) {
             scanners.combine(later);
+        }
+        if let (Some(blasts), Some(later)) = (&mut self.blasts, later.blasts) {
+            blasts.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -476,12 +491,20 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
         scanners: law.model().scanners().map(|scanners| Scanned::new(&law, scanners)),
+<<<<<<< ours
         users: Users::new(&law, &identities, &timezone),
         people: inference.as_ref().map(|inference| People::new(&law, inference)),
+||||||| base
+        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
+=======
+        blasts: Blasts::new(&law),
+        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
+>>>>>>> theirs
         users_table,
         people_table,
         truth: has_truth.then(|| Truth::new(&law)),
     })?;
+<<<<<<< ours
     all.report([is_on, has_users, has_people], board)
 }
 
@@ -557,6 +580,68 @@ fn report_mechanisms(
     (truth, is_on): (Option<Truth<'_>>, bool),
     board: &mut Board,
 ) {
+||||||| base
+    let Checks {
+        mut files,
+        recipients,
+        rows,
+        chain,
+        sends,
+        latencies,
+        delays,
+        opens,
+        alike,
+        score_tests,
+        mut queries,
+        machines,
+        scanners,
+        users,
+        truth,
+        ..
+    } = all;
+    let found = recipients.actors;
+    board.exact(recipients.finish());
+    files.report_order(board);
+    rows.report(&files, board)?;
+    chain.report(board);
+    sends.report(found, board);
+    latencies.report(board, &mut queries);
+    delays.report(board);
+    opens.report(board);
+    alike.report(found, board)?;
+    score_tests.report(board);
+=======
+    let Checks {
+        mut files,
+        recipients,
+        rows,
+        chain,
+        sends,
+        latencies,
+        delays,
+        opens,
+        alike,
+        score_tests,
+        mut queries,
+        machines,
+        scanners,
+        blasts,
+        users,
+        truth,
+        ..
+    } = all;
+    let found = recipients.actors;
+    board.exact(recipients.finish());
+    files.report_order(board);
+    rows.report(&files, board)?;
+    chain.report(board);
+    sends.report(found, board);
+    latencies.report(board, &mut queries);
+    delays.report(board);
+    opens.report(board);
+    alike.report(found, board)?;
+    score_tests.report(board);
+>>>>>>> theirs
     if let Some(machines) = machines {
         machines.report(board);
     }
@@ -565,6 +650,9 @@ fn report_mechanisms(
     }
     if let Some(scanners) = scanners {
         scanners.report(board);
+    }
+    if let Some(blasts) = blasts {
+        blasts.report(board);
     }
     match truth {
         Some(truth) => truth.report(board),

@@ -83,7 +83,7 @@ impl<'a> Sends<'a> {
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let (model, days) = (self.law.model(), self.days as f64);
         let begin = window(self.law.config()).begin();
-        let calendar = model.calendar();
+        let (calendar, minute) = (model.calendar(), self.law.config().minute_of_sends());
         let mut counts = vec![0_usize; self.days];
         let mut scheduled = 0_u64;
         for message in &recipient.history.messages {
@@ -107,8 +107,16 @@ impl<'a> Sends<'a> {
             if let Some(count) = counts.get_mut(day(begin, sent)) {
                 *count += 1;
             }
+<<<<<<< ours
             self.seconds.add(at.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
             note(&mut self.scheduled, begin, sent, calendar.before(sent));
+||||||| base
+            self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
+            note(&mut self.scheduled, begin, message.sent, calendar.before(message.sent));
+=======
+            self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
+            note(&mut self.scheduled, begin, message.sent, calendar.before_by(message.sent, minute));
+>>>>>>> theirs
         }
         for count in counts {
             if self.per_day.len() <= count {

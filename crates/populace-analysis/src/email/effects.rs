@@ -19,13 +19,7 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
-<<<<<<< ours
-const OTHERS: [Effect; 13] = [
-||||||| base
-const OTHERS: [Effect; 10] = [
-=======
-const OTHERS: [Effect; 11] = [
->>>>>>> theirs
+const OTHERS: [Effect; 14] = [
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {

@@ -54,6 +54,12 @@ fn blast_column(model: &EmailModel) -> Option<Want> {
     (!model.blasts().is_empty()).then(|| Want::optional("metadata", As::Text))
 }
 
+/// Of which of the document's blasts a message is, by its metadata.
+pub(super) fn blast_of(model: &EmailModel, metadata: &str) -> Option<u8> {
+    let number = model.blasts().iter().position(|blast| model.metadata()[usize::from(blast.metadata)] == metadata)?;
+    u8::try_from(number).ok()
+}
+
 /// The columns that a history of a model is made from.
 pub fn columns_for(model: &EmailModel) -> Vec<Want> {
     EVENT_COLUMNS.into_iter().chain(agent_column(model)).chain(blast_column(model)).collect()
@@ -189,11 +195,7 @@ impl History {
         let agents = Agents::new(model.config());
         let agent_of = |row: usize| user_agents.map_or(Agent::Human, |user_agents| agents.of(user_agents, row));
         let metadata = (!model.blasts().is_empty() && events.column_by_name("metadata").is_some()).then(|| events.text("metadata"));
-        let blast_of = |row: usize| {
-            let own = metadata.filter(|metadata| metadata.is_valid(row))?.value(row);
-            let number = model.blasts().iter().position(|blast| model.metadata()[usize::from(blast.metadata)] == own)?;
-            u8::try_from(number).ok()
-        };
+        let blast_of = |row: usize| blast_of(model, metadata.filter(|metadata| metadata.is_valid(row))?.value(row));
         let mut places: HashMap<u128, usize> = HashMap::new();
         // What follows from a send may, in a file that lies, stand before it: sends first.
         for row in 0..events.num_rows() {

@@ -1,6 +1,7 @@
 //! How long a message of a blast takes: its latency and the time in the queue together.
 
 use populace_core::email::{Blast, EmailModel};
+use populace_core::email::laws::Cell;
 
 /// Steps of the table.
 const STEPS: usize = 4_096;
@@ -16,8 +17,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(model: &EmailModel, blast: &Blast) -> Self {
-        let cell = model.latency_cell(blast.time);
+    /// Of a blast whose messages are sent in a cell.
+    pub(super) fn new(model: &EmailModel, blast: &Blast, cell: Cell) -> Self {
         let mut end = 1.0;
         while end < 86_400.0 && model.latency_cdf(cell, end) < 1.0 - BEYOND {
             end *= 2.0;
@@ -32,6 +33,12 @@ impl Queue {
             before = after;
         }
         Self { seconds: blast.seconds, step, integral }
+    }
+
+    /// The mean latency without the queue, seconds.
+    pub(super) fn mean_of_rest(&self) -> f64 {
+        let last = self.integral.len() - 1;
+        last as f64 * self.step - self.integral[last]
     }
 
     /// P(delivered within so many seconds of sending).

@@ -10,6 +10,7 @@ mod seasons;
 mod tally;
 
 use crate::email::history::agent_column;
+use crate::email::queue::Queue;
 use crate::email::{Inference, Law};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
@@ -19,6 +20,7 @@ use crate::recover::sheet::{Parameter, Scale, Sheet};
 use crate::source::{As, Side, Source, Want};
 use crate::watch::Watch;
 use people::Others;
+use populace_core::email::laws::Cell;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -215,33 +217,29 @@ fn zones(model: &EmailModel, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
 
 /// Who gets blasts, and how fast their queues drain.
 fn blasts(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
-    for (number, blast) in (0..).zip(law.model().blasts()) {
+    let model = law.model();
+    for (number, blast) in (0..).zip(model.blasts()) {
         let path = |key: &str| format!("blasts.{}.{key}", blast.name);
-        let [sent, _] = tally.blasted.get(&number).copied().unwrap_or_default();
-        if law.model().suppresses_sends() {
+        if model.suppresses_sends() {
             sheet.skip(path("share"), "circuit breakers stop sends");
         } else {
+            let sent = tally.blasted.get(&number).copied().unwrap_or(0);
             sheet.share(Parameter::level(path("share"), "share", blast.share, "recipients that got it"), sent, users);
         }
-        // The mean latency at that moment, without a queue.
-        let mut base = 0.0;
-        let cell = law.model().latency_cell(blast.time);
-        let mut step = 0.5;
-        let mut at = 0.0;
-        while at < 86_400.0 {
-            base += step * (1.0 - law.model().latency_cdf(cell, at + 0.5 * step));
-            at += step;
-            step = f64::max(0.5, at / 200.0);
+        let (mut n, mut beyond, mut spread) = (0, 0.0, 0.0);
+        for ((_, [top, batch, weekend]), wait) in tally.waits.iter().filter(|((of, _), wait)| *of == number && wait.n > 1) {
+            let cell = Cell { top: *top, batch: *batch, weekend: *weekend };
+            n += wait.n;
+            beyond += wait.n as f64 * (wait.mean - Queue::new(model, blast, cell).mean_of_rest());
+            spread += wait.n as f64 * wait.variance();
         }
-        let wait = tally.waits.get(&number).copied().unwrap_or_default();
-        if wait.n < 2 || wait.mean <= base {
+        if n < 2 || beyond <= 0.0 {
             sheet.skip(path("drain_seconds"), "fewer than two of its messages were delivered, or none waited");
             continue;
         }
-        let method = "twice the mean latency beyond that of the moment";
+        let method = "twice the mean latency beyond that of its moment without a queue";
         let parameter = Parameter::level(path("drain_seconds"), "seconds", blast.seconds, method);
-        let error = 2.0 * (wait.variance() / wait.n as f64).sqrt();
-        sheet.normal(parameter, Scale::Linear, 2.0 * (wait.mean - base), error, wait.n);
+        sheet.normal(parameter, Scale::Linear, 2.0 * beyond / n as f64, 2.0 * spread.sqrt() / n as f64, n);
     }
 }
 

@@ -5,6 +5,7 @@ use super::leaving::Leavers;
 use super::mixture;
 use super::people::{Others, People};
 use super::scanners::Scans;
+use crate::email::history::blast_of;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -149,9 +150,9 @@ pub(super) struct Tally<'a> {
     /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
     pub(super) opened_ahead: u64,
     pub(super) by_delivered: Vec<u64>,
-    /// Of each blast, the messages sent and delivered, and their latencies.
-    pub(super) blasted: BTreeMap<u8, [u64; 2]>,
-    pub(super) waits: BTreeMap<u8, Moments>,
+    /// Of each blast, the messages, and their latencies by congestion: at the top of an hour, in a batch, on a quiet day.
+    pub(super) blasted: BTreeMap<u8, u64>,
+    pub(super) waits: BTreeMap<(u8, [bool; 3]), Moments>,
     /// Of recipients behind a scanner.
     pub(super) scans: Scans,
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
@@ -268,30 +269,19 @@ impl<'a> Tally<'a> {
         for (sent, row) in due {
             self.has_metadata |= metadata.is_valid(row);
             let is_triggered = metadata.is_valid(row) && metadata.value(row).contains("\"trigger\"");
-            let is_blast = message.blast.is_some();
-            if let Some(blast) = message.blast {
-                let own = self.blasted.entry(blast).or_default();
-                own[0] += 1;
-                own[1] += u64::from(message.delivered.is_some());
+            if let Some(blast) = blast_of(model, metadata.value(row)) {
+                // Its moment, campaign and provider are not drawn for it.
+                *self.blasted.entry(blast).or_default() += 1;
+                continue;
             }
-            if esps.is_valid(row) && !is_blast {
+            if esps.is_valid(row) {
                 count(&mut self.esps, esps.value(row));
             }
             let sent = on_days(sent);
             let inside = self.window.contains(sent);
             self.outside += u64::from(!inside);
-<<<<<<< ours
             if is_triggered {
                 triggered.push(sent);
-||||||| base
-            if is_triggered {
-                triggered.push(message.sent);
-=======
-            if is_blast {
-                // Its moment and campaign are the document's.
-            } else if is_triggered {
-                triggered.push(message.sent);
->>>>>>> theirs
             } else if inside {
                 self.scheduled += 1;
                 if let Some(season) = self.law.model().effects().season() {
@@ -390,22 +380,15 @@ impl<'a> Tally<'a> {
     }
 
     fn latency(&mut self, message: &Message) {
-<<<<<<< ours
         self.delivered += u64::from(message.delivered.is_some());
         // Deferrals add to the latency of what is delivered later.
         let Some(delivered) = message.answered else { return };
-||||||| base
-        let Some(delivered) = message.delivered else { return };
-        self.delivered += 1;
-=======
-        let Some(delivered) = message.delivered else { return };
-        self.delivered += 1;
         if let Some(blast) = message.blast {
+            let cell = self.law.model().latency_cell(message.sent);
             let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
-            self.waits.entry(blast).or_default().add(seconds);
+            self.waits.entry((blast, [cell.top, cell.batch, cell.weekend])).or_default().add(seconds);
             return;
         }
->>>>>>> theirs
         let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
         if seconds <= 0.0 {
             self.instant += 1;
@@ -482,18 +465,9 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-<<<<<<< ours
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own, zones,
-    people, squares, deliveries, leavers,
+    people, squares, deliveries, leavers, blasted, waits,
 } same { law, window, weeks, flat, others });
-||||||| base
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own,
-} same { law, window, weeks, flat });
-=======
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, blasted, waits, scans, ahead,
-    own,
-} same { law, window, weeks, flat });
->>>>>>> theirs
 
 impl Observer for Tally<'_> {
     fn rows(&mut self, table: usize, rows: &RecordBatch) -> Result<(), AnalysisError> {

@@ -70,51 +70,23 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let work = |recipient: Recipient| {
         let delivered = |message: &Message| {
             let seconds = message.delivered?.since(message.sent) as f64 / SECOND as f64;
-<<<<<<< ours
-            Some((message.id, message.sent, (message.deferrals == 0).then_some(seconds)))
-||||||| base
-            Some((message.id, message.sent, seconds))
-=======
-            Some((message.id, message.sent, seconds, message.blast))
->>>>>>> theirs
+            Some((message.id, (message.sent, message.blast), (message.deferrals == 0).then_some(seconds)))
         };
         Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
     };
-<<<<<<< ours
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, Option<f64>)>| {
-||||||| base
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, f64)>| {
-=======
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, f64, Option<u8>)>| {
->>>>>>> theirs
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, (Instant, Option<u8>), Option<f64>)>| {
         let first = rows.len();
-<<<<<<< ours
-        for (id, sent, seconds) in messages {
+        for (id, (sent, blast), seconds) in messages {
             let place = predictions.place(&id);
             if let Some(place) = place {
                 predictions.mark(place);
             }
             let Some(seconds) = seconds else { continue };
             let Some(place) = place else {
-||||||| base
-        for (id, sent, seconds) in messages {
-            let Some(place) = predictions.place(&id) else {
-=======
-        for (id, sent, seconds, blast) in messages {
-            let Some(place) = predictions.place(&id) else {
->>>>>>> theirs
                 missing.add(&id);
                 continue;
             };
-<<<<<<< ours
-            let cell = model.latency_cell(sent);
-||||||| base
-            predictions.mark(place);
-            let cell = model.latency_cell(sent);
-=======
-            predictions.mark(place);
             let cell = (model.latency_cell(sent), blast);
->>>>>>> theirs
             let known = cells.iter().position(|(known, _)| *known == cell).unwrap_or_else(|| {
                 cells.push((cell, Given::new(model, cell, &levels)));
                 cells.len() - 1
@@ -172,7 +144,7 @@ fn read(context: &Context<'_>, levels: &[(&'static str, f64)]) -> Result<Predict
 impl Given {
     fn new(model: &EmailModel, (cell, blast): (Cell, Option<u8>), levels: &[(&'static str, f64)]) -> Self {
         let blast = blast.map(|blast| &model.blasts()[usize::from(blast)]);
-        let queue = blast.map(|blast| Queue::new(model, blast));
+        let queue = blast.map(|blast| Queue::new(model, blast, cell));
         let cdf = |seconds: f64| queue.as_ref().map_or_else(|| model.latency_cdf(cell, seconds), |queue| queue.cdf(seconds));
         let parts = [(cell.top, "top of the hour"), (cell.batch, "batch hour"), (cell.weekend, "weekend")];
         let named: Vec<&str> = parts.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();

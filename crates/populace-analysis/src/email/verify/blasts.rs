@@ -9,30 +9,36 @@ use crate::verify::board::{Board, Exact, Found};
 use crate::verify::{Group, uuid};
 use arrow_array::{Array, RecordBatch};
 use populace_core::email::Blast;
+use populace_core::email::laws::Cell;
 use populace_core::time::SECOND;
 use std::collections::{BTreeMap, HashMap};
 
 /// What rounding to the millisecond may do, seconds.
 const ROUNDING: f64 = 2e-3;
 
+/// All congestion that there may be.
+fn cells() -> impl Iterator<Item = Cell> {
+    (0..8).map(|number| Cell { top: number & 1 > 0, batch: number & 2 > 0, weekend: number & 4 > 0 })
+}
+
 /// The messages of one blast.
 #[derive(Default)]
 struct Own {
     sent: u64,
-    delivered: u64,
     latencies: Pit,
     places: Pit,
     /// Messages by provider and subject.
     ways: BTreeMap<(String, String), u64>,
 }
 
-merge_fields!(Own { sent, delivered, latencies, places, ways });
+merge_fields!(Own { sent, latencies, places, ways });
 
 /// The messages of all blasts.
 pub(super) struct Blasts<'a> {
     law: &'a Law<'a>,
     blasts: &'a [Blast],
-    queues: Vec<Queue>,
+    /// By blast and congestion.
+    queues: Vec<Vec<(Cell, Queue)>>,
     moments: Exact,
     once: Exact,
     queue: Exact,
@@ -48,7 +54,7 @@ impl<'a> Blasts<'a> {
         (!blasts.is_empty()).then(|| Self {
             law,
             blasts,
-            queues: blasts.iter().map(|blast| Queue::new(law.model(), blast)).collect(),
+            queues: blasts.iter().map(|blast| cells().map(|cell| (cell, Queue::new(law.model(), blast, cell))).collect()).collect(),
             moments: Exact::new("messages of a blast are sent at its moment, of its campaign"),
             once: Exact::new("a recipient gets a blast at most once"),
             queue: Exact::new("the latency of a blast's message is its place in the queue and the product of the other parts"),
@@ -66,7 +72,7 @@ impl<'a> Blasts<'a> {
         });
         for message in &recipient.history.messages {
             let place = || format!("message {} of {}", uuid(message.id), recipient.id());
-            let seconds = message.delivered.map(|delivered| delivered.since(message.sent) as f64 / SECOND as f64);
+            let seconds = message.answered.map(|answered| answered.since(message.sent) as f64 / SECOND as f64);
             let queued = rows.as_ref().zip(truth).and_then(|(rows, truth)| queue_of(truth, *rows.get(&message.id)?));
             if let Some([queue, parts]) = queued {
                 self.has_truth = true;
@@ -76,20 +82,24 @@ impl<'a> Blasts<'a> {
             }
             let Some(number) = message.blast.map(usize::from) else { continue };
             let (blast, own) = (&self.blasts[number], &mut self.own[number]);
-            counts[number] += 1;
             let campaign = &self.law.model().campaigns()[usize::from(blast.campaign)].id;
-            let holds = message.sent == blast.time && events.campaign_id.value(message.sent_row) == campaign;
+            let holds = message.sent == blast.at(self.law.model().clock(recipient.person.zone.zone)) && events.campaign_id.value(message.sent_row) == campaign;
             self.moments.hold(holds, place);
-            own.sent += 1;
             let way = (events.esp.value(message.sent_row).to_owned(), events.subject.value(message.sent_row).to_owned());
             *own.ways.entry(way).or_default() += 1;
             if let Some([queue, _]) = queued {
                 own.places.add(queue / blast.seconds);
             }
             if let Some(seconds) = seconds {
-                own.delivered += 1;
-                own.latencies.add(self.queues[number].cdf(seconds));
+                let cell = self.law.model().latency_cell(message.sent);
+                if let Some((_, queue)) = self.queues[number].iter().find(|(of, _)| *of == cell) {
+                    own.latencies.add(queue.cdf(seconds));
+                }
             }
+        }
+        for blast in recipient.due.iter().filter_map(|due| due.blast) {
+            counts[usize::from(blast)] += 1;
+            self.own[usize::from(blast)].sent += 1;
         }
         self.once.hold(counts.iter().all(|count| *count <= 1), || recipient.id().to_owned());
     }
@@ -119,12 +129,6 @@ impl<'a> Blasts<'a> {
                 of(&|blast, own| Some(Found::share(own.sent, users, blast.share))),
             );
         }
-        let delivered = self.law.config().delivery.probability;
-        board.try_test(
-            group,
-            "messages of blasts that are delivered",
-            of(&|_, own| (own.sent > 0).then(|| Found::share(own.delivered, own.sent, delivered))),
-        );
         let places = |name: &str, of_own: fn(&Own) -> &Pit, board: &mut Board| {
             board.try_test(group, name, of(&|_, own| Some(of_own(own)).filter(|places| places.n() > 0).map(Found::places)));
         };

@@ -20,7 +20,7 @@ mod users;
 mod volumes;
 mod zones;
 
-use crate::email::history::Agents;
+use crate::email::history::{Agents, blast_of};
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -205,6 +205,8 @@ struct Due {
     row: usize,
     /// The kind of hot path that called for it.
     trigger: Option<EventType>,
+    /// Of which blast it is.
+    blast: Option<u8>,
 }
 
 impl<'a> Recipient<'a> {
@@ -222,8 +224,9 @@ impl<'a> Recipient<'a> {
         }
         let trigger = |row: usize| trigger_of(events.metadata.value(row));
         let triggers: Vec<_> = history.messages.iter().map(|message| trigger(message.sent_row)).collect();
-        let sent = history.messages.iter().zip(&triggers).map(|(of, trigger)| Due { at: of.sent, row: of.sent_row, trigger: *trigger });
-        let mut due: Vec<Due> = sent.chain(history.dropped.iter().map(|&(at, row)| Due { at, row, trigger: trigger(row) })).collect();
+        let own = |at: Instant, row: usize, trigger| Due { at, row, trigger, blast: blast_of(law.model(), events.metadata.value(row)) };
+        let sent = history.messages.iter().zip(&triggers).map(|(of, trigger)| own(of.sent, of.sent_row, *trigger));
+        let mut due: Vec<Due> = sent.chain(history.dropped.iter().map(|&(at, row)| own(at, row, trigger(row)))).collect();
         if !history.dropped.is_empty() {
             due.sort_by_key(|due| due.at);
         }
@@ -238,7 +241,6 @@ impl<'a> Recipient<'a> {
         &self.history.recipient_id
     }
 
-<<<<<<< ours
     /// A moment on the recipient's clock.
     fn local(&self, moment: Instant) -> Instant {
         self.law.model().clock(self.person.zone.zone).local(moment)
@@ -250,13 +252,8 @@ impl<'a> Recipient<'a> {
     }
 
     /// The messages, each with the kind of hot path that triggered it.
-||||||| base
-    /// The messages, each with the kind of hot path that triggered it.
-=======
-    /// The messages, but for those of blasts, each with the kind of hot path that triggered it.
->>>>>>> theirs
     fn sends(&self) -> impl Iterator<Item = (&Message, Option<EventType>)> {
-        self.history.messages.iter().zip(self.triggers.iter().copied()).filter(|(message, _)| message.blast.is_none())
+        self.history.messages.iter().zip(self.triggers.iter().copied())
     }
 
     /// The campaign of a row.
@@ -491,20 +488,13 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
         scanners: law.model().scanners().map(|scanners| Scanned::new(&law, scanners)),
-<<<<<<< ours
+        blasts: Blasts::new(&law),
         users: Users::new(&law, &identities, &timezone),
         people: inference.as_ref().map(|inference| People::new(&law, inference)),
-||||||| base
-        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
-=======
-        blasts: Blasts::new(&law),
-        users: Users { identities: &identities, population, timezone: &timezone, rule: Exact::new(Users::NAME), rows: 0, mixed: 0 },
->>>>>>> theirs
         users_table,
         people_table,
         truth: has_truth.then(|| Truth::new(&law)),
     })?;
-<<<<<<< ours
     all.report([is_on, has_users, has_people], board)
 }
 
@@ -527,6 +517,7 @@ impl Checks<'_> {
             machines,
             decisions,
             scanners,
+            blasts,
             zones,
             people,
             deliveries,
@@ -547,6 +538,9 @@ impl Checks<'_> {
         alike.report(found, board)?;
         score_tests.report(board);
         report_mechanisms(machines, scanners, deliveries, (truth, is_on), board);
+        if let Some(blasts) = blasts {
+            blasts.report(board);
+        }
         if let Some(zones) = zones {
             zones.report(board);
         }
@@ -580,68 +574,6 @@ fn report_mechanisms(
     (truth, is_on): (Option<Truth<'_>>, bool),
     board: &mut Board,
 ) {
-||||||| base
-    let Checks {
-        mut files,
-        recipients,
-        rows,
-        chain,
-        sends,
-        latencies,
-        delays,
-        opens,
-        alike,
-        score_tests,
-        mut queries,
-        machines,
-        scanners,
-        users,
-        truth,
-        ..
-    } = all;
-    let found = recipients.actors;
-    board.exact(recipients.finish());
-    files.report_order(board);
-    rows.report(&files, board)?;
-    chain.report(board);
-    sends.report(found, board);
-    latencies.report(board, &mut queries);
-    delays.report(board);
-    opens.report(board);
-    alike.report(found, board)?;
-    score_tests.report(board);
-=======
-    let Checks {
-        mut files,
-        recipients,
-        rows,
-        chain,
-        sends,
-        latencies,
-        delays,
-        opens,
-        alike,
-        score_tests,
-        mut queries,
-        machines,
-        scanners,
-        blasts,
-        users,
-        truth,
-        ..
-    } = all;
-    let found = recipients.actors;
-    board.exact(recipients.finish());
-    files.report_order(board);
-    rows.report(&files, board)?;
-    chain.report(board);
-    sends.report(found, board);
-    latencies.report(board, &mut queries);
-    delays.report(board);
-    opens.report(board);
-    alike.report(found, board)?;
-    score_tests.report(board);
->>>>>>> theirs
     if let Some(machines) = machines {
         machines.report(board);
     }
@@ -650,9 +582,6 @@ fn report_mechanisms(
     }
     if let Some(scanners) = scanners {
         scanners.report(board);
-    }
-    if let Some(blasts) = blasts {
-        blasts.report(board);
     }
     match truth {
         Some(truth) => truth.report(board),

@@ -95,14 +95,8 @@ impl<'a> Rows<'a> {
             campaigns: campaigns.collect(),
             internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
-<<<<<<< ours
-            nullable: EventType::ALL.map(|kind| nullable(kind, columns)).into(),
-||||||| base
-            nullable: EventType::ALL.map(nullable).into(),
-=======
             blasts: model.blasts().iter().map(|blast| model.metadata()[usize::from(blast.metadata)].clone()).collect(),
-            nullable: EventType::ALL.map(nullable).into(),
->>>>>>> theirs
+            nullable: EventType::ALL.map(|kind| nullable(kind, columns)).into(),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
             ids: Exact::new("an event_id is a UUID of version 7 whose time is the event's"),

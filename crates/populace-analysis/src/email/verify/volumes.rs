@@ -93,7 +93,10 @@ impl<'a> Sends<'a> {
                 self.sizes.add(place);
             }
         }
-        for Due { at, row, trigger } in &recipient.due {
+        for Due { at, row, trigger, blast } in &recipient.due {
+            if blast.is_some() {
+                continue;
+            }
             *entry(&mut self.esps, recipient.events.esp.value(*row)) += 1;
             if trigger.is_some() {
                 continue;
@@ -107,16 +110,8 @@ impl<'a> Sends<'a> {
             if let Some(count) = counts.get_mut(day(begin, sent)) {
                 *count += 1;
             }
-<<<<<<< ours
             self.seconds.add(at.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            note(&mut self.scheduled, begin, sent, calendar.before(sent));
-||||||| base
-            self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            note(&mut self.scheduled, begin, message.sent, calendar.before(message.sent));
-=======
-            self.seconds.add(message.sent.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            note(&mut self.scheduled, begin, message.sent, calendar.before_by(message.sent, minute));
->>>>>>> theirs
+            note(&mut self.scheduled, begin, sent, calendar.before_by(sent, minute));
         }
         for count in counts {
             if self.per_day.len() <= count {

@@ -46,7 +46,6 @@ fn own() -> Value {
 
 struct Samples {
     model: EmailModel,
-    collected: Collected<Event, Truth>,
     /// Messages of the blast: the sent row, seconds in the queue, the latency's parts multiplied, and seconds to the delivery.
     blasted: Vec<(Event, f64, f64, Option<f64>)>,
 }
@@ -76,7 +75,7 @@ impl Samples {
                 _ => {}
             }
         }
-        Self { model, collected, blasted: blasted.into_values().collect() }
+        Self { model, blasted: blasted.into_values().collect() }
     }
 }
 

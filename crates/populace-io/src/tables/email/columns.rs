@@ -301,7 +301,7 @@ fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
 
 /// The tables, in the order of their numbers.
 pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
-    let [users, truth_users, events] = of_people(model);
+    let [users, mut truth_users, mut events] = of_people(model);
     if model.scanners().is_some() {
         truth_users.push(Column::new("scanner", Kind::Bool, "Whether a scanner stands before the recipient's mailbox"));
         events.push(LINK_INDEX);

@@ -1,7 +1,7 @@
 //! How long a message of a blast takes: its latency and the time in the queue together.
 
-use populace_core::email::{Blast, EmailModel};
 use populace_core::email::laws::Cell;
+use populace_core::email::{Blast, EmailModel};
 
 /// Steps of the table.
 const STEPS: usize = 4_096;

@@ -1,8 +1,8 @@
 //! Attempts at delivery: mailbox providers that defer, mailboxes that are full for a while, addresses that die, and what the sender's
 //! server does about it: it tries again, and in the end gives up.
 
-use super::blast::SendMinute;
 use super::address::{Address, AddressConfig, FullMailboxesConfig};
+use super::blast::SendMinute;
 use super::calendar::{MILLISECOND, check_each_once};
 use super::failures::Reply;
 use super::mailbox::MailboxProvider;

@@ -1,7 +1,7 @@
 //! The calendar of a recipient: the weights of the hours of a day, by which mail is sent and by which whatever befalls a user does so.
 
-use super::zones::SendClock;
 use super::blast::SendMinute;
+use super::zones::SendClock;
 use crate::scenario::Checker;
 use crate::section::{choice, section};
 use crate::stream::unit;

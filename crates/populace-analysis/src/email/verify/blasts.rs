@@ -83,7 +83,8 @@ impl<'a> Blasts<'a> {
             let Some(number) = message.blast.map(usize::from) else { continue };
             let (blast, own) = (&self.blasts[number], &mut self.own[number]);
             let campaign = &self.law.model().campaigns()[usize::from(blast.campaign)].id;
-            let holds = message.sent == blast.at(self.law.model().clock(recipient.person.zone.zone)) && events.campaign_id.value(message.sent_row) == campaign;
+            let holds = message.sent == blast.at(self.law.model().clock(recipient.person.zone.zone))
+                && events.campaign_id.value(message.sent_row) == campaign;
             self.moments.hold(holds, place);
             let way = (events.esp.value(message.sent_row).to_owned(), events.subject.value(message.sent_row).to_owned());
             *own.ways.entry(way).or_default() += 1;

@@ -42,7 +42,10 @@ pub(super) fn wants() -> Vec<Want> {
 
 /// Whether a document has a mechanism whose columns are looked at.
 pub(super) fn is_on(law: &Law<'_>) -> bool {
-    law.model().effects().optional().next().is_some() || law.config().open_delay == OpenDelayLaw::Mixture || law.model().leaving().is_some() || !law.model().blasts().is_empty()
+    law.model().effects().optional().next().is_some()
+        || law.config().open_delay == OpenDelayLaw::Mixture
+        || law.model().leaving().is_some()
+        || !law.model().blasts().is_empty()
 }
 
 /// Rules of the truth.

@@ -5,7 +5,7 @@
 //! waits. So memory does not grow with the rows, and what a day holds never depends on how many days follow.
 
 use super::address::Address;
-use super::attempts::{Arrival, Attempt, Attempts};
+use super::attempts::Arrival;
 use super::calendar::MILLISECOND;
 use super::config::DecidedAt;
 use super::decisions::{Decision, NotSent};
@@ -19,9 +19,7 @@ use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
 use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
-use super::rows::{
-    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid,
-};
+use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use super::scanner::Scanner;
 use super::world::{Circumstances, from_minutes, nearest};
 use super::zones::Days;
@@ -171,7 +169,7 @@ pub(super) struct Walk<'a, O> {
     /// The recipient's client, if it opens ahead.
     machine: Option<&'a MachineOpens>,
     /// Where attempts at delivery can fail.
-    address: Option<Address>,
+    pub(super) address: Option<Address>,
     /// What stands before the recipient's mailbox.
     scanner: Option<Scanner<'a>>,
     pub(super) scratch: Scratch,
@@ -322,39 +320,6 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             reply: None,
             agent: Agent::Human,
         });
-    }
-
-    /// When the mailbox is full, as long as something may be delivered.
-    fn full(&mut self) {
-        let Self { model, address: Some(address), key, out, .. } = self else { return };
-        let Some(law) = model.attempts.as_ref().and_then(|law| law.full.as_ref()) else { return };
-        let end = model.window.end().plus(model.longest_delivery());
-        address.fill(law, key, end);
-        for &(from, until) in address.full.iter().filter(|(from, _)| *from < end) {
-            out.reveal(Truth::Full(FullTruth { from, until }));
-        }
-    }
-
-    /// The attempts to deliver a message, with a row for each that fails.
-    fn attempts(&mut self, law: &Attempts, draft: &Draft, latency: i64, sent: &Event) -> Arrival {
-        let Self { key, address: Some(address), scratch, out, .. } = self else { unreachable!("who is mailed has an address") };
-        let message_id = sent.message_id.expect("a message has an id");
-        let row = |time, attempt, reply: Reply, [word, more]: [u64; 2]| {
-            let event_type = if reply.is_deferral() { EventType::Deferred } else { EventType::Bounced };
-            Event { event_id: Uuid::v7(time, word, more), time, event_type, attempt, reply: Some(reply), ..*sent }
-        };
-        let arrival = law.run(key, draft.ordinal, address, (draft.time, latency), |attempt: &Attempt| {
-            out.reveal(Truth::Attempt(AttemptTruth { message_id, attempt: *attempt }));
-            if let Some(reply) = attempt.reply {
-                let words = Attempts::id_words(key, draft.ordinal, attempt.number);
-                scratch.pending.push(row(attempt.at, attempt.number, reply, [words.word::<0>(), words.word::<1>()]));
-            }
-        });
-        if let Some(reply @ (Reply::Expired | Reply::ExpiredFull)) = arrival.bounced {
-            let words = Attempts::id_words(key, draft.ordinal, arrival.attempt);
-            scratch.pending.push(row(arrival.at, arrival.attempt, reply, [words.word::<2>(), words.word::<3>()]));
-        }
-        arrival
     }
 
     /// Sends a message and all that follows from it.

@@ -71,7 +71,11 @@ use crate::stream::{ActorId, StreamKey};
 use crate::time::Window;
 
 /// The built-in documents, by name.
-pub const DOCUMENTS: &[(&str, &str)] = &[("email", include_str!("email.yaml")), ("email-v1", include_str!("email-v1.yaml"))];
+pub const DOCUMENTS: &[(&str, &str)] = &[
+    ("email", include_str!("email.yaml")),
+    ("email-v1", include_str!("email-v1.yaml")),
+    ("email-industry", include_str!("email-industry.yaml")),
+];
 
 impl Scenario for EmailModel {
     const NAME: &'static str = "email";

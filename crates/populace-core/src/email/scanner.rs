@@ -54,7 +54,7 @@ section! {
         pixel_share: f64 [0.0 ..= 1.0],
         /// What scanners say that they are, equally likely; a recipient's keeps one.
         user_agents: Vec<String> [len 1 ..= 50],
-        /// The share of senders whose link to unsubscribe takes a visit for a request. Above 0 it needs people who leave.
+        /// The share of senders whose link to unsubscribe takes a visit for a request; only 0 is taken so far.
         unsubscribe_on_get: f64 [0.0 ..= 1.0],
     }
 }
@@ -124,8 +124,8 @@ impl Scanners {
         if own.unsubscribe_on_get > 0.0 {
             checker.problem(
                 path("unsubscribe_on_get"),
-                "needs people who can leave, of which this document has none",
-                "leave it at 0: scanners then visit the link, and nobody is unsubscribed",
+                "must be 0: a scanner's visit cannot unsubscribe a recipient yet",
+                "leave it out: scanners then visit the link, and nobody is unsubscribed",
             );
         }
         let mut span = |key: &str, span: Span, most: f64| {

@@ -241,13 +241,7 @@ impl<'a> Event<'a> {
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
-        if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
-            for ((name, is), sent) in ["hour_of_day", "minute", "day_of_week"].iter().zip(is).zip(sent) {
-                fields.check(sent.is_none_or(|sent| sent == is), name, "must be that of send_time in UTC");
-            }
-        } else if send_time.is_none() {
-            fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
-        }
+        check_clock(&mut fields, send_time, clock);
         if let Some(kind) = event_type {
             let given = message_id.is_some() || !fields.is_sound("message_id");
             match kind.group() {
@@ -422,6 +416,17 @@ fn check_failure(fields: &mut Checks<'_>, kind: EventType, is_attempt: bool, sai
     fields.check(!is_attempt || failed || kind == EventType::Delivered, "attempt", "must be null of what is no attempt");
     for (name, said) in ["smtp_code", "enhanced_code", "response", "bounce_class"].into_iter().zip(said) {
         fields.check(!said || failed, name, "must be null of what did not fail");
+    }
+}
+
+/// `hour_of_day`, `minute` and `day_of_week`, where they are given, are those of `send_time`.
+fn check_clock(fields: &mut Checks<'_>, send_time: Option<Instant>, clock: [Option<i32>; 3]) {
+    if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
+        for ((name, is), sent) in ["hour_of_day", "minute", "day_of_week"].iter().zip(is).zip(sent) {
+            fields.check(sent.is_none_or(|sent| sent == is), name, "must be that of send_time in UTC");
+        }
+    } else if send_time.is_none() {
+        fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
     }
 }
 

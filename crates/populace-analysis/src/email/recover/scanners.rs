@@ -19,13 +19,13 @@ pub(super) struct Scans {
     by_delivered: Vec<u64>,
     /// Messages delivered after a recipient's first scan, and those of them that were scanned.
     known: [u64; 2],
-    scans: u64,
+    seen: u64,
     with_images: u64,
     /// Logarithms of the seconds to those that begin before slow ones may.
     fast: Moments,
 }
 
-merge_fields!(Scans { recipients, by_delivered, known, scans, with_images, fast });
+merge_fields!(Scans { recipients, by_delivered, known, seen, with_images, fast });
 
 impl Scans {
     pub(super) fn add(&mut self, config: &EmailConfig, history: &History) {
@@ -42,7 +42,7 @@ impl Scans {
             let Some(scan) = scan else { continue };
             self.known[1] += u64::from(is_known);
             is_known = true;
-            self.scans += 1;
+            self.seen += 1;
             self.with_images += u64::from(scan.opened.is_some());
             let seconds = scan.clicked.map(|clicked| clicked.since(delivered) as f64 / SECOND as f64);
             if let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0 && *seconds < slow) {
@@ -81,7 +81,7 @@ pub(super) fn report(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     let parameter = Parameter::level(path("user_share"), "share", own.user_share, "recipients with a scan");
     sheet.normal(parameter, Scale::Linear, estimate, error, shows as u64);
     let parameter = Parameter::level(path("pixel_share"), "share", own.pixel_share, "scans with an open");
-    sheet.share(parameter, scans.with_images, scans.scans);
+    sheet.share(parameter, scans.with_images, scans.seen);
     let over = scanners.start_cdf(slow_from(law.config())) / own.fast_share;
     if !(TOLD_APART..=1.0 + 1e-9).contains(&over) || scans.fast.n < 2 {
         for key in ["fast_share", "fast_median_seconds", "fast_sigma"] {
@@ -90,7 +90,7 @@ pub(super) fn report(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
         return;
     }
     let parameter = Parameter::level(path("fast_share"), "share", own.fast_share, "scans that begin before slow ones may");
-    sheet.share(parameter, scans.fast.n, scans.scans);
+    sheet.share(parameter, scans.fast.n, scans.seen);
     let (n, sigma) = (scans.fast.n as f64, scans.fast.variance().sqrt());
     let method = "mean logarithm of the seconds to such scans";
     let parameter = Parameter::level(path("fast_median_seconds"), "seconds", own.fast_median_seconds, method);

@@ -1,6 +1,6 @@
 //! What holds of every row by itself.
 
-use super::{Events, MACHINE_OPEN, trigger_of, window};
+use super::{Events, LINK_INDEX, MACHINE_OPEN, trigger_of, window};
 use crate::email::Law;
 use crate::error::AnalysisError;
 use crate::source::{Texts, Want};
@@ -221,8 +221,9 @@ fn is_mail(kind: EventType) -> bool {
 fn nullable(kind: EventType, columns: &[Want]) -> Vec<(usize, bool)> {
     let delivered = kind == EventType::Delivered;
     let failed = matches!(kind, EventType::Deferred | EventType::Bounced);
-    // What machine_open says is checked with the machines.
-    let columns = columns.iter().enumerate().filter(|(_, want)| want.nullable && want.name != MACHINE_OPEN.name).map(|(column, want)| {
+    // What machine_open and link_index say is checked with the machines.
+    let apart = [MACHINE_OPEN.name, LINK_INDEX.name];
+    let columns = columns.iter().enumerate().filter(|(_, want)| want.nullable && !apart.contains(&want.name)).map(|(column, want)| {
         let there = match want.name {
             "message_id" | "subject" => is_mail(kind),
             "click_url" => kind == EventType::Clicked,

@@ -7,6 +7,7 @@ mod blasts;
 mod careful;
 mod edits;
 mod fuzz;
+mod industry;
 mod machines;
 mod mutants;
 mod people;

@@ -296,16 +296,16 @@ fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
             events.push(RESPONSE);
         }
     }
+    if model.scanners().is_some() {
+        truth_users.push(Column::new("scanner", Kind::Bool, "Whether a scanner stands before the recipient's mailbox"));
+        events.push(LINK_INDEX);
+    }
     [users, truth_users, events]
 }
 
 /// The tables, in the order of their numbers.
 pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
-    let [users, mut truth_users, mut events] = of_people(model);
-    if model.scanners().is_some() {
-        truth_users.push(Column::new("scanner", Kind::Bool, "Whether a scanner stands before the recipient's mailbox"));
-        events.push(LINK_INDEX);
-    }
+    let [users, truth_users, events] = of_people(model);
     let rates = vec![
         RECIPIENT,
         Column::new("month", Kind::Date, "First day of the month, or of the window for the month it starts in"),

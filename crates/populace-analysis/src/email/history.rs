@@ -49,9 +49,20 @@ impl<'a> Agents<'a> {
     }
 }
 
+/// The column that says which messages are a blast's, where there are blasts.
+fn blast_column(model: &EmailModel) -> Option<Want> {
+    (!model.blasts().is_empty()).then(|| Want::optional("metadata", As::Text))
+}
+
+/// Of which of the document's blasts a message is, by its metadata.
+pub(super) fn blast_of(model: &EmailModel, metadata: &str) -> Option<u8> {
+    let number = model.blasts().iter().position(|blast| model.metadata()[usize::from(blast.metadata)] == metadata)?;
+    u8::try_from(number).ok()
+}
+
 /// The columns that a history of a model is made from.
 pub fn columns_for(model: &EmailModel) -> Vec<Want> {
-    EVENT_COLUMNS.into_iter().chain(agent_column(model)).collect()
+    EVENT_COLUMNS.into_iter().chain(agent_column(model)).chain(blast_column(model)).collect()
 }
 
 /// What one recipient lived through.
@@ -112,6 +123,8 @@ pub struct Message {
     pub unsubscribed: Option<Instant>,
     /// When its recipient reported it as spam, if the sender was told.
     pub reported: Option<Instant>,
+    /// Of which of the document's blasts it is, if of one.
+    pub blast: Option<u8>,
     /// What a scanner did with it, if one did anything.
     pub scan: Option<Scan>,
     /// Sends to this recipient before this one, as far back as they matter to an effect; 0 where to none.
@@ -153,6 +166,7 @@ impl Message {
             clicked: None,
             unsubscribed: None,
             reported: None,
+            blast: None,
             scan: None,
             recent_sends: 0,
             since_interest: None,
@@ -180,6 +194,8 @@ impl History {
         let user_agents = (model.has_agents() && events.column_by_name("user_agent").is_some()).then(|| events.text("user_agent"));
         let agents = Agents::new(model.config());
         let agent_of = |row: usize| user_agents.map_or(Agent::Human, |user_agents| agents.of(user_agents, row));
+        let metadata = (!model.blasts().is_empty() && events.column_by_name("metadata").is_some()).then(|| events.text("metadata"));
+        let blast_of = |row: usize| blast_of(model, metadata.filter(|metadata| metadata.is_valid(row))?.value(row));
         let mut places: HashMap<u128, usize> = HashMap::new();
         // What follows from a send may, in a file that lies, stand before it: sends first.
         for row in 0..events.num_rows() {
@@ -193,7 +209,7 @@ impl History {
                     continue;
                 }
                 places.insert(id, history.messages.len());
-                history.messages.push(Message::new(id, Instant(times.value(row)), row));
+                history.messages.push(Message { blast: blast_of(row), ..Message::new(id, Instant(times.value(row)), row) });
             }
         }
         for row in 0..events.num_rows() {

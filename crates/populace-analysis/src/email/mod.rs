@@ -11,6 +11,7 @@ pub mod history;
 pub mod law;
 mod machine;
 mod policy;
+mod queue;
 pub mod recipients;
 mod recover;
 mod score;

@@ -1,5 +1,6 @@
 //! What must hold of the analysis commands.
 
+mod blasts;
 mod churn;
 mod corrupt;
 mod deliveries;

@@ -67,7 +67,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
     // Taken out for the time of the call, so that an observer may itself simulate.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let key = key.actor(actor);
+    let (all, key) = (key, key.actor(actor));
     let machine = model.machine.as_ref().filter(|machine| machine.is_of(&key));
     let persona = &model.personas()[usize::from(person.persona)];
     let address = model.attempts.as_ref().map(|law| Address::new(law, &key, model.first_moment()));
@@ -87,7 +87,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
     let days = model.days(person.zone.zone);
-    let mut walk = Walk { model, person, days, actor, key, client, machine, scanner, address, scratch, month: 0, out };
+    let mut walk = Walk { model, person, days, actor, all, key, client, machine, scanner, address, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.full();
@@ -162,6 +162,8 @@ pub(super) struct Walk<'a, O> {
     pub(super) person: Person,
     days: Days<'a>,
     pub(super) actor: ActorId,
+    /// The key of all actors.
+    all: StreamKey,
     pub(super) key: ActorKey,
     client: Client,
     /// The recipient's client, if it opens ahead.
@@ -258,7 +260,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 for place in 0..u64::from(self.scratch.sends_per_day[day as usize]) {
                     let ordinal = scheduled(u64::from(day), place);
                     let words = self.key.purpose(SEND).ordinal(ordinal).words();
-                    let time = self.days.moment(day, model.policy.calendar.at(words.word::<0>()));
+                    let time = self.days.moment(day, model.policy.of_day(words.word::<0>()));
                     self.scratch.drafts.push(model.policy.scheduled(time, ordinal, &words));
                 }
             }
@@ -280,6 +282,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             }
             *hot_path += 1;
         }
+        let clock = model.clock(self.person.zone.zone);
+        self.scratch.drafts.extend(model.policy.blasts_between(midnight..next, clock, self.all, &self.key));
         self.scratch.drafts.sort_unstable_by_key(|draft| (draft.time, draft.ordinal));
     }
 
@@ -359,9 +363,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             self.out.clipped("latency");
         }
         let (delivered_at, deferral, attempt, is_delivered) = match &model.attempts {
-            None => (draft.time.plus(latency.microseconds), 0, 1, model.delivered.decide(words.word::<1>())),
+            None => (draft.time.plus(latency.microseconds + draft.queue), 0, 1, model.delivered.decide(words.word::<1>())),
             Some(law) => {
-                let Arrival { at, deferral, attempt, bounced } = self.attempts(law, &draft, latency.microseconds, &sent);
+                let Arrival { at, deferral, attempt, bounced } = self.attempts(law, &draft, latency.microseconds + draft.queue, &sent);
                 (at, deferral, attempt, bounced.is_none())
             }
         };
@@ -486,6 +490,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             p_click_row: Some(p_rows[1]),
             open_component: None,
             leaving: None,
+            latency_queue: draft.queue as f64 / SECOND as f64,
             latency,
             latency_deferral: 0.0,
         }

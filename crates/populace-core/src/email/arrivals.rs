@@ -47,9 +47,14 @@ impl Attempts {
 
     /// The mean of [`outcome`](Self::outcome) over providers and the minutes of an hour.
     pub fn mean_outcome(&self) -> Outcome {
+        self.outcome_by(self.busy_share())
+    }
+
+    /// The mean of [`outcome`](Self::outcome) over providers, where such a share of messages is sent when many send at once.
+    pub(super) fn outcome_by(&self, busy_share: f64) -> Outcome {
         let mut mean = Outcome::default();
         for provider in MailboxProvider::ALL {
-            for (is_busy, share) in [(false, 1.0 - self.busy_share()), (true, self.busy_share())] {
+            for (is_busy, share) in [(false, 1.0 - busy_share), (true, busy_share)] {
                 let own = self.outcome(self.first(provider, is_busy).iter().product());
                 let weight = MailboxProvider::SHARES[provider as usize] * share;
                 mean.delivered += weight * own.delivered;
@@ -95,7 +100,10 @@ impl Arrivals {
             return Self { outcome: Outcome { delivered: model.delivered_share(), ..Outcome::default() }, mortality: Vec::new() };
         };
         let config = model.config();
-        let due = |day: u32| config.sends.per_day * model.volume_of(day) + model.triggered_per_day();
+        let due = |day: u32| {
+            let blasts = model.blasts().iter().filter(|blast| blast.date() == config.window.start.plus(day as i32));
+            config.sends.per_day * model.volume_of(day) + model.triggered_per_day() + blasts.map(|blast| blast.share).sum::<f64>()
+        };
         Self { outcome: law.mean_outcome(), mortality: law.mortality((0..config.window.days).map(due)) }
     }
 

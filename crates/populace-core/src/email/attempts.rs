@@ -3,6 +3,7 @@
 
 use super::actor::Walk;
 use super::address::{Address, AddressConfig, FullMailboxesConfig};
+use super::blast::SendMinute;
 use super::calendar::{MILLISECOND, check_each_once};
 use super::events::EventType;
 use super::failures::Reply;
@@ -109,6 +110,8 @@ pub struct Attempts {
     again: Bernoulli,
     timezone: UtcOffset,
     busy: [bool; 60],
+    /// How most messages lie within their hour.
+    minute: SendMinute,
     busy_factor: f64,
     /// By provider.
     factors: [f64; MailboxProvider::ALL.len()],
@@ -199,6 +202,7 @@ impl Attempts {
             again: again?,
             timezone,
             busy: core::array::from_fn(|minute| own.busy_minutes.contains(&(minute as u8))),
+            minute: SendMinute::Uniform,
             busy_factor: own.busy_factor,
             factors,
             first: factors.map(first),
@@ -233,9 +237,17 @@ impl Attempts {
         self.busy[usize::from(self.timezone.local(sent).minute())]
     }
 
-    /// The share of the minutes of an hour at which many send at once.
+    /// With messages that lie within their hour so.
+    pub(super) fn sent_by(self, minute: SendMinute) -> Self {
+        Self { minute, ..self }
+    }
+
+    /// The share of messages of an hour that are sent when many send at once. Quarters of all clocks are the same.
     pub fn busy_share(&self) -> f64 {
-        self.busy.iter().filter(|busy| **busy).count() as f64 / 60.0
+        match self.minute {
+            SendMinute::Uniform => self.busy.iter().filter(|busy| **busy).count() as f64 / 60.0,
+            SendMinute::Clustered => (0..60).filter(|minute| self.busy[*minute]).map(|minute| self.minute.share(minute)).sum(),
+        }
     }
 
     /// P(the first attempt of a message is deferred), where the mailbox is not full: `probability` and its factors by provider and minute.

@@ -1,5 +1,6 @@
 //! The calendar of a recipient: the weights of the hours of a day, by which mail is sent and by which whatever befalls a user does so.
 
+use super::blast::SendMinute;
 use super::zones::SendClock;
 use crate::scenario::Checker;
 use crate::section::{choice, section};
@@ -125,21 +126,46 @@ impl Calendar {
         before
     }
 
+    /// As [`before`](Self::before), of sends that lie within their hours as `minute` says.
+    pub fn before_by(&self, moment: Instant, minute: SendMinute) -> f64 {
+        let within = self.timezone.local(moment).0.rem_euclid(HOUR);
+        let [begin, end] = [moment.plus(-within), moment.plus(HOUR - within - 1)].map(|moment| self.before(moment));
+        begin + (end - begin) * minute.before(within as f64 / HOUR as f64)
+    }
+
     /// Microseconds since midnight UTC, to the millisecond, of a word.
     #[inline]
     pub(super) fn at(&self, word: u64) -> i64 {
+        self.moment(self.hours(word))
+    }
+
+    /// As [`at`](Self::at), of a send that lies within its hour as `minute` says.
+    #[inline]
+    pub(super) fn at_by(&self, word: u64, minute: SendMinute) -> i64 {
+        let hours = self.hours(word);
+        let hour = hours.floor();
+        self.moment(hour + minute.place(hours - hour))
+    }
+
+    /// The hour of a day of the local clock, with its fraction, of a word.
+    #[inline]
+    fn hours(&self, word: u64) -> f64 {
         let night = self.night_weight;
         let day_begins = self.first * night;
         let day_ends = day_begins + (self.after_last - self.first);
         let mass = unit(word) * (day_ends + (24.0 - self.after_last) * night);
-        let hours = if mass < day_begins {
+        if mass < day_begins {
             mass / night
         } else if mass < day_ends {
             self.first + (mass - day_begins)
         } else {
             // A word at the very end may round up to the midnight that is no longer this day's, or divide by a weight of 0.
             (self.after_last + (mass - day_ends) / night).min(24.0)
-        };
+        }
+    }
+
+    #[inline]
+    fn moment(&self, hours: f64) -> i64 {
         let local = ((hours * (HOUR / MILLISECOND) as f64) as i64).min(DAY / MILLISECOND - 1) * MILLISECOND;
         (local - self.offset).rem_euclid(DAY)
     }

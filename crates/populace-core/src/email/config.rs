@@ -1,6 +1,7 @@
 //! What an email document may say: the reference of every key, its unit and its range. The values are those of `email.yaml` and
 //! `email-v1.yaml`. A mechanism that is `null`, or left out, is off.
 
+use super::blast::{BlastConfig, SendMinute};
 use super::calendar::SendsConfig;
 use super::campaigns::CampaignConfig;
 use super::decisions::PolicyConfig;
@@ -47,6 +48,12 @@ section! {
         personas: BTreeMap<String, PersonaConfig> [len 1 ..= 100],
         /// When scheduled mail is sent.
         sends: SendsConfig,
+        /// How scheduled sends lie within their hour of the recipients' clock; left out, anywhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        send_minute: Option<SendMinute>,
+        /// Mail that goes to many at one moment, beside the scheduled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blasts: Option<Vec<BlastConfig>> [len 0 ..= 100],
         /// What is sent, by campaign id.
         campaigns: BTreeMap<String, CampaignConfig> [len 1 ..= 100],
         /// The size of a message over its campaign's mean: uniform.
@@ -117,6 +124,11 @@ section! {
 }
 
 impl EmailConfig {
+    /// How scheduled sends lie within their hour.
+    pub fn minute_of_sends(&self) -> SendMinute {
+        self.send_minute.unwrap_or(SendMinute::Uniform)
+    }
+
     /// The mail that hot paths call forth.
     pub fn trigger(&self) -> Option<&TriggerConfig> {
         self.hot_paths.as_ref().and_then(|paths| paths.trigger.as_ref())

@@ -4,6 +4,7 @@ mod actor;
 mod address;
 mod arrivals;
 mod attempts;
+mod blast;
 mod calendar;
 mod campaigns;
 mod config;
@@ -30,6 +31,7 @@ mod zones;
 pub use address::{Address, AddressConfig, FullMailboxesConfig};
 pub use arrivals::Outcome;
 pub use attempts::{Attempt, Attempts, AttemptsConfig, CausesConfig, ProviderFactorsConfig};
+pub use blast::{Blast, BlastClock, BlastConfig, SendMinute};
 pub use calendar::{Calendar, HOURS_OF_WEEK, MONDAY, SendsConfig, Weekday, hour_of_week};
 pub use campaigns::{CampaignConfig, CampaignInfo, CampaignType};
 pub use config::{DecidedAt, EmailConfig, EngagementConfig};
@@ -90,7 +92,8 @@ impl Scenario for EmailModel {
         let [breakers, interest] = [Group::Breaker, Group::HotPath].map(|group| self.per_day(group));
         let slots: f64 = config.personas.values().map(|persona| f64::from(persona.count)).sum();
         let engaged = config.personas.values().map(|p| f64::from(p.count) * (p.open_rate + p.click_rate)).sum::<f64>() / slots;
-        let sends = config.sends.per_day * self.mean_volume() + self.triggered_per_day();
+        let blasts = self.blasts().iter().map(|blast| blast.share).sum::<f64>() / f64::from(config.window.days);
+        let sends = config.sends.per_day * self.mean_volume() + self.triggered_per_day() + blasts;
         let machine = self.machine_opens().map_or(0.0, |machine| machine.rows(1.0, 0.0));
         let failures = self.attempts().map_or(0.0, |law| {
             let outcome = law.mean_outcome();

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::attempts::Attempts;
+use super::blast::{self, Blast};
 use super::calendar::{Calendar, MONDAY};
 use super::campaigns::{CampaignInfo, Campaigns};
 use super::config::{DecidedAt, EmailConfig};
@@ -26,7 +27,7 @@ use crate::plan::WindowConfig;
 use crate::scenario::{Checker, ConfigError};
 use crate::section;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::{DAY, Date, Instant, MINUTE, MINUTES_PER_WEEK, Window};
+use crate::time::{DAY, Date, Instant, MINUTE, MINUTES_PER_WEEK, SECOND, Window};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ impl EmailModel {
         let policy = Policy::new(calendar.clone(), config.sends.per_day, &esps, campaigns, checker);
         let size_factor = config.size_factor.uniform("size_factor", checker);
         let (delivered, attempts) = config.delivery.laws(config.esp_timezone, checker);
+        let attempts = attempts.map(|law| law.sent_by(config.minute_of_sends()));
         let latency = Latency::new(&config.latency, config.esp_timezone, checker);
         above_0("engagement.max_probability", config.engagement.max_probability, checker);
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
@@ -111,6 +113,8 @@ impl EmailModel {
         let habits = config.habits();
         let effects = Effects::new(config, &calendar, &habits, zones_or_none, &mut names, checker);
         let policy = policy.and_then(|policy| policy.with_seasons(&config.sends, config.window, effects.as_ref()?.season(), checker));
+        let blasts = blast::new(config, &mut names, checker);
+        let policy = policy.map(|policy| policy.with_blasts(config.minute_of_sends(), blasts));
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
         let opening = Opening::new(config, &habits, checker);
         config.click_delays.check("click_delays", 0.0, checker);
@@ -130,7 +134,8 @@ impl EmailModel {
         let (effects, latency) = (effects?, latency?);
         let zones = zones.flatten();
         let decider = Decider::new(config, &calendar, &effects, &latency, &habits, &personas);
-        let longest = longest_delivery(attempts.as_ref());
+        let policy = policy?;
+        let longest = longest_delivery(attempts.as_ref(), &policy.blasts);
         let window = Window { start: config.window.start, days: config.window.days };
         Some(Self {
             window,
@@ -139,7 +144,7 @@ impl EmailModel {
             personas,
             habits: habits.into(),
             people: people.flatten(),
-            policy: policy?,
+            policy,
             esps: config.esps.keys().cloned().chain([INTERNAL_ESP.to_owned()]).collect(),
             names,
             size_factor: size_factor?,
@@ -351,6 +356,11 @@ impl EmailModel {
         &self.policy.calendar
     }
 
+    /// What goes to many at one moment, in the order of the document.
+    pub fn blasts(&self) -> &[Blast] {
+        &self.policy.blasts
+    }
+
     /// The campaigns.
     pub fn campaigns(&self) -> &[CampaignInfo] {
         &self.policy.campaigns.infos
@@ -422,7 +432,7 @@ impl EmailModel {
 
     /// From the window's end, or a sending, to the last delivery, microseconds.
     pub fn longest_delivery(&self) -> i64 {
-        longest_delivery(self.attempts.as_ref()) + furthest(self.zones.as_ref())
+        longest_delivery(self.attempts.as_ref(), self.blasts()) + furthest(self.zones.as_ref())
     }
 
     /// The address of an actor, under the seed of `key`, and all times at which its mailbox is full while something may be delivered;
@@ -541,8 +551,9 @@ impl EmailModel {
 }
 
 /// From sending to delivery at the latest, microseconds.
-fn longest_delivery(attempts: Option<&Attempts>) -> i64 {
-    MAX_LATENCY + attempts.map_or(0, Attempts::longest_deferral)
+fn longest_delivery(attempts: Option<&Attempts>, blasts: &[Blast]) -> i64 {
+    let queue = blasts.iter().filter(|blast| blast.share > 0.0).map(|blast| blast.seconds).fold(0.0, f64::max);
+    MAX_LATENCY + (queue * SECOND as f64) as i64 + attempts.map_or(0, Attempts::longest_deferral)
 }
 
 /// The first instant of every month that may see a delivery, so long after the window's end.

@@ -1,21 +1,29 @@
 //! Who is mailed when. A message's ordinal says where it comes from, never its place among the others.
 
+use super::blast::{Blast, SendMinute};
 use super::calendar::{Calendar, SendsConfig};
 use super::campaigns::{CampaignConfig, Campaigns};
 use super::effects::Season;
 use super::events::EventType;
 use super::world::{Span, from_minutes};
+use super::zones::Clock;
 use crate::dist::{Bernoulli, Categorical, Tabulated, UniformF64};
 use crate::plan::WindowConfig;
 use crate::scenario::Checker;
 use crate::section::section;
-use crate::stream::Words;
+use crate::stream::{ActorKey, StreamKey, Words};
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The ordinal of a message: a day and the place among its scheduled sends, …
 pub(super) const fn scheduled(day: u64, place: u64) -> u64 {
     (day << 16) | place
+}
+
+/// … or the number of its blast, …
+pub(super) const fn blasted(blast: u64) -> u64 {
+    (1 << 49) | blast
 }
 
 /// … or the day of the event that triggered it.
@@ -34,12 +42,16 @@ pub(super) struct Draft {
     pub(super) subject: u16,
     /// The place of the policy's decision on it.
     pub(super) decision: Option<u32>,
+    /// How long it waits in the queue of a blast, microseconds.
+    pub(super) queue: i64,
 }
 
 /// Who is mailed when: a Poisson number of messages a user and day, each at a moment of the calendar, and what is triggered.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub(super) calendar: Calendar,
+    minute: SendMinute,
+    pub(super) blasts: Vec<Blast>,
     count: Tabulated,
     seasonal: Option<Seasonal>,
     esps: Categorical,
@@ -50,7 +62,15 @@ impl Policy {
     pub(super) fn new(calendar: Calendar, per_day: f64, esps: &[f64], campaigns: Option<Campaigns>, checker: &mut Checker) -> Option<Self> {
         let count = checker.take("sends.per_day", Tabulated::poisson(per_day));
         let esps = checker.take("esps", Categorical::new(esps));
-        Some(Self { calendar, count: count?, seasonal: None, esps: esps?, campaigns: campaigns? })
+        Some(Self {
+            calendar,
+            minute: SendMinute::Uniform,
+            blasts: Vec::new(),
+            count: count?,
+            seasonal: None,
+            esps: esps?,
+            campaigns: campaigns?,
+        })
     }
 
     /// With the volumes of the days.
@@ -65,6 +85,33 @@ impl Policy {
             self.seasonal = Some(Seasonal::new(sends.per_day, window, season, checker)?);
         }
         Some(self)
+    }
+
+    /// With what goes to many at one moment, and scheduled sends that lie within their hours as `minute` says.
+    pub(super) fn with_blasts(self, minute: SendMinute, blasts: Vec<Blast>) -> Self {
+        Self { minute, blasts, ..self }
+    }
+
+    /// The messages of the blasts within a day to an actor with a clock; `all` is the key of all actors.
+    pub(super) fn blasts_between<'a>(
+        &'a self,
+        day: Range<Instant>,
+        clock: Clock<'a>,
+        all: StreamKey,
+        actor: &'a ActorKey,
+    ) -> impl Iterator<Item = Draft> + 'a {
+        let timed = self.blasts.iter().map(move |blast| (blast, blast.at(clock)));
+        let of_day = timed.filter(move |(_, time)| day.contains(time));
+        of_day.filter_map(move |(blast, time)| blast.draft(time, all, actor, (&self.esps, &self.campaigns)))
+    }
+
+    /// The microseconds since midnight of a scheduled send, by a word.
+    #[inline]
+    pub(super) fn of_day(&self, word: u64) -> i64 {
+        match self.minute {
+            SendMinute::Uniform => self.calendar.at(word),
+            minute => self.calendar.at_by(word, minute),
+        }
     }
 
     /// How many messages are scheduled for a day of the window.
@@ -89,6 +136,7 @@ impl Policy {
             metadata: 0,
             subject: self.campaigns.list[campaign].subject(words.word::<3>()),
             decision: None,
+            queue: 0,
         }
     }
 
@@ -103,6 +151,7 @@ impl Policy {
             metadata: by.metadata[of as usize],
             subject: self.campaigns.list[usize::from(by.campaign)].subject(words.word::<3>()),
             decision: None,
+            queue: 0,
         }
     }
 }

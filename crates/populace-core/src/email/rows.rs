@@ -275,7 +275,9 @@ pub struct MessageTruth {
     pub open_component: Option<u8>,
     /// Where recipients leave: whether the message may make its recipient leave; null if not delivered.
     pub leaving: Option<LeavingTruth>,
-    /// What multiplies to the latency, as in [`LATENCY_PARTS`].
+    /// Seconds in the queue of a blast; 0 of other mail.
+    pub latency_queue: f64,
+    /// What multiplies to the latency less queue and deferrals, as in [`LATENCY_PARTS`].
     pub latency: [f64; LATENCY_PARTS.len()],
     /// What deferrals add to the latency, seconds.
     pub latency_deferral: f64,

@@ -5,6 +5,7 @@
 //! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
+mod blasts;
 mod mail;
 mod tables;
 
@@ -34,6 +35,8 @@ pub struct Volumes {
     pub scheduled: f64,
     /// Sends that hot paths triggered.
     pub triggered: f64,
+    /// Sends of blasts.
+    pub blasted: f64,
     /// Events by the number of their type, as in [`EventType::SIMULATED`].
     pub events: [f64; EventType::SIMULATED.len()],
 }
@@ -58,6 +61,7 @@ impl Volumes {
     fn add(&mut self, other: &Self, times: f64) {
         self.scheduled += times * other.scheduled;
         self.triggered += times * other.triggered;
+        self.blasted += times * other.blasted;
         for (sum, value) in self.events.iter_mut().zip(other.events) {
             *sum += times * value;
         }
@@ -128,8 +132,8 @@ fn put<T: PartialEq>(nodes: &mut Vec<(T, f64)>, value: T, weight: f64) {
 
 /// Recipients of one habit in one hour of the week, on the clock by which days are counted.
 struct HabitHour {
-    /// Timing × minute of messages sent in it, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
-    factors: Vec<([f64; 2], f64)>,
+    /// Timing × minute of messages sent in it, scheduled and then triggered, with their probabilities: if timing were flat, and if it moved the rate as far as it may.
+    factors: [Vec<([f64; 2], f64)>; 2],
     /// Open delays of messages delivered in it, minutes, with their probabilities.
     delays: Nodes,
 }
@@ -179,6 +183,7 @@ impl Outlook for Hour<'_> {
                 }
             }
         }
+        calendar.add_blasts(&mut counts, from..self.moment, sent);
         counts
     }
 
@@ -275,7 +280,8 @@ impl<'a> Calendar<'a> {
     fn survival(&self, leaving: &Leaving) -> Survival {
         let arriving = (0..self.days).map(|day| {
             let sent = if self.suppresses { self.not_suppressed(&[(f64::from(day) + 0.5) * DAY]) } else { 1.0 };
-            let due = [self.config.sends.per_day * self.model.volume_of(day), self.triggers];
+            let [blasted, weighed] = self.blasted_on(day, leaving);
+            let due = [self.config.sends.per_day * self.model.volume_of(day), self.triggers, blasted, weighed];
             let [alive, _] = self.arrivals.living(day as usize..day as usize + 1);
             due.map(|due| self.arrivals.outcome.delivered * alive * sent * due)
         });
@@ -326,27 +332,14 @@ impl<'a> Calendar<'a> {
                 for (of_habit, sum) in of_habit.chunks(model.shifts()).zip(&mut volumes) {
                     let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * alive);
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * due * (alive + bounced));
-                    let mut events = [0.0; EventType::SIMULATED.len()];
                     let all = (mails[0].mass + mails[1].mass) * due;
-                    events[EventType::Sent as usize] = scheduled + triggered;
-                    events[EventType::Delivered as usize] = outcome.delivered * alive * all;
-                    events[EventType::Deferred as usize] = outcome.deferrals * alive * all;
-                    events[EventType::Bounced as usize] = (outcome.given_up * alive + bounced) * all;
-                    events[EventType::Dropped as usize] = (1.0 - alive - bounced) * all;
-                    [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;
-                    if let Some(machine) = self.model.machine_opens() {
-                        events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
-                    }
-                    if let Some(scanners) = self.model.scanners() {
-                        let [opened, clicked] = scanners.rows(events[EventType::Delivered as usize]);
-                        events[EventType::Opened as usize] += opened;
-                        events[EventType::Clicked as usize] += clicked;
-                    }
-                    sum.add(&Volumes { scheduled, triggered, events }, times);
+                    let events = self.events(all, [alive, bounced], outcome, engaged);
+                    sum.add(&Volumes { scheduled, triggered, blasted: 0.0, events }, times);
                     sum.events[EventType::Dropped as usize] += gone * all;
                 }
             }
         }
+        self.blasts(&people, &mut volumes);
         volumes
     }
 
@@ -363,7 +356,8 @@ impl<'a> Calendar<'a> {
         let mut standing: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut known = BTreeMap::new();
         for day in (early..end).rev() {
-            let like = (day % 7, self.seasons(day.saturating_sub(back)..day + 3));
+            let near = day.saturating_sub(back)..day + 3;
+            let like = (day % 7, self.blasts_near(near.clone()), self.seasons(near));
             let place = *known.entry(like).or_insert_with(|| {
                 standing.push((day, Vec::new()));
                 standing.len() - 1
@@ -417,15 +411,18 @@ impl<'a> Calendar<'a> {
             let local = MONDAY.plus(minute as i64 * MINUTE + self.to_local);
             people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead))
         };
+        let sends = self.config.minute_of_sends();
         let by_minute: Vec<[f64; 2]> = (0..MINUTES_PER_WEEK).map(at).collect();
         (0..HOURS_OF_WEEK)
             .map(|hour| {
-                let mut factors = Vec::new();
+                let mut factors = [Vec::new(), Vec::new()];
                 for minute in hour * 60..hour * 60 + 60 {
                     let cell = self.model.latency_cell(MONDAY.plus(minute as i64 * MINUTE + self.to_utc));
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
-                        put(&mut factors, by_minute[(minute + minutes) % MINUTES_PER_WEEK], share / 60.0);
+                        let at = by_minute[(minute + minutes) % MINUTES_PER_WEEK];
+                        put(&mut factors[0], at, share * sends.share(minute % 60));
+                        put(&mut factors[1], at, share / 60.0);
                     }
                 }
                 let delivered = MONDAY.plus((hour as i64 * 60 + 30) * MINUTE + self.to_local);
@@ -509,11 +506,12 @@ impl<'a> Calendar<'a> {
             let (mut opened, mut sent) = (0.0, 0.0);
             let factor = |&[flat, full]: &[f64; 2]| flat + person.timing_k * (full - flat);
             let greatest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-            let largest = greatest(&mut hour.factors.iter().map(|(at, _)| factor(at))) * greatest(&mut drifts.iter().map(|drift| drift.0));
-            for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
+            let furthest = greatest(&mut drifts.iter().map(|drift| drift.0));
+            for (mail, factors) in mails.iter().zip(&hour.factors).filter(|(mail, _)| mail.mass > 0.0) {
+                let largest = furthest * greatest(&mut factors.iter().map(|(at, _)| factor(at)));
                 sent += mail.mass;
                 if let Some(mean) = mail.uncut(person.open_rate * largest, most) {
-                    let by_clock: f64 = hour.factors.iter().map(|(at, weight)| weight * factor(at)).sum();
+                    let by_clock: f64 = factors.iter().map(|(at, weight)| weight * factor(at)).sum();
                     let drifted: f64 = drifts.iter().map(|(drift, share)| share * drift).sum();
                     opened += mail.mass * mean * person.open_rate * by_clock * drifted;
                     continue;
@@ -523,7 +521,7 @@ impl<'a> Calendar<'a> {
                     let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(rate * drift, most));
                     weight * drifted.sum::<f64>()
                 };
-                opened += mail.mass * hour.factors.iter().map(expected).sum::<f64>();
+                opened += mail.mass * factors.iter().map(expected).sum::<f64>();
             }
             opens += share * opened;
             clicks += share * opened * self.clicks_per_open(person, if sent > 0.0 { opened / sent } else { 0.0 }, season);

@@ -1,6 +1,7 @@
 //! The laws of `email` and `email-v1`.
 
 mod attempts;
+mod blasts;
 mod contract;
 mod documents;
 mod engagement;

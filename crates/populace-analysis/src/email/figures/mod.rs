@@ -351,8 +351,8 @@ impl<'a> Gathered<'a> {
         let local = self.config.esp_timezone.local(message.sent);
         let (minute, hour) = (usize::from(local.minute()), usize::from(local.hour()));
         let seconds = delivered.since(message.sent) as f64 / MICROSECONDS;
-        if message.delivered_row.is_none_or(|row| row == message.sent_row) {
-            // Its time of sending is not known, or not that of its delivery.
+        if message.blast.is_some() || message.delivered_row.is_none_or(|row| row == message.sent_row) {
+            // It waited in a queue, or its time of sending is not known, or not that of its delivery.
             return;
         }
         if message.deferrals > 0 {

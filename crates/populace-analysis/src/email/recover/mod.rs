@@ -10,6 +10,7 @@ mod seasons;
 mod tally;
 
 use crate::email::history::agent_column;
+use crate::email::queue::Queue;
 use crate::email::{Inference, Law};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
@@ -19,6 +20,7 @@ use crate::recover::sheet::{Parameter, Scale, Sheet};
 use crate::source::{As, Side, Source, Want};
 use crate::watch::Watch;
 use people::Others;
+use populace_core::email::laws::Cell;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -79,6 +81,7 @@ pub(crate) fn estimate(
     zones(&model, &tally, users, sheet);
     tally.deliveries.report(&law, sheet);
     scanners::report(&law, &tally, sheet);
+    blasts(&law, &tally, users, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);
@@ -209,6 +212,34 @@ fn zones(model: &EmailModel, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
             let parameter = Parameter::level(path, "share", *share, "share of recipients whose time zone is known");
             sheet.share(parameter, tally.zones.get(zone.name).copied().unwrap_or(0), known);
         }
+    }
+}
+
+/// Who gets blasts, and how fast their queues drain.
+fn blasts(law: &Law<'_>, tally: &Tally<'_>, users: u64, sheet: &mut Sheet) {
+    let model = law.model();
+    for (number, blast) in (0..).zip(model.blasts()) {
+        let path = |key: &str| format!("blasts.{}.{key}", blast.name);
+        if model.suppresses_sends() {
+            sheet.skip(path("share"), "circuit breakers stop sends");
+        } else {
+            let sent = tally.blasted.get(&number).copied().unwrap_or(0);
+            sheet.share(Parameter::level(path("share"), "share", blast.share, "recipients that got it"), sent, users);
+        }
+        let (mut n, mut beyond, mut spread) = (0, 0.0, 0.0);
+        for ((_, [top, batch, weekend]), wait) in tally.waits.iter().filter(|((of, _), wait)| *of == number && wait.n > 1) {
+            let cell = Cell { top: *top, batch: *batch, weekend: *weekend };
+            n += wait.n;
+            beyond += wait.n as f64 * (wait.mean - Queue::new(model, blast, cell).mean_of_rest());
+            spread += wait.n as f64 * wait.variance();
+        }
+        if n < 2 || beyond <= 0.0 {
+            sheet.skip(path("drain_seconds"), "fewer than two of its messages were delivered, or none waited");
+            continue;
+        }
+        let method = "twice the mean latency beyond that of its moment without a queue";
+        let parameter = Parameter::level(path("drain_seconds"), "seconds", blast.seconds, method);
+        sheet.normal(parameter, Scale::Linear, 2.0 * beyond / n as f64, 2.0 * spread.sqrt() / n as f64, n);
     }
 }
 

@@ -5,6 +5,7 @@ use super::leaving::Leavers;
 use super::mixture;
 use super::people::{Others, People};
 use super::scanners::Scans;
+use crate::email::history::blast_of;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -149,6 +150,9 @@ pub(super) struct Tally<'a> {
     /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
     pub(super) opened_ahead: u64,
     pub(super) by_delivered: Vec<u64>,
+    /// Of each blast, the messages, and their latencies by congestion: at the top of an hour, in a batch, on a quiet day.
+    pub(super) blasted: BTreeMap<u8, u64>,
+    pub(super) waits: BTreeMap<(u8, [bool; 3]), Moments>,
     /// Of recipients behind a scanner.
     pub(super) scans: Scans,
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
@@ -216,6 +220,8 @@ impl<'a> Tally<'a> {
             click_delays: Moments::default(),
             opened_ahead: 0,
             by_delivered: Vec::new(),
+            blasted: BTreeMap::new(),
+            waits: BTreeMap::new(),
             scans: Scans::default(),
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
@@ -263,6 +269,11 @@ impl<'a> Tally<'a> {
         for (sent, row) in due {
             self.has_metadata |= metadata.is_valid(row);
             let is_triggered = metadata.is_valid(row) && metadata.value(row).contains("\"trigger\"");
+            if let Some(blast) = blast_of(model, metadata.value(row)) {
+                // Its moment, campaign and provider are not drawn for it.
+                *self.blasted.entry(blast).or_default() += 1;
+                continue;
+            }
             if esps.is_valid(row) {
                 count(&mut self.esps, esps.value(row));
             }
@@ -372,6 +383,12 @@ impl<'a> Tally<'a> {
         self.delivered += u64::from(message.delivered.is_some());
         // Deferrals add to the latency of what is delivered later.
         let Some(delivered) = message.answered else { return };
+        if let Some(blast) = message.blast {
+            let cell = self.law.model().latency_cell(message.sent);
+            let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
+            self.waits.entry((blast, [cell.top, cell.batch, cell.weekend])).or_default().add(seconds);
+            return;
+        }
         let seconds = delivered.since(message.sent) as f64 / SECOND as f64;
         if seconds <= 0.0 {
             self.instant += 1;
@@ -449,7 +466,7 @@ merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own, zones,
-    people, squares, deliveries, leavers,
+    people, squares, deliveries, leavers, blasted, waits,
 } same { law, window, weeks, flat, others });
 
 impl Observer for Tally<'_> {

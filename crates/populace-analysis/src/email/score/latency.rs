@@ -1,5 +1,6 @@
 //! How long a delivery takes.
 
+use crate::email::queue::Queue;
 use crate::email::{Law, Message, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::Context;
@@ -62,20 +63,20 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let levels: Vec<(&'static str, f64)> = QUANTILES.into_iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
     let predictions = read(context, &levels)?;
     let law = Law::new(model, context.source.seed(context.document));
-    let mut cells: Vec<(Cell, Given)> = Vec::new();
+    let mut cells: Vec<((Cell, Option<u8>), Given)> = Vec::new();
     let mut missing = Missing::default();
     let mut rows: Vec<Row> = Vec::new();
     // Of each delivered message: its id, when it was sent, and seconds; none of one that was deferred, whose latency is that of its retries.
     let work = |recipient: Recipient| {
         let delivered = |message: &Message| {
             let seconds = message.delivered?.since(message.sent) as f64 / SECOND as f64;
-            Some((message.id, message.sent, (message.deferrals == 0).then_some(seconds)))
+            Some((message.id, (message.sent, message.blast), (message.deferrals == 0).then_some(seconds)))
         };
         Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
     };
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, Instant, Option<f64>)>| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, (Instant, Option<u8>), Option<f64>)>| {
         let first = rows.len();
-        for (id, sent, seconds) in messages {
+        for (id, (sent, blast), seconds) in messages {
             let place = predictions.place(&id);
             if let Some(place) = place {
                 predictions.mark(place);
@@ -85,7 +86,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
                 missing.add(&id);
                 continue;
             };
-            let cell = model.latency_cell(sent);
+            let cell = (model.latency_cell(sent), blast);
             let known = cells.iter().position(|(known, _)| *known == cell).unwrap_or_else(|| {
                 cells.push((cell, Given::new(model, cell, &levels)));
                 cells.len() - 1
@@ -141,26 +142,33 @@ fn read(context: &Context<'_>, levels: &[(&'static str, f64)]) -> Result<Predict
 }
 
 impl Given {
-    fn new(model: &EmailModel, cell: Cell, levels: &[(&'static str, f64)]) -> Self {
+    fn new(model: &EmailModel, (cell, blast): (Cell, Option<u8>), levels: &[(&'static str, f64)]) -> Self {
+        let blast = blast.map(|blast| &model.blasts()[usize::from(blast)]);
+        let queue = blast.map(|blast| Queue::new(model, blast, cell));
+        let cdf = |seconds: f64| queue.as_ref().map_or_else(|| model.latency_cdf(cell, seconds), |queue| queue.cdf(seconds));
         let parts = [(cell.top, "top of the hour"), (cell.batch, "batch hour"), (cell.weekend, "weekend")];
         let named: Vec<&str> = parts.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
         Self {
-            name: if named.is_empty() { "none".into() } else { named.join(", ") },
-            median: quantile(model, cell, 0.5),
-            quantiles: levels.iter().map(|(_, level)| quantile(model, cell, *level)).collect(),
+            name: match blast {
+                Some(blast) => format!("blast {}", blast.name),
+                None if named.is_empty() => "none".into(),
+                None => named.join(", "),
+            },
+            median: quantile(&cdf, 0.5),
+            quantiles: levels.iter().map(|(_, level)| quantile(&cdf, *level)).collect(),
         }
     }
 }
 
 /// The least latency, seconds, that is not passed with probability `level`: the distribution function inverted by bisection.
-fn quantile(model: &EmailModel, cell: Cell, level: f64) -> f64 {
+fn quantile(cdf: &dyn Fn(f64) -> f64, level: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
-    while model.latency_cdf(cell, high) < level {
+    while cdf(high) < level {
         high *= 2.0;
     }
     while high - low > 1e-6 {
         let middle = 0.5 * (low + high);
-        if model.latency_cdf(cell, middle) < level { low = middle } else { high = middle }
+        if cdf(middle) < level { low = middle } else { high = middle }
     }
     high
 }

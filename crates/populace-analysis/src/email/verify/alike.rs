@@ -106,10 +106,10 @@ impl<'a> Alike<'a> {
         let t = actor_of(recipient.id()).map_or(usize::MAX, |actor| kit::tenth(actor, config.population.users));
         // The message before: campaign, provider, whether delivered, size and latency.
         let mut before = [usize::MAX; 5];
-        let scheduled = recipient.due.iter().filter(|due| due.trigger.is_none()).count() as u64;
+        let scheduled = recipient.due.iter().filter(|due| due.trigger.is_none() && due.blast.is_none()).count() as u64;
         let mut repeats = Probable::default();
         let mut subjects_before = vec![usize::MAX; config.campaigns.len()];
-        for (message, trigger) in recipient.sends() {
+        for (message, trigger) in recipient.sends().filter(|(message, _)| message.blast.is_none()) {
             let row = message.sent_row;
             let (campaign, provider) = (recipient.campaigns[row], recipient.providers[row]);
             let arrived = usize::from(message.delivered.is_some());

@@ -91,10 +91,12 @@ impl<'a> Chain<'a> {
         let events = recipient.events;
         let seconds = events.latency.value(row);
         let latency = delivered.since(message.sent);
+        let queue =
+            message.blast.map_or(0, |blast| (self.law.model().blasts()[usize::from(blast)].seconds * SECOND as f64) as i64 + ROUNDING);
         let told = (seconds * SECOND as f64).round() as i64;
         let holds = (latency - told).abs() < ROUNDING / 2 && events.send_time.value(row) == message.sent.0;
         let retried = message.deferrals > 0;
-        self.latency.hold(holds && (retried || within_latency(config, latency)), || format!("{}: {seconds} s", place()));
+        self.latency.hold(holds && (retried || within_latency(config, latency, queue)), || format!("{}: {seconds} s", place()));
         if let Some(campaign) = recipient.campaign(row) {
             let factor = events.size.value(row) as f64;
             let [low, high] = [config.size_factor.low, config.size_factor.high].map(|factor| factor * campaign.mean_size_kb * BYTES_PER_KB);
@@ -153,7 +155,7 @@ impl<'a> Chain<'a> {
         let [low, high] = [trigger.delay_minutes.low, trigger.delay_minutes.high].map(microseconds);
         let paths = &recipient.history.interests;
         let mut called: Vec<Option<Instant>> = vec![None; paths.len()];
-        for Due { at, row, trigger: kind } in &recipient.due {
+        for Due { at, row, trigger: kind, .. } in &recipient.due {
             let Some(kind) = *kind else { continue };
             // The earliest hot path that may have called for it and has not called yet: of all others a later send may be, too.
             let found = (0..paths.len()).find(|&place| {
@@ -224,11 +226,15 @@ impl<'a> Chain<'a> {
 }
 
 /// Whether a latency is one that the law can give, to the millisecond.
-fn within_latency(config: &EmailConfig, latency: i64) -> bool {
+/// Whether a latency, and up to so much time in a queue, is possible.
+fn within_latency(config: &EmailConfig, latency: i64, queue: i64) -> bool {
     match &config.latency {
+        LatencyConfig::Uniform(law) if queue > 0 => {
+            (i64::from(law.low_seconds) * SECOND..=i64::from(law.high_seconds) * SECOND + queue).contains(&latency)
+        }
         LatencyConfig::Uniform(law) => {
             latency % SECOND == 0 && (i64::from(law.low_seconds)..=i64::from(law.high_seconds)).contains(&(latency / SECOND))
         }
-        LatencyConfig::Lognormal(_) => (0..=DAY).contains(&latency),
+        LatencyConfig::Lognormal(_) => (0..=DAY + queue).contains(&latency),
     }
 }

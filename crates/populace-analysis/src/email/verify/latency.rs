@@ -79,8 +79,8 @@ impl<'a> Latencies<'a> {
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let model = self.law.model();
         for message in &recipient.history.messages {
-            // Deferrals add to the latency of what is delivered later.
-            let Some(delivered) = message.answered else { continue };
+            // Deferrals add to the latency of what is delivered later, and queues to that of blasts.
+            let Some(delivered) = message.answered.filter(|_| message.blast.is_none()) else { continue };
             let latency = delivered.since(message.sent);
             let seconds = latency as f64 / SECOND as f64;
             let cell = model.latency_cell(message.sent);
@@ -234,7 +234,7 @@ fn lognormal_moments(law: &LognormalLatency, cell: Cell) -> [f64; 3] {
 
 /// The place of a message's latency within its distribution.
 pub(super) fn place_of(law: &Law<'_>, message: &Message) -> Option<f64> {
-    let latency = message.answered?.since(message.sent);
+    let latency = message.answered.filter(|_| message.blast.is_none())?.since(message.sent);
     Some(place(law, law.model().latency_cell(message.sent), latency, mix(message.id as u64)))
 }
 

@@ -2,6 +2,7 @@
 
 mod alike;
 mod attempts;
+mod blasts;
 mod chain;
 mod decisions;
 mod delays;
@@ -19,7 +20,7 @@ mod users;
 mod volumes;
 mod zones;
 
-use crate::email::history::Agents;
+use crate::email::history::{Agents, blast_of};
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -34,6 +35,7 @@ use crate::watch::Watch;
 use alike::Alike;
 use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use attempts::Deliveries;
+use blasts::Blasts;
 use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
@@ -204,6 +206,8 @@ struct Due {
     row: usize,
     /// The kind of hot path that called for it.
     trigger: Option<EventType>,
+    /// Of which blast it is.
+    blast: Option<u8>,
 }
 
 impl<'a> Recipient<'a> {
@@ -221,8 +225,9 @@ impl<'a> Recipient<'a> {
         }
         let trigger = |row: usize| trigger_of(events.metadata.value(row));
         let triggers: Vec<_> = history.messages.iter().map(|message| trigger(message.sent_row)).collect();
-        let sent = history.messages.iter().zip(&triggers).map(|(of, trigger)| Due { at: of.sent, row: of.sent_row, trigger: *trigger });
-        let mut due: Vec<Due> = sent.chain(history.dropped.iter().map(|&(at, row)| Due { at, row, trigger: trigger(row) })).collect();
+        let own = |at: Instant, row: usize, trigger| Due { at, row, trigger, blast: blast_of(law.model(), events.metadata.value(row)) };
+        let sent = history.messages.iter().zip(&triggers).map(|(of, trigger)| own(of.sent, of.sent_row, *trigger));
+        let mut due: Vec<Due> = sent.chain(history.dropped.iter().map(|&(at, row)| own(at, row, trigger(row)))).collect();
         if !history.dropped.is_empty() {
             due.sort_by_key(|due| due.at);
         }
@@ -302,6 +307,7 @@ struct Checks<'a> {
     attempts_table: Option<usize>,
     leavers: Option<Leavers<'a>>,
     scanners: Option<Scanned<'a>>,
+    blasts: Option<Blasts<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
@@ -346,6 +352,9 @@ impl Observer for Checks<'_> {
         }
         if let Some(scanners) = &mut self.scanners {
             scanners.add(&recipient);
+        }
+        if let Some(blasts) = &mut self.blasts {
+            blasts.add(&recipient, truth_rows);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(leavers) = &mut self.leavers {
@@ -406,6 +415,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(scanners), Some(later)) = (&mut self.scanners, later.scanners) {
             scanners.combine(later);
+        }
+        if let (Some(blasts), Some(later)) = (&mut self.blasts, later.blasts) {
+            blasts.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -477,6 +489,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
         scanners: law.model().scanners().map(|scanners| Scanned::new(&law, scanners)),
+        blasts: Blasts::new(&law),
         users: Users::new(&law, &identities, &timezone),
         people: inference.as_ref().map(|inference| People::new(&law, inference)),
         users_table,
@@ -505,6 +518,7 @@ impl Checks<'_> {
             machines,
             decisions,
             scanners,
+            blasts,
             zones,
             people,
             deliveries,
@@ -525,6 +539,9 @@ impl Checks<'_> {
         alike.report(found, board)?;
         score_tests.report(board);
         report_mechanisms(machines, scanners, deliveries, (truth, is_on), board);
+        if let Some(blasts) = blasts {
+            blasts.report(board);
+        }
         if let Some(zones) = zones {
             zones.report(board);
         }

@@ -13,7 +13,7 @@ use arrow_array::Array;
 use populace_core::email::{Agent, CampaignType, EventType, Group};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 /// Who a recipient of the population is.
@@ -44,6 +44,8 @@ pub(super) struct Rows<'a> {
     /// By type: source, campaign, its name and metadata of non-mail events.
     internal: HashMap<EventType, (String, &'static str, &'static str, String)>,
     networks: Vec<[u8; 3]>,
+    /// What messages of blasts say of them.
+    blasts: HashSet<String>,
     /// By type: the columns that may be null, and whether they are there.
     nullable: Vec<Vec<(usize, bool)>>,
     event_ids: Distinct,
@@ -61,7 +63,7 @@ pub(super) struct Rows<'a> {
 
 merge_fields!(Rows<'_> {
     event_ids, types, ids, nulls, names, subjects, internals, begun, clocks, identity, clients,
-} same { law, identities, window, campaigns, internal, networks, nullable });
+} same { law, identities, window, campaigns, internal, networks, blasts, nullable });
 
 impl<'a> Rows<'a> {
     pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities, columns: &[Want]) -> Self {
@@ -93,6 +95,7 @@ impl<'a> Rows<'a> {
             campaigns: campaigns.collect(),
             internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
+            blasts: model.blasts().iter().map(|blast| model.metadata()[usize::from(blast.metadata)].clone()).collect(),
             nullable: EventType::ALL.map(|kind| nullable(kind, columns)).into(),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
@@ -174,7 +177,8 @@ impl<'a> Rows<'a> {
         let campaign = self.campaigns.get(events.campaign_id.value(row));
         let has = |column: Texts<'_>, value: &str| column.is_valid(row) && column.value(row) == value;
         let metadata = events.metadata.value(row);
-        let plain = metadata == "{}" || trigger_of(metadata).is_some() || same_json(metadata, "{}");
+        let is_blast = || self.blasts.contains(metadata);
+        let plain = metadata == "{}" || trigger_of(metadata).is_some() || same_json(metadata, "{}") || is_blast();
         let holds = campaign.is_some_and(|campaign| {
             campaign.name == events.campaign_name.value(row)
                 && (kind != EventType::Clicked || has(events.click_url, &campaign.click_url))

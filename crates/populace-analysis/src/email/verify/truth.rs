@@ -9,7 +9,7 @@ use crate::stats::merge_fields;
 use crate::verify::board::{Board, Exact};
 use crate::verify::uuid;
 use arrow_array::{Array, RecordBatch};
-use populace_core::email::{EFFECTS, OpenDelayLaw};
+use populace_core::email::{EFFECTS, LATENCY_PARTS, OpenDelayLaw};
 use std::collections::HashMap;
 
 /// What rounding may do to a product, and what microseconds may do to a factor.
@@ -29,18 +29,23 @@ pub(super) fn wants() -> Vec<Want> {
         Want::new("suppressed", As::Bool),
         Want::nullable("dropped_reason", As::Text),
         Want::optional("open_component", As::Int),
+        Want::optional("latency_queue", As::Float),
     ];
     for about in EFFECTS {
         wants.push(if about.optional { Want::optional(about.name, As::Float) } else { Want::new(about.name, As::Float) });
         wants.extend(about.clicks.map(|(name, _)| Want::optional(name, As::Float)));
     }
     wants.extend(super::leaving::wants());
+    wants.extend(LATENCY_PARTS.map(|(name, _)| Want::new(name, As::Float)));
     wants
 }
 
 /// Whether a document has a mechanism whose columns are looked at.
 pub(super) fn is_on(law: &Law<'_>) -> bool {
-    law.model().effects().optional().next().is_some() || law.config().open_delay == OpenDelayLaw::Mixture || law.model().leaving().is_some()
+    law.model().effects().optional().next().is_some()
+        || law.config().open_delay == OpenDelayLaw::Mixture
+        || law.model().leaving().is_some()
+        || !law.model().blasts().is_empty()
 }
 
 /// Rules of the truth.

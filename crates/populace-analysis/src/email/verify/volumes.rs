@@ -83,7 +83,7 @@ impl<'a> Sends<'a> {
     pub(super) fn add(&mut self, recipient: &Recipient<'_>) {
         let (model, days) = (self.law.model(), self.days as f64);
         let begin = window(self.law.config()).begin();
-        let calendar = model.calendar();
+        let (calendar, minute) = (model.calendar(), self.law.config().minute_of_sends());
         let mut counts = vec![0_usize; self.days];
         let mut scheduled = 0_u64;
         for message in &recipient.history.messages {
@@ -93,7 +93,10 @@ impl<'a> Sends<'a> {
                 self.sizes.add(place);
             }
         }
-        for Due { at, row, trigger } in &recipient.due {
+        for Due { at, row, trigger, blast } in &recipient.due {
+            if blast.is_some() {
+                continue;
+            }
             *entry(&mut self.esps, recipient.events.esp.value(*row)) += 1;
             if trigger.is_some() {
                 continue;
@@ -108,7 +111,7 @@ impl<'a> Sends<'a> {
                 *count += 1;
             }
             self.seconds.add(at.0.rem_euclid(MINUTE) as f64 / MINUTE as f64);
-            note(&mut self.scheduled, begin, sent, calendar.before(sent));
+            note(&mut self.scheduled, begin, sent, calendar.before_by(sent, minute));
         }
         for count in counts {
             if self.per_day.len() <= count {

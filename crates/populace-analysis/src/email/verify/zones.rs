@@ -89,9 +89,9 @@ impl<'a> Zones<'a> {
         self.known += u64::from(own.is_known);
         let clock = model.clock(own.zone);
         for (message, trigger) in recipient.sends() {
-            if trigger.is_none() {
+            if trigger.is_none() && message.blast.is_none() {
                 let (places, utc) = self.sends.entry((own.zone, clock.ahead(message.sent))).or_default();
-                places.add(model.calendar().before(recipient.on_days(message.sent)));
+                places.add(model.calendar().before_by(recipient.on_days(message.sent), recipient.config().minute_of_sends()));
                 utc.add(message.sent);
             }
             let Some((p_open, p_click)) = self.law.drifted(&recipient.person, message).filter(|_| shows_opens) else { continue };

@@ -3,6 +3,7 @@
 //! A short campaign by default. `POPULACE_SEEDS=200 POPULACE_MUTANTS=all UPDATE_DOCS=1` runs the long one and writes its tables into
 //! `docs/verify.md`.
 
+mod blasts;
 mod careful;
 mod edits;
 mod fuzz;

@@ -78,7 +78,7 @@ impl Names {
         index_in(&mut self.sources, value)
     }
 
-    pub(super) fn metadata(&mut self, value: impl AsRef<str>) -> u8 {
+    pub(in super::super) fn metadata(&mut self, value: impl AsRef<str>) -> u8 {
         index_in(&mut self.metadata, value.as_ref())
     }
 }

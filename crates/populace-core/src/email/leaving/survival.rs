@@ -17,18 +17,19 @@ pub(in super::super) struct Survival {
 }
 
 impl Survival {
-    /// `arriving` are the scheduled and the triggered deliveries of each day to a recipient that is still there, `open_delay` the mean time
+    /// `arriving` are, of each day, the deliveries to a recipient that is still there of scheduled mail, of triggered, of blasts, and of blasts
+    /// with the factors of their campaigns; `open_delay` is the mean time
     /// from delivery to open, minutes.
-    pub(in super::super) fn new(model: &EmailModel, leaving: &Leaving, arriving: &[[f64; 2]], open_delay: f64) -> Self {
+    pub(in super::super) fn new(model: &EmailModel, leaving: &Leaving, arriving: &[[f64; 4]], open_delay: f64) -> Self {
         let of_campaigns = by_campaign(model, leaving);
         let reporting: f64 = MailboxProvider::ALL.iter().map(|of| MailboxProvider::SHARES[*of as usize] * of.reporting()).sum();
-        let delivered: Vec<f64> = arriving.iter().map(|of| of.iter().sum()).collect();
+        let delivered: Vec<f64> = arriving.iter().map(|of| of[..3].iter().sum()).collect();
         // P(nothing has made a recipient leave by the begin of a day), of those whose complaints are told and of the others.
         let mut staying = [vec![1.0], vec![1.0]];
         let mut rows = [0.0; 2];
         for (day, kinds) in arriving.iter().enumerate() {
             let [first, second] = moments(leaving, recent(&delivered, day, f64::from(leaving.config.days)));
-            let unsubscribe = leaving.config.unsubscribe * first * (kinds[0] * of_campaigns[0] + kinds[1] * of_campaigns[1]);
+            let unsubscribe = leaving.config.unsubscribe * first * (kinds[0] * of_campaigns[0] + kinds[1] * of_campaigns[1] + kinds[3]);
             let complaint = leaving.config.complaint * second * delivered[day];
             for (told, (of, share)) in staying.iter_mut().zip([reporting, 1.0 - reporting]).enumerate() {
                 let hazards = [unsubscribe, if told == 0 { complaint } else { 0.0 }];

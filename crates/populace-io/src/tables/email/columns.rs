@@ -177,6 +177,10 @@ pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
     if model.leaving().is_some() {
         columns.extend(leaving());
     }
+    if model.config().blasts.is_some() {
+        let meaning = "Seconds in the queue of a blast, beside the product of the other parts; 0 of other mail";
+        columns.push((Column::new("latency_queue", Kind::Float, meaning), Values::Float(Box::new(|_, row| row.latency_queue))));
+    }
     if model.scanners().is_some() {
         let meaning =
             "P(a clicked row | delivered), by the recipient or a scanner, where no circuit breaker comes between; null if not delivered";

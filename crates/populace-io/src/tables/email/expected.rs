@@ -7,7 +7,8 @@ use populace_core::email::{EmailModel, EventType, Persona};
 /// Messages sent to one recipient, unless circuit breakers stop some: what tables are sized by.
 pub(super) fn sent_to_one(model: &EmailModel) -> f64 {
     let config = model.config();
-    f64::from(config.window.days) * (config.sends.per_day * model.mean_volume() + model.triggered_per_day())
+    let blasts: f64 = model.blasts().iter().map(|blast| blast.share).sum();
+    f64::from(config.window.days) * (config.sends.per_day * model.mean_volume() + model.triggered_per_day()) + blasts
 }
 
 /// What a model is expected to bring forth.

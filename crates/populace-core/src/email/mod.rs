@@ -13,6 +13,7 @@ mod delivery;
 mod effects;
 mod events;
 mod failures;
+mod frame;
 pub mod laws;
 mod leaving;
 mod machine;

@@ -10,10 +10,5 @@ mod value;
 use crate::policy::Policies;
 
 /// What is done with policies.
-pub(super) const POLICIES: Policies = Policies {
-    value: value::value,
-    learn: learn::learn,
-    evaluate: evaluate::evaluate,
-    rounds: rounds::rounds,
-    schedule: schedule::load,
-};
+pub(super) const POLICIES: Policies =
+    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, rounds: rounds::rounds, schedule: schedule::load };

@@ -14,7 +14,7 @@ use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
 use populace_io::dataset::{Parent, SCENARIO};
 use populace_io::document::{Resolved, Source};
-use populace_io::tables::email::sha256_of;
+use populace_io::files::sha256_of;
 use std::io::Write;
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
 }
 
 /// The option that puts a policy into a document: a file, a built-in one, or a table of slots.
-fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
+pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
     if !Path::new(policy).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
         return ComponentArg::Named(policy.to_owned());
     }

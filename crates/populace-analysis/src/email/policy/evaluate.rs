@@ -19,7 +19,7 @@ use populace_io::tables::email::actor_of;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-const DECISIONS: [Want; 8] = [
+pub(super) const DECISIONS: [Want; 8] = [
     Want::new("recipient_id", As::Text),
     Want::new("decision_id", As::Uuid),
     Want::new("window_start", As::Instant),
@@ -29,7 +29,7 @@ const DECISIONS: [Want; 8] = [
     Want::new("propensity", As::Float),
     Want::nullable("message_id", As::Uuid),
 ];
-const FOLDS: usize = 5;
+pub(super) const FOLDS: usize = 5;
 /// The greatest weight of `ips_clip` and `switch_dr`, and the shrinkage of `dros`.
 const CLIP: f64 = 10.0;
 const SHRINKAGE: f64 = 100.0;
@@ -52,18 +52,18 @@ const UNSUPPORTED: usize = 9;
 const NUMBERS: usize = 10;
 
 /// A decision of the log.
-struct Logged {
-    fold: usize,
-    window: Instant,
-    allowed: Slots,
-    action: Option<usize>,
-    propensity: f64,
-    reward: f64,
+pub(super) struct Logged {
+    pub(super) fold: usize,
+    pub(super) window: Instant,
+    pub(super) allowed: Slots,
+    pub(super) action: Option<usize>,
+    pub(super) propensity: f64,
+    pub(super) reward: f64,
     is_skip: bool,
 }
 
 /// Decisions of a recipient; none of one who is held out.
-fn logged(recipient: &Recipient, reward: Reward, from: Instant) -> Result<Option<Vec<Logged>>, AnalysisError> {
+pub(super) fn logged(recipient: &Recipient, reward: Reward, from: Instant) -> Result<Option<Vec<Logged>>, AnalysisError> {
     let Some(batch) = &recipient.more[0] else { return Ok(Some(Vec::new())) };
     let (ids, messages) = (batch.uuid("decision_id"), batch.uuid("message_id"));
     let (windows, arms, allowed) = (batch.instant("window_start"), batch.text("arm"), batch.text("allowed"));
@@ -152,6 +152,7 @@ pub(super) fn evaluate(run: &Path, how: &Evaluate<'_>, watch: &Watch<'_>) -> Res
     let source = Source::open(run)?;
     let document = source.scenario()?;
     let log: EmailModel = populace_io::catalogue::model(&document)?;
+    let log = populace_io::tables::email::with_slots(log).map_err(|error| document.diagnose(&error))?;
     let target = value::model_of(how.target)?;
     let (Some(logger), Some(decider)) = (log.decider(), target.decider()) else {
         return Err(AnalysisError::input(format!(
@@ -245,7 +246,7 @@ fn truth(
 }
 
 /// Sends and rewards of a recipient, by fold.
-fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
+pub(super) fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
     let mut own: Vec<BySlot> = (0..FOLDS).map(|_| BySlot::of(slots)).collect();
     for decision in decisions {
         if let Some(action) = decision.action.filter(|action| *action < slots) {
@@ -256,7 +257,7 @@ fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
 }
 
 /// Sends and rewards of all folds but one.
-fn without(folds: &[BySlot], fold: usize) -> BySlot {
+pub(super) fn without(folds: &[BySlot], fold: usize) -> BySlot {
     let mut others = BySlot::of(folds[fold].sent.len());
     folds.iter().enumerate().filter(|(other, _)| *other != fold).for_each(|(_, of)| others.include(of));
     others

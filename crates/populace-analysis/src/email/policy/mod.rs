@@ -3,6 +3,7 @@
 mod evaluate;
 mod learn;
 mod moments;
+mod rounds;
 mod schedule;
 mod value;
 
@@ -10,4 +11,4 @@ use crate::policy::Policies;
 
 /// What is done with policies.
 pub(super) const POLICIES: Policies =
-    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, schedule: schedule::load };
+    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, rounds: rounds::rounds, schedule: schedule::load };

@@ -25,7 +25,7 @@ use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};
 use populace_core::scenario::ConfigError;
 use replies::Replies;
-pub use schedule::{Bucketed, Plans, sha256_of};
+pub use schedule::{Bucketed, Plans};
 pub use slots::with_slots;
 use std::ops::Range;
 

@@ -7,7 +7,6 @@ use populace_core::time::Instant;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::sync::Mutex;
 
 /// Files of consecutive recipients.
@@ -32,21 +31,6 @@ pub struct Bucketed {
     file: Mutex<File>,
     /// How many rows come before each recipient's, and how many there are.
     starts: Vec<u64>,
-}
-
-/// The SHA-256 of a file, as a policy of `type: schedule` names it.
-///
-/// # Errors
-/// It cannot be read.
-pub fn sha256_of(path: &Path) -> io::Result<String> {
-    let (mut file, mut digest) = (File::open(path)?, Sha256::new());
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(HEXLOWER.encode(&digest.finalize())),
-            read => digest.update(&piece[..read]),
-        }
-    }
 }
 
 fn keep(planned: &Planned, into: &mut Vec<u8>) {

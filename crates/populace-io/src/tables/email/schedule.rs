@@ -1,10 +1,8 @@
 //! A schedule of the user's own, by recipient, on disk: rows are spread over files of consecutive recipients, and each file is sorted by
 //! itself. Memory holds a place of eight bytes a recipient and the rows of one such file.
 
-use data_encoding::HEXLOWER;
 use populace_core::email::{Planned, Schedule, Uuid};
 use populace_core::time::Instant;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Mutex;

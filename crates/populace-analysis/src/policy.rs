@@ -307,6 +307,6 @@ pub(crate) struct Policies {
     pub(crate) value: Value,
     pub(crate) learn: fn(&Path, Rule, Option<populace_core::time::Date>, &Watch<'_>) -> Result<Learned, AnalysisError>,
     pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
-    pub(crate) rounds: fn(&Path, &Wanted<'_>, &Watch<'_>) -> Result<Rounds, AnalysisError>,
     pub(crate) schedule: Scheduled,
+    pub(crate) rounds: fn(&Path, &Wanted<'_>, &Watch<'_>) -> Result<Rounds, AnalysisError>,
 }

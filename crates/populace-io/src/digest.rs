@@ -9,13 +9,8 @@ use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Typ
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 
 /// The digest of a table, or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,21 +18,6 @@ pub struct Digest {
     /// Number of rows.
     pub rows: u64,
     sums: [u64; 2],
-}
-
-/// The SHA-256 of a file's bytes, hexadecimal.
-///
-/// # Errors
-/// It cannot be read.
-pub fn sha256_of(path: &Path) -> io::Result<String> {
-    let (mut file, mut digest) = (File::open(path)?, Sha256::new());
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(HEXLOWER.encode(&digest.finalize())),
-            read => digest.update(&piece[..read]),
-        }
-    }
 }
 
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;

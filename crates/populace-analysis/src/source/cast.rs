@@ -129,7 +129,11 @@ impl Want {
         };
         let column = cleaned.as_ref().unwrap_or(column);
         let keeps = casting.codes && self.kind == As::Text && is_coded(column);
-        let cast = if keeps { Arc::clone(column) } else { self.convert(column, casting)? };
+        let cast = match self.kind {
+            _ if keeps => Arc::clone(column),
+            As::Zoned => self.zoned(column, casting)?,
+            _ => self.convert(column, casting)?,
+        };
         let cast = if !casting.own && self.kind == As::Text && self.name.ends_with("_id") { ids_of(cast) } else { cast };
         let is_id = !casting.own && self.name.ends_with("_id");
         if let Some((row, text)) =
@@ -201,9 +205,6 @@ impl Want {
     fn convert(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         if self.kind == As::Id && !casting.own {
             return Want { kind: As::Text, ..*self }.convert(column, casting).map(ids_of);
-        }
-        if self.kind == As::Zoned {
-            return self.zoned(column, casting);
         }
         let to = self.kind.data_type();
         if *column.data_type() == to {

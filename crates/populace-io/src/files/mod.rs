@@ -13,7 +13,26 @@ pub mod writer;
 
 use crate::table::{Ids, Shape};
 use crate::wording::option;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
+
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let (mut file, mut digest) = (File::open(path)?, Sha256::new());
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(data_encoding::HEXLOWER.encode(&digest.finalize())),
+            read => digest.update(&piece[..read]),
+        }
+    }
+}
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use populace_analysis::policy::{Candidate, Evaluate};
 use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
 use populace_io::dataset::{Parent, SCENARIO};
-use populace_io::digest::sha256_of;
 use populace_io::document::{Resolved, Source};
+use populace_io::files::sha256_of;
 use std::io::Write;
 use std::path::Path;
 

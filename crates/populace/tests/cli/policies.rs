@@ -37,11 +37,11 @@ fn a_replay_of_what_was_done_is_what_was_done() {
     let mut plan = sent(&log);
     plan.reverse();
     let (mine, lines) = (scratch.path("mine.csv"), scratch.path("mine.jsonl"));
-    let as_csv: String = plan.iter().map(|[recipient, time]| format!("{recipient},{time}\n")).collect();
-    fs::write(&mine, format!("recipient_id,send_time\n{as_csv}")).unwrap();
-    let as_json: String =
-        plan.iter().map(|[recipient, time]| format!("{{\"send_time\": \"{time}\", \"recipient_id\": \"{recipient}\"}}\n")).collect();
-    fs::write(&lines, as_json).unwrap();
+    let as_csv: Vec<String> = plan.iter().map(|row| row.join(",")).collect();
+    fs::write(&mine, format!("recipient_id,send_time\n{}\n", as_csv.join("\n"))).unwrap();
+    let as_json: Vec<String> =
+        plan.iter().map(|[recipient, time]| serde_json::json!({ "send_time": time, "recipient_id": recipient }).to_string()).collect();
+    fs::write(&lines, as_json.join("\n") + "\n").unwrap();
     for (file, output) in [(&mine, &csv), (&lines, &json)] {
         succeed(&["policy", "replay", &shown(&log), "--schedule", &shown(file), "-f", "csv", "-o", &shown(output)]);
         let (mut old, mut new) = (digests(&log), digests(output));

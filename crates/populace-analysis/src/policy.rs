@@ -25,6 +25,12 @@ pub struct Reward {
     pub within_minutes: Option<f64>,
     /// Of a click.
     pub click: f64,
+    /// Of an opt-out by the message.
+    #[serde(default)]
+    pub unsubscribe: f64,
+    /// Of a report as spam.
+    #[serde(default)]
+    pub complaint: f64,
     /// Of being sent.
     pub send: f64,
 }
@@ -60,8 +66,10 @@ impl std::str::FromStr for Reward {
             match name.as_str() {
                 "open" => reward.open = value,
                 "click" => reward.click = value,
+                "unsubscribe" => reward.unsubscribe = value,
+                "complaint" => reward.complaint = value,
                 "send" => reward.send = value,
-                _ => return Err(format!("`{name}` is not rewarded; choose from open, click, send")),
+                _ => return Err(format!("`{name}` is not rewarded; choose from open, click, unsubscribe, complaint, send")),
             }
         }
         Ok(reward)
@@ -77,6 +85,28 @@ pub struct Measured {
     pub standard_error: f64,
 }
 
+/// How policies are valued.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Valuation {
+    /// What a message is worth.
+    pub reward: Reward,
+    /// Whether probabilities are summed, not what happened.
+    pub expected: bool,
+    /// What a reward a day later is worth to a user's value; 1 for as much.
+    pub discount: f64,
+}
+
+/// What one-step estimates from the log of the first policy are of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OneStep {
+    /// Reward a decision, with the states that the first policy led to and the actions of this one.
+    pub value: Measured,
+    /// That less the reward a decision when the policy is followed throughout: what the states that it leads to itself cost.
+    pub interference_bias: Measured,
+    /// The same over the reward a decision.
+    pub relative_bias: f64,
+}
+
 /// What one policy is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyValue {
@@ -90,8 +120,10 @@ pub struct PolicyValue {
     pub message: Measured,
     /// Reward a decision.
     pub decision: Measured,
-    /// Reward a user.
+    /// Reward a user, discounted.
     pub user: Measured,
+    /// One step from the first policy, of users whom neither holds out; none with other windows or slots, or if who leaves is rewarded.
+    pub one_step: Option<OneStep>,
 }
 
 /// How two policies differ on the same people: the second minus the first.
@@ -122,6 +154,8 @@ pub struct Values {
     pub reward: Reward,
     /// Whether probabilities are summed, not what happened.
     pub expected: bool,
+    /// What a reward a day later is worth to a user's value.
+    pub discount: f64,
     /// The policies.
     pub policies: Vec<PolicyValue>,
     /// Each against the first.
@@ -142,6 +176,12 @@ impl fmt::Display for Values {
         for of in &self.policies {
             let (message, decision, user) = (shown(&of.message), shown(&of.decision), shown(&of.user));
             writeln!(f, "{:<width$} {:>10} {:>10} {message:>20} {decision:>20} {user:>20}", of.policy, of.messages, of.decisions)?;
+        }
+        for of in &self.policies {
+            if let Some(step) = &of.one_step {
+                let (value, bias) = (shown(&step.value), shown(&step.interference_bias));
+                writeln!(f, "{}: one step from the first, {value} a decision; interference bias {bias} ({:+.1}%)", of.policy, 100.0 * step.relative_bias)?;
+            }
         }
         for of in &self.differences {
             let (message, user) = (shown(&of.message), shown(&of.user));
@@ -257,7 +297,7 @@ pub struct Evaluate<'a> {
 }
 
 /// Values policies.
-pub(crate) type Value = fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>;
+pub(crate) type Value = fn(&[Candidate], u64, &Valuation, &Watch<'_>) -> Result<Values, AnalysisError>;
 
 /// What a family that has policies does with them.
 #[derive(Clone, Copy)]

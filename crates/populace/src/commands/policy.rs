@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::shortcuts::{ComponentArg, Shortcuts};
 use crate::show;
 use clap::Parser;
-use populace_analysis::policy::{Candidate, Evaluate};
+use populace_analysis::policy::{Candidate, Evaluate, Valuation};
 use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
 use populace_io::dataset::SCENARIO;
@@ -95,8 +95,9 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
     for policy in &own.policy {
         candidates.push(candidate(&own.run, policy, component(policy, &document), own.days)?);
     }
+    let how = Valuation { reward: own.reward, expected: !own.realised, discount: own.discount };
     let values = watched(own.reading.no_progress, own.reading.threads, |watch| {
-        families::policy_value(&candidates, seed, own.reward, !own.realised, watch)
+        families::policy_value(&candidates, seed, &how, watch)
     })?;
     if own.json {
         return print_json(&values);

@@ -239,7 +239,9 @@ fn truth(
     held: &HashSet<u64>,
     watch: &Watch<'_>,
 ) -> Result<Measured, AnalysisError> {
-    let moments = value::moments(std::slice::from_ref(target), seed, what, &|actor| !held.contains(&actor), watch)?;
+    let (reward, expected, from) = what;
+    let terms = value::Terms { reward, expected, from, discount: 1.0, one_step: false };
+    let moments = value::moments(std::slice::from_ref(target), seed, terms, &|actor| !held.contains(&actor), watch)?;
     let (value, parts) = moments.ratio(2, 3);
     Ok(Measured { value, standard_error: (moments.variance(&parts) / moments.n).sqrt() })
 }

@@ -3,6 +3,7 @@
 mod evaluate;
 mod learn;
 mod moments;
+mod one_step;
 mod value;
 
 use crate::policy::Policies;

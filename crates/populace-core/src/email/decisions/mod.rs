@@ -311,8 +311,13 @@ impl Decider {
         }
     }
 
+    /// How long a slot is, microseconds.
+    pub fn length(&self) -> i64 {
+        self.length
+    }
+
     /// The first moment of a slot of a window.
-    fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
+    pub fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
         let period = if self.window == DecisionWindow::Week { 7 * DAY } else { DAY };
         // Weeks of the clock begin on Mondays, which 1970-01-05 was.
         let of_clock = begin.0 + self.offset - MONDAY.0;

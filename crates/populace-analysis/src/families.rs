@@ -292,12 +292,7 @@ fn policies(name: &str) -> Result<Policies, AnalysisError> {
 ///
 /// # Errors
 /// The family has no policies, a file of a policy cannot be used, or the work was stopped.
-pub fn policy_value(
-    candidates: &[Candidate],
-    seed: u64,
-    how: &Valuation,
-    watch: &Watch<'_>,
-) -> Result<policy::Values, AnalysisError> {
+pub fn policy_value(candidates: &[Candidate], seed: u64, how: &Valuation, watch: &Watch<'_>) -> Result<policy::Values, AnalysisError> {
     let name = candidates.first().map_or("email", |candidate| candidate.document.family.as_str());
     (policies(name)?.value)(candidates, seed, how, watch)
 }

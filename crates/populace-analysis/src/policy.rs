@@ -35,6 +35,13 @@ pub struct Reward {
     pub send: f64,
 }
 
+impl Reward {
+    /// Whether one-step values are worked out: who leaves is no matter of one step.
+    pub(crate) fn has_one_step(&self) -> bool {
+        self.unsubscribe == 0.0 && self.complaint == 0.0
+    }
+}
+
 impl std::str::FromStr for Reward {
     type Err = String;
 
@@ -122,7 +129,8 @@ pub struct PolicyValue {
     pub decision: Measured,
     /// Reward a user, discounted.
     pub user: Measured,
-    /// One step from the first policy, of users whom neither holds out; none with other windows or slots, or if who leaves is rewarded.
+    /// One step from the first policy, of users whom neither holds out; none with other windows, slots or caps, or if
+    /// who leaves is rewarded.
     pub one_step: Option<OneStep>,
 }
 
@@ -180,7 +188,12 @@ impl fmt::Display for Values {
         for of in &self.policies {
             if let Some(step) = &of.one_step {
                 let (value, bias) = (shown(&step.value), shown(&step.interference_bias));
-                writeln!(f, "{}: one step from the first, {value} a decision; interference bias {bias} ({:+.1}%)", of.policy, 100.0 * step.relative_bias)?;
+                writeln!(
+                    f,
+                    "{}: one step from the first, {value} a decision; interference bias {bias} ({:+.1}%)",
+                    of.policy,
+                    100.0 * step.relative_bias
+                )?;
             }
         }
         for of in &self.differences {
@@ -208,8 +221,29 @@ pub struct Graded {
     pub standard_error_by_user: f64,
     /// Estimate minus truth.
     pub error: f64,
+    /// That over the truth.
+    pub relative_error: f64,
     /// That over the greater of the two, with the error of the truth.
     pub z: f64,
+}
+
+/// How an estimator does on logs of other people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replicated {
+    /// The estimator.
+    pub estimator: String,
+    /// Mean error.
+    pub bias: f64,
+    /// Standard deviation of the error.
+    pub sd: f64,
+    /// Root mean square of the error.
+    pub rmse: f64,
+    /// That over the mean truth.
+    pub relative_rmse: f64,
+    /// How often an interval of 95% over decisions has the truth of its people.
+    pub coverage: f64,
+    /// How often one by user has the mean truth of all.
+    pub coverage_by_user: f64,
 }
 
 /// Estimates of a target policy from a log.
@@ -223,6 +257,10 @@ pub struct Evaluation {
     pub users: u64,
     /// The reward a decision when the same people are mailed by the target.
     pub truth: Measured,
+    /// What one-step estimators are of: the log's states, the target's actions.
+    pub one_step: Option<OneStep>,
+    /// Where machines open: the reward a decision by rows, less that by people.
+    pub measurement_bias: Option<Measured>,
     /// Mean weight, 1 if propensities are right, with its standard error.
     pub mean_weight: Measured,
     /// The greatest weight.
@@ -233,6 +271,10 @@ pub struct Evaluation {
     pub unsupported: f64,
     /// The estimators.
     pub estimators: Vec<Graded>,
+    /// How many logs of other people were made.
+    pub replicates: u32,
+    /// How the estimators do on them.
+    pub replicated: Vec<Replicated>,
     /// What to know about them.
     pub notes: Vec<String>,
 }
@@ -240,25 +282,53 @@ pub struct Evaluation {
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} on {} decisions of {} users: {} a decision in truth", self.target, self.decisions, self.users, shown(&self.truth))?;
+        if let Some(step) = &self.one_step {
+            let (value, bias) = (shown(&step.value), shown(&step.interference_bias));
+            writeln!(f, "one step from the log: {value}; interference bias {bias} ({:+.1}%)", 100.0 * step.relative_bias)?;
+        }
+        if let Some(bias) = &self.measurement_bias {
+            writeln!(f, "measurement bias, rows less people: {}", shown(bias))?;
+        }
         writeln!(
             f,
-            "weights: mean {}, greatest {:.1}; effective sample size {:.0}; {:.2}% of the target is never done in the log",
+            "weights: mean {}, greatest {:.1}; effective sample size {:.0} ({:.1}% of decisions); {:.2}% of the target is never done in the log",
             shown(&self.mean_weight),
             self.max_weight,
             self.effective_sample_size,
+            100.0 * self.effective_sample_size / self.decisions.max(1) as f64,
             100.0 * self.unsupported
         )?;
-        writeln!(f, "{:<12} {:>9} {:>14} {:>14} {:>9} {:>7}", "estimator", "estimate", "these people", "people like", "error", "z")?;
+        let head = ["estimate", "these people", "people like", "error", "relative", "z"];
+        writeln!(f, "{:<10} {:>9} {:>12} {:>12} {:>9} {:>8} {:>7}", "estimator", head[0], head[1], head[2], head[3], head[4], head[5])?;
         for of in &self.estimators {
             writeln!(
                 f,
-                "{:<12} {:>9.5} {:>14} {:>14} {:>+9.5} {:>+7.2}",
+                "{:<10} {:>9.5} {:>12} {:>12} {:>+9.5} {:>8} {:>+7.2}",
                 of.estimator,
                 of.estimate,
                 format!("± {:.5}", of.standard_error),
                 format!("± {:.5}", of.standard_error_by_user),
                 of.error,
+                format!("{:+.1}%", 100.0 * of.relative_error),
                 of.z
+            )?;
+        }
+        if self.replicates > 0 {
+            writeln!(f, "{} logs of other people; coverage of 95%: these people, people like these", self.replicates)?;
+            let head = ["bias", "sd", "rmse", "relative", "these", "like these"];
+            writeln!(f, "{:<10} {:>9} {:>9} {:>9} {:>8} {:>10} {:>10}", "estimator", head[0], head[1], head[2], head[3], head[4], head[5])?;
+        }
+        for of in &self.replicated {
+            writeln!(
+                f,
+                "{:<10} {:>+9.5} {:>9.5} {:>9.5} {:>8} {:>10.3} {:>10.3}",
+                of.estimator,
+                of.bias,
+                of.sd,
+                of.rmse,
+                format!("{:.1}%", 100.0 * of.relative_rmse),
+                of.coverage,
+                of.coverage_by_user
             )?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
@@ -283,6 +353,25 @@ pub enum Rule {
     MostOpens,
 }
 
+/// The numbers that estimators take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimators {
+    /// The greatest weight of `ips_clip`.
+    pub clip: f64,
+    /// The weight above which `switch_dr` takes the model alone.
+    pub switch: f64,
+    /// The shrinkage of `dros`.
+    pub shrinkage: f64,
+    /// Decisions whose weights `pdis` multiplies.
+    pub span: usize,
+}
+
+impl Default for Estimators {
+    fn default() -> Self {
+        Self { clip: 10.0, switch: 10.0, shrinkage: 100.0, span: 3 }
+    }
+}
+
 /// How a log is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluate<'a> {
@@ -292,6 +381,12 @@ pub struct Evaluate<'a> {
     pub from: Option<populace_core::time::Date>,
     /// Whether a target is evaluated of which more than 1% is never done in the log.
     pub allow_unsupported: bool,
+    /// The numbers of the estimators.
+    pub estimators: Estimators,
+    /// A file of the user's own values: decision_id, action, q.
+    pub q_hat: Option<&'a Path>,
+    /// How many logs of other people the estimators are tried on.
+    pub replicates: u32,
     /// The target.
     pub target: &'a Candidate,
 }

@@ -14,6 +14,12 @@ fn share(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("must be from 0 to 1".to_owned()) }
 }
 
+/// A finite number above 0.
+fn above_0(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be above 0".to_owned()) }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
     #[command(subcommand)]
@@ -145,6 +151,24 @@ pub(crate) struct PolicyEvaluateArgs {
     /// Estimate a target of which more than 1% is never done in the log
     #[arg(long)]
     pub(crate) allow_unsupported: bool,
+    /// The greatest weight of ips_clip
+    #[arg(long, value_name = "WEIGHT", default_value_t = 10.0, value_parser = above_0)]
+    pub(crate) clip: f64,
+    /// The weight above which switch_dr takes the model alone
+    #[arg(long, value_name = "WEIGHT", default_value_t = 10.0, value_parser = above_0)]
+    pub(crate) switch: f64,
+    /// The shrinkage of dros
+    #[arg(long, value_name = "LAMBDA", default_value_t = 100.0, value_parser = above_0)]
+    pub(crate) shrinkage: f64,
+    /// Decisions of a recipient whose weights pdis multiplies
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<u16>(1..=1000))]
+    pub(crate) span: u16,
+    /// Values of your own in the place of the model: a file of decision_id, action and q
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) q_hat: Option<PathBuf>,
+    /// Try the estimators on so many logs of other people: bias, RMSE and coverage of the intervals
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u32>(0..=1_000_000))]
+    pub(crate) replicates: u32,
     /// Write the estimates as JSON
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,

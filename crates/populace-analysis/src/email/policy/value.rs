@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const USERS: u64 = 256;
 /// The numbers of a user under a policy: rewards of all messages, messages, rewards of what was decided on, decisions, discounted rewards,
 /// and of users whom neither it nor the first policy holds out: rewards of what was decided on, decisions, the first policy's rewards
-/// with its own decisions taken by this policy one at a time, and how many these are.
-pub(super) const NUMBERS: usize = 9;
+/// with its own decisions taken by this policy one at a time, and how many these are; and rewards of what was decided on by rows, where
+/// machines open too.
+pub(super) const NUMBERS: usize = 10;
 
 /// What is summed.
 #[derive(Clone, Copy)]
@@ -41,10 +42,12 @@ pub(super) struct Terms {
 pub(super) struct Seen {
     from: Instant,
     pub(super) sent: HashMap<Uuid, Instant>,
-    delivered: HashMap<Uuid, Instant>,
-    pub(super) opened: HashMap<Uuid, Instant>,
-    clicked: HashSet<Uuid>,
-    unsubscribed: HashSet<Uuid>,
+    pub(super) delivered: HashMap<Uuid, Instant>,
+    opened: HashMap<Uuid, Instant>,
+    pub(super) opened_rows: HashMap<Uuid, Instant>,
+    pub(super) clicked: HashSet<Uuid>,
+    pub(super) unsubscribed: HashSet<Uuid>,
+    pub(super) reported: HashSet<Uuid>,
     breakers: Vec<(Instant, EventType)>,
     pub(super) interests: Vec<Instant>,
     pub(super) rates: Vec<(Instant, f64)>,
@@ -60,6 +63,12 @@ impl Observer<Event, Truth> for Seen {
             }
             (EventType::Delivered, Some(id)) => {
                 self.delivered.insert(id, row.time);
+            }
+            (EventType::Opened, Some(id)) => {
+                self.opened_rows.entry(id).or_insert(row.time);
+            }
+            (EventType::SpamReported, Some(id)) => {
+                self.reported.insert(id);
             }
             (EventType::Unsubscribed, Some(id)) => {
                 self.unsubscribed.insert(id);
@@ -98,8 +107,10 @@ impl Seen {
             sent: HashMap::new(),
             delivered: HashMap::new(),
             opened: HashMap::new(),
+            opened_rows: HashMap::new(),
             clicked: HashSet::new(),
             unsubscribed: HashSet::new(),
+            reported: HashSet::new(),
             breakers: Vec::new(),
             interests: Vec::new(),
             rates: Vec::new(),
@@ -111,16 +122,17 @@ impl Seen {
     }
 
     /// Whether the policy never mails the user.
-    fn is_held_out(&self) -> bool {
+    pub(super) fn is_held_out(&self) -> bool {
         self.decided.first().is_some_and(|decision| decision.arm == Arm::Holdout)
     }
 
-    /// What each message was worth, of those that were sent.
-    fn worths(&self, model: &EmailModel, habit: usize, terms: Terms) -> impl Iterator<Item = (Uuid, f64)> {
+    /// What each message was worth to people, and what more machines' opens make of it by rows.
+    fn worths(&self, model: &EmailModel, habit: usize, terms: Terms) -> impl Iterator<Item = (Uuid, f64, f64)> {
         let silent = self.silent(model);
         let Terms { reward, expected, .. } = terms;
         self.messages.iter().map(move |message| {
             let id = message.message_id;
+            let mut of_machines = 0.0;
             let worth = match self.delivered.get(&id) {
                 None => 0.0,
                 Some(at) if expected => {
@@ -128,6 +140,7 @@ impl Seen {
                     let p_open = message.p_open.unwrap_or(0.0);
                     let open = p_open * heard(model, habit, *at, &silent, within);
                     let any = if within.is_finite() { p_open * heard(model, habit, *at, &silent, f64::INFINITY) } else { open };
+                    of_machines = reward.open * (message.p_open_row.unwrap_or(p_open) - p_open);
                     let [unsubscribe, complaint] = message.leaving.map_or([0.0; 2], |of| [of.p_unsubscribe, of.p_complaint]);
                     reward.open * open
                         + reward.click * any * message.p_click.unwrap_or(0.0)
@@ -145,25 +158,27 @@ impl Seen {
                         + reward.complaint * f64::from(complains)
                 }
             };
-            (id, worth + reward.send)
+            (id, worth + reward.send, of_machines)
         })
     }
 
     /// The numbers of a user, but for those of one step.
-    fn numbers(&self, model: &EmailModel, habit: usize, terms: Terms) -> [f64; NUMBERS] {
+    pub(super) fn numbers(&self, model: &EmailModel, habit: usize, terms: Terms) -> [f64; NUMBERS] {
         let decided_on: HashSet<Uuid> = self.decided.iter().filter_map(|decision| decision.message_id).collect();
         let begin = model.config().window.begin();
-        let (mut all, mut decided, mut discounted) = (0.0, 0.0, 0.0);
-        for (id, worth) in self.worths(model, habit, terms) {
+        let (mut all, mut decided, mut discounted, mut by_rows) = (0.0, 0.0, 0.0, 0.0);
+        for (id, worth, of_machines) in self.worths(model, habit, terms) {
             all += worth;
             if decided_on.contains(&id) {
                 decided += worth;
+                by_rows += worth + of_machines;
             }
             let days = self.sent.get(&id).map_or(0.0, |sent| sent.since(begin) as f64 / DAY as f64);
             discounted += if terms.discount == 1.0 { worth } else { worth * terms.discount.powf(days) };
         }
         let mut numbers = [0.0; NUMBERS];
         numbers[..5].copy_from_slice(&[all, self.messages.len() as f64, decided, self.decided.len() as f64, discounted]);
+        numbers[9] = by_rows;
         numbers
     }
 
@@ -244,14 +259,14 @@ fn of_user(models: &[EmailModel], key: StreamKey, actor: u64, terms: Terms) -> V
     let mut numbers: Vec<[f64; NUMBERS]> = models.iter().zip(&seen).map(|(model, seen)| seen.numbers(model, habit, terms)).collect();
     if let Some(log) = models[0].decider().filter(|_| terms.one_step && !seen[0].is_held_out()) {
         let is_seen = |(model, seen): (&EmailModel, &Seen)| -> bool {
-            !seen.is_held_out() && model.decider().is_some_and(|decider| decider.is_comparable(log))
+            !seen.is_held_out() && model.decider().is_some_and(|decider| decider.is_comparable(log) && decider.limits_as(log))
         };
         let counts: Vec<bool> = models.iter().zip(&seen).map(is_seen).collect();
         let deciders: Vec<_> = models.iter().zip(&counts).map(|(model, counts)| model.decider().filter(|_| *counts)).collect();
         let (sums, n) = World::new(&models[0], key, actor, &seen[0]).sums(log, &deciders, terms.reward);
         for ((own, sum), _) in numbers.iter_mut().zip(sums).zip(&counts).filter(|(_, counts)| **counts) {
             let of_policy = [own[2], own[3], sum, n];
-            own[5..].copy_from_slice(&of_policy);
+            own[5..9].copy_from_slice(&of_policy);
         }
     }
     numbers.concat()
@@ -263,7 +278,7 @@ pub(super) fn model_of(candidate: &Candidate) -> Result<EmailModel, AnalysisErro
     Ok(with_slots(model).map_err(|error| candidate.document.diagnose(&error))?)
 }
 
-/// The one-step value of a policy; none of one with other windows, or of rewards that one step does not have.
+/// The one-step value of a policy; none of one with other windows or caps, or of rewards that one step does not have.
 pub(super) fn one_step_of(moments: &Moments, policy: usize) -> Option<OneStep> {
     let at = |number: usize| policy * NUMBERS + number;
     if moments.sum(at(8)) == 0.0 || moments.sum(at(6)) == 0.0 {
@@ -280,17 +295,10 @@ pub(super) fn one_step_of(moments: &Moments, policy: usize) -> Option<OneStep> {
 }
 
 /// What policies are worth.
-pub(super) fn value(
-    candidates: &[Candidate],
-    seed: u64,
-    how: &Valuation,
-    watch: &Watch<'_>,
-) -> Result<Values, AnalysisError> {
+pub(super) fn value(candidates: &[Candidate], seed: u64, how: &Valuation, watch: &Watch<'_>) -> Result<Values, AnalysisError> {
     let models = candidates.iter().map(model_of).collect::<Result<Vec<_>, _>>()?;
     let Valuation { reward, expected, discount } = *how;
-    // Who leaves is decided message by message: what a slot would have done to it is no matter of one step.
-    let one_step = reward.unsubscribe == 0.0 && reward.complaint == 0.0;
-    let terms = Terms { reward, expected, from: Instant(i64::MIN), discount, one_step };
+    let terms = Terms { reward, expected, from: Instant(i64::MIN), discount, one_step: reward.has_one_step() };
     let moments = moments(&models, seed, terms, &|_| true, watch)?;
     let at = |policy: usize, number: usize| policy * NUMBERS + number;
     let ratio = |policy: usize, above: usize, below: usize| {

@@ -188,7 +188,7 @@ enum Base {
     Table(Option<Arc<[u16]>>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Caps {
     per_day: Option<usize>,
     per_week: Option<usize>,
@@ -410,6 +410,11 @@ impl Decider {
     /// Whether decisions of both have the same windows and slots.
     pub fn is_comparable(&self, other: &Self) -> bool {
         (self.window, self.length, self.offset) == (other.window, other.length, other.offset)
+    }
+
+    /// Whether both allow the same slots in the same circumstances.
+    pub fn limits_as(&self, other: &Self) -> bool {
+        self.caps == other.caps
     }
 
     /// P(each slot) of a decision on an actor who is not held out, and P(it is skipped); all 0 where no slot is allowed.

@@ -13,6 +13,7 @@ mod invariance;
 mod kills;
 mod outputs;
 mod plan;
+mod policy;
 mod prepare;
 mod recover;
 mod report;

@@ -19,7 +19,7 @@ pub(super) const EFFECTS: &[Effect] = &{
     effects
 };
 
-const OTHERS: [Effect; 12] = [
+const OTHERS: [Effect; 13] = [
     Effect::new("open_rate", "open rates by persona", |path| path.ends_with(".open_rate")),
     Effect::new("click_rate", "clicks given an open, by persona", |path| path.ends_with(".click_rate (given an open)")),
     Effect::new("congestion", "latency at the top of the hour, in batches, on weekends", |path| {
@@ -35,5 +35,6 @@ const OTHERS: [Effect; 12] = [
     Effect::new("leaving", "unsubscribes by the mail before, and complaints", |path| {
         ["leaving.unsubscribe", "leaving.slope", "leaving.transactional", "leaving.complaint"].contains(&path)
     }),
+    Effect::new("scanners", "clicks by gateways that visit every link", |path| path.starts_with("scanners.")),
     Effect::new("trigger", "hot paths that trigger a send", |path| path.ends_with(".trigger.probability")),
 ];

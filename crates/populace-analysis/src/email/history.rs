@@ -1,8 +1,9 @@
 //! A recipient's messages, put together from the events.
 
+use crate::source::Texts;
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, LeftBy, Person};
+use populace_core::email::{Agent, Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, LeftBy, Person};
 use populace_core::time::{Instant, MINUTE};
 use std::collections::HashMap;
 
@@ -14,9 +15,38 @@ pub const EVENT_COLUMNS: [Want; 4] = [
     Want::nullable("message_id", As::Key),
 ];
 
-/// The column that says whether a machine opened, where there are machines.
+/// The column that says whether a machine opened or clicked, where there are machines.
 pub(crate) fn agent_column(model: &EmailModel) -> Option<Want> {
-    model.machine_opens().map(|_| Want::nullable("user_agent", As::Text))
+    model.has_agents().then(|| Want::nullable("user_agent", As::Text))
+}
+
+/// The user agents of a document's machines: who is behind an `opened` or `clicked` row.
+#[derive(Clone, Copy)]
+pub(crate) struct Agents<'a> {
+    machine: Option<&'a str>,
+    scanners: &'a [String],
+}
+
+impl<'a> Agents<'a> {
+    /// Those of a document.
+    pub(crate) fn new(config: &'a EmailConfig) -> Self {
+        Self {
+            machine: config.machine_opens.as_ref().map(|own| own.user_agent.as_str()),
+            scanners: config.scanners.as_ref().map_or(&[], |own| own.user_agents.as_slice()),
+        }
+    }
+
+    /// Who is behind a row of such user agents; a client that opens ahead may show its user's own open.
+    pub(crate) fn of(&self, user_agents: Texts<'_>, row: usize) -> Agent {
+        let is = |agent: &str| user_agents.is_valid(row) && user_agents.value(row) == agent;
+        if self.machine.is_some_and(is) {
+            Agent::AppleMpp
+        } else if self.scanners.iter().any(|agent| is(agent)) {
+            Agent::Scanner
+        } else {
+            Agent::Human
+        }
+    }
 }
 
 /// The columns that a history of a model is made from.
@@ -76,12 +106,14 @@ pub struct Message {
     pub opened: Option<Instant>,
     /// When it was opened by a client that opens ahead, whether or not the recipient opened it.
     pub machine_opened: Option<Instant>,
-    /// When it was clicked, if it was.
+    /// When it was clicked, if it was: by the recipient.
     pub clicked: Option<Instant>,
     /// When its recipient unsubscribed, if it did.
     pub unsubscribed: Option<Instant>,
     /// When its recipient reported it as spam, if the sender was told.
     pub reported: Option<Instant>,
+    /// What a scanner did with it, if one did anything.
+    pub scan: Option<Scan>,
     /// Sends to this recipient before this one, as far back as they matter to an effect; 0 where to none.
     pub recent_sends: u32,
     /// Minutes from the latest hot path to the moment at which the open is decided, if it matters for so long.
@@ -92,6 +124,17 @@ pub struct Message {
     pub recent_deliveries: u32,
     /// Whether it was delivered to a recipient that no message before had made leave.
     pub may_leave: bool,
+}
+
+/// What a scanner did with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// When its images were loaded, if they were.
+    pub opened: Option<Instant>,
+    /// Its first click, if there is one.
+    pub clicked: Option<Instant>,
+    /// How many clicks there are.
+    pub clicks: u32,
 }
 
 impl Message {
@@ -110,6 +153,7 @@ impl Message {
             clicked: None,
             unsubscribed: None,
             reported: None,
+            scan: None,
             recent_sends: 0,
             since_interest: None,
             suppressed: false,
@@ -133,9 +177,9 @@ impl History {
     fn of(model: &EmailModel, events: &RecordBatch, is_run: bool) -> Self {
         let mut history = Self { recipient_id: events.text("recipient_id").value(0).to_owned(), ..Self::default() };
         let (times, types, ids) = (events.instant("timestamp"), events.text("event_type"), events.uuid("message_id"));
-        let machine = model.machine_opens().filter(|_| events.column_by_name("user_agent").is_some());
-        let machine = machine.map(|machine| (events.text("user_agent"), model.user_agents()[usize::from(machine.user_agent)].as_str()));
-        let is_machine = |row: usize| machine.is_some_and(|(agents, own)| agents.is_valid(row) && agents.value(row) == own);
+        let user_agents = (model.has_agents() && events.column_by_name("user_agent").is_some()).then(|| events.text("user_agent"));
+        let agents = Agents::new(model.config());
+        let agent_of = |row: usize| user_agents.map_or(Agent::Human, |user_agents| agents.of(user_agents, row));
         let mut places: HashMap<u128, usize> = HashMap::new();
         // What follows from a send may, in a file that lies, stand before it: sends first.
         for row in 0..events.num_rows() {
@@ -192,16 +236,23 @@ impl History {
                         continue;
                     };
                     let message = &mut history.messages[place];
-                    let told = match kind {
-                        EventType::Delivered => {
+                    let told = match (kind, agent_of(row)) {
+                        (EventType::Delivered, _) => {
                             message.answered = Some(message.answered.map_or(time, |before| before.min(time)));
                             message.delivered_row.get_or_insert(row);
                             &mut message.delivered
                         }
-                        EventType::Opened if is_machine(row) => &mut message.machine_opened,
-                        EventType::Opened => &mut message.opened,
-                        EventType::Unsubscribed => &mut message.unsubscribed,
-                        EventType::SpamReported => &mut message.reported,
+                        (EventType::Opened, Agent::AppleMpp) => &mut message.machine_opened,
+                        (EventType::Opened, Agent::Scanner) => &mut message.scan.get_or_insert_default().opened,
+                        (EventType::Opened, Agent::Human) => &mut message.opened,
+                        (EventType::Unsubscribed, _) => &mut message.unsubscribed,
+                        (EventType::SpamReported, _) => &mut message.reported,
+                        (_, Agent::Scanner) => {
+                            let scan = message.scan.get_or_insert_default();
+                            scan.clicks += 1;
+                            scan.clicked.get_or_insert(time);
+                            continue;
+                        }
                         _ => &mut message.clicked,
                     };
                     match told {
@@ -252,6 +303,11 @@ impl History {
             message.may_leave = !is_over;
             is_over |= message.unsubscribed.or(message.reported).is_some();
         }
+    }
+
+    /// Whether a scanner stands before the recipient's mailbox, as far as its rows say.
+    pub fn is_scanned(&self) -> bool {
+        self.messages.iter().any(|message| message.scan.is_some())
     }
 
     fn breaker(&mut self, model: &EmailModel, kind: EventType, time: Instant) {

@@ -69,6 +69,12 @@ impl<'a> Law<'a> {
         Some(self.model.mailbox_of(self.key?, ActorId(actor_of(recipient_id)?)))
     }
 
+    /// Whether a scanner stands before a recipient's mailbox, by the seed; `false` where [`persona_of`](Self::persona_of) is `None`.
+    pub fn is_scanned(&self, recipient_id: &str) -> bool {
+        let actor = actor_of(recipient_id).map(ActorId);
+        self.key.zip(actor).is_some_and(|(key, actor)| self.model.is_scanned(key, actor))
+    }
+
     /// The expected volumes: of the personas that the seed deals, or on average over seeds.
     pub fn expectation(&self) -> Expectation {
         self.key.map_or_else(|| Expectation::new(self.model), |key| Expectation::under(self.model, key))

@@ -18,7 +18,7 @@ mod verify;
 
 pub use features::{RecipientsReport, curves_by_the_minute};
 pub use filter::{Filter, Filters, Inference, Posterior};
-pub use history::{Breaker, EVENT_COLUMNS, History, Message, columns_for};
+pub use history::{Breaker, EVENT_COLUMNS, History, Message, Scan, columns_for};
 pub use law::Law;
 pub use recipients::Recipient;
 

@@ -14,6 +14,7 @@ mod policies;
 mod prepare;
 mod recover;
 mod report;
+mod scanners;
 mod score;
 mod seasons;
 mod source;

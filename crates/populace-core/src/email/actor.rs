@@ -5,7 +5,7 @@
 //! waits. So memory does not grow with the rows, and what a day holds never depends on how many days follow.
 
 use super::address::Address;
-use super::attempts::{Arrival, Attempt, Attempts};
+use super::attempts::Arrival;
 use super::calendar::MILLISECOND;
 use super::config::DecidedAt;
 use super::decisions::{Decision, NotSent};
@@ -19,9 +19,8 @@ use super::machine::{Fetch, MACHINE, MachineOpens};
 use super::model::EmailModel;
 use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
-use super::rows::{
-    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid,
-};
+use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
+use super::scanner::Scanner;
 use super::world::{Circumstances, from_minutes, nearest};
 use super::zones::Days;
 use crate::scenario::Observer;
@@ -49,7 +48,7 @@ const DELIVERY: Purpose = Purpose::new(7);
 const CONGESTION: Purpose = Purpose::new(8);
 /// By message: its id and those of its sent and delivered.
 const MESSAGE_IDS: Purpose = Purpose::new(9);
-/// By message: open delay, whether clicked, click delay.
+/// By message: open delay, whether clicked, click delay, which link.
 const ENGAGEMENT: Purpose = Purpose::new(10);
 /// By message: the event ids of its opened and clicked.
 const ENGAGEMENT_IDS: Purpose = Purpose::new(11);
@@ -72,6 +71,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
     let machine = model.machine.as_ref().filter(|machine| machine.is_of(&key));
     let persona = &model.personas()[usize::from(person.persona)];
     let address = model.attempts.as_ref().map(|law| Address::new(law, &key, model.first_moment()));
+    let scanner = model.scanners.as_ref().and_then(|scanners| scanners.of(&key, &model.addresses));
     out.reveal(Truth::User(UserTruth {
         person,
         open_rate: persona.open_rate,
@@ -79,6 +79,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         machine_opens: machine.is_some(),
         mailbox_provider: address.as_ref().map(|address| address.provider),
         address_dead_at: address.as_ref().and_then(|address| address.dead_at),
+        scanner: scanner.is_some(),
     }));
     let words = key.purpose(CLIENT).ordinal(0).words();
     let client = Client {
@@ -86,7 +87,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
         ip: model.addresses[below(words.word::<1>(), model.addresses.len() as u64) as usize],
     };
     let days = model.days(person.zone.zone);
-    let mut walk = Walk { model, person, days, actor, key, client, machine, address, scratch, month: 0, out };
+    let mut walk = Walk { model, person, days, actor, key, client, machine, scanner, address, scratch, month: 0, out };
     walk.rates();
     walk.calendar();
     walk.full();
@@ -166,7 +167,9 @@ pub(super) struct Walk<'a, O> {
     /// The recipient's client, if it opens ahead.
     machine: Option<&'a MachineOpens>,
     /// Where attempts at delivery can fail.
-    address: Option<Address>,
+    pub(super) address: Option<Address>,
+    /// What stands before the recipient's mailbox.
+    scanner: Option<Scanner<'a>>,
     pub(super) scratch: Scratch,
     /// The month of the day at hand.
     month: usize,
@@ -306,45 +309,13 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             metadata: happening.metadata,
             subject: None,
             click_url: None,
+            link: None,
             client,
             delivery: None,
             attempt: 0,
             reply: None,
             agent: Agent::Human,
         });
-    }
-
-    /// When the mailbox is full, as long as something may be delivered.
-    fn full(&mut self) {
-        let Self { model, address: Some(address), key, out, .. } = self else { return };
-        let Some(law) = model.attempts.as_ref().and_then(|law| law.full.as_ref()) else { return };
-        let end = model.window.end().plus(model.longest_delivery());
-        address.fill(law, key, end);
-        for &(from, until) in address.full.iter().filter(|(from, _)| *from < end) {
-            out.reveal(Truth::Full(FullTruth { from, until }));
-        }
-    }
-
-    /// The attempts to deliver a message, with a row for each that fails.
-    fn attempts(&mut self, law: &Attempts, draft: &Draft, latency: i64, sent: &Event) -> Arrival {
-        let Self { key, address: Some(address), scratch, out, .. } = self else { unreachable!("who is mailed has an address") };
-        let message_id = sent.message_id.expect("a message has an id");
-        let row = |time, attempt, reply: Reply, [word, more]: [u64; 2]| {
-            let event_type = if reply.is_deferral() { EventType::Deferred } else { EventType::Bounced };
-            Event { event_id: Uuid::v7(time, word, more), time, event_type, attempt, reply: Some(reply), ..*sent }
-        };
-        let arrival = law.run(key, draft.ordinal, address, (draft.time, latency), |attempt: &Attempt| {
-            out.reveal(Truth::Attempt(AttemptTruth { message_id, attempt: *attempt }));
-            if let Some(reply) = attempt.reply {
-                let words = Attempts::id_words(key, draft.ordinal, attempt.number);
-                scratch.pending.push(row(attempt.at, attempt.number, reply, [words.word::<0>(), words.word::<1>()]));
-            }
-        });
-        if let Some(reply @ (Reply::Expired | Reply::ExpiredFull)) = arrival.bounced {
-            let words = Attempts::id_words(key, draft.ordinal, arrival.attempt);
-            scratch.pending.push(row(arrival.at, arrival.attempt, reply, [words.word::<2>(), words.word::<3>()]));
-        }
-        arrival
     }
 
     /// Sends a message and all that follows from it.
@@ -367,6 +338,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             metadata: draft.metadata,
             subject: Some(draft.subject),
             click_url: None,
+            link: None,
             client: None,
             delivery: None,
             attempt: 0,
@@ -414,6 +386,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 attempt,
                 ..sent
             });
+            if let Some(scanner) = &self.scanner
+                && scanner.scan(&sent, draft.ordinal, delivered_at, &mut self.scratch.pending)
+            {
+                self.out.clipped("scan_seconds");
+            }
             let fetched = self.fetch(&draft, delivered_at);
             if truth.p_open.is_some_and(|p| unit(words.word::<3>()) < p) {
                 truth.open_component = model.opening.component(|| self.key.purpose(OPEN_MIX).ordinal(draft.ordinal).words().word::<0>());
@@ -429,6 +406,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             truth.p_open = None;
             truth.p_click = None;
             truth.p_open_row = None;
+            truth.p_click_row = None;
         }
         self.out.reveal(Truth::Message(truth));
     }
@@ -487,6 +465,12 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             p_click = 1.0;
         }
         let p_open = if at.suppressed { 0.0 } else { product.min(most) };
+        let or_by = |people: f64, machine: f64| 1.0 - (1.0 - people) * (1.0 - machine);
+        let mut p_rows = [self.machine.map_or(p_open, |machine| or_by(p_open, machine.probability)), p_open * p_click];
+        if let Some(scanner) = &self.scanner {
+            let [opened, clicked] = scanner.p_rows();
+            p_rows = [or_by(p_rows[0], opened), or_by(p_rows[1], clicked)];
+        }
         MessageTruth {
             message_id,
             p_open: Some(p_open),
@@ -498,7 +482,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             at,
             dropped_reason: None,
             human_opened_at: None,
-            p_open_row: Some(self.machine.map_or(p_open, |machine| 1.0 - (1.0 - p_open) * (1.0 - machine.probability))),
+            p_open_row: Some(p_rows[0]),
+            p_click_row: Some(p_rows[1]),
             open_component: None,
             leaving: None,
             latency,
@@ -560,6 +545,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             event_type: EventType::Clicked,
             client: Some(self.client),
             click_url: Some(draft.campaign),
+            link: model.scanners.as_ref().map(|scanners| scanners.link(words.word::<3>())),
             ..*sent
         });
     }

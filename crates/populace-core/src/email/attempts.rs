@@ -1,13 +1,17 @@
 //! Attempts at delivery: mailbox providers that defer, mailboxes that are full for a while, addresses that die, and what the sender's
 //! server does about it: it tries again, and in the end gives up.
 
+use super::actor::Walk;
 use super::address::{Address, AddressConfig, FullMailboxesConfig};
 use super::calendar::{MILLISECOND, check_each_once};
+use super::events::EventType;
 use super::failures::Reply;
 use super::mailbox::MailboxProvider;
+use super::policy::Draft;
+use super::rows::{AttemptTruth, Event, FullTruth, Truth, Uuid};
 use super::world::{Span, from_minutes, nearest};
 use crate::dist::{Bernoulli, Categorical, UniformF64};
-use crate::scenario::Checker;
+use crate::scenario::{Checker, Observer};
 use crate::section::section;
 use crate::stream::{ActorKey, Purpose};
 use crate::time::{DAY, Instant, UtcOffset};
@@ -321,4 +325,39 @@ pub(super) fn wait(waits: &[f64], place: usize) -> f64 {
 /// Microseconds of days, to the millisecond.
 pub(super) fn from_days(days: f64) -> i64 {
     nearest(days * (DAY / MILLISECOND) as f64) * MILLISECOND
+}
+
+impl<O: Observer<Event, Truth>> Walk<'_, O> {
+    /// When the mailbox is full, as long as something may be delivered.
+    pub(super) fn full(&mut self) {
+        let Self { model, address: Some(address), key, out, .. } = self else { return };
+        let Some(law) = model.attempts.as_ref().and_then(|law| law.full.as_ref()) else { return };
+        let end = model.window.end().plus(model.longest_delivery());
+        address.fill(law, key, end);
+        for &(from, until) in address.full.iter().filter(|(from, _)| *from < end) {
+            out.reveal(Truth::Full(FullTruth { from, until }));
+        }
+    }
+
+    /// The attempts to deliver a message, with a row for each that fails.
+    pub(super) fn attempts(&mut self, law: &Attempts, draft: &Draft, latency: i64, sent: &Event) -> Arrival {
+        let Self { key, address: Some(address), scratch, out, .. } = self else { unreachable!("who is mailed has an address") };
+        let message_id = sent.message_id.expect("a message has an id");
+        let row = |time, attempt, reply: Reply, [word, more]: [u64; 2]| {
+            let event_type = if reply.is_deferral() { EventType::Deferred } else { EventType::Bounced };
+            Event { event_id: Uuid::v7(time, word, more), time, event_type, attempt, reply: Some(reply), ..*sent }
+        };
+        let arrival = law.run(key, draft.ordinal, address, (draft.time, latency), |attempt: &Attempt| {
+            out.reveal(Truth::Attempt(AttemptTruth { message_id, attempt: *attempt }));
+            if let Some(reply) = attempt.reply {
+                let words = Attempts::id_words(key, draft.ordinal, attempt.number);
+                scratch.pending.push(row(attempt.at, attempt.number, reply, [words.word::<0>(), words.word::<1>()]));
+            }
+        });
+        if let Some(reply @ (Reply::Expired | Reply::ExpiredFull)) = arrival.bounced {
+            let words = Attempts::id_words(key, draft.ordinal, arrival.attempt);
+            scratch.pending.push(row(arrival.at, arrival.attempt, reply, [words.word::<2>(), words.word::<3>()]));
+        }
+        arrival
+    }
 }

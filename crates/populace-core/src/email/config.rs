@@ -19,6 +19,7 @@ use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureCon
 use super::people::PeopleConfig;
 use super::personas::PersonaConfig;
 use super::policy::TriggerConfig;
+use super::scanner::ScannersConfig;
 use super::world::Span;
 use super::zones::TimezonesConfig;
 use crate::plan::{PopulationConfig, WindowConfig};
@@ -109,6 +110,9 @@ section! {
         /// Unsubscribes and complaints for good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         leaving: Option<LeavingConfig>,
+        /// Clicks by scanners.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scanners: Option<ScannersConfig>,
     }
 }
 

@@ -22,6 +22,7 @@ mod people;
 mod personas;
 mod policy;
 mod rows;
+mod scanner;
 mod volumes;
 mod world;
 mod zones;
@@ -58,6 +59,7 @@ pub use rows::{
     Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, LeavingTruth, MessageTruth, Truth, UserRateTruth, UserTruth,
     Uuid,
 };
+pub use scanner::{Scanners, ScannersConfig};
 pub use world::{Circumstances, Span};
 pub use zones::{Clock, OwnZone, SendClock, TimezonesConfig, Zone, Zones, zone_names};
 
@@ -67,7 +69,11 @@ use crate::stream::{ActorId, StreamKey};
 use crate::time::Window;
 
 /// The built-in documents, by name.
-pub const DOCUMENTS: &[(&str, &str)] = &[("email", include_str!("email.yaml")), ("email-v1", include_str!("email-v1.yaml"))];
+pub const DOCUMENTS: &[(&str, &str)] = &[
+    ("email", include_str!("email.yaml")),
+    ("email-v1", include_str!("email-v1.yaml")),
+    ("email-industry", include_str!("email-industry.yaml")),
+];
 
 impl Scenario for EmailModel {
     const NAME: &'static str = "email";
@@ -90,7 +96,8 @@ impl Scenario for EmailModel {
             let outcome = law.mean_outcome();
             outcome.deferrals + outcome.given_up
         });
-        let per_day = sends * (1.0 + failures + self.delivered_share() * (1.0 + engaged + machine)) + interest + breakers;
+        let scans: f64 = self.scanners().map_or(0.0, |scanners| scanners.rows(1.0).iter().sum());
+        let per_day = sends * (1.0 + failures + self.delivered_share() * (1.0 + engaged + machine + scans)) + interest + breakers;
         Population { actors: config.population.users, rows_per_actor: per_day * f64::from(config.window.days) }
     }
 

@@ -18,6 +18,7 @@ use super::opening::{ClickDelay, Opening};
 use super::people::{Habit, People, Person};
 use super::personas::{self, Persona, Personas};
 use super::policy::Policy;
+use super::scanner::Scanners;
 use super::world::above_0;
 use super::zones::{Clock, Days, OwnZone, SendClock, Zones, furthest};
 use crate::dist::{Bernoulli, UniformF64};
@@ -64,6 +65,7 @@ pub struct EmailModel {
     pub(super) machine: Option<MachineOpens>,
     pub(super) decider: Option<Box<Decider>>,
     pub(super) leaving: Option<Leaving>,
+    pub(super) scanners: Option<Scanners>,
     user_agents: Vec<String>,
 }
 
@@ -121,6 +123,7 @@ impl EmailModel {
             own.check(config, checker);
         }
         let leaving = config.leaving.as_ref().map(|own| Leaving::new(own, config, checker));
+        let scanners = config.scanners.as_ref().map(|own| Scanners::new(own, config, checker));
         if !checker.is_clean() {
             return None;
         }
@@ -153,7 +156,8 @@ impl EmailModel {
             machine: machine.flatten(),
             decider: decider.map(Box::new),
             leaving: leaving.flatten(),
-            user_agents: config.user_agents.iter().chain(config.machine_opens.iter().map(|own| &own.user_agent)).cloned().collect(),
+            scanners: scanners.flatten(),
+            user_agents: user_agents(config),
             config: config.clone(),
         })
     }
@@ -377,7 +381,7 @@ impl EmailModel {
         &self.names.metadata
     }
 
-    /// User agents: those of the document, then that of clients which open ahead, if there are any.
+    /// User agents: those of the document, then that of clients which open ahead, then those of scanners, where there are any.
     pub fn user_agents(&self) -> &[String] {
         &self.user_agents
     }
@@ -467,6 +471,21 @@ impl EmailModel {
         mailbox(&key.actor(actor))
     }
 
+    /// Gateways that visit links; `None` where there are none.
+    pub fn scanners(&self) -> Option<&Scanners> {
+        self.scanners.as_ref()
+    }
+
+    /// Whether a scanner stands before an actor's mailbox, under the seed of `key`.
+    pub fn is_scanned(&self, key: StreamKey, actor: ActorId) -> bool {
+        self.scanners.as_ref().is_some_and(|scanners| scanners.is_before(&key.actor(actor)))
+    }
+
+    /// Whether machines bring forth rows beside those of people.
+    pub fn has_agents(&self) -> bool {
+        self.machine.is_some() || self.scanners.is_some()
+    }
+
     /// The truth table `timing`: 10,080 rows for each persona, where factors depend on it for each offset from UTC, in order.
     pub fn timing(&self) -> impl Iterator<Item = TimingRow> {
         let by_offset = self.zones.as_ref().filter(|zones| zones.clock == SendClock::Utc);
@@ -542,6 +561,12 @@ fn check_frame(config: &EmailConfig, checker: &mut Checker) {
     if config.esps.contains_key(INTERNAL_ESP) {
         checker.problem(format!("esps.{INTERNAL_ESP}"), "is the provider of circuit breakers and hot paths", "choose another name");
     }
+}
+
+fn user_agents(config: &EmailConfig) -> Vec<String> {
+    let machine = config.machine_opens.iter().map(|own| &own.user_agent);
+    let scanners = config.scanners.iter().flat_map(|own| &own.user_agents);
+    config.user_agents.iter().chain(machine).chain(scanners).cloned().collect()
 }
 
 /// The first addresses of the networks.

@@ -98,6 +98,8 @@ pub struct Event {
     pub subject: Option<u16>,
     /// Index into [`EmailModel::click_urls`](super::EmailModel::click_urls); of a clicked.
     pub click_url: Option<u8>,
+    /// Where messages have several links, the one that was clicked, from 0; of a clicked.
+    pub link: Option<u8>,
     /// Of an opened, clicked or hot path.
     pub client: Option<Client>,
     /// Of a delivered.
@@ -119,11 +121,13 @@ pub enum Agent {
     Human,
     /// A mail client that fetches images ahead of the recipient.
     AppleMpp,
+    /// A gateway that visits every link.
+    Scanner,
 }
 
 impl Agent {
     /// The names as written, by number.
-    pub const NAMES: [&str; 2] = ["human", "apple_mpp"];
+    pub const NAMES: [&str; 3] = ["human", "apple_mpp", "scanner"];
 
     /// The name as written.
     pub const fn name(self) -> &'static str {
@@ -205,6 +209,8 @@ pub struct UserTruth {
     pub mailbox_provider: Option<MailboxProvider>,
     /// From when on the address does not exist.
     pub address_dead_at: Option<Instant>,
+    /// Whether a scanner stands before the recipient's mailbox.
+    pub scanner: bool,
 }
 
 /// The rates of a user in a month.
@@ -263,6 +269,8 @@ pub struct MessageTruth {
     pub human_opened_at: Option<Instant>,
     /// P(an opened row | delivered), by the recipient or a machine, where no circuit breaker comes between; null if not delivered.
     pub p_open_row: Option<f64>,
+    /// P(a clicked row | delivered), by the recipient or a scanner, where no circuit breaker comes between; null if not delivered.
+    pub p_click_row: Option<f64>,
     /// Of the mixture of open delays, the component of an open that was decided for.
     pub open_component: Option<u8>,
     /// Where recipients leave: whether the message may make its recipient leave; null if not delivered.

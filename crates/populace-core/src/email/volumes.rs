@@ -5,6 +5,7 @@
 //! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
+mod mail;
 mod tables;
 
 use super::arrivals::Arrivals;
@@ -21,7 +22,8 @@ use super::people::Person;
 use super::zones::SendClock;
 use crate::math;
 use crate::stream::{ActorId, StreamKey};
-use crate::time::{HOUR, Instant, MINUTE};
+use crate::time::{HOUR, Instant, MINUTE, MINUTES_PER_WEEK};
+use mail::Mail;
 use std::collections::BTreeMap;
 use tables::{drift, interpolated, moved, spread};
 
@@ -130,41 +132,6 @@ struct HabitHour {
     factors: Vec<([f64; 2], f64)>,
     /// Open delays of messages delivered in it, minutes, with their probabilities.
     delays: Nodes,
-}
-
-/// Mail of one hour of one day.
-struct Mail {
-    /// How many messages a user.
-    mass: f64,
-    /// The distribution of the product of the factors that do not depend on the clock alone: its values in order, each with the probability
-    /// of it or less, and with what the mean has from those.
-    products: Vec<(f64, [f64; 2])>,
-}
-
-impl Mail {
-    const NONE: Self = Self { mass: 0.0, products: Vec::new() };
-
-    fn new(mass: f64, factors: &[Nodes]) -> Self {
-        let mut products: Nodes = vec![(1.0, 1.0)];
-        for factor in factors {
-            let times = |&(value, weight): &(f64, f64)| factor.iter().map(move |(own, share)| (value * own, weight * share));
-            products = products.iter().flat_map(times).collect::<Vec<_>>();
-        }
-        products.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let sums = products.into_iter().scan([0.0; 2], |sums, (value, weight)| {
-            *sums = [sums[0] + weight, sums[1] + weight * value];
-            Some((value, *sums))
-        });
-        Self { mass, products: sums.collect() }
-    }
-
-    /// E min(most, base × the factors).
-    fn expected(&self, base: f64, most: f64) -> f64 {
-        let below = self.products.partition_point(|(value, _)| base * value <= most);
-        let [weight, mean] = below.checked_sub(1).map_or([0.0; 2], |last| self.products[last].1);
-        let total = self.products.last().map_or(0.0, |(_, [total, _])| *total);
-        base * mean + most * (total - weight)
-    }
 }
 
 /// What is to be expected of the circumstances of an hour's mail.
@@ -334,7 +301,8 @@ impl<'a> Calendar<'a> {
     /// Expected counts of one user of each persona.
     fn volumes(&self) -> Vec<Volumes> {
         let model = self.model;
-        let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit)).collect();
+        let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
+        let hours: Vec<Vec<HabitHour>> = (0..model.habits().len()).map(|habit| self.hours(habit, &late)).collect();
         let people: Vec<Vec<(Person, f64)>> = (0..model.habits().len()).map(|habit| model.people_of(habit, RATES)).collect();
         let mut volumes = vec![self.occasional(); model.personas().len()];
         for (day, alike) in self.representative_days() {
@@ -368,6 +336,11 @@ impl<'a> Calendar<'a> {
                     [events[EventType::Opened as usize], events[EventType::Clicked as usize]] = engaged;
                     if let Some(machine) = self.model.machine_opens() {
                         events[EventType::Opened as usize] = machine.rows(events[EventType::Delivered as usize], engaged[0]);
+                    }
+                    if let Some(scanners) = self.model.scanners() {
+                        let [opened, clicked] = scanners.rows(events[EventType::Delivered as usize]);
+                        events[EventType::Opened as usize] += opened;
+                        events[EventType::Clicked as usize] += clicked;
                     }
                     sum.add(&Volumes { scheduled, triggered, events }, times);
                     sum.events[EventType::Dropped as usize] += gone * all;
@@ -437,21 +410,22 @@ impl<'a> Calendar<'a> {
         volumes
     }
 
-    fn hours(&self, habit: usize) -> Vec<HabitHour> {
-        let late: Vec<Vec<f64>> = (0..8).map(|cell| self.minutes_late(cell)).collect();
+    fn hours(&self, habit: usize, late: &[Vec<f64>]) -> Vec<HabitHour> {
         let person = self.model.person(habit, 1.0, 1.0);
         let people = [0.0, 1.0].map(|timing_k| Person { timing_k, ..person });
+        let at = |minute: usize| {
+            let local = MONDAY.plus(minute as i64 * MINUTE + self.to_local);
+            people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead))
+        };
+        let by_minute: Vec<[f64; 2]> = (0..MINUTES_PER_WEEK).map(at).collect();
         (0..HOURS_OF_WEEK)
             .map(|hour| {
                 let mut factors = Vec::new();
-                for minute in 0..60 {
-                    let sent = MONDAY.plus((hour as i64 * 60 + minute) * MINUTE);
-                    let cell = self.model.latency_cell(sent.plus(self.to_utc));
+                for minute in hour * 60..hour * 60 + 60 {
+                    let cell = self.model.latency_cell(MONDAY.plus(minute as i64 * MINUTE + self.to_utc));
                     let cell = usize::from(cell.top) + 2 * usize::from(cell.batch) + 4 * usize::from(cell.weekend);
                     for (minutes, share) in late[cell].iter().enumerate() {
-                        let local = sent.plus(minutes as i64 * MINUTE + self.to_local);
-                        let at = people.each_ref().map(|person| self.model.effects.by_clock(1.0, person, local, self.ahead));
-                        put(&mut factors, at, share / 60.0);
+                        put(&mut factors, by_minute[(minute + minutes) % MINUTES_PER_WEEK], share / 60.0);
                     }
                 }
                 let delivered = MONDAY.plus((hour as i64 * 60 + 30) * MINUTE + self.to_local);
@@ -533,14 +507,23 @@ impl<'a> Calendar<'a> {
         let (mut opens, mut clicks) = (0.0, 0.0);
         for (person, share) in people {
             let (mut opened, mut sent) = (0.0, 0.0);
+            let factor = |&[flat, full]: &[f64; 2]| flat + person.timing_k * (full - flat);
+            let greatest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+            let largest = greatest(&mut hour.factors.iter().map(|(at, _)| factor(at))) * greatest(&mut drifts.iter().map(|drift| drift.0));
             for mail in mails.iter().filter(|mail| mail.mass > 0.0) {
-                let expected = |([flat, full], weight): &([f64; 2], f64)| {
-                    let factor = flat + person.timing_k * (full - flat);
-                    let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(person.open_rate * factor * drift, most));
+                sent += mail.mass;
+                if let Some(mean) = mail.uncut(person.open_rate * largest, most) {
+                    let by_clock: f64 = hour.factors.iter().map(|(at, weight)| weight * factor(at)).sum();
+                    let drifted: f64 = drifts.iter().map(|(drift, share)| share * drift).sum();
+                    opened += mail.mass * mean * person.open_rate * by_clock * drifted;
+                    continue;
+                }
+                let expected = |(at, weight): &([f64; 2], f64)| {
+                    let rate = person.open_rate * factor(at);
+                    let drifted = drifts.iter().map(|(drift, share)| share * mail.expected(rate * drift, most));
                     weight * drifted.sum::<f64>()
                 };
                 opened += mail.mass * hour.factors.iter().map(expected).sum::<f64>();
-                sent += mail.mass;
             }
             opens += share * opened;
             clicks += share * opened * self.clicks_per_open(person, if sent > 0.0 { opened / sent } else { 0.0 }, season);
@@ -574,20 +557,26 @@ impl<'a> Calendar<'a> {
         let longest = breakers.happenings.iter().map(|happening| happening.within).max().unwrap_or(0);
         let (first, last) = (moments[0], moments[moments.len() - 1]);
         let days = ((first - minutes(longest)) / DAY).max(0.0) as u32..=((last / DAY) as u32).min(self.days - 1);
-        days.map(|day| {
-            let share = |moment: f64| interpolated(&self.occasions, moment - f64::from(day) * DAY);
-            let stops = |(happening, probability): (&Happening, f64)| {
-                // A circuit breaker stops any of the moments if it falls into the window's length before it.
-                let mut from = f64::MIN;
-                let mut stops = 0.0;
-                for moment in moments {
-                    stops += share(*moment) - share((moment - minutes(happening.within)).max(from));
-                    from = *moment;
-                }
-                probability * stops
-            };
-            1.0 - breakers.probabilities().map(stops).sum::<f64>()
-        })
-        .product()
+        // Between moments that lie far apart there are days whose circuit breakers reach none of them.
+        let reaches = |day: &u32| {
+            let begin = f64::from(*day) * DAY;
+            moments.iter().any(|moment| (begin..=begin + DAY + minutes(longest)).contains(moment))
+        };
+        days.filter(reaches)
+            .map(|day| {
+                let share = |moment: f64| interpolated(&self.occasions, moment - f64::from(day) * DAY);
+                let stops = |(happening, probability): (&Happening, f64)| {
+                    // A circuit breaker stops any of the moments if it falls into the window's length before it.
+                    let mut from = f64::MIN;
+                    let mut stops = 0.0;
+                    for moment in moments {
+                        stops += share(*moment) - share((moment - minutes(happening.within)).max(from));
+                        from = *moment;
+                    }
+                    probability * stops
+                };
+                1.0 - breakers.probabilities().map(stops).sum::<f64>()
+            })
+            .product()
     }
 }

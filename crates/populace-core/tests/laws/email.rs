@@ -13,6 +13,7 @@ mod oracle;
 mod people;
 mod policies;
 mod samples;
+mod scanner;
 mod seasons;
 mod truths;
 mod zones;

@@ -25,7 +25,8 @@ const SCHEMA: &str = "
         message_id TEXT, subject TEXT, click_url TEXT, bounce_type TEXT, user_agent TEXT, ip_address TEXT, source TEXT NOT NULL,
         metadata TEXT NOT NULL, latency_seconds REAL, send_time TEXT, hour_of_day INTEGER, minute INTEGER, day_of_week INTEGER,
         campaign_type TEXT, payload_size_bytes INTEGER, ingested_at TEXT NOT NULL, machine_open INTEGER,
-        attempt INTEGER, smtp_code INTEGER, enhanced_code TEXT, response TEXT, bounce_class TEXT
+        attempt INTEGER, smtp_code INTEGER, enhanced_code TEXT, response TEXT, bounce_class TEXT,
+        link_index INTEGER
     ) STRICT;
     CREATE INDEX email_events_by_person ON email_events (universal_id, timestamp);
     CREATE TABLE dead_letters (
@@ -42,6 +43,7 @@ const ADDED: [(&str, &str); OPTIONAL_COLUMNS.len()] = [
     ("enhanced_code", "TEXT"),
     ("response", "TEXT"),
     ("bounce_class", "TEXT"),
+    ("link_index", "INTEGER"),
 ];
 
 /// The [`COLUMNS`] by name.

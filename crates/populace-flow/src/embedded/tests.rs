@@ -174,14 +174,14 @@ fn a_table_from_before_there_were_optional_columns_gets_them() {
     let directory = tempdir().unwrap();
     drop(EmbeddedTable::open(directory.path()).unwrap());
     let path = directory.path().join("email_events.sqlite");
-    for column in ["machine_open", "attempt", "response"] {
+    for column in ["machine_open", "attempt", "response", "link_index"] {
         let drop = format!("ALTER TABLE email_events DROP COLUMN {column}");
         rusqlite::Connection::open(&path).unwrap().execute_batch(&drop).unwrap();
     }
     let table = EmbeddedTable::open(directory.path()).unwrap();
     assert_eq!(table.page(&PageEnd::default(), 10).unwrap().0, []);
-    let has = "SELECT count(*) FROM pragma_table_info('email_events') WHERE name IN ('machine_open', 'attempt', 'response')";
-    assert_eq!(rusqlite::Connection::open(&path).unwrap().query_row(has, [], |row| row.get(0)), Ok(3));
+    let has = "SELECT count(*) FROM pragma_table_info('email_events') WHERE name IN ('machine_open', 'attempt', 'response', 'link_index')";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().query_row(has, [], |row| row.get(0)), Ok(4));
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
 use populace_io::table::{Column, InstantText, Kind};
-use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use populace_io::text::{DateText, append_instant, append_uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,8 +21,9 @@ use std::fmt;
 const INGESTED_AT: Column = Column::nullable("ingested_at", Kind::Instant(InstantText::Millis), "When it was ingested, UTC");
 
 /// Columns that exist only where somebody says something of them.
-pub(crate) const OPTIONAL_COLUMNS: [Column; 1 + ATTEMPT_COLUMNS.len()] = {
-    let mut columns = [MACHINE_OPEN; 1 + ATTEMPT_COLUMNS.len()];
+pub(crate) const OPTIONAL_COLUMNS: [Column; 2 + ATTEMPT_COLUMNS.len()] = {
+    let mut columns = [MACHINE_OPEN; 2 + ATTEMPT_COLUMNS.len()];
+    columns[1 + ATTEMPT_COLUMNS.len()] = LINK_INDEX;
     let mut number = 0;
     while number < ATTEMPT_COLUMNS.len() {
         columns[1 + number] = ATTEMPT_COLUMNS[number];
@@ -62,6 +63,9 @@ pub(crate) const fn column(name: &str) -> usize {
 /// The greatest number of an attempt, and code of SMTP, that are taken.
 pub(crate) const MOST_ATTEMPTS: i32 = i16::MAX as i32;
 pub(crate) const MOST_CODES: i32 = 999;
+
+/// The greatest place of a link that is taken.
+pub(crate) const MOST_LINKS: i32 = i16::MAX as i32;
 
 /// The types of campaign.
 pub const CAMPAIGN_TYPES: [&str; 2] = ["transactional", "promotional"];
@@ -123,6 +127,8 @@ pub struct Event<'a> {
     pub response: Option<Cow<'a, str>>,
     /// Class of the answer.
     pub bounce_class: Option<Cow<'a, str>>,
+    /// The place of the clicked link in its message, from 0; of a clicked.
+    pub link_index: Option<i32>,
     /// When it was ingested.
     pub ingested_at: Option<Instant>,
 }
@@ -231,16 +237,11 @@ impl<'a> Event<'a> {
         let smtp_code = fields.integer(const { column("smtp_code") }, MOST_CODES);
         let [enhanced_code, response, bounce_class] =
             const { [column("enhanced_code"), column("response"), column("bounce_class")] }.map(|column| fields.text(column));
+        let link_index = fields.integer(const { column("link_index") }, MOST_LINKS);
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
-        if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
-            for ((name, is), sent) in ["hour_of_day", "minute", "day_of_week"].iter().zip(is).zip(sent) {
-                fields.check(sent.is_none_or(|sent| sent == is), name, "must be that of send_time in UTC");
-            }
-        } else if send_time.is_none() {
-            fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
-        }
+        check_clock(&mut fields, send_time, clock);
         if let Some(kind) = event_type {
             let given = message_id.is_some() || !fields.is_sound("message_id");
             match kind.group() {
@@ -249,6 +250,7 @@ impl<'a> Event<'a> {
                 _ => fields.check(!given, "message_id", "must be null for non-mail events"),
             }
             fields.check(click_url.is_none() || kind == EventType::Clicked, "click_url", "must be null of what is not clicked");
+            fields.check(link_index.is_none() || kind == EventType::Clicked, "link_index", "must be null of what is not clicked");
             fields.check(machine_open.is_none() || kind == EventType::Opened, "machine_open", "must be null of what is not opened");
             let said = [smtp_code.is_some(), enhanced_code.is_some(), response.is_some(), bounce_class.is_some()];
             check_failure(&mut fields, kind, attempt.is_some(), said);
@@ -297,6 +299,7 @@ impl<'a> Event<'a> {
                 enhanced_code,
                 response,
                 bounce_class,
+                link_index,
                 ingested_at,
             })
         })();
@@ -344,6 +347,7 @@ impl<'a> Event<'a> {
             text(self.enhanced_code.as_ref()),
             text(self.response.as_ref()),
             text(self.bounce_class.as_ref()),
+            self.link_index.map_or(Cell::Null, Cell::Whole),
             moment(self.ingested_at),
         ]
     }
@@ -412,6 +416,17 @@ fn check_failure(fields: &mut Checks<'_>, kind: EventType, is_attempt: bool, sai
     fields.check(!is_attempt || failed || kind == EventType::Delivered, "attempt", "must be null of what is no attempt");
     for (name, said) in ["smtp_code", "enhanced_code", "response", "bounce_class"].into_iter().zip(said) {
         fields.check(!said || failed, name, "must be null of what did not fail");
+    }
+}
+
+/// `hour_of_day`, `minute` and `day_of_week`, where they are given, are those of `send_time`.
+fn check_clock(fields: &mut Checks<'_>, send_time: Option<Instant>, clock: [Option<i32>; 3]) {
+    if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
+        for ((name, is), sent) in ["hour_of_day", "minute", "day_of_week"].iter().zip(is).zip(sent) {
+            fields.check(sent.is_none_or(|sent| sent == is), name, "must be that of send_time in UTC");
+        }
+    } else if send_time.is_none() {
+        fields.check(clock.iter().all(Option::is_none), "send_time", "must be given where hour_of_day, minute or day_of_week are");
     }
 }
 

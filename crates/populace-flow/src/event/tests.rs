@@ -76,6 +76,26 @@ fn what_fails_may_say_how_and_nothing_else_may() {
 }
 
 #[test]
+fn a_click_may_say_which_link_and_nothing_else_may() {
+    let clicked = lines().0;
+    let clicked = clicked.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<Value>(line).unwrap());
+    let mut clicked = clicked.into_iter().find(|row| row["event_type"] == "clicked").unwrap();
+    for (given, taken) in [(json!(0), Some(0)), (json!(7.0), Some(7)), (json!(null), None)] {
+        clicked["link_index"] = given;
+        let bytes = clicked.to_string();
+        let event = Event::from_slice(bytes.as_bytes()).unwrap();
+        assert_eq!(event.link_index, taken);
+        assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
+    }
+    for wrong in [json!(-1), json!(40_000), json!("third")] {
+        clicked["link_index"] = wrong;
+        let told = reasons(&Event::from_slice(clicked.to_string().as_bytes()).unwrap_err());
+        assert_eq!(told, "link_index: must be a whole number from 0 to 32767");
+    }
+    assert_eq!(problems(&json!({ "link_index": 1 })), ["link_index: must be null of what is not clicked"]);
+}
+
+#[test]
 fn what_generate_writes_reads_back_to_the_same_values() {
     let (lines, columns) = lines();
     assert_eq!(columns, COLUMNS.map(|column| column.name)[..24]);

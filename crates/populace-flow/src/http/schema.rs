@@ -2,10 +2,10 @@
 
 use super::limits::Limits;
 use crate::connector::webhooks::PROVIDERS;
-use crate::event::{CAMPAIGN_TYPES, MOST_ATTEMPTS, MOST_CODES, OPTIONAL_COLUMNS};
+use crate::event::{CAMPAIGN_TYPES, MOST_ATTEMPTS, MOST_CODES, MOST_LINKS, OPTIONAL_COLUMNS};
 use populace_core::email::EventType;
 use populace_io::table::{Column, Kind};
-use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
+use populace_io::tables::email::{ATTEMPT_COLUMNS, EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use serde_json::{Map, Value, json};
 
 const MOMENT: &str = "^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$";
@@ -83,6 +83,7 @@ fn column(column: &Column) -> Value {
         "payload_size_bytes" => whole(i32::MAX),
         "attempt" => whole(MOST_ATTEMPTS),
         "smtp_code" => whole(MOST_CODES),
+        "link_index" => whole(MOST_LINKS),
         "machine_open" => json!({ "type": ["boolean", "null"] }),
         "campaign_type" => json!({ "enum": [CAMPAIGN_TYPES[0], CAMPAIGN_TYPES[1], null] }),
         name => match (column.kind, column.longest) {
@@ -166,7 +167,7 @@ pub(super) fn event() -> Value {
                 only.extend(never.map(|known| (known.name.to_owned(), nothing())));
             }
             if !is_click {
-                only.insert("click_url".to_owned(), nothing());
+                only.extend(["click_url", LINK_INDEX.name].map(|name| (name.to_owned(), nothing())));
             }
             if !is_delivered {
                 only.extend(OF_DELIVERED.iter().map(|name| ((*name).to_owned(), nothing())));

@@ -181,6 +181,21 @@ fn a_bad_optional_field_costs_itself_alone_and_is_counted() {
     );
 }
 
+#[test]
+fn a_click_says_which_link_where_the_provider_does() {
+    let flow = Flow::new();
+    let offsets = [("click", json!({ "index": 3, "type": "html" })), ("click", json!({ "index": -1 })), ("open", json!({ "index": 3 }))];
+    let items = offsets.into_iter().enumerate().map(|(number, (event, offset))| {
+        let changes = json!({ "event": event, "url_offset": offset });
+        sendgrid(number, changes)
+    });
+    let receipt = flow.post(SENDGRID, &json!(items.collect::<Vec<_>>()).to_string()).json();
+    assert_eq!(receipt["published"], 3, "{receipt}");
+    assert_eq!(receipt["adjusted"]["link_index: no place of a link, left out"], 1, "{receipt}");
+    let links = "SELECT event_type || ' ' || coalesce(link_index, 'none') FROM email_events ORDER BY 1";
+    assert_eq!(stored(&flow, links), ["clicked 3", "clicked none", "opened none"]);
+}
+
 /// An event of Klaviyo by its topic.
 fn klaviyo(number: usize, topic: &str, properties: Value) -> Value {
     json!({

@@ -115,7 +115,7 @@ fn completions_propose_commands_and_names() {
         for name in names {
             assert!(script.contains(name), "{shell} does not propose {name}");
         }
-        let both = "{_alternative \"names:name:(email email-v1 traces churn)\" \"files:file:_files\"}'";
+        let both = "{_alternative \"names:name:(email email-v1 email-industry traces churn)\" \"files:file:_files\"}'";
         assert_eq!(script.contains(both), shell == "zsh", "{shell}: a scenario is a name or a file");
     }
 }

@@ -3,7 +3,7 @@
 mod computer;
 mod rows;
 
-use super::history::agent_column;
+use super::history::{Agents, agent_column};
 use crate::error::AnalysisError;
 use crate::features::{self, Options, Report};
 use crate::pass::{self, Inputs};
@@ -16,7 +16,7 @@ use computer::{Computer, Event, Features, Rules};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use populace_core::email::{EmailModel, EventType};
+use populace_core::email::{Agent, EmailModel, EventType};
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::Instant;
@@ -137,7 +137,7 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let mut rows = Rows::new(options.curve, more);
     let mut report = Tally::new(now);
     // A run's machines are known by what their clients say.
-    let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, model.config().machine_opens.as_ref()?.user_agent.as_str())));
+    let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, Agents::new(model.config()))));
     let wants: Vec<Want> = match &agent {
         _ if !is_run => WANTS.to_vec(),
         Some((column, _)) => WANTS[..4].iter().copied().chain([*column]).collect(),
@@ -145,7 +145,7 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     };
     let machines = match agent {
         _ if options.include_suspected => Machines::Counted,
-        Some((_, agent)) => Machines::Agent(agent),
+        Some((_, agents)) => Machines::Agents(agents),
         None if is_run => Machines::Counted,
         None => Machines::Marked,
     };
@@ -314,8 +314,8 @@ impl Computed {
 enum Machines<'a> {
     /// All count.
     Counted,
-    /// Those of this user agent.
-    Agent(&'a str),
+    /// Those of these user agents.
+    Agents(Agents<'a>),
     /// Those that are marked so.
     Marked,
 }
@@ -328,9 +328,9 @@ impl Machines<'_> {
     {
         match self {
             Self::Counted => Box::new(|_| false),
-            Self::Agent(agent) => {
-                let agents = rows.text("user_agent");
-                Box::new(move |row| agents.is_valid(row) && agents.value(row) == agent)
+            Self::Agents(agents) => {
+                let user_agents = rows.text("user_agent");
+                Box::new(move |row| agents.of(user_agents, row) != Agent::Human)
             }
             Self::Marked => {
                 let (metadata, flags) = (rows.text("metadata"), rows.bool("machine_open"));

@@ -19,7 +19,8 @@ const MOST_BARS: usize = 24;
 const FEW: u64 = 5;
 
 pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
-    let when = vec![week(gathered), by_hour(gathered), machines(gathered), zones(gathered), delay(gathered, 0), delay(gathered, 1)];
+    let clicks = gathered.clicks.figure();
+    let when = vec![week(gathered), by_hour(gathered), machines(gathered), clicks, zones(gathered), delay(gathered, 0), delay(gathered, 1)];
     let leavers = [gathered.leavers.by_frequency(gathered.law), gathered.leavers.survivors(gathered.law)];
     let own_rates = gathered.own_rates.as_ref().and_then(super::people::OwnRates::figure);
     let who = [funnel(gathered), own_rates, days(gathered), campaigns(gathered)].into_iter().chain(leavers).collect();

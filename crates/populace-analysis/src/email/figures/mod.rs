@@ -4,6 +4,7 @@ mod deliveries;
 mod draw;
 mod leaving;
 mod people;
+mod scanners;
 
 use crate::email::delay::microseconds;
 use crate::email::history::{circumstances, decided_at};
@@ -20,7 +21,7 @@ use arrow_array::RecordBatch;
 use deliveries::Deliveries;
 use leaving::Leavers;
 use people::OwnRates;
-use populace_core::email::laws::Cell;
+use populace_core::email::laws::{Cell, Volumes};
 use populace_core::email::{Chart, EmailConfig, EmailModel, EventType, Group, HOURS_OF_WEEK, MONDAY, Person, Points};
 use populace_core::time::{DAY, HOUR, Instant, MINUTE};
 use populace_io::catalogue;
@@ -99,12 +100,13 @@ struct Gathered<'a> {
     own_rates: Option<OwnRates>,
     deliveries: Deliveries,
     leavers: Leavers,
+    clicks: scanners::Clicks,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, zone_hours, own_rates, deliveries, leavers,
+    opened_ahead, open_hours, clicks, zone_hours, own_rates, deliveries, leavers,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -162,10 +164,20 @@ fn sections(source: &Source, law: Option<&Law<'_>>, standard: &EmailModel, watch
         )));
     }
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
-    let expected = law.filter(|_| whole).map(|law| law.expectation().total());
+    let expected = law.filter(|_| whole).map(of_people);
     let facts = gathered.facts(expected.as_ref());
     let notes = gathered.notes();
     Ok(Found { facts, sections: draw::sections(&gathered), notes })
+}
+
+/// The expected volumes without the rows of scanners, which count nowhere but in their own figure.
+fn of_people(law: &Law<'_>) -> Volumes {
+    let mut expected = law.expectation().total();
+    let scans = law.model().scanners().map_or([0.0; 2], |scanners| scanners.rows(expected.of(EventType::Delivered)));
+    for (kind, rows) in [EventType::Opened, EventType::Clicked].into_iter().zip(scans) {
+        expected.events[kind as usize] -= rows;
+    }
+    expected
 }
 
 impl<'a> Gathered<'a> {
@@ -229,11 +241,13 @@ impl<'a> Gathered<'a> {
             own_rates: law.filter(|law| law.model().people_differ()).map(|_| OwnRates::new()),
             deliveries: Deliveries::default(),
             leavers: Leavers::new(law),
+            clicks: scanners::Clicks::default(),
         }
     }
 
     fn recipient(&mut self, history: &History, events: &RecordBatch) {
         let unknown = self.names.len() - 1;
+        self.clicks.add(self.config, history, events);
         // Whether and when a recipient opens whose client opens ahead shows in no row: they are a group of their own.
         let is_ahead = history.is_opened_ahead();
         self.opened_ahead += u64::from(is_ahead);
@@ -439,7 +453,7 @@ impl<'a> Gathered<'a> {
         })
     }
 
-    fn facts(&self, expected: Option<&populace_core::email::laws::Volumes>) -> Vec<Fact> {
+    fn facts(&self, expected: Option<&Volumes>) -> Vec<Fact> {
         let total = self.total();
         let of = |kind: EventType| expected.map(|volumes| volumes.of(kind));
         let ratio = |part: EventType, whole: EventType| Some(of(part)? / of(whole)?);
@@ -481,6 +495,12 @@ impl<'a> Gathered<'a> {
                 "The clients of {} recipients open messages ahead: nobody can see whether and when they open. They are a group of their own, \
                  without true curves.",
                 self.opened_ahead
+            ));
+        }
+        if self.clicks.recipients > 0 {
+            notes.push(format!(
+                "{} recipients are behind scanners, which visit every link: their rows count in the figure of clicks by scanners alone.",
+                self.clicks.recipients
             ));
         }
         let unknown = self.funnels.last().map_or(0, |funnel| funnel.recipients) - self.opened_ahead;

@@ -5,6 +5,7 @@ mod engagement;
 mod leaving;
 mod mixture;
 mod people;
+mod scanners;
 mod seasons;
 mod tally;
 
@@ -77,6 +78,7 @@ pub(crate) fn estimate(
     machines(law.config(), &tally, sheet);
     zones(&model, &tally, users, sheet);
     tally.deliveries.report(&law, sheet);
+    scanners::report(&law, &tally, sheet);
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);

@@ -4,6 +4,7 @@ use super::deliveries::Deliveries;
 use super::leaving::Leavers;
 use super::mixture;
 use super::people::{Others, People};
+use super::scanners::Scans;
 use crate::email::{History, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::Observer;
@@ -148,6 +149,8 @@ pub(super) struct Tally<'a> {
     /// Recipients whose client opens ahead, and all by how many messages were delivered to them.
     pub(super) opened_ahead: u64,
     pub(super) by_delivered: Vec<u64>,
+    /// Of recipients behind a scanner.
+    pub(super) scans: Scans,
     /// By persona: delivered messages and those opened, of recipients whose client opens ahead after that is known, and of others.
     pub(super) ahead: Vec<Count>,
     pub(super) own: Vec<Count>,
@@ -213,6 +216,7 @@ impl<'a> Tally<'a> {
             click_delays: Moments::default(),
             opened_ahead: 0,
             by_delivered: Vec::new(),
+            scans: Scans::default(),
             ahead: vec![Count::default(); law.personas().len()],
             own: vec![Count::default(); law.personas().len()],
             zones: BTreeMap::new(),
@@ -282,6 +286,9 @@ impl<'a> Tally<'a> {
         self.triggers(zone, history, &triggered);
         if let Some(leaving) = self.law.model().leaving() {
             self.leavers.add(self.law, leaving, history, events);
+        }
+        if self.law.model().scanners().is_some() {
+            self.scans.add(self.law.config(), history);
         }
         match person {
             Some(person) => {
@@ -441,7 +448,7 @@ impl<'a> Tally<'a> {
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
     scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
-    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, ahead, own, zones,
+    regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own, zones,
     people, squares, deliveries, leavers,
 } same { law, window, weeks, flat, others });
 

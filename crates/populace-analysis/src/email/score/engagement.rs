@@ -1,5 +1,6 @@
 //! Opens and clicks.
 
+use crate::email::history::Agents;
 use crate::email::{Inference, Law, Message, Posterior, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::binary::{Binary, Row};
@@ -66,9 +67,9 @@ pub(crate) fn machines(context: &Context<'_>) -> Result<Scorecard, AnalysisError
 
 fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> {
     let model: &EmailModel = &catalogue::model(context.document)?;
-    if matches!(step, Step::Machine) && model.machine_opens().is_none() {
+    if matches!(step, Step::Machine) && !model.has_agents() {
         return Err(AnalysisError::input(
-            "machine_open: the scenario of this run has no `machine_opens`, so that all opens are people's\nhint: generate a run with the section",
+            "machine_open: the scenario of this run has no `machine_opens` and no `scanners`, so that all opens are people's\nhint: generate a run with one of the sections",
         ));
     }
     let options = context.options;
@@ -79,6 +80,7 @@ fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> 
     let judge = Judge { step, inference: &Inference::new(&law), predictions: &predictions };
     let mut scorer = Scorer {
         step,
+        has_agents: model.has_agents(),
         has_machines: model.machine_opens().is_some(),
         predictions: &predictions,
         missing: Missing::default(),
@@ -87,7 +89,7 @@ fn score(context: &Context<'_>, step: Step) -> Result<Scorecard, AnalysisError> 
     };
     let personas = law.personas();
     let work = |recipient: Recipient| Ok((usize::from(recipient.person.persona), judge.recipient(&recipient)?));
-    let wants: Vec<Want> = TRUTH.into_iter().chain(model.machine_opens().map(|_| HUMAN)).collect();
+    let wants: Vec<Want> = TRUTH.into_iter().chain(model.has_agents().then_some(HUMAN)).collect();
     let messages = Side { table: "truth/messages", wants: &wants, time: None };
     let agents = Side { table: "truth/events", wants: &AGENTS, time: None };
     let (columns, sides) = match step {
@@ -121,12 +123,21 @@ impl Judge<'_> {
         let law = self.inference.law();
         let Recipient { ref history, ref more, .. } = *recipient;
         let id = &history.recipient_id;
-        let truth = truths(more[0].as_ref(), law.model().machine_opens().is_some());
+        let truth = truths(more[0].as_ref(), law.model().has_agents());
         let mut order: Vec<&Message> = history.messages.iter().filter(|message| self.decided(message).is_some()).collect();
         order.sort_by_key(|message| self.decided(message));
         let mut filters = self.inference.filters(history);
-        let rows = if matches!(self.step, Step::Machine) { opened_rows(recipient) } else { HashMap::new() };
-        let mut judged = Vec::with_capacity(order.len());
+        let agents = Agents::new(law.config());
+        let (rows, scanned) = if matches!(self.step, Step::Machine) { opened_rows(recipient, agents) } else { Default::default() };
+        let mut judged = Vec::with_capacity(order.len() + scanned.len());
+        let unsaid = || AnalysisError::input(format!("truth/events: does not say who opened a message of {id}; generate the run again"));
+        for row in scanned {
+            judged.push(match self.predictions.place(&row.event_id) {
+                // A scanner says what it is.
+                Some(place) => Judged::Predicted(place, Row { label: row.is_machine.ok_or_else(unsaid)?, model: 0.0, ceilings: [1.0; 2] }),
+                None => Judged::Missing(row.event_id),
+            });
+        }
         for message in order {
             let row = rows.get(&message.id);
             let key = row.map_or(message.id, |row| row.event_id);
@@ -170,9 +181,7 @@ impl Judge<'_> {
                     Row { label: message.clicked.is_some(), model: 0.0, ceilings: [observable, latent] }
                 }
                 Step::Machine => {
-                    let label = row.ok_or_else(impossible)?.is_machine.ok_or_else(|| {
-                        AnalysisError::input(format!("truth/events: does not say who opened message of {id}; generate the run again"))
-                    })?;
+                    let label = row.ok_or_else(impossible)?.is_machine.ok_or_else(unsaid)?;
                     let ceilings = match message.machine_opened {
                         // By a client that opens nothing ahead.
                         None => [0.0; 2],
@@ -212,25 +221,33 @@ struct OpenedRow {
     is_machine: Option<bool>,
 }
 
-/// The `opened` rows of a recipient, by message.
-fn opened_rows(recipient: &Recipient) -> HashMap<u128, OpenedRow> {
-    let Some(events) = &recipient.events else { return HashMap::new() };
+/// The `opened` rows of a recipient, by message, and those of its scanner.
+fn opened_rows(recipient: &Recipient, of: Agents<'_>) -> (HashMap<u128, OpenedRow>, Vec<OpenedRow>) {
+    let Some(events) = &recipient.events else { return Default::default() };
     let mut agents: HashMap<u128, bool> = HashMap::new();
     if let Some(truth) = recipient.more.get(1).and_then(Option::as_ref) {
         let (ids, names) = (truth.uuid("event_id"), truth.text("agent"));
         agents.extend((0..truth.num_rows()).filter_map(|row| Some((ids.get(row)?, names.value(row) != Agent::Human.name()))));
     }
     let (ids, messages, types) = (events.uuid("event_id"), events.uuid("message_id"), events.text("event_type"));
-    let opened = (0..events.num_rows()).filter(|row| types.value(*row) == EventType::Opened.name());
-    let of = |row: usize| {
-        let event_id = ids.get(row)?;
-        Some((messages.get(row)?, OpenedRow { event_id, is_machine: agents.get(&event_id).copied() }))
-    };
-    opened.filter_map(of).collect()
+    let user_agents = events.text("user_agent");
+    let (mut by_message, mut scanned) = (HashMap::new(), Vec::new());
+    for row in (0..events.num_rows()).filter(|row| types.value(*row) == EventType::Opened.name()) {
+        let Some((event_id, message)) = ids.get(row).zip(messages.get(row)) else { continue };
+        let opened = OpenedRow { event_id, is_machine: agents.get(&event_id).copied() };
+        if of.of(user_agents, row) == Agent::Scanner {
+            scanned.push(opened);
+        } else {
+            by_message.insert(message, opened);
+        }
+    }
+    (by_message, scanned)
 }
 
 struct Scorer<'a> {
     step: Step,
+    /// Whether machines have rows beside those of people, and whether their rows may stand for people's.
+    has_agents: bool,
     has_machines: bool,
     predictions: &'a Predictions<u128, f64>,
     missing: Missing,
@@ -262,19 +279,19 @@ impl Scorer<'_> {
 
     fn finish(self, context: &Context<'_>, drift: Option<String>) -> Result<Scorecard, AnalysisError> {
         let (what, label) = match self.step {
-            Step::Open if self.has_machines => {
-                ("delivered message", "the recipient opens it (`human_opened_at`), of each delivered message")
-            }
+            Step::Open if self.has_agents => ("delivered message", "the recipient opens it (`human_opened_at`), of each delivered message"),
             Step::Open => ("delivered message", "an `opened` row exists, of each delivered message"),
             Step::Click if self.has_machines => {
                 ("opened message", "a `clicked` row exists, of each message opened by a client that opens nothing ahead")
             }
+            Step::Click if self.has_agents => ("opened message", "the recipient clicks, of each message that the recipient opened"),
             Step::Click => ("opened message", "a `clicked` row exists, of each opened message"),
             Step::Machine => ("opened row", "a machine opened it before the recipient did, of each `opened` row"),
         };
         self.predictions.check_all_seen(match self.step {
             Step::Open => "is not a delivered message of the run",
             Step::Click if self.has_machines => "is not a message of the run that was opened by a client which opens nothing ahead",
+            Step::Click if self.has_agents => "is not a message of the run that its recipient opened",
             Step::Click => "is not an opened message of the run",
             Step::Machine => "is not an `opened` row of the run",
         })?;
@@ -304,10 +321,10 @@ struct Known {
 }
 
 /// What is known of each message of a recipient, `None` of one that was not delivered.
-fn truths(truth: Option<&RecordBatch>, has_machines: bool) -> HashMap<u128, Option<Known>> {
+fn truths(truth: Option<&RecordBatch>, has_agents: bool) -> HashMap<u128, Option<Known>> {
     let Some(truth) = truth else { return HashMap::new() };
     let (ids, opens, clicks) = (truth.uuid("message_id"), truth.float("p_open"), truth.float("p_click"));
-    let humans = has_machines.then(|| truth.instant(HUMAN.name));
+    let humans = has_agents.then(|| truth.instant(HUMAN.name));
     let known = |row: usize| {
         (opens.is_valid(row) && clicks.is_valid(row))
             .then(|| Known { p: [opens.value(row), clicks.value(row)], human: humans.map(|humans| humans.is_valid(row)) })

@@ -9,7 +9,7 @@ use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Exact, Found};
 use crate::verify::uuid;
 use arrow_array::Array;
-use populace_core::email::{EventType, MachineOpens};
+use populace_core::email::{Agent, EventType, MachineOpens};
 use populace_core::time::{Instant, MINUTE};
 
 /// Where fetches that come soon are not lost among opens.
@@ -88,7 +88,7 @@ impl<'a> Machines<'a> {
         let flags = events.batch.bool(MACHINE_OPEN.name);
         for (row, kind) in events.kinds.iter().enumerate() {
             let is_flagged = *kind == Some(EventType::Opened) && self.machine.is_flagged(recipient.providers[row] as u8);
-            let expected = is_flagged.then(|| events.is_machine(row));
+            let expected = is_flagged.then(|| events.agent(row) == Agent::AppleMpp);
             let found = flags.is_valid(row).then(|| flags.value(row));
             self.flags.hold(found == expected, || format!("{} of {}", events.types.value(row), recipient.id()));
         }

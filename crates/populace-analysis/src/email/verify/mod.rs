@@ -12,12 +12,14 @@ mod opens;
 mod people;
 mod queries;
 mod rows;
+mod scanner;
 mod score_tests;
 mod truth;
 mod users;
 mod volumes;
 mod zones;
 
+use crate::email::history::Agents;
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -40,7 +42,7 @@ use leaving::Leavers;
 use machine::Machines;
 use opens::Opens;
 use people::People;
-use populace_core::email::{CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
+use populace_core::email::{Agent, CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -48,6 +50,7 @@ use populace_io::identity::Identities;
 use populace_io::tables::email::actor_of;
 use queries::Queries;
 use rows::Rows;
+use scanner::Scanned;
 use score_tests::ScoreTests;
 use truth::Truth;
 use users::{MAILBOX_PROVIDER, USERS, Users};
@@ -84,12 +87,15 @@ const COLUMNS: [Want; 24] = [
 
 /// A further column, where there are machines.
 const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
+/// The one that says which link was clicked, where messages have several.
+const LINK_INDEX: Want = Want::nullable("link_index", As::Int);
 
 /// Every column of `events` of a model.
 fn columns(model: &EmailModel) -> Vec<Want> {
     let attempts = model.attempts().into_iter().flat_map(|_| attempts::COLUMNS);
     let response = model.leaving().filter(|_| model.attempts().is_none()).map(|_| leaving::RESPONSE);
-    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).collect()
+    let links = model.scanners().map(|_| LINK_INDEX);
+    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).chain(links).collect()
 }
 
 /// The [`COLUMNS`] of a recipient's events.
@@ -112,8 +118,8 @@ struct Events<'a> {
     click_url: Texts<'a>,
     user_agent: Texts<'a>,
     ip_address: Texts<'a>,
-    /// What clients that open ahead say that they are.
-    machine_agent: Option<&'a str>,
+    /// What machines say that they are.
+    agents: Agents<'a>,
     source: Texts<'a>,
     metadata: Texts<'a>,
     latency: &'a Float64Array,
@@ -144,7 +150,7 @@ impl<'a> Events<'a> {
             click_url: batch.text("click_url"),
             user_agent: batch.text("user_agent"),
             ip_address: batch.text("ip_address"),
-            machine_agent: config.machine_opens.as_ref().map(|own| own.user_agent.as_str()),
+            agents: Agents::new(config),
             source: batch.text("source"),
             metadata: batch.text("metadata"),
             latency: batch.float("latency_seconds"),
@@ -160,14 +166,14 @@ impl<'a> Events<'a> {
 
     /// The user agent and the address that a recipient engages from.
     fn client(&self) -> Option<(&'a str, &'a str)> {
-        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && !self.is_machine(row);
+        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && self.agent(row) == Agent::Human;
         let row = (0..self.kinds.len()).find(|&row| is_own(row))?;
         Some((self.user_agent.value(row), self.ip_address.value(row)))
     }
 
-    /// Whether a row is of a client that opens ahead.
-    fn is_machine(&self, row: usize) -> bool {
-        self.machine_agent.is_some_and(|agent| self.user_agent.is_valid(row) && self.user_agent.value(row) == agent)
+    /// Who a row says is behind it.
+    fn agent(&self, row: usize) -> Agent {
+        self.agents.of(self.user_agent, row)
     }
 }
 
@@ -295,6 +301,7 @@ struct Checks<'a> {
     /// The number of the truth of attempts, where it is looked at.
     attempts_table: Option<usize>,
     leavers: Option<Leavers<'a>>,
+    scanners: Option<Scanned<'a>>,
     users: Users<'a>,
     /// The numbers of the tables of users, of decisions and of who users are, and the truth of messages where it is looked at.
     users_table: usize,
@@ -336,6 +343,9 @@ impl Observer for Checks<'_> {
         }
         if let Some(deliveries) = &mut self.deliveries {
             deliveries.add(&recipient, attempts);
+        }
+        if let Some(scanners) = &mut self.scanners {
+            scanners.add(&recipient);
         }
         let is_ahead = self.machines.as_mut().is_some_and(|machines| machines.add(&recipient));
         if let Some(leavers) = &mut self.leavers {
@@ -393,6 +403,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(leavers), Some(later)) = (&mut self.leavers, later.leavers) {
             leavers.combine(later);
+        }
+        if let (Some(scanners), Some(later)) = (&mut self.scanners, later.scanners) {
+            scanners.combine(later);
         }
         self.users.combine(later.users);
         if let (Some(truth), Some(later)) = (&mut self.truth, later.truth) {
@@ -463,6 +476,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         leavers: law.model().leaving().map(|leaving| Leavers::new(&law, leaving)),
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
         attempts_table,
+        scanners: law.model().scanners().map(|scanners| Scanned::new(&law, scanners)),
         users: Users::new(&law, &identities, &timezone),
         people: inference.as_ref().map(|inference| People::new(&law, inference)),
         users_table,
@@ -490,6 +504,7 @@ impl Checks<'_> {
             mut queries,
             machines,
             decisions,
+            scanners,
             zones,
             people,
             deliveries,
@@ -509,7 +524,7 @@ impl Checks<'_> {
         opens.report(board);
         alike.report(found, board)?;
         score_tests.report(board);
-        report_mechanisms(machines, deliveries, (truth, is_on), board);
+        report_mechanisms(machines, scanners, deliveries, (truth, is_on), board);
         if let Some(zones) = zones {
             zones.report(board);
         }
@@ -538,6 +553,7 @@ impl Checks<'_> {
 /// What was seen of mechanisms that are on; the truth of messages with whether it is looked at.
 fn report_mechanisms(
     machines: Option<Machines<'_>>,
+    scanners: Option<Scanned<'_>>,
     deliveries: Option<Deliveries<'_>>,
     (truth, is_on): (Option<Truth<'_>>, bool),
     board: &mut Board,
@@ -547,6 +563,9 @@ fn report_mechanisms(
     }
     if let Some(deliveries) = deliveries {
         deliveries.report(board);
+    }
+    if let Some(scanners) = scanners {
+        scanners.report(board);
     }
     match truth {
         Some(truth) => truth.report(board),

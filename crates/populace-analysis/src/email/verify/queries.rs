@@ -144,7 +144,8 @@ impl Queries {
         let expected = law.expectation().total();
         let user_days = config.population.users * u64::from(config.window.days);
         let of = |kind: EventType| expected.of(kind);
-        let (sent, opened, clicked) = (of(EventType::Sent), of(EventType::Opened), of(EventType::Clicked));
+        let (sent, scans) = (of(EventType::Sent), Scans::new(law, of(EventType::Delivered)));
+        let [opened, clicked] = [EventType::Opened, EventType::Clicked].map(|kind| of(kind) - scans.rows(kind));
         // A Poisson number of messages, each of up to four rows: the variance is the sum of the squares. A circuit breaker takes the
         // opens and clicks of its days, and where it stops sends all of their mail; how many there are is random too.
         let squares = sent + 3.0 * of(EventType::Delivered) + 5.0 * opened + 7.0 * clicked;
@@ -171,9 +172,10 @@ impl Queries {
         let mortal = law.model().attempts().map_or(Mortal::default(), |_| Mortal::new(law, &expected));
         // Who leaves is drawn too, and takes the rest of its rows.
         let gone = Gone::new(law, &expected);
-        let most = f64::max(most, more).max(mortal.most).max(gone.most);
+        let most = f64::max(most, more).max(mortal.most).max(gone.most).max(scans.most());
         let variance = squares
             + ahead
+            + scans.variance()
             + mortal.variance
             + gone.variance(expected.total())
             + breakers * (1.0 + lost * lost)
@@ -195,11 +197,12 @@ impl Queries {
         let mail = [EventType::Sent, EventType::Delivered, EventType::Opened, EventType::Clicked].into_iter().chain(further).map(|kind| {
             let (count, mean) = (self.types[kind as usize], of(kind));
             let engages = matches!(kind, EventType::Opened | EventType::Clicked);
-            let lost = if engages || stops { per_breaker * mean } else { 0.0 };
+            let by_people = mean - scans.rows(kind);
+            let lost = if engages || stops { per_breaker * by_people } else { 0.0 };
             let ahead = if kind == EventType::Opened { ahead } else { 0.0 };
-            let chance = ahead + mortal.variance + gone.variance(mean);
-            let variance = mean + chance + breakers * lost * lost + if engages { drifted(mean) } else { 0.0 };
-            let error = if engages { error * mean } else { mortal.error.max(gone.error) * mean };
+            let chance = ahead + scans.variance_of(kind) + mortal.variance + gone.variance(by_people);
+            let variance = by_people + chance + breakers * lost * lost + if engages { drifted(by_people) } else { 0.0 };
+            let error = if engages { error * by_people } else { mortal.error.max(gone.error) * by_people };
             (
                 kind.name(),
                 Found {
@@ -288,6 +291,62 @@ impl Gone {
         }
         let of_one = rows / self.users / (1.0 - self.share).max(0.01);
         self.users * of_one * of_one * self.share * (1.0 - self.share)
+    }
+}
+
+/// The rows of scanners in expectation: who is behind one is drawn, and a scan is many rows at once.
+struct Scans {
+    /// Recipients, and the share of those behind a scanner.
+    users: f64,
+    share: f64,
+    /// How many scans, and of each the `opened` rows and the links.
+    count: f64,
+    rows: [f64; 2],
+}
+
+impl Scans {
+    fn new(law: &Law<'_>, delivered: f64) -> Self {
+        let users = law.config().population.users as f64;
+        law.model().scanners().map_or(Self { users, share: 0.0, count: 0.0, rows: [0.0; 2] }, |own| {
+            let count = own.user_share * own.probability * delivered;
+            Self { users, share: own.user_share, count, rows: [own.pixel_share, f64::from(own.links)] }
+        })
+    }
+
+    fn of(&self, kind: EventType) -> f64 {
+        match kind {
+            EventType::Opened => self.rows[0],
+            EventType::Clicked => self.rows[1],
+            _ => 0.0,
+        }
+    }
+
+    fn rows(&self, kind: EventType) -> f64 {
+        self.count * self.of(kind)
+    }
+
+    /// Rows of one recipient behind a scanner, if a scan has so many.
+    fn of_one(&self, rows: f64) -> f64 {
+        if self.share > 0.0 { self.count * rows / (self.users * self.share) } else { 0.0 }
+    }
+
+    fn variance_with(&self, rows: f64, squared: f64) -> f64 {
+        self.users * self.share * (1.0 - self.share) * self.of_one(rows).powi(2) + self.count * squared
+    }
+
+    fn variance_of(&self, kind: EventType) -> f64 {
+        let rows = self.of(kind);
+        self.variance_with(rows, if kind == EventType::Clicked { rows * rows } else { rows })
+    }
+
+    /// That of all rows; those of the scanned message hang together with them.
+    fn variance(&self) -> f64 {
+        let [opened, clicked] = self.rows;
+        self.variance_with(opened + clicked, (clicked + 1.0) * (clicked + 9.0))
+    }
+
+    fn most(&self) -> f64 {
+        self.of_one(self.rows.iter().sum()).max(self.rows[1] + 1.0)
     }
 }
 

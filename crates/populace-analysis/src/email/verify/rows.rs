@@ -1,6 +1,6 @@
 //! What holds of every row by itself.
 
-use super::{Events, MACHINE_OPEN, trigger_of, window};
+use super::{Events, LINK_INDEX, MACHINE_OPEN, trigger_of, window};
 use crate::email::Law;
 use crate::error::AnalysisError;
 use crate::source::{Texts, Want};
@@ -10,7 +10,7 @@ use crate::verify::files::Files;
 use crate::verify::ids::Distinct;
 use crate::verify::{same_json, uuid};
 use arrow_array::Array;
-use populace_core::email::{CampaignType, EventType, Group};
+use populace_core::email::{Agent, CampaignType, EventType, Group};
 use populace_core::time::{Instant, Window};
 use populace_io::identity::{Identities, Identity};
 use std::collections::HashMap;
@@ -151,7 +151,7 @@ impl<'a> Rows<'a> {
                 self.internals.hold(holds, place);
             }
             let (agents, addresses) = (events.user_agent, events.ip_address);
-            if agents.is_valid(row) && addresses.is_valid(row) && events.is_machine(row) {
+            if agents.is_valid(row) && addresses.is_valid(row) && events.agent(row) != Agent::Human {
                 self.clients.hold(self.is_address(addresses.value(row)), || format!("{} {}", place(), addresses.value(row)));
             } else if agents.is_valid(row) && addresses.is_valid(row) {
                 let own = (agents.value(row), addresses.value(row));
@@ -217,8 +217,9 @@ fn is_mail(kind: EventType) -> bool {
 fn nullable(kind: EventType, columns: &[Want]) -> Vec<(usize, bool)> {
     let delivered = kind == EventType::Delivered;
     let failed = matches!(kind, EventType::Deferred | EventType::Bounced);
-    // What machine_open says is checked with the machines.
-    let columns = columns.iter().enumerate().filter(|(_, want)| want.nullable && want.name != MACHINE_OPEN.name).map(|(column, want)| {
+    // What machine_open and link_index say is checked with the machines.
+    let apart = [MACHINE_OPEN.name, LINK_INDEX.name];
+    let columns = columns.iter().enumerate().filter(|(_, want)| want.nullable && !apart.contains(&want.name)).map(|(column, want)| {
         let there = match want.name {
             "message_id" | "subject" => is_mail(kind),
             "click_url" => kind == EventType::Clicked,

@@ -14,14 +14,14 @@ const SECTION: &str = "{user_share: 0.5, probability: 0.7, soon_share: 0.4, soon
                        night_ends: 6, user_agent: Mozilla/5.0, flagged_by: [sendgrid]}";
 
 /// A row of `events` of a type, by event or by message.
-struct Id {
-    event: String,
-    message: String,
+pub(super) struct Id {
+    pub(super) event: String,
+    pub(super) message: String,
     recipient: String,
     is_machine: bool,
 }
 
-fn ids(run: &Run, event_type: &str) -> Vec<Id> {
+pub(super) fn ids(run: &Run, event_type: &str) -> Vec<Id> {
     let wants = ["event_id", "event_type", "recipient_id"].map(|name| Want::new(name, As::Text));
     let wants = [&wants[..], &["message_id", "user_agent"].map(|name| Want::nullable(name, As::Text))].concat();
     let mut ids = Vec::new();
@@ -38,13 +38,13 @@ fn ids(run: &Run, event_type: &str) -> Vec<Id> {
     ids
 }
 
-struct Row {
-    id: String,
-    label: bool,
-    ceilings: [f64; 2],
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) label: bool,
+    pub(super) ceilings: [f64; 2],
 }
 
-fn rows(bench: &Bench, task: &str, key: &str, ids: &[&str]) -> (Vec<Row>, Scorecard) {
+pub(super) fn rows(bench: &Bench, task: &str, key: &str, ids: &[&str]) -> (Vec<Row>, Scorecard) {
     let path = bench.file("rows.csv");
     let mut text = format!("{key},score\n");
     for id in ids {

@@ -8,6 +8,7 @@ mod machine;
 mod metrics;
 mod people;
 mod policy;
+mod scanner;
 mod send_time;
 mod transitions;
 

@@ -6,9 +6,11 @@
 mod careful;
 mod edits;
 mod fuzz;
+mod industry;
 mod machines;
 mod mutants;
 mod people;
+mod scanners;
 mod zones;
 
 use crate::support::{Run, document};

@@ -131,8 +131,8 @@ impl Effects {
     /// An open rate × the factors that depend on person and time of the week alone, on a clock that is so many minutes ahead of UTC.
     pub fn by_clock(&self, open_rate: f64, person: &Person, clock: Instant, ahead: i16) -> f64 {
         let at = Circumstances { person: *person, clock, ahead, recent_sends: 0, since_interest: None, suppressed: false };
-        let of_clock = EFFECTS.iter().zip(self.factors(&at)).filter(|(about, _)| about.by_clock);
-        of_clock.fold(open_rate, |product, (_, factor)| product * factor)
+        let of_clock = EFFECTS.iter().zip(self.each()).filter(|(about, _)| about.by_clock);
+        of_clock.fold(open_rate, |product, (_, effect)| product * effect.factor(&at))
     }
 
     /// The timing factor alone.

@@ -12,7 +12,7 @@ mod ses;
 use super::drafts::{named, unique};
 use super::{Draft, Drafts, Ignored, Rejection, Webhook};
 use crate::address::holds_address;
-use crate::event::{COLUMNS, Fields, Given, MOST_ATTEMPTS, column};
+use crate::event::{COLUMNS, Fields, Given, MOST_ATTEMPTS, MOST_LINKS, column};
 use crate::identity::{Identifier, KeyRing};
 use crate::json;
 use crate::time;
@@ -192,6 +192,8 @@ struct Reported {
     attempt: Option<String>,
     enhanced: Option<String>,
     class: Option<String>,
+    /// The place of the clicked link in its message.
+    link: Option<i64>,
     /// Milliseconds from sending to delivery.
     latency_ms: Option<i64>,
     /// Why the provider holds it for a machine's.
@@ -277,6 +279,13 @@ impl Reported {
         }
         if group == Group::Failure {
             failure(&mut fields, (self.reason.as_ref(), self.attempt, self.enhanced, self.class), reader);
+        }
+        if let Some(link) = self.link.filter(|_| kind == EventType::Clicked) {
+            if (0..=i64::from(MOST_LINKS)).contains(&link) {
+                fields.set(const { column("link_index") }, Given::Whole(link));
+            } else {
+                reader.note("link_index", "no place of a link, left out");
+            }
         }
         fields.set_text(const { column("source") }, Some("esp_webhook"));
         if let Some(millis) = self.latency_ms.filter(|_| kind == EventType::Delivered) {

@@ -67,6 +67,7 @@ fn read(item: &Value, reader: &mut Reader<'_>) -> Option<Reported> {
         attempt: reader.text(event, "attempt", "attempt"),
         enhanced: reader.text(event, "status", "enhanced_code"),
         class: reader.text(event, "bounce_classification", "bounce_class"),
+        link: event.get("url_offset").and_then(|offset| offset.get("index")?.as_i64()),
         machine: is_set(event, "sg_machine_open").then_some("machine_open"),
         ..Reported::default()
     })

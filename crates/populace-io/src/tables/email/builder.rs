@@ -62,6 +62,8 @@ struct EventColumns {
     message_id: Vec<[u8; 16]>,
     subject: Vec<i32>,
     click_url: Vec<i32>,
+    /// Only where messages have several links; −1 of what is not clicked.
+    link: Vec<i16>,
     user_agent: Vec<i32>,
     address: Vec<i32>,
     source: Vec<i32>,
@@ -101,6 +103,7 @@ impl<'g> EmailBuilder<'g> {
                 message_id: Vec::with_capacity(events),
                 subject: Vec::with_capacity(events),
                 click_url: Vec::with_capacity(events),
+                link: Vec::with_capacity(if generator.model.scanners().is_some() { events } else { 0 }),
                 user_agent: Vec::with_capacity(events),
                 address: Vec::with_capacity(events),
                 source: Vec::with_capacity(events),
@@ -225,6 +228,10 @@ impl EventColumns {
             let of = |kind: &i32| if *kind == EventType::Dropped as i32 { 0 } else { -1 };
             ("response", codes(types.iter().map(of).collect(), &generator.responses))
         });
+        let link_index = generator.model.scanners().map(|_| {
+            let valid = NullBuffer::new(BooleanBuffer::collect_bool(rows, |row| self.link[row] >= 0));
+            ("link_index", shorts_or_null(self.link, &valid))
+        });
         let campaign_types: Vec<i32> = self.campaign.iter().map(|campaign| generator.type_of_campaign[*campaign as usize]).collect();
         let users = ScalarBuffer::from(self.user);
         let campaigns = ScalarBuffer::from(self.campaign);
@@ -256,7 +263,7 @@ impl EventColumns {
             ("campaign_type", shared_codes(&campaign_types.into(), Some(&is_delivered), &generator.campaign_types)),
             ("payload_size_bytes", ints_or_null(self.payload, &is_delivered)),
         ];
-        columns.into_iter().chain(machine_open).chain(attempts).chain(response).collect()
+        columns.into_iter().chain(machine_open).chain(attempts).chain(response).chain(link_index).collect()
     }
 }
 
@@ -347,6 +354,9 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             event.message_id.extend(rows.iter().map(|row| row.message_id.map_or([0; 16], bytes)));
             event.subject.extend(rows.iter().map(|row| row.subject.map_or(0, i32::from)));
             event.click_url.extend(rows.iter().map(|row| row.click_url.map_or(-1, i32::from)));
+            if self.generator.model.scanners().is_some() {
+                event.link.extend(rows.iter().map(|row| row.link.map_or(-1, i16::from)));
+            }
             event.user_agent.extend(rows.iter().map(|row| row.client.map_or(-1, |client| i32::from(client.user_agent))));
             event.address.extend(rows.iter().map(|row| row.client.map_or(0, |client| address_code(client.ip))));
             event.source.extend(rows.iter().map(|row| i32::from(row.source)));
@@ -430,6 +440,9 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
                 let has = NullBuffer::new(BooleanBuffer::collect_bool(left.len(), |user| left[user].is_some()));
                 columns.push(("left_at", instants_or_null(left.iter().map(|of| of.map_or(0, |(at, _)| at.0)).collect(), &has)));
                 columns.push(("left_why", codes(left.iter().map(|of| of.map_or(-1, |(_, by)| by as i32)).collect(), &generator.left_by)));
+            }
+            if generator.model.scanners().is_some() {
+                columns.push(("scanner", booleans(users.iter().map(|user| user.scanner).collect())));
             }
             columns
         });

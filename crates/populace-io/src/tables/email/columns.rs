@@ -117,12 +117,19 @@ fn attempts() -> Vec<Column> {
     ]
 }
 
+/// The link that was clicked, where messages have several.
+pub const LINK_INDEX: Column = Column::nullable(
+    "link_index",
+    Kind::Int16,
+    "The place of the clicked link in its message, from 0; of a clicked, null where nobody says",
+);
+
 /// The truth of engagement where the document has machines.
 fn agents() -> Vec<Column> {
     vec![
         Column::new("event_id", Kind::Uuid, "Id of an opened or clicked"),
         RECIPIENT,
-        Column::new("agent", Kind::Text, "Who did it: `human`, `apple_mpp`"),
+        Column::new("agent", Kind::Text, "Who did it: `human`, `apple_mpp`, `scanner`"),
     ]
 }
 
@@ -145,7 +152,7 @@ pub(super) enum Values {
 /// The columns of the truth of messages that are there only where a mechanism is on: they come after all others.
 pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
     let mut columns: Vec<(Column, Values)> = Vec::new();
-    if model.machine_opens().is_some() {
+    if model.has_agents() {
         let meaning = "When the recipient opened it, UTC, whether or not a row says so";
         columns.push((Column::nullable("human_opened_at", MILLIS, meaning), Values::Moment(|row| row.human_opened_at)));
         let meaning =
@@ -169,6 +176,11 @@ pub(super) fn optional(model: &EmailModel) -> Vec<(Column, Values)> {
     }
     if model.leaving().is_some() {
         columns.extend(leaving());
+    }
+    if model.scanners().is_some() {
+        let meaning =
+            "P(a clicked row | delivered), by the recipient or a scanner, where no circuit breaker comes between; null if not delivered";
+        columns.push((Column::nullable("p_click_row", Kind::Float, meaning), Values::FloatOrNull(|row| row.p_click_row)));
     }
     columns
 }
@@ -280,6 +292,10 @@ fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
             events.push(RESPONSE);
         }
     }
+    if model.scanners().is_some() {
+        truth_users.push(Column::new("scanner", Kind::Bool, "Whether a scanner stands before the recipient's mailbox"));
+        events.push(LINK_INDEX);
+    }
     [users, truth_users, events]
 }
 
@@ -332,7 +348,7 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
             .of_actor("recipient_id"),
         Table::new("timing", true, "One minute of one persona's week", timing, 0.0).keyed_by(timing_key),
     ];
-    if model.machine_opens().is_some() {
+    if model.has_agents() {
         tables.push(
             Table::new("events", true, "Who opened or clicked, of one opened or clicked", agents(), rows_per_actor)
                 .keyed_by(&["recipient_id", "event_id"])

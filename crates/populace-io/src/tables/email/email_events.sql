@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS email_events
     enhanced_code Nullable(String),
     response Nullable(String),
     bounce_class Nullable(String),
+    link_index Nullable(Int16),
     ingested_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'),
     PROJECTION event_ids (SELECT event_id ORDER BY toUInt128(event_id))
 )

@@ -17,7 +17,7 @@ use crate::tables::Tables;
 use arrow_array::{ArrayRef, RecordBatch};
 use builder::EmailBuilder;
 pub use builder::actor_of;
-pub use columns::{ATTEMPT_COLUMNS, EVENT_COLUMNS, MACHINE_OPEN};
+pub use columns::{ATTEMPT_COLUMNS, EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use columns::{ATTEMPTS, CALENDAR, FULL_MAILBOXES, UTC_OFFSET};
 use decisions::DECISIONS;
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};

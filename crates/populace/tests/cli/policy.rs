@@ -49,7 +49,7 @@ fn a_policy_is_learned_valued_evaluated_and_scored() {
         (vec!["policy", "value", log, "--policy", "orcle"], "orcle"),
         (vec!["policy", "evaluate", log, "--target", no_file.to_str().unwrap()], "none.csv"),
         (vec!["policy", "evaluate", log, "--target", best, "--replicates", "2"], "is a table of these people"),
-        (vec!["score", "polcy", log, best], "did you mean `policy`"),
+        (vec!["score", "polcy", log, best], "a similar value exists: 'policy'"),
     ] {
         let output = populace(&arguments);
         let said = text(&output.stderr);

@@ -383,7 +383,7 @@ pub struct Evaluate<'a> {
     pub allow_unsupported: bool,
     /// The numbers of the estimators.
     pub estimators: Estimators,
-    /// A file of the user's own values: decision_id, action, q.
+    /// A file of the user's own values: `decision_id`, action, q.
     pub q_hat: Option<&'a Path>,
     /// How many logs of other people the estimators are tried on.
     pub replicates: u32,

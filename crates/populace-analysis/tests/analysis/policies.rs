@@ -206,11 +206,11 @@ fn rewards_of_those_who_leave_and_of_later_days_count() {
         let how = Valuation { reward: reward(OPEN), expected: true, discount };
         policy_value(&candidates, 5, &how, &Watch::none(2)).unwrap().policies.remove(0).user.value
     };
-    let (all, half) = (discounted(1.0), discounted(0.5f64.powf(1.0 / 30.0)));
+    let (all, half) = (discounted(1.0), discounted(0.97716));
     assert!(discounted(0.0) < 0.01 * all && half > 0.3 * all && half < 0.6 * all, "{all} {half}");
 }
 
-/// Short form of 200 logs: POPULACE_REPLICATES=200 is the long one.
+/// Short form of 200 logs: `POPULACE_REPLICATES=200` is the long one.
 #[test]
 fn intervals_have_the_truth_as_often_as_they_say() {
     let replicates: u32 = std::env::var("POPULACE_REPLICATES").map_or(20, |text| text.parse().unwrap());

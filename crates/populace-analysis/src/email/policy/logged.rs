@@ -157,7 +157,7 @@ impl Seen {
     }
 }
 
-/// With the state before each: what was sent by earlier decisions, as far as fatigue looks back from the window's begin.
+/// With the state before each: what was sent by earlier decisions, as far as an effect looks back from the window's begin.
 fn with_states(mut decisions: Vec<Logged>, looks_back: i64, from: Instant) -> Vec<Logged> {
     let mut recent: Vec<Instant> = Vec::new();
     for decision in &mut decisions {

@@ -233,7 +233,7 @@ fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
     }
     card.notes.push(
         "P(open) is E open rate × timing × minute over the minutes of the slot and the latency; it is the truth's, so these values have no \
-         sampling error, and fatigue, hot paths and breakers are left out. The base line is the schedule of `sends`. Observable history is the \
+         sampling error, and recent sends, hot paths and breakers are left out. The base line is the schedule of `sends`. Observable history is the \
          best slot for the posterior of who the recipient is after the whole run; everything known is the best slot of each decision."
             .into(),
     );

@@ -313,6 +313,14 @@ pub fn policy_evaluate(run: &Path, how: &policy::Evaluate<'_>, watch: &Watch<'_>
     (policies(&how.target.document.family)?.evaluate)(run, how, watch)
 }
 
+/// The decisions of a run's log as arrays.
+///
+/// # Errors
+/// The run has no policy, the target has other slots, the run cannot be read, or the work was stopped.
+pub fn policy_rounds(run: &Path, wanted: &policy::Wanted<'_>, watch: &Watch<'_>) -> Result<policy::Rounds, AnalysisError> {
+    (policies(&Source::open(run)?.scenario()?.family)?.rounds)(run, wanted, watch)
+}
+
 /// Plans a study of a document's effect.
 ///
 /// # Errors

@@ -391,6 +391,44 @@ pub struct Evaluate<'a> {
     pub target: &'a Candidate,
 }
 
+/// The decisions of a log as arrays by row, as libraries of off-policy evaluation take them; what is by slot has `actions` numbers a row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rounds {
+    /// Slots, and one more for no message where a decision of the log, or the target, may send none.
+    pub actions: usize,
+    /// The names of the numbers of `context`.
+    pub names: Vec<String>,
+    /// The recipient of each decision.
+    pub recipients: Vec<String>,
+    /// What the sender knows when the window begins.
+    pub context: Vec<f64>,
+    /// What was done.
+    pub action: Vec<i64>,
+    /// What came of it.
+    pub reward: Vec<f64>,
+    /// How likely the action was.
+    pub propensity: Vec<f64>,
+    /// How likely each action was.
+    pub logged: Vec<f64>,
+    /// The true value of each slot: E open rate × timing × minute.
+    pub expected: Vec<f64>,
+    /// The estimate of each slot's reward by the model of `best_hour`, fitted to the other folds of decisions.
+    pub modelled: Vec<f64>,
+    /// How likely the target takes each action; empty without one.
+    pub target: Vec<f64>,
+}
+
+/// Which rounds of a log are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What a message is worth.
+    pub reward: Reward,
+    /// The first day of the windows that count.
+    pub from: Option<populace_core::time::Date>,
+    /// The policy whose probabilities are wanted too.
+    pub target: Option<&'a Candidate>,
+}
+
 /// Values policies.
 pub(crate) type Value = fn(&[Candidate], u64, &Valuation, &Watch<'_>) -> Result<Values, AnalysisError>;
 
@@ -400,4 +438,5 @@ pub(crate) struct Policies {
     pub(crate) value: Value,
     pub(crate) learn: fn(&Path, Rule, Option<populace_core::time::Date>, &Watch<'_>) -> Result<Learned, AnalysisError>,
     pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
+    pub(crate) rounds: fn(&Path, &Wanted<'_>, &Watch<'_>) -> Result<Rounds, AnalysisError>,
 }

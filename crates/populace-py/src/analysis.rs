@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Works with the interpreter free: `progress` hears of rows, and a signal stops the work.
-fn watched<T: Send>(
+pub(crate) fn watched<T: Send>(
     py: Python<'_>,
     progress: Option<Py<PyAny>>,
     threads: Option<usize>,
@@ -39,12 +39,12 @@ fn watched<T: Send>(
 }
 
 /// What was found, as JSON.
-fn json(found: &impl Serialize) -> PyResult<String> {
+pub(crate) fn json(found: &impl Serialize) -> PyResult<String> {
     serde_json::to_string(found).map_err(errors::internal)
 }
 
 /// The progress callback and the threads among options.
-fn reading(options: &Bound<'_, PyDict>) -> PyResult<(Option<Py<PyAny>>, Option<usize>)> {
+pub(crate) fn reading(options: &Bound<'_, PyDict>) -> PyResult<(Option<Py<PyAny>>, Option<usize>)> {
     Ok((option(options, "progress")?, option(options, "threads")?))
 }
 
@@ -56,12 +56,13 @@ fn files(options: &Bound<'_, PyDict>) -> PyResult<ReadOptions> {
         dates: option(options, "dates")?,
         utc_offset: option(options, "utc_offset")?,
         decimal: option(options, "decimal")?,
+        encoding: option(options, "encoding")?,
     };
     ReadOptions::new(map.as_deref(), settings).map_err(|error| errors::analysis(&error))
 }
 
 /// A day among options.
-fn date(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Date>> {
+pub(crate) fn date(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Date>> {
     let text: Option<String> = option(options, key)?;
     text.map(|text| text.parse().map_err(|error| errors::input(format!("{} {text}: {error}", wording::option(&key.replace('_', "-"))))))
         .transpose()

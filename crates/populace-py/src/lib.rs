@@ -9,6 +9,7 @@ mod batches;
 mod capsule;
 mod errors;
 mod files;
+mod policies;
 mod run;
 mod scene;
 mod sequences;
@@ -80,6 +81,8 @@ mod _populace {
     };
     #[pymodule_export]
     use super::batches::{Batch, Batches};
+    #[pymodule_export]
+    use super::policies::{has_policy, policy_component, policy_evaluate, policy_learn, policy_rounds, policy_value};
     #[pymodule_export]
     use super::run::Run;
     #[pymodule_export]

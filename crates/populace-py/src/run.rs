@@ -256,7 +256,7 @@ impl Run {
         let Some(manifest) = source.manifest() else {
             return Err(errors::input(format!("{}: no manifest.json here; there is no complete run", root.display())));
         };
-        let resolved = source.scenario().map_err(|error| errors::analysis(&error))?;
+        let resolved = source.document().map_err(|error| errors::analysis(&error))?;
         let generator = catalogue::generator(&resolved).map_err(|problems| errors::documents(&problems))?;
         let tables = TableSet::of(generator.tables(), |table| manifest.tables.contains_key(&table.path()));
         let (seed, count, users) = (manifest.identity.seed, manifest.identity.count, manifest.identity.users);

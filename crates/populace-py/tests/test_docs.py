@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs/guide"
-MODULES = ["_analysis", "_run", "_score", "_scorer", "datasets", "traces", *(f"traces.{part}" for part in ("feature_engineer", "sequence_builder", "synthetic_generator"))]
+MODULES = ["_analysis", "_run", "_score", "_scorer", "datasets", "policy", "traces", *(f"traces.{part}" for part in ("feature_engineer", "sequence_builder", "synthetic_generator"))]
 
 
 @pytest.mark.parametrize("name", ["populace", *(f"populace.{part}" for part in MODULES)])

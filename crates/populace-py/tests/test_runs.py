@@ -308,10 +308,17 @@ def test_options_are_those_of_the_command(tmp_path, command):
         assert digests(pp.open(tmp_path / f"python{number}").directory) == digests(tmp_path / f"cli{number}")
 
 
-def test_a_run_by_the_names_of_a_provider_is_not_read_back(tmp_path, command):
+def test_a_run_by_the_names_of_a_provider_is_read_back_and_not_analysed(tmp_path, command):
     command("generate", "email", "--users=5", "--names=sendgrid", "--seed", 6, "-q", "-o", tmp_path / "cli")
-    with pytest.raises(pp.InputError, match="names of sendgrid"):
-        pp.open(tmp_path / "cli")
+    run = pp.generate("email", users=5, names="sendgrid", seed=6)
+    written = run.write(tmp_path / "python")
+    assert digests(written.directory) == digests(tmp_path / "cli") and written == run == pp.open(tmp_path / "cli")
+    assert written.events.to_arrow().equals(run.events.to_arrow())
+    assert "processed" in set(run.events["event_type"]) or "open" in set(run.events["event_type"])
+    for analysis in (pp.verify, pp.recover, pp.report):
+        for one in (written, run):
+            with pytest.raises(pp.InputError, match="names of sendgrid; a run is analysed by the names of Populace"):
+                analysis(one)
 
 
 def test_notebooks_show_runs_and_tables():

@@ -22,7 +22,16 @@ first: pp.Replay = pp.replay("email", actor=1, seed=2, users=3)
 needed = pp.plan("email", "fatigue", users=200)["users"]
 verdicts: pp.Verdicts = run.verify(alpha=0.01, threads=1)
 compared: pp.Result = run.compare(run, "compare.html", progress=True)
+log = pp.policy.replay(run, policy="explore")
+learned: pp.policy.Learned = pp.policy.learn(log, "best_hour", train_until="2025-11-20")
+values: pp.policy.Values = pp.policy.value(log, {"learned": learned, "hours": learned.to_frame()}, reward={"open": 1, "click": 3})
+better: pp.Estimate = values.difference("learned", "user")
+found: pp.policy.Evaluation = pp.policy.evaluate(log, learned, start="2025-11-20", progress=True)
+rounds = log.to_obp(target="oracle")["n_rounds"]
 
+pp.policy.learn(log, "best_hours")  # error: best_hours
+values.estimate("learned", "users")  # error: users
+pp.policy.replay(log, polcy="oracle")  # error: polcy
 pp.generate("email", usrs=5)  # error: usrs
 pp.stream("email", usrs=5)  # error: usrs
 pp.plan("email", "fatigue", usrs=5)  # error: usrs

@@ -352,7 +352,7 @@ fn curves() -> impl TypedValueParser<Value = Curve> {
 /// How files are read that are no run of Populace.
 #[derive(Args, Debug)]
 pub(crate) struct FilesArgs {
-    /// What your columns and events are called: a file, or one of sendgrid, mailchimp, klaviyo, hubspot, ga4, apache, nginx
+    /// What your columns and events are called: a file, or one of sendgrid, mailchimp, klaviyo, hubspot, ga4, apache, nginx, iis
     #[arg(help_heading = OWN, long, value_name = "FILE|PRESET")]
     map: Option<String>,
     /// Unit of times that are numbers since 1970: s, ms, us or ns
@@ -367,15 +367,18 @@ pub(crate) struct FilesArgs {
     /// Sign before the fractions of numbers: point or comma [default: what the file says]
     #[arg(help_heading = OWN, long, value_name = "SIGN")]
     decimal: Option<String>,
+    /// Charset of text that is neither UTF-8 nor marked, such as windows-1251 or shift_jis
+    #[arg(help_heading = OWN, long, value_name = "CHARSET")]
+    encoding: Option<String>,
 }
 
 const OWN: &str = "Files of your own";
 
 impl FilesArgs {
     pub(crate) fn options(&self) -> Result<ReadOptions, Failure> {
-        let Self { map, time_unit, dates, utc_offset, decimal } = self;
-        let [time_unit, dates, utc_offset, decimal] = [time_unit, dates, utc_offset, decimal].map(Clone::clone);
-        Ok(ReadOptions::new(map.as_deref(), Settings { time_unit, dates, utc_offset, decimal })?)
+        let Self { map, time_unit, dates, utc_offset, decimal, encoding } = self;
+        let [time_unit, dates, utc_offset, decimal, encoding] = [time_unit, dates, utc_offset, decimal, encoding].map(Clone::clone);
+        Ok(ReadOptions::new(map.as_deref(), Settings { time_unit, dates, utc_offset, decimal, encoding })?)
     }
 }
 

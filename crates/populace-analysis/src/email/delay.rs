@@ -45,7 +45,7 @@ struct Part {
 struct Cut<'a> {
     law: &'a Part,
     begin: Instant,
-    /// Ends of the pieces but the last, and the last's; and exp(−x/mean) there.
+    /// Ends of the pieces but the last, which lie an hour apart, and the last's; and exp(−x/mean) there.
     ends: Vec<(Instant, f64)>,
     /// The hour of the week of the first piece.
     first_hour: usize,
@@ -53,6 +53,18 @@ struct Cut<'a> {
     first_kind: usize,
     /// By known kind, then piece: the mass before the piece's end.
     masses: Vec<f64>,
+}
+
+/// Where a moment lies in a delay to come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Before,
+    After,
+    /// In a piece, with the part of exp(−x/mean) between the piece's begin and it.
+    Within {
+        piece: usize,
+        share: f64,
+    },
 }
 
 impl DelayLaw {
@@ -165,6 +177,42 @@ impl Delay<'_> {
         self.cdf(kind, time.plus(MILLISECOND)) - self.cdf(kind, time.plus(-MILLISECOND))
     }
 
+    /// Where a moment lies in each of the parts.
+    fn places(&self, time: Instant) -> Vec<Place> {
+        self.parts.iter().map(|(_, part)| part.place(time)).collect()
+    }
+
+    /// P(it is over by a moment) for a kind of recipient, by the moment's places.
+    fn before(&self, kind: usize, places: &[Place]) -> f64 {
+        self.parts.iter().zip(places).map(|((weight, part), place)| weight * part.mass_before(kind, *place)).sum()
+    }
+
+    /// As [`around`](Self::around), for every kind of recipient.
+    pub fn around_of_each(&self, time: Instant) -> Vec<f64> {
+        let [later, earlier] = [MILLISECOND, -MILLISECOND].map(|by| self.places(time.plus(by)));
+        self.kinds().map(|kind| self.before(kind, &later) - self.before(kind, &earlier)).collect()
+    }
+
+    /// As [`unsuppressed`](Self::unsuppressed), for every kind of recipient.
+    pub fn unsuppressed_of_each(&self, time: Instant, history: &History) -> Vec<f64> {
+        let now = self.places(time);
+        let silent: Vec<_> = self.silent(time, history).map(|(from, to)| [self.places(from), self.places(to)]).collect();
+        let silenced = |kind: usize| silent.iter().map(|[from, to]| self.before(kind, to) - self.before(kind, from)).sum::<f64>();
+        self.kinds().map(|kind| self.before(kind, &now) - silenced(kind)).collect()
+    }
+
+    /// The kinds of recipient that it is of.
+    fn kinds(&self) -> Range<usize> {
+        let part = &self.parts[0].1;
+        part.first_kind..part.first_kind + part.masses.len() / part.ends.len()
+    }
+
+    /// Spans up to `time` that a breaker of the history silences.
+    fn silent<'h>(&self, time: Instant, history: &'h History) -> impl Iterator<Item = (Instant, Instant)> + 'h {
+        let silent = history.suppressed_after(self.parts[0].1.begin).take_while(move |(from, _)| *from < time);
+        silent.map(move |(from, to)| (from, to.min(time)))
+    }
+
     /// P(it ended by `time` at a moment that no breaker of the history silences).
     pub fn unsuppressed(&self, kind: usize, time: Instant, history: &History) -> f64 {
         self.cdf(kind, time) - self.silenced(kind, time, history)
@@ -172,8 +220,7 @@ impl Delay<'_> {
 
     /// P(it ended by `time` at a moment that a breaker of the history silences).
     pub fn silenced(&self, kind: usize, time: Instant, history: &History) -> f64 {
-        let silent = history.suppressed_after(self.parts[0].1.begin).take_while(|(from, _)| *from < time);
-        silent.map(|(from, to)| self.cdf(kind, to.min(time)) - self.cdf(kind, from)).sum()
+        self.silent(time, history).map(|(from, to)| self.cdf(kind, to) - self.cdf(kind, from)).sum()
     }
 
     /// P(no breaker will silence it | what is known at `foresight.now`), for every kind of recipient that it is of.
@@ -194,19 +241,31 @@ impl Cut<'_> {
     }
 
     fn cdf(&self, kind: usize, time: Instant) -> f64 {
-        let pieces = self.ends.len();
-        let place = kind - self.first_kind;
-        let masses = &self.masses[place * pieces..(place + 1) * pieces];
+        self.mass_before(kind, self.place(time))
+    }
+
+    /// Where a moment lies among the pieces.
+    fn place(&self, time: Instant) -> Place {
         if time <= self.begin {
-            return 0.0;
+            return Place::Before;
         }
         if time >= self.end() {
-            return 1.0;
+            return Place::After;
         }
-        let piece = self.ends.partition_point(|(end, _)| *end <= time);
-        let (before, left) = piece.checked_sub(1).map_or((0.0, 1.0), |last| (masses[last], self.ends[last].1));
+        let first = self.ends[0].0;
+        let piece = if time < first { 0 } else { 1 + (time.since(first) / HOUR) as usize };
+        let left = piece.checked_sub(1).map_or(1.0, |last| self.ends[last].1);
+        Place::Within { piece, share: left - self.law.left(time.since(self.begin)) }
+    }
+
+    /// P(it is over by a place) for a kind of recipient.
+    fn mass_before(&self, kind: usize, place: Place) -> f64 {
+        let Place::Within { piece, share } = place else { return f64::from(u8::from(place == Place::After)) };
+        let pieces = self.ends.len();
+        let masses = &self.masses[(kind - self.first_kind) * pieces..][..pieces];
+        let before = piece.checked_sub(1).map_or(0.0, |last| masses[last]);
         let attention = self.law.attention[kind][(self.first_hour + piece) % HOURS_OF_WEEK];
-        (before + attention * (left - self.law.left(time.since(self.begin)))) / masses[pieces - 1]
+        (before + attention * share) / masses[pieces - 1]
     }
 
     fn expected_unsuppressed(&self, foresight: &Foresight<'_>) -> Vec<f64> {
@@ -336,7 +395,9 @@ impl<'a> Foresight<'a> {
         let Some(law) = self.law else { return 1.0 };
         let (now, later) = (self.now.plus(self.days_ahead), later.plus(self.days_ahead));
         let share_before = |since_midnight: i64| law.share_before(since_midnight, self.turn);
-        let mut midnight = now.date().midnight();
+        // Breakers of days before are over.
+        let longest = law.kinds.iter().map(|(_, lasting)| *lasting).max().unwrap_or(0);
+        let mut midnight = now.date().midnight().max(later.plus(-longest - DAY).date().midnight());
         let mut unsuppressed = 1.0;
         while midnight <= later {
             let is_today = midnight <= now;

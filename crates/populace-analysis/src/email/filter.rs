@@ -416,14 +416,13 @@ impl<'h> Filter<'h> {
 
     /// As [`told`](Self::told), of those whose client does not open ahead.
     fn told_of_own(&self, open: &Open<'_>, now: Instant) -> Told {
-        let habits = 0..self.inference.law.model().habits().len();
         let people = || self.inference.people().zip(&open.p);
         let Some(opened) = open.message.opened.filter(|opened| *opened < now) else {
-            let by_now: Vec<f64> = habits.map(|habit| open.delay.unsuppressed(habit, now, self.history)).collect();
+            let by_now = open.delay.unsuppressed_of_each(now, self.history);
             let own = people().map(|(person, p)| 1.0 - p * by_now[usize::from(person.habit)]).collect();
             return Told { own, clicks: None, ahead: Vec::new(), is_over: now > open.delay.end() || open.message.suppressed };
         };
-        let around: Vec<f64> = habits.map(|habit| open.delay.around(habit, opened)).collect();
+        let around = open.delay.around_of_each(opened);
         let own = people().map(|(person, p)| p * around[usize::from(person.habit)]).collect();
         if open.message.clicked.is_some_and(|clicked| clicked < now) {
             return Told { own, clicks: Some([0.0, 1.0]), ahead: Vec::new(), is_over: true };

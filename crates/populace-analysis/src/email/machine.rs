@@ -35,7 +35,7 @@ impl Machine<'_> {
         let habits = 0..self.law.model().habits().len();
         let delivered = message.delivered.unwrap_or(message.sent);
         let fetched = |by: Instant| self.client.probability * self.fetched_by(delivered, by);
-        let opened = |by: Instant| -> Vec<f64> { habits.clone().map(|habit| open.delay.unsuppressed(habit, by, self.history)).collect() };
+        let opened = |by: Instant| open.delay.unsuppressed_of_each(by, self.history);
         let people = people.map(|person| usize::from(person.habit)).zip(&open.p);
         let Some(shown) = message.machine_opened.filter(|shown| *shown < now) else {
             let (fetched, opened) = (fetched(now), opened(now));

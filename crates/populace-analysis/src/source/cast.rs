@@ -119,11 +119,25 @@ impl Want {
     /// The row, from 0, and what is wrong with it.
     pub(super) fn cast(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         let keeps_words = casting.own || (casting.strict && self.kind == As::Float);
-        let cleaned = if keeps_words || !is_text(column.data_type()) { None } else { self.without_words(column, casting)? };
+        let is_name = matches!(self.kind, As::Text | As::Id | As::Key);
+        let cleaned = if !casting.own && is_name && column.data_type().is_floating() {
+            Some(numbers_alone(column))
+        } else if keeps_words || !is_text(column.data_type()) {
+            None
+        } else {
+            self.without_words(column, casting)?
+        };
         let column = cleaned.as_ref().unwrap_or(column);
         let keeps = casting.codes && self.kind == As::Text && is_coded(column);
         let cast = if keeps { Arc::clone(column) } else { self.convert(column, casting)? };
         let cast = if !casting.own && self.kind == As::Text && self.name.ends_with("_id") { ids_of(cast) } else { cast };
+        let is_id = !casting.own && self.name.ends_with("_id");
+        if let Some((row, text)) =
+            [&cast, column].into_iter().find(|of| is_id && (is_coded(of) || *of.data_type() == DataType::Utf8)).and_then(rounded)
+        {
+            let hint = own("write the column as text, or as whole numbers, before it is exported");
+            return Err((row, format!("{} is a number that a program has rounded, and no id\nhint: {hint}", shown(&text))));
+        }
         if cast.null_count() > column.logical_null_count() {
             let row = (0..column.len()).find(|&row| cast.is_null(row) && !is_null(column.as_ref(), row)).unwrap_or(0);
             let shown = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())
@@ -376,6 +390,33 @@ fn ids_of(column: ArrayRef) -> ArrayRef {
         return column;
     }
     Arc::new(texts.iter().map(|text| text.map(|text| whole(text).unwrap_or_else(|| text.to_owned()))).collect::<StringArray>())
+}
+
+/// The first id that is a number in the form that spreadsheets and libraries give to a long one, `1.23457E+15`: two ids may have become one.
+fn rounded(column: &ArrayRef) -> Option<(usize, String)> {
+    let is_rounded = |text: &str| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let Some((number, power)) = text.split_once(['e', 'E']) else { return false };
+        let (first, rest) = number.split_once('.').unwrap_or((number, "0"));
+        first.len() == 1
+            && digits(first)
+            && digits(rest)
+            && (number.contains('.') || power.starts_with('+'))
+            && digits(power.trim_start_matches('+'))
+    };
+    let texts = Texts::of(column);
+    let (Texts::Plain(different) | Texts::Coded(_, different)) = texts;
+    if !different.iter().flatten().any(is_rounded) {
+        return None;
+    }
+    texts.iter().enumerate().find_map(|(row, text)| text.filter(|text| is_rounded(text)).map(|text| (row, text.to_owned())))
+}
+
+/// Numbers, without those that are none.
+fn numbers_alone(column: &ArrayRef) -> ArrayRef {
+    let Ok(numbers) = arrow_cast::cast(column, &DataType::Float64) else { return Arc::clone(column) };
+    let numbers = numbers.as_primitive::<Float64Type>();
+    Arc::new(numbers.iter().map(|number| number.filter(|number| !number.is_nan())).collect::<Float64Array>())
 }
 
 /// Text that old programs write as bytes; 16 bytes of which not all are letters or signs are a UUID. Null where it is neither.

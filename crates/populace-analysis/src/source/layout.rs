@@ -1,5 +1,6 @@
 //! What a file is, found by looking at it: its format by content as much as by ending, its columns, and for text the dialect.
 
+use super::charset::{Letters, charset, letters};
 use super::log::{LogText, is_log};
 use super::options::ReadOptions;
 use super::records::{Flaw, Records};
@@ -7,11 +8,12 @@ use super::sound;
 use super::text::{json_list, odd_json};
 use super::values::Decimal;
 use crate::error::AnalysisError;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use memchr::memchr;
 use populace_io::terminal::printable;
 use populace_io::untrusted::{self, unreadable};
+use populace_io::wording::own;
 use serde::Serialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -177,7 +179,7 @@ impl Layout {
         if is_packed && (start.starts_with(b"PAR1") || start.starts_with(b"ARROW1")) {
             return Err(AnalysisError::input(format!("{}: is a packed columnar file; unpack it", path.display())));
         }
-        let charset = charset(&start);
+        let charset = charset(&start).unwrap_or_else(|| options.encoding.unwrap_or(UTF_8));
         let mut layout = Self { charset, ..Self::new(path, Content::Csv, is_packed) };
         let mut text = String::new();
         let mut bytes = Vec::new();
@@ -203,7 +205,7 @@ impl Layout {
         let first = text.lines().next().unwrap_or_default();
         if named.is_none()
             && layout.content == Content::Csv
-            && !is_log(first)
+            && !is_log(&text)
             && !DELIMITERS.iter().any(|byte| first.as_bytes().contains(byte))
         {
             return Err(unknown(path));
@@ -243,7 +245,9 @@ impl Layout {
     fn header(&self, records: &mut Records) -> Result<Vec<String>, AnalysisError> {
         let path = self.path.display();
         let names = records.header().map_err(|error| unreadable(&self.path, error))?;
-        let names = names.ok_or_else(|| AnalysisError::input(format!("{path}:1: the header has a quote that is never closed")))?;
+        let names = names.ok_or_else(|| {
+            AnalysisError::input(format!("{path}:1: the header has a quote that is never closed, or is longer than 1 MiB"))
+        })?;
         if names.is_empty() {
             return Err(AnalysisError::input(format!("{path}: is empty; a CSV file begins with the names of its columns")));
         }
@@ -252,7 +256,7 @@ impl Layout {
 
     /// Finds the dialect of CSV, and counts the rows that are none.
     fn look_at_csv(&mut self, start: &str, options: &ReadOptions) -> Result<(), AnalysisError> {
-        self.is_log = start.lines().find(|line| !line.is_empty()).is_some_and(is_log);
+        self.is_log = is_log(start);
         // Spreadsheets name the delimiter in a line of its own.
         if let Some(rest) = start.strip_prefix("sep=") {
             let length = memchr(b'\n', start.as_bytes()).map_or(start.len(), |end| end + 1);
@@ -268,7 +272,15 @@ impl Layout {
         drop(records);
         let seen = sound::look(self.text()?, self.delimiter, self.names.len()).map_err(failed)?;
         self.is_sound = seen.is_sound;
-        if !seen.is_sound && self.charset == UTF_8 && is_western(self.text()?).map_err(failed)? {
+        let letters = if seen.is_sound || self.charset != UTF_8 { Letters::Mixed } else { letters(self.text()?).map_err(failed)? };
+        if letters == Letters::Other {
+            return Err(AnalysisError::input(format!(
+                "{}: is not UTF-8, and its letters are none of Western Europe's\nhint: {}",
+                path.display(),
+                own("name its charset with --encoding, such as windows-1251 or shift_jis, or write it as UTF-8")
+            )));
+        }
+        if letters == Letters::Western {
             self.charset = WINDOWS_1252;
             let mut records = self.records()?;
             self.names = self.header(&mut records)?;
@@ -302,7 +314,16 @@ impl Layout {
         let mut keys = Keys::default();
         let mut lines = untrusted::lines(self.text()?);
         let (mut line, mut number, mut rows) = (String::new(), 0_u64, 0);
-        while lines.read_line(&mut line).map_err(|error| unreadable(path, error))? > 0 {
+        let failed = |number: u64, error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData if self.charset == UTF_8 => AnalysisError::input(format!(
+                "{}: line {}: {error}\nhint: {}",
+                path.display(),
+                number + 1,
+                own("JSON is UTF-8; where it is not, name its charset with --encoding")
+            )),
+            _ => unreadable(path, error).into(),
+        };
+        while lines.read_line(&mut line).map_err(|error| failed(number, error))? > 0 {
             number += 1;
             if !line.trim().is_empty() {
                 keys.rows += 1;
@@ -386,9 +407,10 @@ impl Layout {
     pub(super) fn recoded(&self) -> Option<String> {
         let (path, (rows, first)) = (self.path.display(), self.recoded);
         match rows {
-            0 if self.charset == WINDOWS_1252 => {
-                Some(format!("{path}: is not UTF-8, and was taken for windows-1252; where names look odd, write it as UTF-8"))
-            }
+            0 if self.charset == WINDOWS_1252 => Some(format!(
+                "{path}: is not UTF-8, and was taken for windows-1252; where names look odd, {}",
+                own("name its charset with --encoding")
+            )),
             0 => None,
             _ => Some(format!(
                 "{path}: {rows} rows are not UTF-8; their fields were taken for windows-1252, or have � for what is no text (the first at line {first})"
@@ -453,37 +475,6 @@ impl Read for Returns {
         buffer[..read].iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
         Ok(read)
     }
-}
-
-/// The charset of text by its first bytes: UTF-8 unless it has the mark of UTF-16, or a zero in every other byte.
-fn charset(start: &[u8]) -> &'static Encoding {
-    if let Some((encoding, _)) = Encoding::for_bom(start) {
-        return encoding;
-    }
-    let zeros = |from: usize| start.len() >= 4 && start.iter().skip(from).step_by(2).take(64).all(|byte| *byte == 0);
-    match (zeros(0), zeros(1)) {
-        (false, true) => UTF_16LE,
-        (true, false) => UTF_16BE,
-        _ => UTF_8,
-    }
-}
-
-/// Whether text that is not UTF-8 is plausibly in the charset of Western Europe: none of its bytes beyond ASCII make UTF-8, and all are
-/// letters or signs of that charset.
-fn is_western(text: impl Read) -> io::Result<bool> {
-    let mut text = io::BufReader::new(text);
-    let (mut line, mut found) = (Vec::new(), false);
-    while text.by_ref().take(START).read_until(b'\n', &mut line)? > 0 {
-        if !line.is_ascii() {
-            let is_letter = |byte: u8| byte.is_ascii() || matches!(byte, 0x80..=0xfe);
-            if std::str::from_utf8(&line).is_ok() || !line.iter().copied().all(is_letter) {
-                return Ok(false);
-            }
-            found = true;
-        }
-        line.clear();
-    }
-    Ok(found)
 }
 
 /// The delimiter by which most of the first lines have as many fields as the header.

@@ -20,10 +20,11 @@ pub(crate) const PRESETS: Library = Library::new(&[
     ("ga4", include_str!("presets/ga4.yaml")),
     ("apache", include_str!("presets/access-log.yaml")),
     ("nginx", include_str!("presets/access-log.yaml")),
+    ("iis", include_str!("presets/access-log.yaml")),
 ]);
 
 /// What a map may hold.
-const KEYS: [&str; 7] = ["extends", "columns", "events", "time_unit", "dates", "utc_offset", "decimal"];
+const KEYS: [&str; 8] = ["extends", "columns", "events", "time_unit", "dates", "utc_offset", "decimal", "encoding"];
 
 /// What a user's columns and words are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Settings {
     pub utc_offset: Option<String>,
     /// `point` or `comma`.
     pub decimal: Option<String>,
+    /// A charset by a name that browsers know it by, such as `windows-1251`.
+    pub encoding: Option<String>,
 }
 
 /// Columns of predictions, which no table has.
@@ -98,6 +101,7 @@ impl Map {
                 "dates" => settings.dates = Some(reading.text(key, value, "year-first, day-first or month-first")?),
                 "utc_offset" => settings.utc_offset = Some(reading.text(key, value, "an offset in quotes, such as \"+02:00\"")?),
                 "decimal" => settings.decimal = Some(reading.text(key, value, "point or comma")?),
+                "encoding" => settings.encoding = Some(reading.text(key, value, "a charset, such as windows-1251")?),
                 _ => return Err(reading.unknown("", key, &KEYS, "keys")),
             }
         }

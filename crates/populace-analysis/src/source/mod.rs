@@ -13,6 +13,7 @@
 //! ```
 
 mod cast;
+mod charset;
 mod columns;
 mod find;
 mod id;
@@ -287,11 +288,29 @@ impl Source {
         self.manifest.as_ref().map(|manifest| manifest.identity.seed).or(document.seed)
     }
 
-    /// The scenario that lies beside the data.
+    /// The scenario that lies beside the data, by which it can be analysed.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document); or its events have the names of a provider.
+    pub fn scenario(&self) -> Result<Resolved, AnalysisError> {
+        let scenario = self.document()?;
+        if let Some(names) = scenario.config["names"].as_str().filter(|_| self.manifest.is_some()) {
+            return Err(AnalysisError::input(format!(
+                "{}: its types of event have the names of {names}; a run is analysed by the names of Populace\n{}",
+                self.root.display(),
+                own(
+                    "hint: generate the run without --names, or read the files with --map without the manifest and the scenario beside them"
+                )
+            )));
+        }
+        Ok(scenario)
+    }
+
+    /// The scenario that lies beside the data, whatever its events are called.
     ///
     /// # Errors
     /// There is none, it is not sound, or it is not the one that the manifest names.
-    pub fn scenario(&self) -> Result<Resolved, AnalysisError> {
+    pub fn document(&self) -> Result<Resolved, AnalysisError> {
         self.check_values()?;
         let path = self.root.join(SCENARIO);
         if !path.is_file() {
@@ -309,15 +328,6 @@ impl Source {
                 "{path}: is not the document that the run was generated from: its digest is {found}, and {MANIFEST} has {of_run}\n\
                  hint: restore the file; to judge the data by another document, {}",
                 own("name it with --scenario where the command has it")
-            )));
-        }
-        if let Some(names) = scenario.config["names"].as_str().filter(|_| self.manifest.is_some()) {
-            return Err(AnalysisError::input(format!(
-                "{}: its types of event have the names of {names}; a run is read by the names of Populace\n{}",
-                self.root.display(),
-                own(
-                    "hint: generate the run without --names, or read the files with --map without the manifest and the scenario beside them"
-                )
             )));
         }
         Ok(scenario)

@@ -3,6 +3,7 @@
 use super::map::{Map, Settings};
 use super::values::{Dates, Decimal, Times, Unit};
 use crate::error::AnalysisError;
+use encoding_rs::Encoding;
 use populace_core::time::{HOUR, MINUTE};
 use populace_io::document::suggest;
 use populace_io::wording;
@@ -14,6 +15,8 @@ pub struct ReadOptions {
     pub times: Times,
     /// The sign before the fraction of a number; without one, what the file says.
     pub decimal: Option<Decimal>,
+    /// The charset of text that bears no mark; without one, UTF-8, and what is not is told.
+    pub encoding: Option<&'static Encoding>,
     /// Names of columns and words for events.
     pub map: Map,
 }
@@ -68,7 +71,16 @@ impl ReadOptions {
             Some("comma") => Some(Decimal::Comma),
             Some(name) => return Err(one_of(decimal_place, name, &["point", "comma"])),
         };
-        Ok(Self { times, decimal, map })
+        let encoding_place = place("encoding", settings.encoding.is_some());
+        let encoding = settings.encoding.or(of_map.encoding).map(|name| {
+            Encoding::for_label(name.trim().as_bytes()).ok_or_else(|| {
+                AnalysisError::input(format!(
+                    "{encoding_place} {name}: is no charset that is known\nhint: names are those of browsers, such as utf-8, windows-1251, \
+                     windows-1252, iso-8859-2, shift_jis, euc-kr, gbk, big5"
+                ))
+            })
+        });
+        Ok(Self { times, decimal, encoding: encoding.transpose()?, map })
     }
 }
 

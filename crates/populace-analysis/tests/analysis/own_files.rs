@@ -441,7 +441,7 @@ fn words_are_mapped_and_unknown_ones_are_named() {
     let plain = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,open\nr,2026-01-01 10:00:00,click\n";
     let error = features(files(&[("events.csv", plain)]).path(), |_| {}).unwrap_err().to_string();
     assert!(error.contains("`open` (1, near opened)") && error.contains("--map"), "{error}");
-    for preset in ["sendgrid", "mailchimp", "klaviyo", "hubspot", "ga4", "apache", "nginx"] {
+    for preset in ["sendgrid", "mailchimp", "klaviyo", "hubspot", "ga4", "apache", "nginx", "iis"] {
         assert!(ReadOptions::new(Some(preset), Settings::default()).is_ok(), "{preset}");
     }
     let error = ReadOptions::new(Some("sendgird"), Settings::default()).unwrap_err().to_string();
@@ -558,7 +558,7 @@ fn an_inspection_names_what_is_needed_and_the_preset_that_has_it() {
     let found = inspected("events.csv", sendgrid, Some("sendgrid"));
     assert!(found.presets.is_empty() && found.missing.is_empty() && found.problems.is_empty(), "{found:?}");
     let log = "10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] \"GET /pets HTTP/1.1\" 200 12 \"-\" \"curl\"\n";
-    assert_eq!(inspected("calls.log", log, None).presets, ["apache", "nginx"]);
+    assert_eq!(inspected("calls.log", log, None).presets, ["apache", "nginx", "iis"]);
     let hubspot = "{\"recipient\":\"a@example.com\",\"created\":1764400100000,\"type\":\"OPEN\",\"id\":\"1\"}\n";
     assert_eq!(inspected("events.jsonl", hubspot, None).presets, ["hubspot"]);
     let own = "recipient_id,timestamp,event_type\nr,2026-01-01 10:00:00,opened\n";

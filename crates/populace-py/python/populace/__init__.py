@@ -8,13 +8,13 @@
 [{'recipient_id': 'synth_user_01000', 'persona': 'lunch_browser', 'open_rate': 0.45, 'click_rate': 0.2}]
 
 `generate` makes a run of a scenario, `stream` its rows in bounded memory, `replay` those of one user; `open` reads a run from files.
-`datasets` has features and labels to teach and test with, `scorer` plugs the truth into scikit-learn. `verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
+`policy` mails the same people by another plan and says what that is worth. `datasets` has features and labels to teach and test with, `scorer` plugs the truth into scikit-learn. `verify`, `score`, `report`, `recover`, `plan`, `features` and `prepare_churn` are the commands of these names. `populace.traces`, `populace.churn`
 and `populace.email` have the interfaces of the generators that Populace replaces.
 """
 
 from typing import TYPE_CHECKING
 
-from populace import _populace
+from populace import _populace, policy
 from populace._analysis import Recovery, Verdicts, effects, features, plan, prepare_churn, recover, report, verify
 from populace._errors import CheckFailed, FileError, InputError, PopulaceError
 from populace._populace import Batch
@@ -32,7 +32,7 @@ __version__ = _populace.VERSION
 __all__ = [
     "Batch", "CheckFailed", "Column", "Estimate", "FileError", "InputError", "PopulaceError", "Recovery", "Replay", "Result", "Run",
     "Scenario", "Scorecard", "Scorer", "Table", "Truth", "Verdicts", "datasets", "effects", "features", "generate", "labels", "open", "plan",
-    "prepare_churn", "recover", "replay", "report", "scenarios", "score", "scorer", "stream", "verify",
+    "policy", "prepare_churn", "recover", "replay", "report", "scenarios", "score", "scorer", "stream", "verify",
 ]  # fmt: skip
 for _public in (Column, Estimate, Recovery, Replay, Result, Run, Scenario, Scorecard, Scorer, Table, Truth, Verdicts):
     _public.__module__ = "populace"

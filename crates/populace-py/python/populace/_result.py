@@ -52,8 +52,8 @@ def directory(run: Run | _types.Path) -> str:
 
 
 def files(reading: Mapping[str, str] | None) -> dict[str, str]:
-    """How files are read that are no run: the options `map`, `time_unit`, `dates`, `utc_offset` and `decimal` of the command."""
-    known = ("map", "time_unit", "dates", "utc_offset", "decimal")
+    """How files are read that are no run: the options `map`, `time_unit`, `dates`, `utc_offset`, `decimal` and `encoding` of the command."""
+    known = ("map", "time_unit", "dates", "utc_offset", "decimal", "encoding")
     reading = dict(reading or {})
     unknown = sorted(set(reading) - set(known))
     if unknown:

@@ -11,6 +11,7 @@ from populace import _options, _populace, _types
 from populace._errors import InputError
 from populace._populace import Batch
 from populace._scenario import Scenario
+from populace._slots import kept
 from populace._table import Bar, Table, shape
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from populace._analysis import Recovery, Verdicts
     from populace._result import Result
     from populace._score import Scorecard
+    from populace.policy import Policy, Reward
     from populace.traces import WorkflowDefinition
 
 
@@ -82,6 +84,7 @@ class Run:
         self._native = native
         self._progress = progress
         self._kept: str | None = None
+        self._slots: tuple[str, str] | None = None  # of a policy that is a table in memory: its file, and its text
         self.tables: dict[str, Table] = {info[0]: Table(self, *info) for info in native.tables()}
 
     def _bar(self, what: str, progress: _types.Progress = None) -> Bar:
@@ -106,7 +109,7 @@ class Run:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.directory is not None:
             return open, (self.directory,)
-        return _restored, (type(self), self._native.name, self._native.scenario_yaml, self.seed, self._native.state())
+        return _restored, (type(self), self._native.name, self._native.scenario_yaml, self.seed, self._native.state(), self._slots)
 
     def _definition(self) -> tuple[Any, ...]:
         _, tables, actors, _, count, marks = self._native.state()
@@ -223,11 +226,17 @@ class Run:
         log = Path(self.directory, "run.log") if self.directory is not None else None
         return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log is not None and log.exists() else []
 
+    def _alike(self, native: _populace.Run) -> Run:
+        """Some of the run."""
+        run = Run(native, self._progress)
+        run._slots = self._slots
+        return run
+
     def actors(self, start: int, stop: int) -> Run:
         """The same run, of users `start` to `stop − 1` alone. Raises `InputError` outside the population."""
         start = _options.whole("start", start, 0, _options.MAX_SEED)
         stop = _options.whole("stop", stop, 0, _options.MAX_SEED)
-        return Run(self._native.actors(start, stop, False), self._progress)
+        return self._alike(self._native.actors(start, stop, False))
 
     def part(self, part: int, parts: int, *, rows_before: int | None = None) -> Run:
         """Part `part` (from 0) of `parts`: the rows of some users. The parts, one after another, are the run, row for row.
@@ -246,7 +255,7 @@ class Run:
         part = _options.whole("part", part, 0, _options.MAX_SEED)
         parts = _options.whole("parts", parts, 1, _options.MAX_SEED)
         before = _options.whole("rows_before", rows_before, 0, 2**62)
-        return Run(self._native.part(part, parts, before), self._progress)
+        return self._alike(self._native.part(part, parts, before))
 
     def rows_before(self, parts: int) -> list[int | None]:
         """How many rows of the main table come before each of `parts` parts, counted once; `None`s where rows have no numbers.
@@ -287,6 +296,8 @@ class Run:
         `resume=True` goes on from what was written.
         """
         target = _options.path("directory", directory)
+        if self._slots is not None:
+            raise InputError("policy: its slots are in memory, and the files name a file; write them with to_csv, and give replay that file")
         choices = {"format": (format, _types.Format), "parquet": (parquet, _types.ParquetTypes), "ids": (ids, _types.Ids), "order": (order, _types.Order)}
         options = {
             **{name: None if value is None else _options.choice(name, value, get_args(known)) for name, (value, known) in choices.items()},
@@ -370,6 +381,17 @@ class Run:
             reading=reading, **thresholds,
         )  # fmt: skip
 
+    def to_obp(
+        self, *, target: Policy | None = None, reward: Reward = "open", start: _types.Date = None, threads: int | None = None,
+        progress: _types.Reading = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The decisions of its log as Open Bandit Pipeline takes them: `n_rounds`, `n_actions`, `context`, `action`, `position` (None),
+        `reward`, `expected_reward`, `pscore`, `pi_b`; with a `target`, `action_dist`. See `populace.policy.to_obp`. Needs NumPy.
+        """
+        from populace.policy import to_obp
+
+        return to_obp(self, target=target, reward=reward, start=start, threads=threads, progress=progress)
+
     def __repr__(self) -> str:
         where = f", in {self.directory}" if self.directory else ""
         return f"<Run of {self.name}: {self.num_users:,} users, seed {self.seed}{where}; {', '.join(self.tables)}>"
@@ -386,8 +408,14 @@ class Replay(Run):
         return self._native.json_lines()
 
 
-def _restored(kind: type[Run], name: str, text: str, seed: int, state: Any) -> Run:
-    return kind(_populace.Run.restore(name, text, seed, state))
+def _restored(kind: type[Run], name: str, text: str, seed: int, state: Any, slots: tuple[str, str] | None) -> Run:
+    if slots is not None:
+        path, table = slots
+        slots = (kept(table), table)
+        text = text.replace(path, slots[0])
+    run = kind(_populace.Run.restore(name, text, seed, state))
+    run._slots = slots
+    return run
 
 
 def _plan(scenario: Any, **given: Any) -> _populace.Run:

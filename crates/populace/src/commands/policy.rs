@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
 }
 
 /// The option that puts a policy into a document: a file, a built-in one, or a table of slots.
-fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
+pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
     if !Path::new(policy).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
         return ComponentArg::Named(policy.to_owned());
     }

@@ -193,7 +193,7 @@ fn sums(
 }
 
 /// Sends and rewards of a recipient, by fold.
-fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
+pub(super) fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
     let mut own: Vec<BySlot> = (0..FOLDS).map(|_| BySlot::of(slots)).collect();
     for decision in decisions {
         if let Some(action) = decision.action.filter(|action| *action < slots) {
@@ -204,7 +204,7 @@ fn folds(decisions: &[Logged], slots: usize) -> Vec<BySlot> {
 }
 
 /// Sends and rewards of all folds but one.
-fn without(folds: &[BySlot], fold: usize) -> BySlot {
+pub(super) fn without(folds: &[BySlot], fold: usize) -> BySlot {
     let mut others = BySlot::of(folds[fold].sent.len());
     folds.iter().enumerate().filter(|(other, _)| *other != fold).for_each(|(_, of)| others.include(of));
     others

@@ -83,6 +83,13 @@ impl User {
     }
 }
 
+/// Decisions on a recipient from the tables of a run, on windows from a moment on; none of one who is held out.
+pub(super) fn logged(recipient: &Recipient, reward: Reward, from: Instant) -> Result<Option<Vec<Logged>>, AnalysisError> {
+    let mut found = of_rows(recipient, reward)?;
+    found.iter_mut().for_each(|found| found.retain(|decision| decision.window >= from));
+    Ok(found)
+}
+
 /// The bits of an id are random.
 fn fold_of(id: u128) -> usize {
     (id as u64 % FOLDS as u64) as usize

@@ -9,6 +9,7 @@ mod model_file;
 mod moments;
 mod one_step;
 mod replicates;
+mod rounds;
 mod value;
 mod variant;
 
@@ -17,4 +18,5 @@ pub(super) use variant::{candidate_of, true_value, variant};
 use crate::policy::Policies;
 
 /// What is done with policies.
-pub(super) const POLICIES: Policies = Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate };
+pub(super) const POLICIES: Policies =
+    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, rounds: rounds::rounds };

@@ -47,7 +47,7 @@ use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
 use populace_io::identity::Identities;
-use populace_io::tables::email::actor_of;
+use populace_io::tables::email::{actor_of, with_slots};
 use queries::Queries;
 use rows::Rows;
 use scanner::Scanned;
@@ -417,7 +417,7 @@ impl Observer for Checks<'_> {
 
 /// Runs every check.
 pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, watch: &Watch<'_>) -> Result<(), AnalysisError> {
-    let model: EmailModel = catalogue::model(document)?;
+    let model = with_slots(catalogue::model(document)?).map_err(|error| document.diagnose(&error))?;
     let seed = source.seed(document).ok_or_else(|| {
         AnalysisError::input(
             "the document has no seed, which deals the personas, and the data no manifest\nhint: give the document the seed that the data was generated with",

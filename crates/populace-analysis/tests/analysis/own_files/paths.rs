@@ -47,3 +47,21 @@ fn lines_of_a_log_without_a_request_are_left_out_and_counted() {
         report.remarks
     );
 }
+
+#[test]
+fn logs_in_the_extended_form_are_read_as_those_of_other_servers() {
+    let names = "#Fields: date time c-ip cs(User-Agent) cs-method cs-uri-stem cs-uri-query sc-status\n";
+    let line = |second: u32, path: &str| format!("2025-10-10 13:55:{second:02} ::1 curl/8 GET {path} - 200\n");
+    let log =
+        ["#Software: IIS\n", names, &line(1, "/a"), "cut off\n", &line(2, "-"), "#Date: 2025-10-10\n", names, &line(3, "/b")].concat();
+    let own = files(&[("u_ex251010.log", &log)]);
+    fs::rename(own.path().join("u_ex251010.log"), own.path().join("calls.log")).unwrap();
+    let map = ReadOptions::new(Some("iis"), Settings::default()).unwrap();
+    let report = sequences(own.path(), |options| options.reading = map);
+    assert_eq!((report.read, report.calls, report.transitions), (4, 2, 1), "{:?}", report.remarks);
+    assert!(
+        report.remarks[0].contains("2 rows were left out: is no line of an access log, or has no request (the first at line 4)"),
+        "{:?}",
+        report.remarks
+    );
+}

@@ -1,6 +1,8 @@
 //! Text as other programs write it: charsets, JSON that is none, lines that are no rows, times.
 
 use super::{features, files, recipients};
+use populace_analysis::families::inspect;
+use populace_analysis::source::{ReadOptions, Settings};
 use std::fs;
 
 const HEAD: &str = "recipient_id,timestamp,event_type\n";
@@ -27,6 +29,37 @@ fn a_charset_that_nobody_named_is_told() {
         report.remarks
     );
     assert!(of(&[row("Jörg".as_bytes())]).remarks.is_empty());
+}
+
+#[test]
+fn letters_of_other_alphabets_ask_for_their_charset() {
+    for (charset, label, text) in [
+        (encoding_rs::WINDOWS_1251, "windows-1251", "Анна Петрова"),
+        (encoding_rs::SHIFT_JIS, "shift_jis", "山田太郎さんのメール"),
+        (encoding_rs::GBK, "gb2312", "张伟的邮件"),
+        (encoding_rs::WINDOWS_1253, "cp1253", "Νίκος"),
+    ] {
+        let row = [&charset.encode(text).0, &b",2026-01-01 10:00:00,sent\n"[..]].concat();
+        let own = files(&[]);
+        let path = own.path().join("events.csv");
+        fs::write(&path, [HEAD.as_bytes(), b"Ann,2026-01-01 10:00:00,sent\n", &row].concat()).unwrap();
+        let told = features(own.path(), |_| {}).unwrap_err().to_string();
+        assert!(told.contains("is not UTF-8, and its letters are none of Western Europe's") && told.contains("--encoding"), "{told}");
+        let named = || ReadOptions::new(None, Settings { encoding: Some(label.into()), ..Settings::default() }).unwrap();
+        let report = recipients(own.path(), |options| options.reading = named());
+        assert_eq!((report.recipients, report.remarks.len()), (2, 0), "{label}: {:?}", report.remarks);
+        let found = inspect(&path, &named()).unwrap().remove(0);
+        assert!(found.format.to_lowercase().contains(&charset.name().to_lowercase()), "{}", found.format);
+    }
+    // The letters of Western Europe, few among others, are still told.
+    for text in ["Größe", "Müßiggang", "œuvre “ça va” – 5 €", "ÅÄ", "señor ¡Órale!"] {
+        let own = files(&[]);
+        let row = [&encoding_rs::WINDOWS_1252.encode(text).0, &b",2026-01-01 10:00:00,sent\n"[..]].concat();
+        fs::write(own.path().join("events.csv"), [HEAD.as_bytes(), &row].concat()).unwrap();
+        assert!(recipients(own.path(), |_| {}).remarks[0].contains("taken for windows-1252"), "{text}");
+    }
+    let told = ReadOptions::new(None, Settings { encoding: Some("cp-1251".into()), ..Settings::default() }).unwrap_err().to_string();
+    assert!(told.contains("--encoding cp-1251: is no charset that is known") && told.contains("windows-1251"), "{told}");
 }
 
 #[test]
@@ -84,4 +117,31 @@ fn the_basic_form_of_a_time_and_hours_after_utc_are_read() {
         let own = files(&[("events.csv", &format!("{HEAD}r,{time},sent\n"))]);
         assert!(features(own.path(), |_| {}).is_err(), "{time}");
     }
+}
+
+#[test]
+fn ids_that_a_program_has_rounded_are_refused() {
+    for id in ["1.23457E+15", "1E+15", "1.152921504606847e18", "2e+300"] {
+        let told = features(files(&[("events.csv", &format!("{HEAD}Ann,2026-01-01,sent\n{id},2026-01-01,sent\n"))]).path(), |_| {});
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains(&format!("row 2, column recipient_id: `{id}` is a number that a program has rounded")), "{told}");
+    }
+    for id in ["12E5", "a1E+15", "1E15", "e+5", "1.5", "1.E+3", "0.5"] {
+        let own = files(&[("events.csv", &format!("{HEAD}{id},2026-01-01 10:00:00,sent\n"))]);
+        assert_eq!(recipients(own.path(), |_| {}).events, 1, "{id}");
+    }
+}
+
+#[test]
+fn json_that_is_not_utf8_asks_for_its_charset_and_long_headers_are_named() {
+    let row = "{\"recipient_id\":\"J\u{f6}rg\",\"timestamp\":\"2026-01-01 10:00:00\",\"event_type\":\"sent\"}\n";
+    let own = files(&[]);
+    fs::write(own.path().join("events.jsonl"), encoding_rs::WINDOWS_1252.encode(row).0).unwrap();
+    let told = features(own.path(), |_| {}).unwrap_err().to_string();
+    assert!(told.contains("events.jsonl: line 1: ") && told.contains("--encoding"), "{told}");
+    let reading = ReadOptions::new(None, Settings { encoding: Some("latin1".into()), ..Settings::default() }).unwrap();
+    assert_eq!(recipients(own.path(), |options| options.reading = reading).recipients, 1);
+    let wide = ",one_more_column".repeat(100_000);
+    let told = features(files(&[("events.csv", &format!("recipient_id{wide}\n"))]).path(), |_| {}).unwrap_err().to_string();
+    assert!(told.contains("or is longer than 1 MiB"), "{told}");
 }

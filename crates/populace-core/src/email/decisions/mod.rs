@@ -340,6 +340,11 @@ impl Decider {
         person.open_rate * (base + person.timing_k * timed)
     }
 
+    /// The [`value`](Self::value) of each slot of the window that begins at a moment.
+    pub fn values(&self, person: &Person, begin: Instant) -> Vec<f64> {
+        (0..self.slots).map(|action| self.value(person, self.slot_begins(begin, action))).collect()
+    }
+
     /// The policy's own distribution over the allowed slots.
     fn own(&self, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> [f64; MAX_SLOTS] {
         let mut shares = [0.0; MAX_SLOTS];
@@ -419,13 +424,29 @@ impl Decider {
 
     /// P(each slot) of a decision on an actor who is not held out, and P(it is skipped); all 0 where no slot is allowed.
     pub fn distribution(&self, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> ([f64; MAX_SLOTS], f64) {
+        self.mixed(self.explore, person, actor, begin, allowed)
+    }
+
+    /// The same of an actor who explores for good, or does not.
+    pub fn distribution_of_arm(
+        &self,
+        explores: bool,
+        person: &Person,
+        actor: u64,
+        begin: Instant,
+        allowed: &Slots,
+    ) -> ([f64; MAX_SLOTS], f64) {
+        self.mixed(f64::from(explores), person, actor, begin, allowed)
+    }
+
+    fn mixed(&self, explore: f64, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> ([f64; MAX_SLOTS], f64) {
         if allowed.is_empty() {
             return ([0.0; MAX_SLOTS], 0.0);
         }
         let mut shares = self.own(person, actor, begin, allowed);
         let random = 1.0 / allowed.len() as f64;
         for action in (0..self.slots).filter(|action| allowed.has(*action)) {
-            shares[action] = (1.0 - self.skip) * ((1.0 - self.explore) * shares[action] + self.explore * random);
+            shares[action] = (1.0 - self.skip) * ((1.0 - explore) * shares[action] + explore * random);
         }
         (shares, self.skip)
     }

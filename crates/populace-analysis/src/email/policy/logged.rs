@@ -85,9 +85,9 @@ impl User {
 
 /// Decisions on a recipient from the tables of a run, on windows from a moment on; none of one who is held out.
 pub(super) fn logged(recipient: &Recipient, reward: Reward, from: Instant) -> Result<Option<Vec<Logged>>, AnalysisError> {
-    let mut found = of_rows(recipient, reward)?;
-    found.iter_mut().for_each(|found| found.retain(|decision| decision.window >= from));
-    Ok(found)
+    let found = of_rows(recipient, reward)?;
+    let later = |found: Vec<Logged>| found.into_iter().filter(|decision| decision.window >= from).collect();
+    Ok(found.map(later))
 }
 
 /// The bits of an id are random.

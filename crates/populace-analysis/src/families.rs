@@ -3,7 +3,7 @@
 use crate::error::AnalysisError;
 use crate::family::Family;
 use crate::plan::{self, Effect, Plan, Study};
-use crate::policy::{self, Candidate, Policies, Reward};
+use crate::policy::{self, Candidate, Policies, Valuation};
 use crate::recover::{self, Recovery};
 use crate::report::{self, Found};
 use crate::score::{self, Context, Scorecard, Task};
@@ -293,15 +293,9 @@ fn policies(name: &str) -> Result<Policies, AnalysisError> {
 ///
 /// # Errors
 /// The family has no policies, a file of a policy cannot be used, or the work was stopped.
-pub fn policy_value(
-    candidates: &[Candidate],
-    seed: u64,
-    reward: Reward,
-    expected: bool,
-    watch: &Watch<'_>,
-) -> Result<policy::Values, AnalysisError> {
+pub fn policy_value(candidates: &[Candidate], seed: u64, how: &Valuation, watch: &Watch<'_>) -> Result<policy::Values, AnalysisError> {
     let name = candidates.first().map_or("email", |candidate| candidate.document.family.as_str());
-    (policies(name)?.value)(candidates, seed, reward, expected, watch)
+    (policies(name)?.value)(candidates, seed, how, watch)
 }
 
 /// The slot of each recipient, learned from the messages of a run that were sent before a day.

@@ -26,8 +26,21 @@ pub struct Reward {
     pub within_minutes: Option<f64>,
     /// Of a click.
     pub click: f64,
+    /// Of an opt-out by the message.
+    #[serde(default)]
+    pub unsubscribe: f64,
+    /// Of a report as spam.
+    #[serde(default)]
+    pub complaint: f64,
     /// Of being sent.
     pub send: f64,
+}
+
+impl Reward {
+    /// Whether one-step values are worked out: who leaves is no matter of one step.
+    pub(crate) fn has_one_step(&self) -> bool {
+        self.unsubscribe == 0.0 && self.complaint == 0.0
+    }
 }
 
 impl std::str::FromStr for Reward {
@@ -61,8 +74,10 @@ impl std::str::FromStr for Reward {
             match name.as_str() {
                 "open" => reward.open = value,
                 "click" => reward.click = value,
+                "unsubscribe" => reward.unsubscribe = value,
+                "complaint" => reward.complaint = value,
                 "send" => reward.send = value,
-                _ => return Err(format!("`{name}` is not rewarded; choose from open, click, send")),
+                _ => return Err(format!("`{name}` is not rewarded; choose from open, click, unsubscribe, complaint, send")),
             }
         }
         Ok(reward)
@@ -78,6 +93,28 @@ pub struct Measured {
     pub standard_error: f64,
 }
 
+/// How policies are valued.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Valuation {
+    /// What a message is worth.
+    pub reward: Reward,
+    /// Whether probabilities are summed, not what happened.
+    pub expected: bool,
+    /// What a reward a day later is worth to a user's value; 1 for as much.
+    pub discount: f64,
+}
+
+/// What one-step estimates from the log of the first policy are of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OneStep {
+    /// Reward a decision, with the states that the first policy led to and the actions of this one.
+    pub value: Measured,
+    /// That less the reward a decision when the policy is followed throughout: what the states that it leads to itself cost.
+    pub interference_bias: Measured,
+    /// The same over the reward a decision.
+    pub relative_bias: f64,
+}
+
 /// What one policy is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyValue {
@@ -91,8 +128,11 @@ pub struct PolicyValue {
     pub message: Measured,
     /// Reward a decision.
     pub decision: Measured,
-    /// Reward a user.
+    /// Reward a user, discounted.
     pub user: Measured,
+    /// One step from the first policy, of users whom neither holds out; none with other windows, slots or caps, or if
+    /// who leaves is rewarded.
+    pub one_step: Option<OneStep>,
 }
 
 /// How two policies differ on the same people: the second minus the first.
@@ -123,6 +163,8 @@ pub struct Values {
     pub reward: Reward,
     /// Whether probabilities are summed, not what happened.
     pub expected: bool,
+    /// What a reward a day later is worth to a user's value.
+    pub discount: f64,
     /// The policies.
     pub policies: Vec<PolicyValue>,
     /// Each against the first.
@@ -143,6 +185,17 @@ impl fmt::Display for Values {
         for of in &self.policies {
             let (message, decision, user) = (shown(&of.message), shown(&of.decision), shown(&of.user));
             writeln!(f, "{:<width$} {:>10} {:>10} {message:>20} {decision:>20} {user:>20}", of.policy, of.messages, of.decisions)?;
+        }
+        for of in &self.policies {
+            if let Some(step) = &of.one_step {
+                let (value, bias) = (shown(&step.value), shown(&step.interference_bias));
+                writeln!(
+                    f,
+                    "{}: one step from the first, {value} a decision; interference bias {bias} ({:+.1}%)",
+                    of.policy,
+                    100.0 * step.relative_bias
+                )?;
+            }
         }
         for of in &self.differences {
             let (message, user) = (shown(&of.message), shown(&of.user));
@@ -169,8 +222,29 @@ pub struct Graded {
     pub standard_error_by_user: f64,
     /// Estimate minus truth.
     pub error: f64,
+    /// That over the truth.
+    pub relative_error: f64,
     /// That over the greater of the two, with the error of the truth.
     pub z: f64,
+}
+
+/// How an estimator does on logs of other people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replicated {
+    /// The estimator.
+    pub estimator: String,
+    /// Mean error.
+    pub bias: f64,
+    /// Standard deviation of the error.
+    pub sd: f64,
+    /// Root mean square of the error.
+    pub rmse: f64,
+    /// That over the mean truth.
+    pub relative_rmse: f64,
+    /// How often an interval of 95% over decisions has the truth of its people.
+    pub coverage: f64,
+    /// How often one by user has the mean truth of all.
+    pub coverage_by_user: f64,
 }
 
 /// Estimates of a target policy from a log.
@@ -184,6 +258,10 @@ pub struct Evaluation {
     pub users: u64,
     /// The reward a decision when the same people are mailed by the target.
     pub truth: Measured,
+    /// What one-step estimators are of: the log's states, the target's actions.
+    pub one_step: Option<OneStep>,
+    /// Where machines open: the reward a decision by rows, less that by people.
+    pub measurement_bias: Option<Measured>,
     /// Mean weight, 1 if propensities are right, with its standard error.
     pub mean_weight: Measured,
     /// The greatest weight.
@@ -194,6 +272,10 @@ pub struct Evaluation {
     pub unsupported: f64,
     /// The estimators.
     pub estimators: Vec<Graded>,
+    /// How many logs of other people were made.
+    pub replicates: u32,
+    /// How the estimators do on them.
+    pub replicated: Vec<Replicated>,
     /// What to know about them.
     pub notes: Vec<String>,
 }
@@ -201,25 +283,53 @@ pub struct Evaluation {
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} on {} decisions of {} users: {} a decision in truth", self.target, self.decisions, self.users, shown(&self.truth))?;
+        if let Some(step) = &self.one_step {
+            let (value, bias) = (shown(&step.value), shown(&step.interference_bias));
+            writeln!(f, "one step from the log: {value}; interference bias {bias} ({:+.1}%)", 100.0 * step.relative_bias)?;
+        }
+        if let Some(bias) = &self.measurement_bias {
+            writeln!(f, "measurement bias, rows less people: {}", shown(bias))?;
+        }
         writeln!(
             f,
-            "weights: mean {}, greatest {:.1}; effective sample size {:.0}; {:.2}% of the target is never done in the log",
+            "weights: mean {}, greatest {:.1}; effective sample size {:.0} ({:.1}% of decisions); {:.2}% of the target is never done in the log",
             shown(&self.mean_weight),
             self.max_weight,
             self.effective_sample_size,
+            100.0 * self.effective_sample_size / self.decisions.max(1) as f64,
             100.0 * self.unsupported
         )?;
-        writeln!(f, "{:<12} {:>9} {:>14} {:>14} {:>9} {:>7}", "estimator", "estimate", "these people", "people like", "error", "z")?;
+        let head = ["estimate", "these people", "people like", "error", "relative", "z"];
+        writeln!(f, "{:<10} {:>9} {:>12} {:>12} {:>9} {:>8} {:>7}", "estimator", head[0], head[1], head[2], head[3], head[4], head[5])?;
         for of in &self.estimators {
             writeln!(
                 f,
-                "{:<12} {:>9.5} {:>14} {:>14} {:>+9.5} {:>+7.2}",
+                "{:<10} {:>9.5} {:>12} {:>12} {:>+9.5} {:>8} {:>+7.2}",
                 of.estimator,
                 of.estimate,
                 format!("± {:.5}", of.standard_error),
                 format!("± {:.5}", of.standard_error_by_user),
                 of.error,
+                format!("{:+.1}%", 100.0 * of.relative_error),
                 of.z
+            )?;
+        }
+        if self.replicates > 0 {
+            writeln!(f, "{} logs of other people; coverage of 95%: these people, people like these", self.replicates)?;
+            let head = ["bias", "sd", "rmse", "relative", "these", "like these"];
+            writeln!(f, "{:<10} {:>9} {:>9} {:>9} {:>8} {:>10} {:>10}", "estimator", head[0], head[1], head[2], head[3], head[4], head[5])?;
+        }
+        for of in &self.replicated {
+            writeln!(
+                f,
+                "{:<10} {:>+9.5} {:>9.5} {:>9.5} {:>8} {:>10.3} {:>10.3}",
+                of.estimator,
+                of.bias,
+                of.sd,
+                of.rmse,
+                format!("{:.1}%", 100.0 * of.relative_rmse),
+                of.coverage,
+                of.coverage_by_user
             )?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
@@ -244,6 +354,25 @@ pub enum Rule {
     MostOpens,
 }
 
+/// The numbers that estimators take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimators {
+    /// The greatest weight of `ips_clip`.
+    pub clip: f64,
+    /// The weight above which `switch_dr` takes the model alone.
+    pub switch: f64,
+    /// The shrinkage of `dros`.
+    pub shrinkage: f64,
+    /// Decisions whose weights `pdis` multiplies.
+    pub span: usize,
+}
+
+impl Default for Estimators {
+    fn default() -> Self {
+        Self { clip: 10.0, switch: 10.0, shrinkage: 100.0, span: 3 }
+    }
+}
+
 /// How a log is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluate<'a> {
@@ -253,6 +382,12 @@ pub struct Evaluate<'a> {
     pub from: Option<populace_core::time::Date>,
     /// Whether a target is evaluated of which more than 1% is never done in the log.
     pub allow_unsupported: bool,
+    /// The numbers of the estimators.
+    pub estimators: Estimators,
+    /// A file of the user's own values: `decision_id`, action, q.
+    pub q_hat: Option<&'a Path>,
+    /// How many logs of other people the estimators are tried on.
+    pub replicates: u32,
     /// The target.
     pub target: &'a Candidate,
 }
@@ -296,7 +431,7 @@ pub struct Wanted<'a> {
 }
 
 /// Values policies.
-pub(crate) type Value = fn(&[Candidate], u64, Reward, bool, &Watch<'_>) -> Result<Values, AnalysisError>;
+pub(crate) type Value = fn(&[Candidate], u64, &Valuation, &Watch<'_>) -> Result<Values, AnalysisError>;
 
 /// The generator of a document that mails by a schedule, and that schedule.
 pub(crate) type Scheduled = fn(&Resolved, &Path, &Watch<'_>) -> Result<Box<dyn Generator>, AnalysisError>;

@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::scene::option;
 use populace::ComponentArg;
 use populace_analysis::families;
-use populace_analysis::policy::{Candidate, Evaluate, Reward, Rule, Wanted};
+use populace_analysis::policy::{Candidate, Estimators, Evaluate, Reward, Rule, Valuation, Wanted};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::path::PathBuf;
@@ -52,7 +52,8 @@ pub(crate) fn policy_value(
     let ((progress, threads), reward) = (reading(options)?, reward(worth)?);
     let candidates: Vec<Candidate> = policies.iter().map(candidate).collect();
     let seed = policies.first().map_or(0, |(_, run)| run.seed);
-    json(&watched(py, progress, threads, |watch| families::policy_value(&candidates, seed, reward, expected, watch))?)
+    let how = Valuation { reward, expected, discount: 1.0 };
+    json(&watched(py, progress, threads, |watch| families::policy_value(&candidates, seed, &how, watch))?)
 }
 
 /// The slot of each recipient, learned from a run; and from how many messages.
@@ -84,6 +85,9 @@ pub(crate) fn policy_evaluate(
         from: date(options, "start")?,
         allow_unsupported: option(options, "allow_unsupported")?.unwrap_or(false),
         target: &target,
+        estimators: Estimators::default(),
+        q_hat: None,
+        replicates: 0,
     };
     json(&watched(py, progress, threads, |watch| families::policy_evaluate(&root, &how, watch))?)
 }

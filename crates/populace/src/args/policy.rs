@@ -8,6 +8,18 @@ use populace_analysis::policy::{Reward, Rule};
 use populace_core::time::Date;
 use std::path::PathBuf;
 
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("must be from 0 to 1".to_owned()) }
+}
+
+/// A finite number above 0.
+fn above_0(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be above 0".to_owned()) }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
     #[command(subcommand)]
@@ -67,12 +79,18 @@ pub(crate) struct PolicyValueArgs {
     /// A policy to hold against that of the run; may be repeated
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) policy: Vec<String>,
-    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "send": -0.002}'
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "send": -0.002}'
     #[arg(long, value_name = "REWARD", default_value = "open")]
     pub(crate) reward: Reward,
     /// Days to mail for [default: the run's]
     #[arg(short, long, value_name = "N", value_parser = whole::<u32>(1..=u64::from(u32::MAX)))]
     pub(crate) days: Option<u32>,
+    /// What a reward a day later is worth to a user's value, from 0 to 1
+    #[arg(long, value_name = "GAMMA", default_value_t = 1.0, value_parser = share)]
+    pub(crate) discount: f64,
+    /// Sum probabilities: so it is unless --realised is given
+    #[arg(long, conflicts_with = "realised")]
+    pub(crate) expected: bool,
     /// Sum what happened, in place of its probabilities
     #[arg(long)]
     pub(crate) realised: bool,
@@ -128,7 +146,7 @@ pub(crate) struct PolicyEvaluateArgs {
     /// The policy to estimate
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) target: String,
-    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "send": -0.002}'
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "send": -0.002}'
     #[arg(long, value_name = "REWARD", default_value = "open")]
     pub(crate) reward: Reward,
     /// Evaluate on windows from this day on, YYYY-MM-DD: those that the target was not learned from
@@ -137,6 +155,24 @@ pub(crate) struct PolicyEvaluateArgs {
     /// Estimate a target of which more than 1% is never done in the log
     #[arg(long)]
     pub(crate) allow_unsupported: bool,
+    /// The greatest weight of ips_clip
+    #[arg(long, value_name = "WEIGHT", default_value_t = 10.0, value_parser = above_0)]
+    pub(crate) clip: f64,
+    /// The weight above which switch_dr takes the model alone
+    #[arg(long, value_name = "WEIGHT", default_value_t = 10.0, value_parser = above_0)]
+    pub(crate) switch: f64,
+    /// The shrinkage of dros
+    #[arg(long, value_name = "LAMBDA", default_value_t = 100.0, value_parser = above_0)]
+    pub(crate) shrinkage: f64,
+    /// Decisions of a recipient whose weights pdis multiplies
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<u16>(1..=1000))]
+    pub(crate) span: u16,
+    /// Values of your own in the place of the model: a file of decision_id, action and q
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) q_hat: Option<PathBuf>,
+    /// Try the estimators on so many logs of other people: bias, RMSE and coverage of the intervals
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u32>(0..=1_000_000))]
+    pub(crate) replicates: u32,
     /// Write the estimates as JSON
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,

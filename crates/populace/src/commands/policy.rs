@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::shortcuts::{ComponentArg, Shortcuts};
 use crate::show;
 use clap::Parser;
-use populace_analysis::policy::{Candidate, Evaluate};
+use populace_analysis::policy::{Candidate, Estimators, Evaluate, Valuation};
 use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
 use populace_io::dataset::{Parent, SCENARIO};
@@ -39,7 +39,7 @@ pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
 fn of_slots(of_run: &Resolved, base: serde_json::Value) -> ComponentArg {
     let own = of_run.config.get("policy").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
     let mut document: serde_json::Map<String, serde_json::Value> =
-        own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock"].contains(&key.as_str())).collect();
+        own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock", "caps"].contains(&key.as_str())).collect();
     document.insert("base".to_owned(), base);
     ComponentArg::Text(serde_json::Value::Object(document).to_string())
 }
@@ -110,9 +110,8 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
     for policy in &own.policy {
         candidates.push(candidate(&own.run, policy, component(policy, &document), own.days)?);
     }
-    let values = watched(own.reading.no_progress, own.reading.threads, |watch| {
-        families::policy_value(&candidates, seed, own.reward, !own.realised, watch)
-    })?;
+    let how = Valuation { reward: own.reward, expected: !own.realised, discount: own.discount };
+    let values = watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_value(&candidates, seed, &how, watch))?;
     if own.json {
         return print_json(&values);
     }
@@ -137,7 +136,16 @@ fn evaluate(own: &PolicyEvaluateArgs) -> Result<(), Failure> {
     own.output.as_deref().map_or(Ok(()), refuse_data)?;
     let (document, _) = of_run(&own.run)?;
     let target = candidate(&own.run, &own.target, component(&own.target, &document), None)?;
-    let how = Evaluate { reward: own.reward, from: own.from, allow_unsupported: own.allow_unsupported, target: &target };
+    let estimators = Estimators { clip: own.clip, switch: own.switch, shrinkage: own.shrinkage, span: usize::from(own.span) };
+    let how = Evaluate {
+        reward: own.reward,
+        from: own.from,
+        allow_unsupported: own.allow_unsupported,
+        estimators,
+        q_hat: own.q_hat.as_deref(),
+        replicates: own.replicates,
+        target: &target,
+    };
     let found = watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_evaluate(&own.run, &how, watch))?;
     if let Some(path) = &own.output {
         let text = serde_json::to_string_pretty(&found).map_err(Failure::input)?;

@@ -14,6 +14,7 @@ mod kills;
 mod outputs;
 mod plan;
 mod policies;
+mod policy;
 mod prepare;
 mod recover;
 mod report;

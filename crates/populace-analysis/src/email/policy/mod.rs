@@ -1,11 +1,20 @@
 //! Policies: what they are worth on the same people, what can be learned from a log, and how well a log tells of another policy.
 
+mod estimators;
 mod evaluate;
 mod learn;
+mod logged;
+mod marginal;
+mod model_file;
 mod moments;
+mod one_step;
+mod replicates;
 mod rounds;
 mod schedule;
 mod value;
+mod variant;
+
+pub(super) use variant::{candidate_of, true_value, variant};
 
 use crate::policy::Policies;
 

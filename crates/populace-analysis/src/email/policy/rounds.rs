@@ -3,8 +3,9 @@
 use super::super::history::Message;
 use super::super::law::Law;
 use super::super::recipients::{self, Recipient};
-use super::evaluate::{DECISIONS, FOLDS, Logged, folds, logged, without};
+use super::evaluate::{folds, without};
 use super::learn::{BySlot, slots_of};
+use super::logged::{DECISIONS, FOLDS, Logged, logged};
 use super::value;
 use crate::error::AnalysisError;
 use crate::policy::{Rounds, Wanted};

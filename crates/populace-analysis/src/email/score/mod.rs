@@ -2,6 +2,8 @@
 
 mod engagement;
 mod latency;
+mod ope;
+mod policy;
 mod send_time;
 
 use crate::score::{Takes, Task};
@@ -32,6 +34,18 @@ pub(super) const TASKS: &[Task] = &[
         meaning: "When to send to a recipient: recipient_id, minute_of_week (0, Monday 00:00 UTC, to 10079)",
         takes: &[Takes::Rows],
         score: send_time::score,
+    },
+    Task {
+        name: "policy",
+        meaning: "The slot of a recipient's messages, of a run with a policy: recipient_id, slot",
+        takes: &[Takes::Rows],
+        score: policy::score,
+    },
+    Task {
+        name: "ope",
+        meaning: "What policies are worth, estimated from a run with a policy: target (a policy's name or file), estimator, estimate, low, high",
+        takes: &[],
+        score: ope::score,
     },
     Task {
         name: "latency",

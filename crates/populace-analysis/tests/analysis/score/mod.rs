@@ -7,6 +7,7 @@ mod latency;
 mod machine;
 mod metrics;
 mod people;
+mod policy;
 mod scanner;
 mod send_time;
 mod transitions;

@@ -191,7 +191,7 @@ enum Base {
     Schedule(Option<Arc<dyn Schedule>>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Caps {
     per_day: Option<usize>,
     per_week: Option<usize>,
@@ -332,8 +332,13 @@ impl Decider {
         }
     }
 
+    /// How long a slot is, microseconds.
+    pub fn length(&self) -> i64 {
+        self.length
+    }
+
     /// The first moment of a slot of a window.
-    fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
+    pub fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
         let period = if self.window == DecisionWindow::Week { 7 * DAY } else { DAY };
         // Weeks of the clock begin on Mondays, which 1970-01-05 was.
         let of_clock = begin.0 + self.offset - MONDAY.0;
@@ -431,6 +436,11 @@ impl Decider {
     /// Whether decisions of both have the same windows and slots.
     pub fn is_comparable(&self, other: &Self) -> bool {
         (self.window, self.length, self.offset) == (other.window, other.length, other.offset)
+    }
+
+    /// Whether both allow the same slots in the same circumstances.
+    pub fn limits_as(&self, other: &Self) -> bool {
+        self.caps == other.caps
     }
 
     /// P(each slot) of a decision on an actor who is not held out, and P(it is skipped); all 0 where no slot is allowed.

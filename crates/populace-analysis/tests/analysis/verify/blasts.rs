@@ -10,7 +10,7 @@ const CONSTANTS: [(&str, &str, &str); 7] = [
     ("date", "2025-11-28", "2025-11-29"),
     ("hour", "9", "10"),
     ("clock", "recipients", "utc"),
-    ("audience", "100000", "120000"),
+    ("queue_length", "100000", "120000"),
     ("rate_per_second", "100", "120"),
 ];
 

@@ -255,7 +255,7 @@ impl SendMinute {
         match self {
             Self::Uniform => 1.0 / 60.0,
             Self::Clustered => {
-                let quarter = if minute % 15 == 0 { Self::CLUSTERED / 4.0 } else { 0.0 };
+                let quarter = if minute.is_multiple_of(15) { Self::CLUSTERED / 4.0 } else { 0.0 };
                 quarter + (1.0 - Self::CLUSTERED) / 60.0
             }
         }

@@ -110,7 +110,7 @@ impl Policy {
     pub(super) fn of_day(&self, word: u64) -> i64 {
         match self.minute {
             SendMinute::Uniform => self.calendar.at(word),
-            minute => self.calendar.at_by(word, minute),
+            minute @ SendMinute::Clustered => self.calendar.at_by(word, minute),
         }
     }
 

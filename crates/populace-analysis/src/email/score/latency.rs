@@ -56,6 +56,15 @@ struct Given {
     quantiles: Vec<f64>,
 }
 
+/// A delivered message.
+struct Delivered {
+    id: u128,
+    sent: Instant,
+    blast: Option<u8>,
+    /// None of one that was deferred, whose latency is that of its retries.
+    seconds: Option<f64>,
+}
+
 /// Scores latencies.
 pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let model: &EmailModel = &catalogue::model(context.document)?;
@@ -66,17 +75,21 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     let mut cells: Vec<((Cell, Option<u8>), Given)> = Vec::new();
     let mut missing = Missing::default();
     let mut rows: Vec<Row> = Vec::new();
-    // Of each delivered message: its id, when it was sent, and seconds; none of one that was deferred, whose latency is that of its retries.
     let work = |recipient: Recipient| {
         let delivered = |message: &Message| {
             let seconds = message.delivered?.since(message.sent) as f64 / SECOND as f64;
-            Some((message.id, (message.sent, message.blast), (message.deferrals == 0).then_some(seconds)))
+            Some(Delivered {
+                id: message.id,
+                sent: message.sent,
+                blast: message.blast,
+                seconds: (message.deferrals == 0).then_some(seconds),
+            })
         };
         Ok(recipient.history.messages.iter().filter_map(delivered).collect::<Vec<_>>())
     };
-    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<(u128, (Instant, Option<u8>), Option<f64>)>| {
+    recipients::each(context.source, &law, &[], &[], context.watch, work, |messages: Vec<Delivered>| {
         let first = rows.len();
-        for (id, (sent, blast), seconds) in messages {
+        for Delivered { id, sent, blast, seconds } in messages {
             let place = predictions.place(&id);
             if let Some(place) = place {
                 predictions.mark(place);

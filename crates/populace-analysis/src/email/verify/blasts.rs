@@ -36,7 +36,7 @@ merge_fields!(Own { sent, latencies, places, ways });
 /// The messages of all blasts.
 pub(super) struct Blasts<'a> {
     law: &'a Law<'a>,
-    blasts: &'a [Blast],
+    laws: &'a [Blast],
     /// By blast and congestion.
     queues: Vec<Vec<(Cell, Queue)>>,
     moments: Exact,
@@ -46,14 +46,14 @@ pub(super) struct Blasts<'a> {
     has_truth: bool,
 }
 
-merge_fields!(Blasts<'_> { moments, once, queue, own, has_truth } same { law, blasts, queues });
+merge_fields!(Blasts<'_> { moments, once, queue, own, has_truth } same { law, laws, queues });
 
 impl<'a> Blasts<'a> {
     pub(super) fn new(law: &'a Law<'a>) -> Option<Self> {
         let blasts = law.model().blasts();
         (!blasts.is_empty()).then(|| Self {
             law,
-            blasts,
+            laws: blasts,
             queues: blasts.iter().map(|blast| cells().map(|cell| (cell, Queue::new(law.model(), blast, cell))).collect()).collect(),
             moments: Exact::new("messages of a blast are sent at its moment, of its campaign"),
             once: Exact::new("a recipient gets a blast at most once"),
@@ -65,7 +65,7 @@ impl<'a> Blasts<'a> {
 
     pub(super) fn add(&mut self, recipient: &Recipient<'_>, truth: Option<&RecordBatch>) {
         let events = recipient.events;
-        let mut counts = vec![0; self.blasts.len()];
+        let mut counts = vec![0; self.laws.len()];
         let rows = truth.map(|truth| {
             let ids = truth.uuid("message_id");
             (0..truth.num_rows()).filter_map(|row| Some((ids.get(row)?, row))).collect::<HashMap<u128, usize>>()
@@ -81,7 +81,7 @@ impl<'a> Blasts<'a> {
                 self.queue.hold(holds, place);
             }
             let Some(number) = message.blast.map(usize::from) else { continue };
-            let (blast, own) = (&self.blasts[number], &mut self.own[number]);
+            let (blast, own) = (&self.laws[number], &mut self.own[number]);
             let campaign = &self.law.model().campaigns()[usize::from(blast.campaign)].id;
             let holds = message.sent == blast.at(self.law.model().clock(recipient.person.zone.zone))
                 && events.campaign_id.value(message.sent_row) == campaign;
@@ -107,7 +107,7 @@ impl<'a> Blasts<'a> {
 
     pub(super) fn report(mut self, board: &mut Board) {
         let users = self.law.config().population.users;
-        for (blast, own) in self.blasts.iter().zip(&self.own) {
+        for (blast, own) in self.laws.iter().zip(&self.own) {
             self.moments.require(own.ways.len() <= 1, || format!("{}: by {} providers or subjects", blast.name, own.ways.len()));
         }
         board.exact(self.moments);
@@ -119,7 +119,7 @@ impl<'a> Blasts<'a> {
         let suppresses = self.law.model().suppresses_sends();
         let of = |found: &dyn Fn(&Blast, &Own) -> Option<Found>| {
             let found = |(blast, own): (&Blast, &Own)| Some((blast.name.clone(), found(blast, own)?));
-            Found::worst(self.blasts.iter().zip(&self.own).filter_map(found).collect::<Vec<_>>())
+            Found::worst(self.laws.iter().zip(&self.own).filter_map(found).collect::<Vec<_>>())
         };
         if suppresses {
             board.skip(group, "the share of recipients that a blast goes to", "circuit breakers stop sends");

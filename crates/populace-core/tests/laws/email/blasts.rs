@@ -127,7 +127,9 @@ fn mutants_of_blasts_are_caught() {
 fn the_defaults_are_those_of_the_section() {
     let own = own();
     let mut least = own[0].as_object().unwrap().clone();
-    ["share", "clock", "queue_length", "rate_per_second"].iter().for_each(|key| drop(least.remove(*key)));
+    for key in ["share", "clock", "queue_length", "rate_per_second"] {
+        least.remove(key);
+    }
     let rows = |section: Value| collect(&model(&with_blasts(section)), 7, 0..50).rows;
     assert_eq!(rows(json!([least])), rows(own));
 }
@@ -228,7 +230,7 @@ fn minutes(document: &Value) -> [usize; 60] {
 fn sends_gather_at_quarters_where_they_are_clustered_and_stay_in_their_hours() {
     let mut document = email();
     document["send_minute"] = json!("clustered");
-    let share = |minute: usize| 0.5 / 60.0 + if minute % 15 == 0 { 0.125 } else { 0.0 };
+    let share = |minute: usize| 0.5 / 60.0 + if minute.is_multiple_of(15) { 0.125 } else { 0.0 };
     chi_square("minutes", &minutes(&document), &std::array::from_fn::<f64, 60, _>(share)).unwrap();
     assert!(chi_square("minutes", &minutes(&email()), &std::array::from_fn::<f64, 60, _>(share)).is_err());
     let hours = |document: &Value| -> Vec<(u64, i64)> {

@@ -12,6 +12,12 @@ const OF_MESSAGES: &[Takes] = &[Takes::Ranks, Takes::Rows];
 
 pub(super) const TASKS: &[Task] = &[
     Task {
+        name: "ope",
+        meaning: "What policies are worth, estimated from a run with a policy: target (a policy's name or file), estimator, estimate, low, high",
+        takes: &[],
+        score: ope::score,
+    },
+    Task {
         name: "open",
         meaning: "Whether a delivered message is opened: message_id, score",
         takes: OF_MESSAGES,
@@ -40,12 +46,6 @@ pub(super) const TASKS: &[Task] = &[
         meaning: "The slot of a recipient's messages, of a run with a policy: recipient_id, slot",
         takes: &[Takes::Rows],
         score: policy::score,
-    },
-    Task {
-        name: "ope",
-        meaning: "What policies are worth, estimated from a run with a policy: target (a policy's name or file), estimator, estimate, low, high",
-        takes: &[],
-        score: ope::score,
     },
     Task {
         name: "latency",

@@ -27,11 +27,13 @@ pub(crate) struct Shared {
     pub(super) strict: bool,
     layouts: Mutex<BTreeMap<PathBuf, Arc<Layout>>>,
     constants: Mutex<BTreeMap<PathBuf, Constants>>,
+    /// Moments that were read, and those of them that no clock can have shown.
+    pub(super) clocks: Mutex<(u64, u64)>,
 }
 
 impl Shared {
     pub(super) fn new(options: &ReadOptions, own: bool, strict: bool) -> Self {
-        Self { options: options.clone(), own, strict, layouts: Mutex::default(), constants: Mutex::default() }
+        Self { options: options.clone(), own, strict, layouts: Mutex::default(), constants: Mutex::default(), clocks: Mutex::default() }
     }
 
     /// Remembers what the directories of a part say.

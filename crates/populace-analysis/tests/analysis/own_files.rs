@@ -194,6 +194,11 @@ fn every_part_of_a_table_is_read() {
     let numbered = files(&[("events.csv", "a\n1\n"), ("events-00001.csv", "a\n2\n")]);
     let error = Source::open(numbered.path()).unwrap().table("events").unwrap_err().to_string();
     assert!(error.contains("events.csv is there and events-00001.csv beside it"), "{error}");
+    for copy in ["events (1).csv", "events(2).csv", "events - Copy.csv", "events_copy.csv"] {
+        let copied = files(&[("events.csv", "a\n1\n"), (copy, "a\n2\n")]);
+        let error = Source::open(copied.path()).unwrap().table("events").unwrap_err().to_string();
+        assert!(error.contains(&format!("events.csv is there and {copy} beside it")), "{error}");
+    }
 }
 
 #[test]
@@ -319,7 +324,7 @@ fn a_blank_is_nothing_and_namibia_is_a_country() {
         };
         line(1, "/a") + &line(2, "/b") + &line(3, "/c")
     };
-    for retry in ["\"\"", "null", "\" \"", "\"NULL\""] {
+    for retry in ["\"\"", "null", "\" \"", "\"NULL\"", "0", "false", "\"no\""] {
         let report = sequences(files(&[("calls.jsonl", &calls(retry))]).path(), |_| {});
         assert_eq!((report.calls, report.retries), (3, 0), "{retry}");
     }

@@ -46,6 +46,7 @@ reasons! {
         BlankRow = "blank_row", "every field is blank";
         UnclosedQuote = "unclosed_quote", "a field begins with a quote that is never closed; the lines after it are read on their own";
         FieldCount = "field_count", "the row has more or fewer fields than the header";
+        ZeroByte = "zero_byte", "the row holds bytes of zero, which no text has";
         UserIdBlank = "user_id_blank", "there is no user id";
         UserIdUnreadable = "user_id_unreadable", "the user id is not a whole number, as nearly all are";
         SignupDateBlank = "signup_date_blank", "there is no signup date";

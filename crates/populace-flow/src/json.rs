@@ -211,7 +211,10 @@ mod tests {
         assert_eq!((told, halves), (vec![Some(TWICE), Some(DEEP), None, None], 2));
         assert_eq!(value[2], serde_json::json!({ "a": "x\\ud83d", "b": "😀 \u{fffd}", "c": "\u{fffd}é" }));
         assert_eq!(lenient(br#"[{"a": 1}]"#, 4).unwrap(), (serde_json::json!([{ "a": 1 }]), 0));
-        assert_eq!(lenient(b"[{\"a\": \"Gr\xfc\xdfe \xff\"}]", 4).unwrap(), (serde_json::json!([{ "a": "Gr\u{fffd}\u{fffd}e \u{fffd}" }]), 3));
+        assert_eq!(
+            lenient(b"[{\"a\": \"Gr\xfc\xdfe \xff\"}]", 4).unwrap(),
+            (serde_json::json!([{ "a": "Gr\u{fffd}\u{fffd}e \u{fffd}" }]), 3)
+        );
         assert_eq!(lenient(b"[{]", 4).unwrap_err(), "the body is not JSON (line 1, column 3)");
         assert!(lenient("[".repeat(100_000).as_bytes(), 4).is_err());
         for cut in ["\\u", "\\ud8", "\"\\ud83d\\", "\\"] {

@@ -216,7 +216,8 @@ mod tests {
             assert_eq!(plain.identify(address), Err(IdentityError::Unprotected), "{address}");
             assert!(Identities::new(KEY, EmailHash::Hmac).unwrap().identify(address).is_ok(), "{address}");
         }
-        for address in ["", "@", "ada", "@example.com", "ada@", " ada@ ", "a@example.com,b@example.com", "a@x.test; b@x.test", "<a@x.test>"] {
+        for address in ["", "@", "ada", "@example.com", "ada@", " ada@ ", "a@example.com,b@example.com", "a@x.test; b@x.test", "<a@x.test>"]
+        {
             assert_eq!(plain.identify(address), Err(IdentityError::NoAddress), "{address}");
         }
     }

@@ -85,7 +85,12 @@ impl User {
     /// The same, of [`sides`]: an event that is told again is left out. Exports repeat rows; runs do not.
     pub(super) fn told_once(users: &RecordBatch, events: Option<&RecordBatch>) -> Self {
         let ids = events.filter(|events| events.column_by_name("event_id").is_some()).map(|events| events.text("event_id"));
-        Self::of(users, events, ids)
+        // Ids that rise are different; most do.
+        let rise = |ids: &Texts<'_>| {
+            let id = |row: usize| (ids.value(row).len(), ids.value(row));
+            (1..ids.len()).all(|row| id(row - 1) < id(row))
+        };
+        Self::of(users, events, ids.filter(|ids| !rise(ids)))
     }
 
     fn of(users: &RecordBatch, events: Option<&RecordBatch>, ids: Option<Texts<'_>>) -> Self {

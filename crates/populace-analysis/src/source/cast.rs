@@ -119,7 +119,8 @@ impl Want {
     /// The row, from 0, and what is wrong with it.
     pub(super) fn cast(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
         // Old programs write text as bytes.
-        let text = (!casting.own && is_bytes(column.data_type()) && !matches!(self.kind, As::Uuid | As::Key)).then(|| text_of(column)).flatten();
+        let text =
+            (!casting.own && is_bytes(column.data_type()) && !matches!(self.kind, As::Uuid | As::Key)).then(|| text_of(column)).flatten();
         let column = text.as_ref().unwrap_or(column);
         let keeps_words = casting.own || (casting.strict && self.kind == As::Float);
         let is_name = matches!(self.kind, As::Text | As::Id | As::Key);
@@ -199,7 +200,12 @@ impl Want {
                 return None;
             }
             let text = String::from_utf8_lossy(trimmed);
-            Some(events.and_then(|events| events.get(&text.to_lowercase()).cloned()).or_else(|| folded(&text)).unwrap_or_else(|| text.into_owned()))
+            Some(
+                events
+                    .and_then(|events| events.get(&text.to_lowercase()).cloned())
+                    .or_else(|| folded(&text))
+                    .unwrap_or_else(|| text.into_owned()),
+            )
         };
         Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
     }

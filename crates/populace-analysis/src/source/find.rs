@@ -34,10 +34,7 @@ pub(super) fn find(root: &Path, table: &str) -> Result<Vec<Part>, AnalysisError>
         let known = Content::of_name(&name).is_some();
         if (rest.is_empty() && path.is_dir()) || (rest.starts_with('.') && known && rest[1..].split('.').count() == 1) {
             whole.push(path);
-        } else if known
-            && path.is_file()
-            && is_numbered(rest)
-        {
+        } else if known && path.is_file() && is_numbered(rest) {
             numbered.push(path);
         }
     }

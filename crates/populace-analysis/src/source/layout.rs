@@ -320,12 +320,14 @@ impl Layout {
         let mut lines = untrusted::lines(self.text()?);
         let (mut line, mut number, mut rows) = (String::new(), 0_u64, 0);
         let failed = |number: u64, error: io::Error| match error.kind() {
-            io::ErrorKind::InvalidData if self.charset == UTF_8 && error.to_string().contains("valid UTF-8") => AnalysisError::input(format!(
-                "{}: line {}: {error}\nhint: {}",
-                path.display(),
-                number + 1,
-                own("JSON is UTF-8; where it is not, name its charset with --encoding")
-            )),
+            io::ErrorKind::InvalidData if self.charset == UTF_8 && error.to_string().contains("valid UTF-8") => {
+                AnalysisError::input(format!(
+                    "{}: line {}: {error}\nhint: {}",
+                    path.display(),
+                    number + 1,
+                    own("JSON is UTF-8; where it is not, name its charset with --encoding")
+                ))
+            }
             _ => unreadable(path, error).into(),
         };
         while lines.read_line(&mut line).map_err(|error| failed(number, error))? > 0 {

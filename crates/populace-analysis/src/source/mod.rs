@@ -22,6 +22,7 @@ mod keys;
 mod layout;
 mod log;
 mod map;
+mod oddities;
 mod options;
 mod pieces;
 mod reader;
@@ -41,6 +42,7 @@ pub(crate) use keys::Keys;
 pub use layout::Loss;
 pub(crate) use layout::{Content, Layout};
 pub use map::{Map, Settings};
+pub(crate) use oddities::odd_clocks;
 pub use options::ReadOptions;
 pub(crate) use pieces::{Piece, Pieces};
 use populace_io::wording::own;
@@ -50,9 +52,7 @@ pub use values::{Dates, Decimal, Times, Unit};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs};
 use crate::watch::Watch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
 use populace_core::scenario::Scenario;
 use populace_io::VALUES_VERSION;
 use populace_io::catalogue;
@@ -64,7 +64,7 @@ use populace_io::table::{Column, Kind};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// What a column is read as, whatever it is held as in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,18 +146,6 @@ pub struct Side<'a> {
     pub time: Option<&'a str>,
 }
 
-/// What is to be said where some moments of all lie where no clock can have been, and are used all the same.
-pub(crate) fn odd_clocks(all: u64, odd: u64) -> Option<String> {
-    match odd {
-        0 => None,
-        _ if 2 * odd > all => Some(format!(
-            "{odd} of {all} rows lie before 1990 or in the future, and were used as most do: {}",
-            own("is --time-unit right, and the year?")
-        )),
-        _ => Some(format!("{odd} of {all} rows lie before 1990 or in the future; is their clock right?")),
-    }
-}
-
 /// A directory of tables.
 #[derive(Debug)]
 pub struct Source {
@@ -235,25 +223,6 @@ impl Source {
     /// What the losses come to, and what was taken otherwise than it stands, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
         self.shared.remarks()
-    }
-
-    /// Begins to count clocks that are wrong.
-    pub(crate) fn forget_clocks(&self) {
-        *self.shared.clocks.lock().unwrap_or_else(PoisonError::into_inner) = (0, 0);
-    }
-
-    /// Counts the moments of a column that no clock can have shown.
-    pub(crate) fn see_clocks(&self, times: &ArrayRef) {
-        let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>().filter(|_| !self.shared.own) else { return };
-        let odd = times.iter().flatten().filter(|time| !values::is_plausible(*time)).count() as u64;
-        let mut clocks = self.shared.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        *clocks = (clocks.0 + times.len() as u64, clocks.1 + odd);
-    }
-
-    /// What is to be said of clocks that are wrong, of the rows of the latest pass.
-    pub(crate) fn odd_clocks(&self) -> Option<String> {
-        let (all, odd) = *self.shared.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        odd_clocks(all, odd)
     }
 
     /// Which files are not UTF-8, though nobody said so, a sentence each.

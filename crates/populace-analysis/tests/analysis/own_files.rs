@@ -283,6 +283,8 @@ fn a_unit_is_never_guessed() {
     assert!(error.contains("no event of a known user can be read") || error.contains("--time-unit"), "{error}");
     let done = prepared_with(raw.path(), time_unit("s")).unwrap();
     assert!(done.read("events_clean.csv").contains("1,1,2026-01-01 10:00:00,login"));
+    // A unit that is said and wrong puts everything into 1970: that is told.
+    assert_eq!(prepared_with(raw.path(), time_unit("ms")).unwrap().report.events.noted["odd_clock"].rows, 1);
     assert!(ReadOptions::new(None, Settings { time_unit: Some("h".into()), ..Settings::default() }).is_err());
 }
 

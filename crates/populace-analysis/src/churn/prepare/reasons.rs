@@ -100,6 +100,7 @@ reasons! {
     Note {
         PlanUnknown = "plan_unknown", "the plan is neither free nor paid: is_paid is what was said, or else 0";
         EventTypeUnknown = "event_type_unknown", "the event type is none of the seven: it counts in total_events alone";
+        OddClock = "odd_clock", "the event lies before 1990 or in the future, as most do: is the unit right, and the year?";
         SignupAfterStart = "signup_after_first_day", "the signup lies after the grid's first day: days_since_signup is 0 until then";
     }
 }

@@ -177,4 +177,3 @@ fn repeats_and_odd_clocks_of_subscribers_are_told_by_every_command() {
         assert!(told.contains("events is of a known type") && told.contains("--map"), "{told}");
     }
 }
-

@@ -1,6 +1,6 @@
 //! Text as other programs write it: charsets, JSON that is none, lines that are no rows, times.
 
-use super::{features, files, recipients};
+use super::{features, files, recipients, report_of};
 use populace_analysis::families::inspect;
 use populace_analysis::source::{ReadOptions, Settings};
 use std::fs;
@@ -192,4 +192,15 @@ fn a_list_of_json_with_a_comma_too_many_says_so() {
     assert!(told.contains("no comma may follow the last object") && !told.contains("--encoding"), "{told}");
     let told = features(files(&[("events.jsonl", &format!("{object}\n[1]\n"))]).path(), |_| {}).unwrap_err().to_string();
     assert!(told.contains("line 2") && told.contains("each line is an object in braces"), "{told}");
+}
+
+#[test]
+fn a_column_that_no_row_of_json_has_is_null_and_told() {
+    let users = "user_id,signup_date,is_paid\n1,2025-01-01,1\n";
+    let login = "{\"event_id\":1,\"user_id\":1,\"event_time\":\"2025-01-03T08:00:00Z\",\"event_type\":\"login\"}\n";
+    let report = |events: &str| report_of(files(&[("users.csv", users), ("events.jsonl", events)]).path(), &ReadOptions::default());
+    let notes = report(login).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("events.jsonl: no row has a watch_minutes: it is taken as null in all")), "{notes:?}");
+    let told = report(&login.replace('}', ",\"watch_minute\":5}")).unwrap_err().to_string();
+    assert!(told.contains("has no column watch_minutes") && told.contains("rename `watch_minute`"), "{told}");
 }

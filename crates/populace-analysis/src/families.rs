@@ -120,6 +120,7 @@ fn look(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Resul
     };
     refuse_empty(&source, family)?;
     let Found { facts, sections, mut notes } = (family.figures)(&source, scenario.as_ref(), watch)?;
+    notes.extend(source.oddities());
     let verdicts = match scenario.as_ref().filter(|_| options.verify) {
         Some(scenario) => match verify(&source, scenario, verify::DEFAULT_ALPHA, watch) {
             Ok(found) => Some(report::verdicts(&found)),
@@ -178,7 +179,7 @@ pub fn recover(source: &Source, document: &Resolved, level: f64, watch: &Watch<'
     if source.is_of_another(document) {
         sheet.notes.push("the data is judged by another document than the run's".into());
     }
-    sheet.notes.extend(source.remarks());
+    sheet.notes.extend(source.oddities().into_iter().chain(source.remarks()));
     Ok(sheet.finish(document, size))
 }
 

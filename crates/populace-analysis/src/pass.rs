@@ -185,6 +185,7 @@ pub(crate) fn run_into<O: Observer>(
         new,
         names: inputs.joined.iter().chain(along).map(|side| side.table.to_owned()).collect(),
         columns: columns.collect(),
+        source,
     };
     let reading = Turns::new(0, Reading { pieces, ended: false });
     if source.is_by_actor() {
@@ -244,6 +245,7 @@ struct Pass<'a, N> {
     new: N,
     names: Vec<String>,
     columns: Vec<Columns>,
+    source: &'a Source,
 }
 
 impl<O: Observer, N: Fn() -> O + Sync> Pass<'_, N> {
@@ -272,8 +274,12 @@ impl<O: Observer, N: Fn() -> O + Sync> Pass<'_, N> {
     fn spread(&self, reading: &Turns<Reading>, first: O, partitions: usize) -> Result<O, AnalysisError> {
         let spill = Spill::new(&self.columns, partitions);
         let spilling = Turns::new(0, ());
+        self.source.forget_clocks();
         let split = |table: usize, piece: Piece, observer: &mut O| {
             let (blocks, rows) = self.read(table, piece, observer)?;
+            if let Some(time) = self.columns.get(table).and_then(|columns| columns.time) {
+                blocks.iter().for_each(|block| self.source.see_clocks(block.batch.column(time)));
+            }
             let split = blocks.iter().map(|block| spill.split(table, &block.batch)).collect::<Result<Vec<_>, _>>()?;
             Ok((table, split.concat(), rows))
         };

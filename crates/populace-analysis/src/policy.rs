@@ -8,6 +8,21 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
+/// Refuses a table in another form than that of slots, which would be read as a document.
+///
+/// # Errors
+/// Its ending is that of such a form.
+pub fn refuse_other_table(name: &str) -> Result<(), AnalysisError> {
+    const OTHERS: [&str; 7] = ["jsonl", "ndjson", "parquet", "pq", "arrow", "feather", "gz"];
+    let ending = Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    if !OTHERS.contains(&ending.as_str()) {
+        return Ok(());
+    }
+    Err(AnalysisError::input(format!(
+        "{name}: slots are read from CSV alone\nhint: write the table with the columns recipient_id and slot, as `populace policy learn` does"
+    )))
+}
+
 /// A policy on a run's people: its name, and the run's document with it.
 #[derive(Clone, Debug)]
 pub struct Candidate {

@@ -14,7 +14,7 @@ pub(crate) fn parse(bytes: &[u8], deepest: usize) -> Result<Value, String> {
 }
 
 /// As [`parse`], of a sender that cannot correct itself: an object that has a key twice, or is nested too deeply, is [`odd`] and with it
-/// what holds it; halves of characters, which a text cut in the middle of one ends in, are replaced. Gives how many were.
+/// what holds it; halves of characters, which a text cut in the middle of one ends in, and bytes that are no UTF-8 are replaced. Gives how many were.
 ///
 /// # Errors
 /// The bytes are no JSON.
@@ -23,8 +23,11 @@ pub(crate) fn lenient(bytes: &[u8], deepest: usize) -> Result<(Value, u64), Stri
     if let Ok(value) = parse(bytes, deepest) {
         return Ok((value, 0));
     }
-    let (whole, halves) = whole_characters(bytes);
-    Ok((read(&whole, Strict { left: deepest, lenient: true }, deepest)?, halves))
+    // Bytes of another charset stand in texts alone.
+    let broken = bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count() as u64;
+    let text = String::from_utf8_lossy(bytes);
+    let (whole, halves) = whole_characters(text.as_bytes());
+    Ok((read(&whole, Strict { left: deepest, lenient: true }, deepest)?, halves + broken))
 }
 
 /// Why an object is none that means one thing, or holds one that is none.
@@ -208,6 +211,10 @@ mod tests {
         assert_eq!((told, halves), (vec![Some(TWICE), Some(DEEP), None, None], 2));
         assert_eq!(value[2], serde_json::json!({ "a": "x\\ud83d", "b": "😀 \u{fffd}", "c": "\u{fffd}é" }));
         assert_eq!(lenient(br#"[{"a": 1}]"#, 4).unwrap(), (serde_json::json!([{ "a": 1 }]), 0));
+        assert_eq!(
+            lenient(b"[{\"a\": \"Gr\xfc\xdfe \xff\"}]", 4).unwrap(),
+            (serde_json::json!([{ "a": "Gr\u{fffd}\u{fffd}e \u{fffd}" }]), 3)
+        );
         assert_eq!(lenient(b"[{]", 4).unwrap_err(), "the body is not JSON (line 1, column 3)");
         assert!(lenient("[".repeat(100_000).as_bytes(), 4).is_err());
         for cut in ["\\u", "\\ud8", "\"\\ud83d\\", "\\"] {

@@ -156,9 +156,11 @@ pub fn normalise(address: &str) -> Cow<'_, str> {
     if trimmed.bytes().any(|byte| byte.is_ascii_uppercase()) { trimmed.to_ascii_lowercase().into() } else { trimmed.into() }
 }
 
-/// The domain of a normalised address: what follows its last `@`.
+/// The domain of a normalised address: what follows its last `@`. What holds the signs between several addresses, or around one beside a
+/// name, is none: two people would be one.
 fn domain(address: &str) -> Option<&str> {
-    address.rsplit_once('@').filter(|(name, domain)| !name.is_empty() && !domain.is_empty()).map(|(_, domain)| domain)
+    let is_one = address.starts_with('"') || !address.contains([',', ';', '<', '>']);
+    address.rsplit_once('@').filter(|_| is_one).filter(|(name, domain)| !name.is_empty() && !domain.is_empty()).map(|(_, domain)| domain)
 }
 
 /// Whether nobody can have an address at a lower-case domain: `example.com`, `example.net`, `example.org` and the top-level domains
@@ -214,7 +216,8 @@ mod tests {
             assert_eq!(plain.identify(address), Err(IdentityError::Unprotected), "{address}");
             assert!(Identities::new(KEY, EmailHash::Hmac).unwrap().identify(address).is_ok(), "{address}");
         }
-        for address in ["", "@", "ada", "@example.com", "ada@", " ada@ "] {
+        for address in ["", "@", "ada", "@example.com", "ada@", " ada@ ", "a@example.com,b@example.com", "a@x.test; b@x.test", "<a@x.test>"]
+        {
             assert_eq!(plain.identify(address), Err(IdentityError::NoAddress), "{address}");
         }
     }

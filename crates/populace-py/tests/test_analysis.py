@@ -130,3 +130,14 @@ def test_prepare_of_a_run_that_is_generated(tmp_path):
     assert report["users"]["kept"] == 20 and report["user_daily"]["rows"] == 800
     with open(tmp_path / "processed" / "user_daily.csv", newline="") as file:
         assert sum(1 for _ in csv.reader(file)) == 801
+
+
+def test_columns_of_predictions_are_known_however_their_names_are_parted(run):
+    given = predictions(run)
+    card = pp.score("open", run, given)
+    assert pp.score("open", run, given.rename(columns={"message_id": "Message ID", "score": "Score"})) == card
+    churn = pp.generate("churn", users=60, days=20, seed=1)
+    users = pp.labels("churn", churn).reset_index()[["user_id"]].assign(score=0.5)
+    named = users.rename(columns={"user_id": "User ID", "score": "Score"})
+    assert pp.score("churn", churn, named) == pp.score("churn", churn, users)
+

@@ -77,6 +77,7 @@ def test_a_table_in_memory_is_a_policy_and_goes_to_other_processes(log, learned,
     assert replayed.verify().ok
     with pytest.raises(pp.InputError, match="policy: has no column slot; there are recipient_id, slots; did you mean 'slots'"):
         pp.policy.replay(log, policy=frame.rename(columns={"slot": "slots"}))
+    assert pp.policy.replay(log, policy=frame.assign(slot=9.0)) == pp.policy.replay(log, policy=frame.assign(slot=9))
     with pytest.raises(pp.InputError, match="is not a slot"):
         pp.policy.replay(log, policy=frame.assign(slot=24)).events.count()
 

@@ -1,9 +1,10 @@
 //! Subscribers with their events.
 
-use crate::source::{As, Columns, Id, Side, Want};
+use crate::source::{As, Columns, Id, Side, Source, Texts, Want};
 use arrow_array::{Array, RecordBatch};
 use populace_core::churn::EventType;
 use populace_core::time::{Date, Instant};
+use std::collections::HashSet;
 
 /// The columns of `users` that a user is made from. Further columns may be wanted beside them.
 pub const USER_COLUMNS: [Want; 4] = [
@@ -27,6 +28,18 @@ pub const EVENT_COLUMNS: [Want; 6] = [
 pub const SIDES: [Side<'_>; 2] =
     [Side { table: "users", wants: &USER_COLUMNS, time: None }, Side { table: "events", wants: &EVENT_COLUMNS, time: Some("event_time") }];
 
+/// As [`SIDES`], of a user's own with what tells an event that comes again.
+const OWN: [Want; 7] = {
+    let [user, time, event, minutes, score, amount] = EVENT_COLUMNS;
+    [user, time, event, minutes, score, amount, Want::optional("event_id", As::Text)]
+};
+
+/// What to join by `user_id` for [`User::told_once`].
+pub(super) fn sides(source: &Source) -> [Side<'static>; 2] {
+    let [users, events] = SIDES;
+    if source.manifest().is_some() { SIDES } else { [users, Side { wants: &OWN, ..events }] }
+}
+
 /// A subscriber.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -42,6 +55,8 @@ pub struct User {
     pub events: Vec<Event>,
     /// Rows of a type that is not known.
     pub orphans: u64,
+    /// Rows that tell an event again, by its id and type, which are left out.
+    pub repeats: u64,
 }
 
 /// An event.
@@ -64,6 +79,21 @@ pub struct Event {
 impl User {
     /// The user in the first row of `users`, with the events of that user in order of time.
     pub fn new(users: &RecordBatch, events: Option<&RecordBatch>) -> Self {
+        Self::of(users, events, None)
+    }
+
+    /// The same, of [`sides`]: an event that is told again is left out. Exports repeat rows; runs do not.
+    pub(super) fn told_once(users: &RecordBatch, events: Option<&RecordBatch>) -> Self {
+        let ids = events.filter(|events| events.column_by_name("event_id").is_some()).map(|events| events.text("event_id"));
+        // Ids that rise are different; most do.
+        let rise = |ids: &Texts<'_>| {
+            let id = |row: usize| (ids.value(row).len(), ids.value(row));
+            (1..ids.len()).all(|row| id(row - 1) < id(row))
+        };
+        Self::of(users, events, ids.filter(|ids| !rise(ids)))
+    }
+
+    fn of(users: &RecordBatch, events: Option<&RecordBatch>, ids: Option<Texts<'_>>) -> Self {
         let engagement = users.float("engagement_score");
         let mut user = Self {
             id: Id::of(users, "user_id", 0),
@@ -72,11 +102,18 @@ impl User {
             engagement: engagement.is_valid(0).then(|| engagement.value(0)),
             events: Vec::new(),
             orphans: 0,
+            repeats: 0,
         };
         let Some(events) = events else { return user };
         let (times, types) = (events.instant("event_time"), events.text("event_type"));
         let measures = ["watch_minutes", "quiz_score", "amount"].map(|name| events.float(name));
+        let mut told = HashSet::new();
         for row in 0..events.num_rows() {
+            let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
+            if id.is_some_and(|id| !told.insert((id, types.value(row)))) {
+                user.repeats += 1;
+                continue;
+            }
             let Some(kind) = EventType::NAMES.iter().position(|name| *name == types.value(row)) else {
                 user.orphans += 1;
                 continue;

@@ -14,10 +14,20 @@ pub use data::{EVENT_COLUMNS, Event, SIDES, USER_COLUMNS, User};
 pub use law::Engagement;
 pub use posterior::{Evidence, Inference};
 
+use crate::error::AnalysisError;
 use crate::family::Family;
 use crate::score::{Takes, Task};
+use crate::source::Source;
 use populace_core::churn::{ChurnModel, EventType};
 use populace_io::catalogue;
+use populace_io::wording::own;
+
+/// The error of data of which nothing is known.
+fn none_known(source: &Source, events: u64) -> AnalysisError {
+    let (root, known) = (source.root().display(), EventType::NAMES.join(", "));
+    let hint = own("say with --map what your words mean");
+    AnalysisError::input(format!("{root}: none of the {events} events is of a known type\nhint: the types are {known}; {hint}"))
+}
 
 /// The family.
 pub(crate) const FAMILY: Family = Family {

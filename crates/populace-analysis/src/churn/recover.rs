@@ -1,6 +1,6 @@
 //! What subscribers teach: who pays, who is active, what a session holds, who leaves.
 
-use super::{Engagement, SIDES, User};
+use super::{Engagement, User, data, none_known};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::recover::linear::{Bins, Blind, Clipped, Line};
@@ -48,6 +48,8 @@ struct Tally<'a> {
     users: u64,
     paid: u64,
     orphans: u64,
+    repeats: u64,
+    events: u64,
     engagement: Moments,
     activity: Linear,
     video: Linear,
@@ -66,7 +68,7 @@ struct Tally<'a> {
 
 merge_fields!(Linear { seen, blind });
 merge_fields!(Tally<'_> {
-    users, paid, orphans, engagement, activity, video, quiz, sessions, logins, enrolments, payments, tickets, minutes, score, churned,
+    users, paid, orphans, repeats, events, engagement, activity, video, quiz, sessions, logins, enrolments, payments, tickets, minutes, score, churned,
     labelled,
 } same { config, first_churn_day });
 
@@ -78,6 +80,8 @@ impl<'a> Tally<'a> {
             users: 0,
             paid: 0,
             orphans: 0,
+            repeats: 0,
+            events: 0,
             engagement: Moments::default(),
             activity: Linear::new(),
             video: Linear::new(),
@@ -99,6 +103,8 @@ impl<'a> Tally<'a> {
         self.users += 1;
         self.paid += u64::from(user.is_paid);
         self.orphans += user.orphans;
+        self.repeats += user.repeats;
+        self.events += user.events.len() as u64;
         let engagement = user.engagement.map(|engagement| engagement.clamp(0.0, 1.0));
         if let Some(engagement) = engagement {
             self.engagement.add(engagement);
@@ -144,7 +150,7 @@ impl Observer for Tally<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(users) = &actor[0] else { return Ok(()) };
         let labels = actor.get(2).and_then(Option::as_ref).map(|labels| labels.bool("churned"));
-        self.user(&User::new(users, actor[1].as_ref()), labels.filter(|churned| churned.is_valid(0)).map(|churned| churned.value(0)));
+        self.user(&User::told_once(users, actor[1].as_ref()), labels.filter(|churned| churned.is_valid(0)).map(|churned| churned.value(0)));
         Ok(())
     }
 
@@ -165,8 +171,14 @@ pub(crate) fn estimate(
     let config = model.config();
     let has_labels = source.has("truth/users");
     let labels = Side { table: "truth/users", wants: &LABELS, time: None };
-    let inputs = Inputs::joined("user_id", SIDES.into_iter().chain(has_labels.then_some(labels)).collect::<Vec<_>>());
+    let inputs = Inputs::joined("user_id", data::sides(source).into_iter().chain(has_labels.then_some(labels)).collect::<Vec<_>>());
     let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(config))?;
+    if tally.events == 0 && tally.orphans > 0 {
+        return Err(none_known(source, tally.orphans));
+    }
+    if tally.repeats > 0 {
+        sheet.notes.push(format!("{} rows tell an event again; the first one counts", tally.repeats));
+    }
     if tally.orphans > 0 {
         sheet.notes.push(format!("{} rows are of a type that is not known", tally.orphans));
     }

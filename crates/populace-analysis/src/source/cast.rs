@@ -5,7 +5,7 @@ use super::keys::number_of;
 use super::options::ReadOptions;
 use super::shared::is_text;
 use super::values::{self, Decimal, Read};
-use super::{As, Want};
+use super::{As, Want, map};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
@@ -118,6 +118,10 @@ impl Want {
     /// # Errors
     /// The row, from 0, and what is wrong with it.
     pub(super) fn cast(&self, column: &ArrayRef, casting: &Casting<'_>) -> Result<ArrayRef, (usize, String)> {
+        // Old programs write text as bytes.
+        let text =
+            (!casting.own && is_bytes(column.data_type()) && !matches!(self.kind, As::Uuid | As::Key)).then(|| text_of(column)).flatten();
+        let column = text.as_ref().unwrap_or(column);
         let keeps_words = casting.own || (casting.strict && self.kind == As::Float);
         let is_name = matches!(self.kind, As::Text | As::Id | As::Key);
         let cleaned = if !casting.own && is_name && column.data_type().is_floating() {
@@ -161,7 +165,17 @@ impl Want {
         let is_nothing = if self.name == "country" { values::is_no_country } else { values::is_nothing };
         let events = &casting.options.map.events;
         let events = Some(events).filter(|events| self.name == "event_type" && !events.is_empty());
+        let types = if self.name == "event_type" { map::events() } else { Vec::new() };
+        // `Site Visit` is `site_visit`.
+        let folded = |word: &str| {
+            let folded = word.to_lowercase().replace([' ', '-'], "_");
+            types.iter().find(|known| **known == folded).map(|known| (*known).to_owned())
+        };
+        let is_odd = |value: &str| !types.is_empty() && !types.contains(&value) && folded(value).is_some();
         let is_other = |value: &str| {
+            if is_odd(value) {
+                return true;
+            }
             // Most begin and end in a letter or digit.
             let bytes = value.as_bytes();
             if events.is_none() && bytes.first().zip(bytes.last()).is_some_and(|(a, z)| a.is_ascii_graphic() && z.is_ascii_graphic()) {
@@ -186,7 +200,12 @@ impl Want {
                 return None;
             }
             let text = String::from_utf8_lossy(trimmed);
-            Some(events.and_then(|events| events.get(&text.to_lowercase()).cloned()).unwrap_or_else(|| text.into_owned()))
+            Some(
+                events
+                    .and_then(|events| events.get(&text.to_lowercase()).cloned())
+                    .or_else(|| folded(&text))
+                    .unwrap_or_else(|| text.into_owned()),
+            )
         };
         Ok(Some(Arc::new(text.iter().map(|value| value.and_then(word)).collect::<StringArray>())))
     }
@@ -220,7 +239,7 @@ impl Want {
         let options = CastOptions { safe: true, ..CastOptions::default() };
         let cast = |array: &ArrayRef, to: &DataType| {
             cast_with_options(array, to, &options)
-                .map_err(|_| (0, format!("is {}, and must be {}", array.data_type(), self.kind.describe())))
+                .map_err(|_| (0, format!("is {}, and must be {}{}", array.data_type(), self.kind.describe(), self.kind.accepts(""))))
         };
         match (plain.data_type(), self.kind) {
             (from, _) if *from == to => Ok(plain),
@@ -431,6 +450,17 @@ fn numbers_alone(column: &ArrayRef) -> ArrayRef {
     let Ok(numbers) = arrow_cast::cast(column, &DataType::Float64) else { return Arc::clone(column) };
     let numbers = numbers.as_primitive::<Float64Type>();
     Arc::new(numbers.iter().map(|number| number.filter(|number| !number.is_nan())).collect::<Float64Array>())
+}
+
+fn is_bytes(of: &DataType) -> bool {
+    matches!(of, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+/// A column of bytes as text; `None` unless all of it is.
+fn text_of(column: &ArrayRef) -> Option<ArrayRef> {
+    let bytes = arrow_cast::cast(column, &DataType::Binary).ok()?;
+    let text = texts_of_bytes(bytes.as_binary());
+    (text.null_count() == column.logical_null_count()).then_some(text)
 }
 
 /// Text that old programs write as bytes; 16 bytes of which not all are letters or signs are a UUID. Null where it is neither.

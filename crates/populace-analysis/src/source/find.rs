@@ -34,11 +34,7 @@ pub(super) fn find(root: &Path, table: &str) -> Result<Vec<Part>, AnalysisError>
         let known = Content::of_name(&name).is_some();
         if (rest.is_empty() && path.is_dir()) || (rest.starts_with('.') && known && rest[1..].split('.').count() == 1) {
             whole.push(path);
-        } else if known
-            && path.is_file()
-            && rest.starts_with(['-', '_', '.', ' '])
-            && rest[1..].starts_with(|letter: char| letter.is_ascii_digit())
-        {
+        } else if known && path.is_file() && is_numbered(rest) {
             numbered.push(path);
         }
     }
@@ -67,6 +63,13 @@ pub(super) fn find(root: &Path, table: &str) -> Result<Vec<Part>, AnalysisError>
         [one] => Ok(vec![Part { path: one.clone(), constants: Vec::new() }]),
         [] => Ok(Vec::new()),
     }
+}
+
+/// Whether what follows a table's name makes a part or a copy of it: `-00001`, ` (1)`, ` - Copy`.
+fn is_numbered(rest: &str) -> bool {
+    let signs: &[char] = &['-', '_', '.', ' ', '('];
+    let word = rest.trim_start_matches(signs);
+    word.len() < rest.len() && (word.starts_with(|letter: char| letter.is_ascii_digit()) || word.starts_with("copy"))
 }
 
 /// What lies in a directory of a user's own that may be meant by a table.

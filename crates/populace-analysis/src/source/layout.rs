@@ -109,6 +109,8 @@ pub(crate) struct Layout {
     /// Bytes and lines of text before the header.
     preamble: (usize, u64),
     pub(super) delimiter: u8,
+    /// Whether a backslash stands before a quote in quoted text.
+    slashes: bool,
     /// Whether CSV can be given to the fast reader as it stands.
     pub(super) is_sound: bool,
     /// Whether a number may hold a comma.
@@ -149,6 +151,7 @@ impl Layout {
             has_returns: false,
             preamble: (0, 0),
             delimiter: b',',
+            slashes: false,
             is_sound: true,
             commas: false,
             rows: None,
@@ -189,7 +192,8 @@ impl Layout {
         if layout.has_returns {
             text = text.replace('\r', "\n");
         }
-        if text.bytes().any(|byte| byte == 0) {
+        // In a row such a byte costs the row.
+        if text.lines().next().is_some_and(|first| first.contains('\0')) {
             return Err(unreadable(path, "it holds bytes that no text has").into());
         }
         layout.content = match text.trim_start().bytes().next() {
@@ -290,6 +294,7 @@ impl Layout {
         if self.is_sound {
             return Ok(());
         }
+        self.slashes = sound::has_slashes(self.text()?, self.delimiter, self.names.len()).map_err(failed)?;
         let mut records = self.records()?;
         self.header(&mut records)?;
         let (mut read, mut flaws) = (0, BTreeMap::<Flaw, (u64, u64)>::new());
@@ -315,12 +320,14 @@ impl Layout {
         let mut lines = untrusted::lines(self.text()?);
         let (mut line, mut number, mut rows) = (String::new(), 0_u64, 0);
         let failed = |number: u64, error: io::Error| match error.kind() {
-            io::ErrorKind::InvalidData if self.charset == UTF_8 => AnalysisError::input(format!(
-                "{}: line {}: {error}\nhint: {}",
-                path.display(),
-                number + 1,
-                own("JSON is UTF-8; where it is not, name its charset with --encoding")
-            )),
+            io::ErrorKind::InvalidData if self.charset == UTF_8 && error.to_string().contains("valid UTF-8") => {
+                AnalysisError::input(format!(
+                    "{}: line {}: {error}\nhint: {}",
+                    path.display(),
+                    number + 1,
+                    own("JSON is UTF-8; where it is not, name its charset with --encoding")
+                ))
+            }
             _ => unreadable(path, error).into(),
         };
         while lines.read_line(&mut line).map_err(|error| failed(number, error))? > 0 {
@@ -400,7 +407,7 @@ impl Layout {
 
     /// The records of CSV, the header first.
     pub(crate) fn records(&self) -> Result<Records, AnalysisError> {
-        Ok(Records::new(self.text()?, self.delimiter, self.preamble.1))
+        Ok(Records::new(self.text()?, self.delimiter, self.preamble.1).slashed(self.slashes))
     }
 
     /// What is to be said of a charset that nobody named.

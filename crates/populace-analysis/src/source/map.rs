@@ -184,6 +184,6 @@ fn columns() -> Result<Vec<String>, AnalysisError> {
 }
 
 /// The types of events that some family has.
-fn events() -> Vec<&'static str> {
+pub(super) fn events() -> Vec<&'static str> {
     email::EventType::ALL.iter().map(|kind| kind.name()).chain(churn::EventType::NAMES).collect()
 }

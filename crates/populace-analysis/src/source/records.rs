@@ -32,6 +32,8 @@ pub(crate) enum Flaw {
     UnclosedQuote,
     /// More or fewer fields than the header.
     FieldCount,
+    /// A byte that no text has, as cut-off and overwritten files have them.
+    ZeroByte,
 }
 
 impl Flaw {
@@ -40,6 +42,7 @@ impl Flaw {
             Self::BlankRow => "every field is blank",
             Self::UnclosedQuote => "a field begins with a quote that is never closed; the lines after it are read on their own",
             Self::FieldCount => "the row has more or fewer fields than the header",
+            Self::ZeroByte => "the row holds bytes of zero, which no text has",
         }
     }
 }
@@ -50,6 +53,8 @@ pub(crate) struct Records {
     delimiter: u8,
     /// Fields of a row, once the header has been read.
     width: usize,
+    /// Whether a backslash before a quote makes it one of the text, as databases and Spark write it.
+    slashes: bool,
     /// Whether blank fields may follow the last: said by the header or the first row.
     surplus: Option<bool>,
     bytes: Vec<u8>,
@@ -85,6 +90,7 @@ impl Records {
             input,
             delimiter,
             width: 0,
+            slashes: false,
             surplus: None,
             bytes: Vec::new(),
             start: 0,
@@ -96,6 +102,12 @@ impl Records {
             fields: Vec::new(),
             recoded: (0, 0),
         }
+    }
+
+    /// The same, of a file whose quotes in text have a backslash before them.
+    pub(crate) fn slashed(mut self, slashes: bool) -> Self {
+        self.slashes = slashes;
+        self
     }
 
     /// Reads the header: the names of the columns, without the blank ones at its end; `None` if a quote in it is never closed, no names
@@ -118,6 +130,9 @@ impl Records {
         let blank = |mut fields: Range<usize>| fields.all(|index| self.field(index).trim_ascii().is_empty());
         if shape == Shape::Broken {
             return Ok(Some(Err(Flaw::UnclosedQuote)));
+        }
+        if (0..self.len()).any(|index| memchr(0, self.field(index)).is_some()) {
+            return Ok(Some(Err(Flaw::ZeroByte)));
         }
         if blank(0..self.len()) {
             return Ok(Some(Err(Flaw::BlankRow)));
@@ -217,21 +232,40 @@ impl Records {
                 return Ok(Some(Shape::Broken));
             }
             if !end.quotes {
-                let line = &self.bytes[self.start..end.content];
+                // Another program's line breaks, of which the line holds several.
+                let returned = self.returned(&end);
+                let content = returned.unwrap_or(end.content);
                 let mut from = self.start;
-                for (index, byte) in line.iter().enumerate() {
+                for (index, byte) in self.bytes[self.start..content].iter().enumerate() {
                     if *byte == self.delimiter {
                         self.fields.push(from..self.start + index);
                         from = self.start + index + 1;
                     }
                 }
-                self.fields.push(from..end.content);
-                self.lines += 1;
-                self.start = end.next;
+                self.fields.push(from..content);
+                self.lines += u64::from(returned.is_none());
+                self.start = returned.map_or(end.next, |end| end + 1);
                 return Ok(Some(Shape::Fields));
             }
-            return self.quoted(&end).map(Some);
+            let length = end.next - self.start;
+            let shape = self.quoted(length, self.slashes)?;
+            if shape == Shape::Broken && self.slashes {
+                // Of this text the backslash is a part, as in the name of a directory.
+                self.start -= length;
+                self.lines -= 1;
+                return self.quoted(length, false).map(Some);
+            }
+            return Ok(Some(shape));
         }
+    }
+
+    /// Where the first of several rows on a line ends, which only carriage returns part: each has the fields of the table.
+    fn returned(&self, end: &End) -> Option<usize> {
+        let line = &self.bytes[self.start..end.content];
+        let first = memchr(b'\r', line)?;
+        let fields = |row: &[u8]| memchr_iter(self.delimiter, row).count() + 1;
+        let width = if self.width == 0 { fields(&line[..first]) } else { self.width };
+        line.split(|byte| *byte == b'\r').all(|row| fields(row) == width).then_some(self.start + first)
     }
 
     /// Where the line that starts at `from` ends; `None` if there is nothing after `from`. May move what is buffered to its beginning:
@@ -290,21 +324,32 @@ impl Records {
         Ok(Some(self.bytes[self.start + at]))
     }
 
-    /// Splits a record with quotes, which may take several lines.
-    fn quoted(&mut self, first: &End) -> io::Result<Shape> {
-        let after_first = first.next - self.start;
+    /// Splits a record with quotes, which may take several lines; the first has so many bytes.
+    fn quoted(&mut self, after_first: usize, slashes: bool) -> io::Result<Shape> {
         self.unquoted.clear();
         let mut at = 0;
         loop {
             let from = self.unquoted.len();
             if self.byte(at)? == Some(b'"') {
-                let Some(end) = self.quoted_field(at + 1)? else {
+                let Some(end) = self.quoted_field(at + 1, slashes)? else {
                     self.fields.clear();
                     self.lines += 1;
                     self.start += after_first;
                     return Ok(Shape::Broken);
                 };
                 at = end;
+            }
+            // The line break of another program, after the last field.
+            if self.unquoted.len() > from
+                && self.fields.len() + 1 == self.width
+                && self.byte(at)? == Some(b'\r')
+                && self.byte(at + 1)?.is_some_and(|next| next != b'\n')
+            {
+                self.fields.push(from..self.unquoted.len());
+                self.lines += memchr_iter(b'\n', &self.bytes[self.start..self.start + at]).count() as u64;
+                self.start += at + 1;
+                self.quoted = true;
+                return Ok(Shape::Fields);
             }
             // What stands after a closing quote belongs to the field too, as it does to other readers.
             let end = loop {
@@ -339,7 +384,7 @@ impl Records {
     }
 
     /// Takes a quoted field, whose text begins so far after the start of the record: where it ends; `None` if its quote is not closed.
-    fn quoted_field(&mut self, mut at: usize) -> io::Result<Option<usize>> {
+    fn quoted_field(&mut self, mut at: usize, slashes: bool) -> io::Result<Option<usize>> {
         let from = self.unquoted.len();
         loop {
             if self.byte(at)?.is_none() {
@@ -354,6 +399,11 @@ impl Records {
                 continue;
             }
             at += 1;
+            if slashes && self.unquoted[from..].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1 {
+                self.unquoted.pop();
+                self.unquoted.push(b'"');
+                continue;
+            }
             let next = self.byte(at)?;
             if next == Some(b'"') {
                 self.unquoted.push(b'"');
@@ -452,6 +502,17 @@ mod tests {
         let shape: Vec<(u64, usize)> = found.iter().map(|(line, fields)| (*line, fields.len())).collect();
         assert_eq!(shape, [(1, 3), (2, 3), (143, 3)]);
         assert_eq!(found[1].1[1], lines.replace("\"\"", "\""));
+    }
+
+    #[test]
+    fn rows_that_carriage_returns_part_are_rows() {
+        let text = "a,b\n1,x\r2,y\n3,\"z\"\r4,v\r\n5,p\rq\r6,r\n\"7\rs\",t\n";
+        for bytes in [1, 7, 1 << 16] {
+            let rows: Vec<Vec<String>> = records(text, bytes).into_iter().map(|(_, fields)| fields).collect();
+            let first = [["a", "b"], ["1", "x"], ["2", "y"], ["3", "z"], ["4", "v"]].map(|row| row.map(str::to_owned).to_vec());
+            assert_eq!(rows[..5], first);
+            assert_eq!(rows[5..], [vec!["5".into(), "p\rq\r6".into(), "r".to_owned()], vec!["7\rs".into(), "t".into()]]);
+        }
     }
 
     #[test]

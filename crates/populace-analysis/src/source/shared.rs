@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 use populace_io::terminal::printable;
 use populace_io::untrusted::unreadable;
 use populace_io::wording::{self, own};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,11 +27,23 @@ pub(crate) struct Shared {
     pub(super) strict: bool,
     layouts: Mutex<BTreeMap<PathBuf, Arc<Layout>>>,
     constants: Mutex<BTreeMap<PathBuf, Constants>>,
+    /// Columns that no row of a file of JSON has, and that are null then.
+    pub(super) absent: Mutex<BTreeSet<(PathBuf, &'static str)>>,
+    /// Moments that were read, and those of them that no clock can have shown.
+    pub(super) clocks: Mutex<(u64, u64)>,
 }
 
 impl Shared {
     pub(super) fn new(options: &ReadOptions, own: bool, strict: bool) -> Self {
-        Self { options: options.clone(), own, strict, layouts: Mutex::default(), constants: Mutex::default() }
+        Self {
+            options: options.clone(),
+            own,
+            strict,
+            layouts: Mutex::default(),
+            constants: Mutex::default(),
+            clocks: Mutex::default(),
+            absent: Mutex::default(),
+        }
     }
 
     /// Remembers what the directories of a part say.
@@ -149,8 +161,18 @@ impl Layout {
     /// One that must be there is not.
     pub(super) fn sources(&self, wants: &[Want], shared: &Shared) -> Result<Vec<Option<String>>, AnalysisError> {
         let sources = wants.iter().map(|want| self.find(want.name, shared)).collect::<Result<Vec<_>, _>>()?;
+        // Programs that leave nulls out write no key that is null in every row.
+        let is_left_out = |want: &Want| {
+            let is_near = |name: &String| strsim::damerau_levenshtein(&fold(name), &fold(want.name)) <= 2;
+            want.nullable && self.content.is_json() && !shared.own && !shared.strict && !self.names.iter().any(is_near)
+        };
         let missing = wants.iter().zip(&sources).filter(|(want, source)| !want.optional && source.is_none());
-        let missing: Vec<&str> = missing.map(|(want, _)| want.name).collect();
+        let (absent, missing): (Vec<_>, Vec<_>) = missing.partition(|(want, _)| is_left_out(want));
+        if missing.is_empty() {
+            let mut all = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(absent.iter().map(|(want, _)| (self.path.clone(), want.name)));
+        }
+        let missing: Vec<&str> = missing.iter().map(|(want, _)| want.name).collect();
         if missing.is_empty() { Ok(sources) } else { Err(self.no_columns(&missing)) }
     }
 

@@ -1,8 +1,8 @@
 //! Whether a CSV file can be given to the fast reader as it stands.
 
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 use populace_io::untrusted::MAX_RECORD;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 << 10;
@@ -29,7 +29,7 @@ pub(super) fn look(mut input: impl Read, delimiter: u8, columns: usize) -> io::R
                 break;
             }
         }
-        if std::str::from_utf8(&bytes[start..at]).is_err() || bytes.len() - at > MAX_RECORD {
+        if std::str::from_utf8(&bytes[start..at]).is_err() || memchr(0, &bytes[start..at]).is_some() || bytes.len() - at > MAX_RECORD {
             return Ok(seen);
         }
         if ended {
@@ -104,6 +104,50 @@ fn quoted(line: &[u8], delimiter: u8) -> Option<usize> {
     }
 }
 
+/// Whether a backslash stands before the quotes in quoted text: whether more lines have all columns when it does than without.
+pub(super) fn has_slashes(text: impl Read, delimiter: u8, columns: usize) -> io::Result<bool> {
+    let mut text = io::BufReader::new(text);
+    let (mut line, mut with, mut without) = (Vec::new(), 0_u64, 0_u64);
+    while text.by_ref().take(MAX_RECORD as u64).read_until(b'\n', &mut line)? > 0 {
+        let content = line.strip_suffix(b"\n").unwrap_or(&line);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        if memmem::find(content, b"\\\"").is_some() {
+            // As a quote is written twice, `""` in the place of `\"` is what it would be.
+            let doubled = replaced(content);
+            let fits = |line: &[u8]| quoted(line, delimiter) == Some(columns);
+            match (fits(content), fits(&doubled)) {
+                (false, true) => with += 1,
+                (true, false) => without += 1,
+                _ => {}
+            }
+        }
+        line.clear();
+    }
+    Ok(with > without)
+}
+
+/// A line with `""` in the place of `\"`, unless the backslash has one before it.
+fn replaced(line: &[u8]) -> Vec<u8> {
+    let mut doubled = Vec::with_capacity(line.len());
+    let mut bytes = line.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.peek()) {
+            (b'\\', Some(b'"')) => doubled.push(b'"'),
+            (b'\\', Some(b'\\')) => {
+                doubled.extend_from_slice(b"\\\\");
+                bytes.next();
+                continue;
+            }
+            _ => {
+                doubled.push(byte);
+                continue;
+            }
+        }
+        doubled.extend(bytes.next());
+    }
+    doubled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +171,19 @@ mod tests {
         }
         let wrong = super::look(&b"a,b,c\n1,\xff,3\n"[..], b',', 3).unwrap();
         assert!(!wrong.is_sound);
+        assert!(!look("a,b,c\n1,\0,3\n").is_sound);
         let many = "a,b,c\n".to_owned() + &"12345,\"abc\",\u{e9}\u{e9}\n".repeat(40_000);
         assert_eq!(look(&many), sound(true));
+    }
+
+    #[test]
+    fn quotes_behind_backslashes_are_known_by_the_fields_of_their_lines() {
+        let slashes = |text: &str| has_slashes(text.as_bytes(), b',', 3).unwrap();
+        for text in ["1,\"say \\\"hi\\\", bob\",2\n", "1,2,\"5\\\"\"\n", "\"a \\\"b\\\"\",2,3\n1,\"C:\\\",3\n\"\\\"\",2,3\n"] {
+            assert!(slashes(text), "{text}");
+        }
+        for text in ["1,\"C:\\\",3\n", "1,5\\\" disk,3\n", "1,\"C:\\\"\"x\"\"\",3\n", "1,2,3\n", ""] {
+            assert!(!slashes(text), "{text}");
+        }
     }
 }

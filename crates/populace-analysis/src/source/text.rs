@@ -136,6 +136,8 @@ pub(super) fn odd_json(number: u64, line: &str, error: &serde_json::Error) -> St
         "; an object is a line, without a comma after it"
     } else if error.is_syntax() && ["NaN", "Infinity"].iter().any(|word| line.contains(word)) {
         "; NaN and Infinity are no JSON: write null"
+    } else if !line.starts_with('{') {
+        "; each line is an object in braces: take the others out"
     } else if error.is_eof() || line.contains("}{") {
         "; an object must be one line: jq -c . FILE writes it so"
     } else {
@@ -265,6 +267,7 @@ impl<R: BufRead> Items<R> {
                     None => return Err(wrong("it breaks off")),
                 }
             }
+            Some(b']') => return Err(wrong("no comma may follow the last object")),
             Some(_) => return Err(wrong("each item must be an object")),
             None => return Err(wrong("it breaks off")),
         }

@@ -2,7 +2,7 @@
 
 use super::endpoints::Templates;
 use crate::error::AnalysisError;
-use crate::source::{As, Columns, Want};
+use crate::source::{As, Columns, Texts, Want};
 use arrow_array::{Array, RecordBatch, UInt64Array};
 use arrow_select::take::take_record_batch;
 use populace_core::time::Instant;
@@ -114,6 +114,11 @@ pub struct Call {
     pub is_retried: bool,
 }
 
+/// Whether what should be the id of a call says that there was none before.
+fn says_no(original: &str, ids: &Texts<'_>) -> bool {
+    matches!(original, "0" | "false" | "False" | "FALSE" | "no") && !ids.iter().any(|id| id == Some(original))
+}
+
 impl Session {
     /// The session in the calls of one `session_id`, in order of time: a batch with at least the [`CALL_COLUMNS`].
     pub fn new(endpoints: &mut Endpoints, calls: &RecordBatch) -> Self {
@@ -129,7 +134,7 @@ impl Session {
             ambiguous: 0,
         };
         for row in 0..calls.num_rows() {
-            let original = originals.is_valid(row).then(|| originals.value(row));
+            let original = originals.is_valid(row).then(|| originals.value(row)).filter(|original| !says_no(original, &ids));
             let is_retry = original.is_some() || (attempts.is_valid(row) && attempts.value(row) > 1);
             if let Some(original) = original {
                 let before = session.calls.iter_mut().rev().find(|call| ids.is_valid(call.row) && ids.value(call.row) == original);

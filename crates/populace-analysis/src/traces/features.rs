@@ -141,7 +141,11 @@ pub(super) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         ));
     }
     if statistics.total_sequences == 0 {
-        let why = format!("{} sessions have fewer than {} calls", report.short_sessions, options.min_length);
+        let retries = match report.retries {
+            0 => String::new(),
+            retries => format!(" that are no retries ({retries} of {} are, by retry_of or attempt)", report.calls),
+        };
+        let why = format!("{} sessions have fewer than {} calls{retries}", report.short_sessions, options.min_length);
         return Err(AnalysisError::input(format!("{}: there is no sequence: {why}", options.data.display())));
     }
     statistics.avg_sequence_length = statistics.total_calls as f64 / statistics.total_sequences as f64;

@@ -194,6 +194,11 @@ fn every_part_of_a_table_is_read() {
     let numbered = files(&[("events.csv", "a\n1\n"), ("events-00001.csv", "a\n2\n")]);
     let error = Source::open(numbered.path()).unwrap().table("events").unwrap_err().to_string();
     assert!(error.contains("events.csv is there and events-00001.csv beside it"), "{error}");
+    for copy in ["events (1).csv", "events(2).csv", "events - Copy.csv", "events_copy.csv"] {
+        let copied = files(&[("events.csv", "a\n1\n"), (copy, "a\n2\n")]);
+        let error = Source::open(copied.path()).unwrap().table("events").unwrap_err().to_string();
+        assert!(error.contains(&format!("events.csv is there and {copy} beside it")), "{error}");
+    }
 }
 
 #[test]
@@ -278,6 +283,8 @@ fn a_unit_is_never_guessed() {
     assert!(error.contains("no event of a known user can be read") || error.contains("--time-unit"), "{error}");
     let done = prepared_with(raw.path(), time_unit("s")).unwrap();
     assert!(done.read("events_clean.csv").contains("1,1,2026-01-01 10:00:00,login"));
+    // A unit that is said and wrong puts everything into 1970: that is told.
+    assert_eq!(prepared_with(raw.path(), time_unit("ms")).unwrap().report.events.noted["odd_clock"].rows, 1);
     assert!(ReadOptions::new(None, Settings { time_unit: Some("h".into()), ..Settings::default() }).is_err());
 }
 
@@ -319,7 +326,7 @@ fn a_blank_is_nothing_and_namibia_is_a_country() {
         };
         line(1, "/a") + &line(2, "/b") + &line(3, "/c")
     };
-    for retry in ["\"\"", "null", "\" \"", "\"NULL\""] {
+    for retry in ["\"\"", "null", "\" \"", "\"NULL\"", "0", "false", "\"no\""] {
         let report = sequences(files(&[("calls.jsonl", &calls(retry))]).path(), |_| {});
         assert_eq!((report.calls, report.retries), (3, 0), "{retry}");
     }

@@ -142,6 +142,11 @@ fn json_that_is_odd_in_one_item_costs_that_item_alone() {
         [json!({ "event": "Click" }), json!({ "email": "Ann <user1907@example.com>" }), json!({ "timestamp": "2025-11-29T07:08:20Z" })];
     let items: Vec<Value> = forms.into_iter().enumerate().map(|(number, form)| sendgrid(900 + number, form)).collect();
     assert_eq!(flow.post(SENDGRID, &json!(items).to_string()).json()["published"], 3);
+    let odd =
+        json!([sendgrid(950, json!({ "event": "deferred", "attempt": "many" })), sendgrid(951, json!({ "email": "a@x.test,b@x.test" }))]);
+    let receipt = flow.post(SENDGRID, &odd.to_string()).json();
+    assert_eq!((&receipt["published"], &receipt["dead_letters"]), (&json!(1), &json!(1)), "two people are not one: {receipt}");
+    assert_eq!(receipt["adjusted"]["attempt: no number of an attempt, left out"], 1, "{receipt}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ def scenarios() -> list[str]:
 
     >>> import populace as pp
     >>> pp.scenarios()
-    ['email', 'email-v1', 'traces', 'churn']
+    ['email', 'email-v1', 'email-industry', 'traces', 'churn']
     """
     return _populace.scenarios()
 

@@ -62,6 +62,7 @@ def _long(task: str, data: Any, known_until: Callable[[], tuple[datetime.date, i
         return data.rename_axis(key).rename(value_of(task)).reset_index()
     if task == "transitions":
         return data if {"from", "to"} <= {*data.columns} else _of_matrix(data)
+    data = _renamed(data, (*keys, value_of(task), "survival", "day", "date"))
     if any(name in data.columns for name in keys):
         return data
     if data.index.name in keys:
@@ -69,6 +70,17 @@ def _long(task: str, data: Any, known_until: Callable[[], tuple[datetime.date, i
     if task == "churn" and not {"score", "survival"} & {*data.columns}:
         return _of_curves(data, *known_until())
     return data
+
+
+def _renamed(data: Any, wanted: tuple[str, ...]) -> Any:
+    """The frame with the names of files of predictions: `User ID` is `user_id`."""
+
+    def fold(name: object) -> str:
+        return str(name).lower().translate({ord(sign): None for sign in "_ -."})
+
+    known = {fold(name): name for name in wanted if name not in data.columns}
+    names = {name: known[fold(name)] for name in data.columns if fold(name) in known}
+    return data.rename(columns=names) if len(names) == len({*names.values()}) else data
 
 
 def _of_dictionary(task: str, keys: tuple[str, ...], data: Mapping[Any, Any]) -> Any:

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::shortcuts::{ComponentArg, Shortcuts};
 use crate::show;
 use clap::Parser;
-use populace_analysis::policy::{Candidate, Estimators, Evaluate, Valuation};
+use populace_analysis::policy::{Candidate, Estimators, Evaluate, Valuation, refuse_other_table};
 use populace_analysis::source::Source as Data;
 use populace_analysis::{families, write_whole};
 use populace_io::dataset::{Parent, SCENARIO};
@@ -29,10 +29,17 @@ pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
 
 /// The option that puts a policy into a document: a file, a built-in one, or a table of slots.
 pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
-    if !Path::new(policy).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+    let ends_in = |ending: &str| Path::new(policy).extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
+    if !ends_in("csv") && !ends_in("tsv") {
         return ComponentArg::Named(policy.to_owned());
     }
     of_slots(of_run, serde_json::json!({ "type": "table", "file": policy }))
+}
+
+/// The same, of what can be a policy.
+fn checked(policy: &str, of_run: &Resolved) -> Result<ComponentArg, Failure> {
+    refuse_other_table(policy)?;
+    Ok(component(policy, of_run))
 }
 
 /// A policy with a distribution over the slots of a run's own policy.
@@ -82,7 +89,7 @@ fn replay(own: &PolicyReplayArgs) -> Result<(), Failure> {
     }
     let Plain { mut generate } = Plain::try_parse_from(["generate", "email"]).map_err(Failure::input)?;
     let policy = match (&own.policy, &own.schedule) {
-        (Some(policy), _) => component(policy, &document),
+        (Some(policy), _) => checked(policy, &document)?,
         (None, Some(file)) => {
             let digest = sha256_of(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
             of_slots(&document, serde_json::json!({ "type": "schedule", "sha256": digest }))
@@ -108,7 +115,7 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
     };
     let mut candidates = vec![candidate(&own.run, "the run", log, own.days)?];
     for policy in &own.policy {
-        candidates.push(candidate(&own.run, policy, component(policy, &document), own.days)?);
+        candidates.push(candidate(&own.run, policy, checked(policy, &document)?, own.days)?);
     }
     let how = Valuation { reward: own.reward, expected: !own.realised, discount: own.discount };
     let values = watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_value(&candidates, seed, &how, watch))?;
@@ -135,7 +142,7 @@ fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {
 fn evaluate(own: &PolicyEvaluateArgs) -> Result<(), Failure> {
     own.output.as_deref().map_or(Ok(()), refuse_data)?;
     let (document, _) = of_run(&own.run)?;
-    let target = candidate(&own.run, &own.target, component(&own.target, &document), None)?;
+    let target = candidate(&own.run, &own.target, checked(&own.target, &document)?, None)?;
     let estimators = Estimators { clip: own.clip, switch: own.switch, shrinkage: own.shrinkage, span: usize::from(own.span) };
     let how = Evaluate {
         reward: own.reward,

@@ -2,7 +2,7 @@
 
 mod draw;
 
-use crate::churn::{Event, SIDES, User};
+use crate::churn::{Event, User, data};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
 use crate::report::Found;
@@ -91,6 +91,7 @@ struct Gathered<'a> {
     payments: Vec<([u64; 2], Sum)>,
     outside: u64,
     orphans: u64,
+    repeats: u64,
 }
 
 /// What the truth says of one user.
@@ -112,8 +113,11 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
         None => span(source)?,
     };
     let known = truth.then_some(Side { table: "truth/users", wants: &TRUTH_COLUMNS, time: None });
-    let inputs = Inputs::joined("user_id", SIDES.into_iter().chain(known).collect::<Vec<_>>());
+    let inputs = Inputs::joined("user_id", data::sides(source).into_iter().chain(known).collect::<Vec<_>>());
     let gathered = pass::run(source, &inputs, watch, "counting", || Gathered::new(law, truth, start, days))?;
+    if gathered.orphans > 0 && gathered.events.iter().sum::<u64>() == 0 {
+        return Err(super::none_known(source, gathered.orphans));
+    }
     let whole = source.manifest().is_some_and(|manifest| manifest.identity.count.is_none());
     let facts = gathered.facts(law.filter(|_| whole));
     let notes = gathered.notes();
@@ -157,12 +161,13 @@ impl Known {
 merge_fields!(Survival { users, churned, last_event, probability });
 merge_fields!(Gathered<'_> {
     plans, engagement, with_engagement, activity, calibration, around, stay, active_by_day, active_mass, events, spreads, payments, outside, orphans,
+    repeats,
 } same { law, truth, start, days });
 
 impl Observer for Gathered<'_> {
     fn add(&mut self, actor: &[Option<RecordBatch>]) -> Result<(), AnalysisError> {
         let Some(users) = &actor[0] else { return Ok(()) };
-        self.user(&User::new(users, actor[1].as_ref()), actor.get(2).and_then(Option::as_ref).map(Known::new));
+        self.user(&User::told_once(users, actor[1].as_ref()), actor.get(2).and_then(Option::as_ref).map(Known::new));
         Ok(())
     }
 
@@ -198,11 +203,13 @@ impl<'a> Gathered<'a> {
             payments: vec![Default::default(); days as usize],
             outside: 0,
             orphans: 0,
+            repeats: 0,
         }
     }
 
     fn user(&mut self, user: &User, known: Option<Known>) {
         self.orphans += user.orphans;
+        self.repeats += user.repeats;
         let engagement = known.map(|known| known.engagement).or(user.engagement);
         let active: Vec<i32> = user.active_days().iter().map(|(date, _)| date.0 - self.start.0).collect();
         let mut counts = [0; 10];
@@ -349,6 +356,9 @@ impl<'a> Gathered<'a> {
         }
         if self.orphans > 0 {
             notes.push(format!("{} events were left out: of an unknown type.", self.orphans));
+        }
+        if self.repeats > 0 {
+            notes.push(format!("{} events were left out: duplicates of an earlier event.", self.repeats));
         }
         notes
     }

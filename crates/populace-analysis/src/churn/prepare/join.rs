@@ -6,6 +6,7 @@ use super::key::Key;
 use super::reasons::{Drop, Marks, Note, Reason, Repair};
 use super::rows::{Place, Rows};
 use crate::error::AnalysisError;
+use crate::source::values::is_plausible;
 use std::ops::Range;
 
 /// Rows of one reason.
@@ -270,6 +271,9 @@ pub(super) fn join(
         tallies.users.keep(user.marks, user.place);
         while more && event.user == user.id {
             if days.contains(&event.time) {
+                if !is_plausible(event.time) {
+                    event.marks.note(Note::OddClock);
+                }
                 tallies.events.keep(event.marks, event.place);
                 visitor.event(&event)?;
             } else {

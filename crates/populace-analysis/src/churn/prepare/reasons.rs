@@ -46,6 +46,7 @@ reasons! {
         BlankRow = "blank_row", "every field is blank";
         UnclosedQuote = "unclosed_quote", "a field begins with a quote that is never closed; the lines after it are read on their own";
         FieldCount = "field_count", "the row has more or fewer fields than the header";
+        ZeroByte = "zero_byte", "the row holds bytes of zero, which no text has";
         UserIdBlank = "user_id_blank", "there is no user id";
         UserIdUnreadable = "user_id_unreadable", "the user id is not a whole number, as nearly all are";
         SignupDateBlank = "signup_date_blank", "there is no signup date";
@@ -99,6 +100,7 @@ reasons! {
     Note {
         PlanUnknown = "plan_unknown", "the plan is neither free nor paid: is_paid is what was said, or else 0";
         EventTypeUnknown = "event_type_unknown", "the event type is none of the seven: it counts in total_events alone";
+        OddClock = "odd_clock", "the event lies before 1990 or in the future, as most do: is the unit right, and the year?";
         SignupAfterStart = "signup_after_first_day", "the signup lies after the grid's first day: days_since_signup is 0 until then";
     }
 }

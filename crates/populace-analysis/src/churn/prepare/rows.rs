@@ -158,6 +158,7 @@ impl Rows<'_> {
                             Flaw::BlankRow => Drop::BlankRow,
                             Flaw::UnclosedQuote => Drop::UnclosedQuote,
                             Flaw::FieldCount => Drop::FieldCount,
+                            Flaw::ZeroByte => Drop::ZeroByte,
                         })
                     })
                 }

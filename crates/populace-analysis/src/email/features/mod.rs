@@ -7,6 +7,7 @@ use super::history::{Agents, agent_column};
 use crate::error::AnalysisError;
 use crate::features::{self, Options, Report};
 use crate::pass::{self, Inputs};
+use crate::source::odd_clocks;
 use crate::source::values::is_plausible;
 use crate::source::{As, Columns, Side, Source, TableSource, Want, repeated};
 use crate::stage::Stage;
@@ -169,7 +170,7 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
         writer.write(&rows.take()).map_err(RunError::from)?;
     }
     writer.close().map_err(RunError::from)?;
-    let report = report.finish(source);
+    let report = report.finish(source, if without_odd { None } else { odd_clocks(clocks.plausible + clocks.odd, clocks.odd) });
     if report.events > 0 && report.unknown_types == report.events {
         let data = options.data.display();
         let words = told(&report.unknown_words).unwrap_or_default();
@@ -404,7 +405,7 @@ impl Tally {
         self.classes[(features.confidence * CLASSES as f64).round() as usize] += 1;
     }
 
-    fn finish(mut self, source: &Source) -> RecipientsReport {
+    fn finish(mut self, source: &Source, odd: Option<String>) -> RecipientsReport {
         let recipients = self.report.recipients;
         if recipients > 0 {
             self.report.mean_confidence = self.total / recipients as f64;
@@ -428,6 +429,7 @@ impl Tally {
                 (report.odd_clocks, "events lie before 1990 or in the future, and were left out"),
             ],
         );
+        report.remarks.extend(odd);
         report.remarks.extend(
             told(&report.unknown_words).map(|words| format!("unknown types of events: {words}; {}", own("say with --map what they mean"))),
         );

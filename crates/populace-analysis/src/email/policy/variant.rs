@@ -2,7 +2,7 @@
 
 use super::value::{self, Terms};
 use crate::error::AnalysisError;
-use crate::policy::{Candidate, Measured, Reward};
+use crate::policy::{Candidate, Measured, Reward, refuse_other_table};
 use crate::watch::Watch;
 use populace_core::email::EmailModel;
 use populace_core::scenario::Scenario;
@@ -27,7 +27,8 @@ pub(in super::super) fn variant(document: &Resolved, keys: &Value) -> Result<Ema
 /// The document with a policy that a name, a file of a policy, or a CSV of slots stands for.
 pub(in super::super) fn candidate_of(document: &Resolved, name: &str) -> Result<Candidate, AnalysisError> {
     let ends_in = |ending: &str| Path::new(name).extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
-    let policy = if ends_in("csv") {
+    refuse_other_table(name)?;
+    let policy = if ends_in("csv") || ends_in("tsv") {
         let own = document.config["policy"].as_object().cloned().unwrap_or_default();
         let kept = own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock", "caps"].contains(&key.as_str()));
         let mut policy: Map<String, Value> = kept.collect();

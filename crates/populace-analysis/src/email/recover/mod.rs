@@ -24,6 +24,7 @@ use populace_core::email::laws::Cell;
 use populace_core::email::{EmailConfig, EmailModel, Group, LatencyConfig, LognormalLatency};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
+use populace_io::wording::own;
 use std::collections::BTreeMap;
 use tally::{COLUMNS, Tally};
 
@@ -48,6 +49,14 @@ pub(crate) fn estimate(
     let inference = model.people_differ().then(|| Inference::new(&law));
     let others = inference.as_ref().map(|inference| Others::new(&law, inference));
     let tally = pass::run(source, &inputs, watch, "counting", || Tally::new(&law, others.as_ref()))?;
+    if tally.sent == 0 && tally.orphans > 0 && tally.breakers + tally.interests == 0 {
+        return Err(AnalysisError::input(format!(
+            "{}: none of the events can be used: {} are of an unknown type or have no message_id\n{}",
+            source.root().display(),
+            tally.orphans,
+            own("hint: say with --map what your words and columns mean")
+        )));
+    }
     let users = users_of(source, &tally, sheet)?;
     for (count, what) in [
         (tally.orphans, "rows fit nowhere (of an unknown type, or of a message that was never sent)"),

@@ -121,3 +121,59 @@ fn text_that_is_bytes_in_a_file_is_text() {
     let source = TableSource::file(&own.path().join("t.parquet")).unwrap();
     assert_eq!(texts(&source, "id"), ["user-1", "user-0000000001a", "0199d997-782c-74df-bfc2-25a75fca8f65"]);
 }
+
+#[test]
+fn moments_that_are_bytes_in_a_file_are_moments() {
+    let own = files(&[]);
+    let bytes = |values: [&str; 2]| -> ArrayRef { Arc::new(BinaryArray::from(values.map(str::as_bytes).to_vec())) };
+    let columns = vec![
+        ("recipient_id", bytes(["r", "NULL "])),
+        ("timestamp", bytes(["2026-01-01 10:00:00", "2026-01-01 11:00:00"])),
+        ("event_type", bytes(["sent", "opened"])),
+    ];
+    parquet(&own.path().join("events.parquet"), columns.clone());
+    let told = super::features(own.path(), |_| {}).unwrap_err().to_string();
+    assert!(told.contains("row 2, column recipient_id: is empty"), "{told}");
+    let named = [vec![("recipient_id", bytes(["r", "r"]))], columns[1..].to_vec()].concat();
+    parquet(&own.path().join("events.parquet"), named);
+    assert_eq!(recipients(own.path(), |_| {}).computed_at, "2026-01-01T11:00:00Z");
+}
+
+#[test]
+fn repeats_and_odd_clocks_of_subscribers_are_told_by_every_command() {
+    let run = Run::new("churn", 5, &[("population.users", "100")]);
+    let own = written(&run, |id| id.to_string());
+    let path = own.path().join("events.csv");
+    let events = fs::read_to_string(&path).unwrap();
+    let login = events.lines().find(|line| line.contains(",login,")).unwrap();
+    let late = login.replacen(login.split(',').next().unwrap(), "900000000", 1).replacen(login.split(',').nth(2).unwrap(), "2052-01-01", 1);
+    fs::write(&path, format!("{events}{login}\n{login}\n{late}\n")).unwrap();
+    let document = run.source().scenario().unwrap();
+    let clean = recover(&run.source(), &document, 0.95, &Watch::none(1)).unwrap();
+    let found = recover(&of(&own), &document, 0.95, &Watch::none(1)).unwrap();
+    assert_eq!(found.size["logins"], clean.size["logins"] + 1);
+    let has = |notes: &[String], what: &str| assert!(notes.iter().any(|note| note.contains(what)), "{what}: {notes:?}");
+    has(&found.notes, "2 rows tell an event again");
+    has(&found.notes, "1 of ");
+    let drawn = report_of(own.path(), &ReadOptions::default()).unwrap();
+    has(&drawn.notes, "2 events were left out: duplicates of an earlier event");
+    has(&drawn.notes, "lie before 1990 or in the future");
+    // Of words that nobody knows nothing is made, and that is an error.
+    let unknown: Vec<String> = events
+        .lines()
+        .map(|line| {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            if cells[0] != "event_id" {
+                cells[3] = "happened";
+            }
+            cells.join(",")
+        })
+        .collect();
+    fs::write(&path, unknown.join("\n")).unwrap();
+    for told in [
+        recover(&of(&own), &document, 0.95, &Watch::none(1)).unwrap_err().to_string(),
+        report_of(own.path(), &ReadOptions::default()).unwrap_err().to_string(),
+    ] {
+        assert!(told.contains("events is of a known type") && told.contains("--map"), "{told}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Text as other programs write it: charsets, JSON that is none, lines that are no rows, times.
 
-use super::{features, files, recipients};
+use super::{features, files, recipients, report_of};
 use populace_analysis::families::inspect;
 use populace_analysis::source::{ReadOptions, Settings};
 use std::fs;
@@ -144,4 +144,63 @@ fn json_that_is_not_utf8_asks_for_its_charset_and_long_headers_are_named() {
     let wide = ",one_more_column".repeat(100_000);
     let told = features(files(&[("events.csv", &format!("recipient_id{wide}\n"))]).path(), |_| {}).unwrap_err().to_string();
     assert!(told.contains("or is longer than 1 MiB"), "{told}");
+}
+
+#[test]
+fn quotes_and_line_breaks_of_other_programs_cost_no_row() {
+    let head = "recipient_id,timestamp,event_type,note\n";
+    let read = |rows: &str| {
+        let report = recipients(files(&[("events.csv", &format!("{head}{rows}"))]).path(), |_| {});
+        assert_eq!(report.read, report.events + report.malformed, "{rows}");
+        (report.recipients, report.events, report.malformed)
+    };
+    let row = |id: &str, note: &str| format!("{id},2026-01-01 10:00:00,sent,{note}\n");
+    // MySQL and Spark write a backslash before a quote; elsewhere it is the end of a directory's name.
+    assert_eq!(read(&[row("a", r#""say \"hi\", bob""#), row("b", "x"), row("c", r#""\"hi\"""#)].concat()), (3, 3, 0));
+    assert_eq!(read(&[row("a", r#""5\"""#), row("b", "x")].concat()), (2, 2, 0));
+    let quoted = [row(r#""a \"the\" man""#, "x"), row(r#""a ""the"" man""#, "x")].concat();
+    assert_eq!(read(&quoted), (1, 2, 0), "both ways of writing are one text");
+    assert_eq!(read(&[row("a", r#""C:\""#), row("b", "x"), row("c", r#""C:\""x""""#)].concat()), (3, 3, 0));
+    // Rows of old programs, which a carriage return alone ends, in a file of others.
+    let returned = row("b", "x").replace('\n', "\r") + &row("c", "y");
+    assert_eq!(read(&[row("a", "x"), returned, row("d", "\"p\rq\"")].concat()), (4, 4, 0));
+    // Bytes of zero, wherever they stand: their row is left out, and no id is another's.
+    let many: String = (0..3_000).map(|id| row(&format!("r{id}"), "x")).collect();
+    assert_eq!(read(&format!("{many}{}{}", row("r\0", "x"), row("z", "y"))), (3_001, 3_001, 1));
+    assert_eq!(read(&format!("{}{many}", row("r\0", "x"))), (3_000, 3_000, 1));
+}
+
+#[test]
+fn words_for_events_are_known_in_any_case() {
+    let rows = |words: &[&str]| words.iter().map(|word| format!("r,2026-01-01 10:00:00,{word}\n")).collect::<String>();
+    let own = files(&[("events.csv", &format!("{HEAD}{}", rows(&["Sent", "OPENED", " Site Visit", "sms-click", "opens"])))]);
+    let report = recipients(own.path(), |_| {});
+    assert_eq!((report.events, report.unknown_types), (5, 1), "{:?}", report.remarks);
+}
+
+#[test]
+fn a_wrong_unit_or_year_of_most_rows_is_told() {
+    let own = files(&[("events.csv", &format!("{HEAD}r,2052-01-01 10:00:00,sent\ns,2053-01-01 10:00:00,sent\n"))]);
+    let report = recipients(own.path(), |_| {});
+    assert!(report.remarks[0].contains("2 of 2 rows lie before 1990 or in the future"), "{:?}", report.remarks);
+}
+
+#[test]
+fn a_list_of_json_with_a_comma_too_many_says_so() {
+    let object = "{\"recipient_id\":\"r\",\"timestamp\":\"2026-01-01 10:00:00\",\"event_type\":\"sent\"}";
+    let told = features(files(&[("events.json", &format!("[{object},\n]"))]).path(), |_| {}).unwrap_err().to_string();
+    assert!(told.contains("no comma may follow the last object") && !told.contains("--encoding"), "{told}");
+    let told = features(files(&[("events.jsonl", &format!("{object}\n[1]\n"))]).path(), |_| {}).unwrap_err().to_string();
+    assert!(told.contains("line 2") && told.contains("each line is an object in braces"), "{told}");
+}
+
+#[test]
+fn a_column_that_no_row_of_json_has_is_null_and_told() {
+    let users = "user_id,signup_date,is_paid\n1,2025-01-01,1\n";
+    let login = "{\"event_id\":1,\"user_id\":1,\"event_time\":\"2025-01-03T08:00:00Z\",\"event_type\":\"login\"}\n";
+    let report = |events: &str| report_of(files(&[("users.csv", users), ("events.jsonl", events)]).path(), &ReadOptions::default());
+    let notes = report(login).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("events.jsonl: no row has a watch_minutes: it is taken as null in all")), "{notes:?}");
+    let told = report(&login.replace('}', ",\"watch_minute\":5}")).unwrap_err().to_string();
+    assert!(told.contains("has no column watch_minutes") && told.contains("rename `watch_minute`"), "{told}");
 }

@@ -47,6 +47,18 @@ fn estimates_are_held_against_the_truth() {
     assert!((oracle["covered"], scheduled["covered"]) == (1.0, 0.0) && oracle["truth"] > scheduled["truth"]);
     assert!(scheduled["z"] > 10.0 && (oracle["error"] - (0.5 - oracle["truth"])).abs() < 1e-12);
     assert_eq!(card.metric(Predictor::Model, "coverage").unwrap().value, 0.5);
+    // A table of slots may have been written by a spreadsheet or a library of doubles.
+    let tables = tempfile::tempdir().unwrap();
+    let truth = |name: &str, text: String| {
+        let path = tables.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let card = score(&format!("{},mine,0.5,0,1\n", path.display()))?;
+        Ok::<f64, String>(card.groups[0].values["truth"])
+    };
+    let nines = truth("nines.csv", file(|_| 9)).unwrap();
+    assert_eq!(truth("nines.tsv", file(|_| 9).replace(',', ";").replace(";9", ";9.0")), Ok(nines));
+    assert!(truth("nines.csv", file(|_| 9).replace(",9", ",9.5")).unwrap_err().contains("`9.5` is not a slot"));
+    assert!(truth("nines.jsonl", "{}".into()).unwrap_err().contains("slots are read from CSV alone"));
     for (rows, what) in [
         ("orcle,mine,0.5,0.2,0.8\n", "row 1, target: `orcle` is no policy"),
         ("oracle,mine,0.5,0.6,0.8\n", "row 1, low and high"),

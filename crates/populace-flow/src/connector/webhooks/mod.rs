@@ -325,7 +325,14 @@ fn failure(
     reader: &mut Reader<'_>,
 ) {
     let (code, known) = codes(response.map_or("", String::as_str));
-    let attempt = attempt.and_then(|number| number.parse().ok()).filter(|number| (1..=i64::from(MOST_ATTEMPTS)).contains(number));
+    let number = |text: &String| text.parse().ok().filter(|number| (1..=i64::from(MOST_ATTEMPTS)).contains(number));
+    let (said, attempt) = (attempt.is_some(), attempt.as_ref().and_then(number));
+    if said && attempt.is_none() {
+        reader.note("attempt", "no number of an attempt, left out");
+    }
+    if enhanced.as_ref().is_some_and(|text| !is_enhanced(text)) {
+        reader.note("enhanced_code", "no such code, left out");
+    }
     for (number, whole) in [(const { column("attempt") }, attempt), (const { column("smtp_code") }, code)] {
         fields.set(number, whole.map_or(Given::Null, Given::Whole));
     }

@@ -3,12 +3,24 @@
 use super::actor_of;
 use populace_core::email::{BaseKind, EmailModel, NO_SLOT};
 use populace_core::scenario::{ConfigError, Problem};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 /// Where a policy names its file.
 const PATH: &str = "policy.base.file";
+/// Bytes of a header that are looked at.
+const LONGEST_HEADER: u64 = 64 << 10;
 /// The most problems of a file that are told one by one.
 const TOLD: usize = 20;
+
+/// The sign between the fields of a file's header: a comma, unless it has another and none.
+fn delimiter(file: &str) -> u8 {
+    let mut header = String::new();
+    // What cannot be read is told by who reads on.
+    let _ = File::open(file).and_then(|file| BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header));
+    if header.contains(',') { b',' } else { *[b';', b'\t', b'|'].iter().find(|sign| header.as_bytes().contains(sign)).unwrap_or(&b',') }
+}
 
 /// The model with the slots of its file, if its policy has one: a CSV file with the columns `recipient_id` and `slot`.
 ///
@@ -21,7 +33,7 @@ pub fn with_slots(model: EmailModel) -> Result<EmailModel, ConfigError> {
     let (users, slots) = (config.population.users, policy.slots());
     let mut problems: Vec<Problem> = Vec::new();
     let problem = |message: String, hint: &str| Problem { path: PATH.to_owned(), message, hint: hint.to_owned() };
-    let mut reader = match csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file) {
+    let mut reader = match csv::ReaderBuilder::new().delimiter(delimiter(file)).trim(csv::Trim::All).from_path(file) {
         Ok(reader) => reader,
         Err(error) => {
             return Err(ConfigError { problems: vec![problem(format!("{file}: {error}"), "give a CSV file of recipient_id and slot")] });
@@ -57,7 +69,9 @@ pub fn with_slots(model: EmailModel) -> Result<EmailModel, ConfigError> {
             tell(row, format!("`{id}` is not a recipient of the scenario"), format!("there are {users}, from synth_user_01000 on"));
             continue;
         };
-        let Some(slot) = text.parse::<usize>().ok().filter(|slot| *slot < slots) else {
+        // Where only doubles can be blank, whole numbers have a fraction of zeros.
+        let whole = text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0')).map_or(text, |(whole, _)| whole);
+        let Some(slot) = whole.parse::<usize>().ok().filter(|slot| *slot < slots) else {
             tell(row, format!("`{text}` is not a slot"), format!("must be from 0 to {}", slots - 1));
             continue;
         };

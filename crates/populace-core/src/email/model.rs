@@ -188,10 +188,11 @@ impl EmailModel {
     /// There is no such persona.
     pub fn person_as(&self, persona: usize, key: StreamKey, actor: ActorId) -> Person {
         let zone = self.zone_of(key, actor);
-        let Some(people) = &self.people else { return Person { zone, ..self.typical(persona) } };
         let actor = key.actor(actor);
+        let responsiveness = self.effects.experiments().map_or(0.0, |own| own.responsiveness(&actor));
+        let Some(people) = &self.people else { return Person { zone, responsiveness, ..self.typical(persona) } };
         let (open_rate, click_rate) = people.rates_of(persona, &self.personas()[persona], &actor);
-        Person { zone, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
+        Person { zone, responsiveness, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
     }
 
     /// A person with a habit and rates, in the first zone.
@@ -200,7 +201,8 @@ impl EmailModel {
     /// There is no such habit.
     pub fn person(&self, habit: usize, open_rate: f64, click_rate: f64) -> Person {
         let timing_k = self.effects.timing.k(habit, open_rate);
-        Person { persona: self.habits[habit].persona, habit: habit as u16, open_rate, click_rate, timing_k, zone: OwnZone::default() }
+        let persona = self.habits[habit].persona;
+        Person { persona, habit: habit as u16, open_rate, click_rate, timing_k, responsiveness: 0.0, zone: OwnZone::default() }
     }
 
     /// Somebody with the rates of a persona and, but where nobody has them, its hours: all of its people, where people do not differ.

@@ -94,7 +94,8 @@ const LINK_INDEX: Want = Want::nullable("link_index", As::Int);
 fn columns(model: &EmailModel) -> Vec<Want> {
     let attempts = model.attempts().into_iter().flat_map(|_| attempts::COLUMNS);
     let response = model.leaving().filter(|_| model.attempts().is_none()).map(|_| leaving::RESPONSE);
-    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).collect()
+    let links = model.scanners().map(|_| LINK_INDEX);
+    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).chain(links).collect()
 }
 
 /// The [`COLUMNS`] of a recipient's events.

@@ -9,8 +9,8 @@ mod fuzz;
 mod machines;
 mod mutants;
 mod people;
-mod zones;
 mod scanners;
+mod zones;
 
 use crate::support::{Run, document};
 use populace_analysis::families::verify;

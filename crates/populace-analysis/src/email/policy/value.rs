@@ -58,7 +58,7 @@ impl Observer<Event, Truth> for Seen {
                 self.decisions += 1;
                 self.decided.extend(decision.message_id);
             }
-            Truth::User(_) | Truth::UserRate(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Left(..) => {}
+            Truth::User(_) | Truth::UserRate(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Outcome(_) | Truth::Left(..) => {}
         }
     }
 

@@ -300,8 +300,22 @@ impl Experiments {
         first + self.members(set).fold(0, |place, (index, of)| place * of.variants.len() as u16 + variant(index, of) as u16)
     }
 
+    /// The exposure of experiments and variants by their names; `None` if no message may have these.
+    pub fn named<'n>(&self, named: impl Iterator<Item = (&'n str, &'n str)>) -> Option<u16> {
+        let place = |(name, variant): (&str, &str)| {
+            let place = self.list.iter().position(|of| of.name == name)?;
+            Some((place as u8, self.list[place].variants.iter().position(|of| of.name == variant)? as u8))
+        };
+        let mut own = named.map(place).collect::<Option<Vec<_>>>()?;
+        own.sort_unstable();
+        self.exposures.iter().position(|exposure| exposure.variants == own).map(|place| place as u16)
+    }
+
     /// The exposure whose variant of one experiment is another.
-    fn with(&self, exposure: u16, experiment: u8, variant: u8) -> u16 {
+    ///
+    /// # Panics
+    /// There are no such experiment, variant and exposure.
+    pub fn with(&self, exposure: u16, experiment: u8, variant: u8) -> u16 {
         let own = &self.exposures[usize::from(exposure)].variants;
         let set = own.iter().fold(0, |set, (place, _)| set | 1 << place);
         let place = own.iter().fold(0, |sum, &(of, here)| {

@@ -66,6 +66,20 @@ pub(super) fn blast_of(model: &EmailModel, metadata: &str) -> Option<u8> {
     u8::try_from(number).ok()
 }
 
+/// The kind of event of a name, if documents can bring it forth.
+pub(super) fn kind_of(name: &str) -> Option<EventType> {
+    EventType::of_name(name).filter(|kind| EventType::SIMULATED.contains(&kind.name()))
+}
+
+/// The hot path that a message's metadata names: `{"trigger":"site_visit"}`.
+pub(super) fn trigger_of(metadata: &str) -> Option<EventType> {
+    if metadata == "{}" {
+        return None;
+    }
+    let object: serde_json::Value = serde_json::from_str(metadata).ok()?;
+    kind_of(object.get("trigger")?.as_str()?)
+}
+
 /// The columns that a history of a model is made from.
 pub fn columns_for(model: &EmailModel) -> Vec<Want> {
     EVENT_COLUMNS.into_iter().chain(agent_column(model)).chain(metadata_column(model)).collect()

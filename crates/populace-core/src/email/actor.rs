@@ -10,7 +10,7 @@ use super::calendar::MILLISECOND;
 use super::decisions::{Decision, NotSent};
 use super::effects::occasion::Happening;
 use super::events::EventType;
-use super::experiments::{Exposed, Plan};
+use super::experiments::{Exposed, Prospect};
 use super::failures::Reply;
 use super::leaving::Stay;
 use super::machine::{Fetch, MACHINE, MachineOpens};
@@ -462,7 +462,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     }
 
     /// When a message is opened if its open is decided for, and clicked if its click is.
-    pub(super) fn plan(&self, draft: &Draft, delivered_at: Instant) -> Plan {
+    pub(super) fn prospect(&self, draft: &Draft, delivered_at: Instant) -> Prospect {
         let model = self.model;
         let component = model.opening.component(|| self.key.purpose(OPEN_MIX).ordinal(draft.ordinal).words().word::<0>());
         let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
@@ -470,7 +470,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let open_delay = model.opening.at(component, usize::from(self.person.habit), local, unit(words.word::<0>()));
         let opened_at = delivered_at.plus(from_minutes(open_delay));
         let clicked_at = opened_at.plus(from_minutes(model.click_delay.sample(&mut words.lane::<2>())));
-        Plan { opens: !self.suppressed(opened_at), clicks: !self.suppressed(clicked_at), click: unit(words.word::<1>()) }
+        Prospect { opens: !self.suppressed(opened_at), clicks: !self.suppressed(clicked_at), click: unit(words.word::<1>()) }
     }
 
     /// Opens a message and perhaps clicks in it, unless a circuit breaker stands against it. What a machine has opened before has its row.

@@ -102,6 +102,7 @@ impl<'a> World<'a> {
             recent_sends: recent,
             since_interest,
             suppressed: self.is_silent(at),
+            exposed: Default::default(),
         }
     }
 

@@ -21,7 +21,7 @@ mod users;
 mod volumes;
 mod zones;
 
-use crate::email::history::{Agents, blast_of};
+use crate::email::history::{Agents, blast_of, kind_of, trigger_of};
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -263,19 +263,6 @@ impl<'a> Recipient<'a> {
     fn campaign(&self, row: usize) -> Option<&'a CampaignConfig> {
         self.law.config().campaigns.values().nth(self.campaigns[row])
     }
-}
-
-fn kind_of(name: &str) -> Option<EventType> {
-    EventType::of_name(name).filter(|kind| EventType::SIMULATED.contains(&kind.name()))
-}
-
-/// The hot path that a message's metadata names: `{"trigger":"site_visit"}`.
-fn trigger_of(metadata: &str) -> Option<EventType> {
-    if metadata == "{}" {
-        return None;
-    }
-    let object: serde_json::Value = serde_json::from_str(metadata).ok()?;
-    kind_of(object.get("trigger")?.as_str()?)
 }
 
 fn window(config: &EmailConfig) -> Window {

@@ -5,7 +5,7 @@ mod outcomes;
 mod worth;
 
 pub use config::{ExperimentConfig, ExperimentUnit, NoveltyConfig, VariantEffectConfig};
-pub(super) use outcomes::Plan;
+pub(super) use outcomes::Prospect;
 pub use worth::VariantWorth;
 
 use super::config::EmailConfig;

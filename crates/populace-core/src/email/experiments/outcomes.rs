@@ -10,7 +10,7 @@ use crate::time::{DAY, Instant};
 
 /// What comes of a message if its open is decided for.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Plan {
+pub(in super::super) struct Prospect {
     /// Whether no circuit breaker stands against the open, and against the click.
     pub(in super::super) opens: bool,
     pub(in super::super) clicks: bool,
@@ -42,14 +42,14 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         truth: &MessageTruth,
     ) {
         let own = truth.at.exposed;
-        let mut plan = None;
+        let mut prospect = None;
         for &(experiment, factual) in &experiments.exposures[usize::from(own.exposure)].variants {
             for variant in 0..experiments.list[usize::from(experiment)].variants.len() as u8 {
                 let exposed = Exposed { exposure: experiments.with(own.exposure, experiment, variant), ..own };
                 let weighed = self.model.weigh(&super::super::world::Circumstances { exposed, ..truth.at }, self.rates_at(delivered_at));
                 let p = truth.p_open.map(|_| [weighed.p_open, weighed.p_click]);
                 let [opens, clicks] = p.filter(|[p_open, _]| unit(open) < *p_open).map_or([false; 2], |[_, p_click]| {
-                    let Plan { opens, clicks, click } = *plan.get_or_insert_with(|| self.plan(draft, delivered_at));
+                    let Prospect { opens, clicks, click } = *prospect.get_or_insert_with(|| self.prospect(draft, delivered_at));
                     [opens, opens && clicks && click < p_click]
                 });
                 self.out.reveal(Truth::Outcome(OutcomeTruth {

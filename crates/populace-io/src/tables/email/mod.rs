@@ -142,7 +142,8 @@ impl Tables for Email {
             ("scheduled", include_str!("policies/scheduled.yaml")),
             ("uniform", include_str!("policies/uniform.yaml")),
         ],
-        keys: &["base", "explore", "holdout", "caps", "slot_minutes", "skip"],
+        keys: &["base", "explore", "holdout", "caps", "slot_minutes", "skip", "policy", "experiments"],
+        beside: &["experiments"],
         help: "in which slot each scheduled message goes out, logged with its probability: a policy file or a built-in one (explore, one-hour, oracle, scheduled, uniform)",
     });
 

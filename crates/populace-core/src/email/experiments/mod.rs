@@ -24,7 +24,9 @@ const CONTENT: Purpose = Purpose::new(16);
 /// The most experiments.
 const MOST: usize = 32;
 /// The most sets of variants that a message may have.
-const MOST_EXPOSURES: usize = 4_096;
+const MOST_EXPOSURES: usize = 1_024;
+/// The most that mail may say of itself: each set of variants with each trigger and blast.
+const MOST_METADATA: usize = 16_384;
 
 /// What a message shows of experiments.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -204,6 +206,11 @@ impl Experiments {
             experiments.first.insert(set, experiments.exposures.len() as u16);
             experiments.exposures.extend(more);
         }
+        if experiments.exposures.len() * names.metadata.iter().filter(|text| is_of_mail(text)).count() > MOST_METADATA {
+            let problem = format!("mail may say more than {MOST_METADATA} things of its variants, triggers and blasts");
+            checker.problem("experiments", problem, "let fewer of them overlap, or leave blasts out");
+            return None;
+        }
         experiments.metadata = experiments.say(names);
         Some(experiments)
     }
@@ -254,12 +261,11 @@ impl Experiments {
     /// What mail says in its metadata: what it says without experiments, and its variants.
     fn say(&self, names: &mut Names) -> Vec<u16> {
         let plain: Vec<String> = names.metadata.clone();
-        let of_mail = |text: &String| text == "{}" || [r#"{"trigger""#, r#"{"blast""#].iter().any(|begin| text.starts_with(begin));
         let mut all: Vec<u16> = (0..plain.len() as u16).collect();
         for exposure in &self.exposures[1..] {
             let variants = self.json(exposure);
             for text in &plain {
-                let before = text.strip_suffix('}').filter(|_| of_mail(text));
+                let before = text.strip_suffix('}').filter(|_| is_of_mail(text));
                 all.push(before.map_or(u16::MAX, |before| {
                     let comma = if before.len() > 1 { "," } else { "" };
                     names.metadata(format!(r#"{before}{comma}"experiments":{variants}}}"#))
@@ -404,6 +410,11 @@ impl Experiments {
         };
         self.list.iter().map(of).collect()
     }
+}
+
+/// Whether metadata is that of a message.
+fn is_of_mail(metadata: &str) -> bool {
+    metadata == "{}" || [r#"{"trigger""#, r#"{"blast""#].iter().any(|begin| metadata.starts_with(begin))
 }
 
 /// Places of people among the factors that are expected.

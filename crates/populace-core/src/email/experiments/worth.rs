@@ -1,5 +1,6 @@
 //! What variants are worth: the effect on opens and clicks, over the law of the population.
 
+use super::super::blast::Blast;
 use super::super::events::EventType;
 use super::super::model::EmailModel;
 use super::super::volumes::Expectation;
@@ -71,7 +72,12 @@ impl EmailModel {
         let all = self.config.window.days;
         let scheduled = total.scheduled * share * volume(of.days.clone()) / volume(0..all);
         let days = f64::from(of.days.end - of.days.start) / f64::from(all);
-        let sent = scheduled + triggered.map_or(0.0, |_| total.triggered * days);
+        let of_blasts =
+            |is_in: &dyn Fn(&Blast) -> bool| self.blasts().iter().filter(|blast| is_in(blast)).map(|blast| blast.share).sum::<f64>();
+        let day = |blast: &Blast| u32::try_from(blast.date().0 - self.config.window.start.0).unwrap_or(0);
+        let within = of_blasts(&|blast| of.days.contains(&day(blast)) && of.has_campaign(blast.campaign.into()));
+        let blasted = if within > 0.0 { total.blasted * within / of_blasts(&|_| true) } else { 0.0 };
+        let sent = scheduled + triggered.map_or(0.0, |_| total.triggered * days) + blasted;
         sent * total.of(EventType::Delivered) / total.of(EventType::Sent)
     }
 }

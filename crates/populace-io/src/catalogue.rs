@@ -73,7 +73,7 @@ pub fn component(source: Source<'_>) -> Result<Option<(&'static Family, Componen
 /// # Errors
 /// Everything that is wrong with it.
 pub fn resolve_component(family: &Family, component: Component, option: &str, source: Source<'_>) -> Result<Resolved, Diagnostics> {
-    let graft = [Graft { option, path: component.name, source }];
+    let graft = [Graft { option, path: component.name, beside: component.beside, source }];
     resolve(&Request { grafts: &graft, ..Request::new(Source::Named(family.documents[0].0)) })
 }
 

@@ -79,6 +79,8 @@ pub struct Component {
     pub builtins: &'static [(&'static str, &'static str)],
     /// Keys of which it has one at least: such a document is a component, not a scenario.
     pub keys: &'static [&'static str],
+    /// Keys of the scenario that such a document may have beside; the part itself may then stand under its own name.
+    pub beside: &'static [&'static str],
     /// For the help.
     pub help: &'static str,
 }

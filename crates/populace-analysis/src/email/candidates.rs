@@ -1,5 +1,5 @@
 //! Who a recipient may be: every habit with places of the law of its open rates, and places of the law of clicks of an open. Where people do
-//! not differ these are the personas.
+//! not differ these are the personas. Where the variants of experiments do more to some than to others, each has places of that too.
 //!
 //! P(open) of a message bends in the open rate where the k of timing leaves 1 and where it reaches 0. Between the bends the likelihood of a
 //! history is a polynomial but where a probability is capped, so that Gauss's rules on each piece integrate it: exactly where the messages
@@ -7,7 +7,7 @@
 //! tell rates apart.
 
 use populace_core::dist::{beta_nodes, fewer_nodes};
-use populace_core::email::{EmailModel, Person};
+use populace_core::email::{EmailModel, Experiments, Person, normal_nodes};
 use populace_core::math::ln_gamma;
 
 /// Places of open rates over all pieces, for as many messages; of more, as many more as the rates of a recipient can be told apart better.
@@ -17,6 +17,8 @@ const OF_MESSAGES: f64 = 100.0;
 const MOST: f64 = 4.0;
 /// Places of clicks of an open: exact up to 47 opens.
 const RATIOS: usize = 24;
+/// Places of what the content of variants does to people: exp of a normal variable, whose deviation is a few tenths.
+const RESPONSES: usize = 7;
 /// Places that stand for the law on a piece before they are joined.
 const FINE: usize = 128;
 /// What is left out of a law.
@@ -34,6 +36,8 @@ impl Candidates {
     /// Of a model, for histories of about so many messages.
     pub(super) fn new(model: &EmailModel, messages: f64) -> Self {
         let finer = (messages / OF_MESSAGES).sqrt().clamp(1.0, MOST);
+        let differ = model.effects().experiments().is_some_and(Experiments::people_differ);
+        let responsiveness = if differ { normal_nodes(RESPONSES) } else { vec![(0.0, 1.0)] };
         let of_habit = |(index, habit): (usize, &populace_core::email::Habit)| {
             let persona = usize::from(habit.persona);
             let of = &model.personas()[persona];
@@ -43,7 +47,10 @@ impl Candidates {
             };
             let person =
                 |(rate, share): (f64, f64)| (model.person(index, rate, rate * (of.click_rate / of.open_rate)), share * habit.share);
-            rates.into_iter().map(person).collect::<Vec<_>>()
+            let responsive = |(person, share): (Person, f64)| {
+                responsiveness.iter().map(move |(at, weight)| (Person { responsiveness: *at, ..person }, share * weight))
+            };
+            rates.into_iter().map(person).flat_map(responsive).collect::<Vec<_>>()
         };
         let ratios = model.personas().iter().enumerate().map(|(persona, of)| match model.ratios_of(persona) {
             None => vec![(of.click_rate / of.open_rate, 1.0)],

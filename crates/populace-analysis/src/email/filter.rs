@@ -71,9 +71,13 @@ impl<'a> Inference<'a> {
             })
         };
         let ends: Vec<[f64; 2]> = (0..self.law.model().habits().len()).map(of_habit).collect();
+        // The factor of content goes with an exponential of what is the person's own.
+        let experiments = self.law.model().effects().experiments();
+        let spread = experiments.map_or(0.0, |own| own.exposures()[usize::from(message.exposure)].spread);
         let of = |person: &Person| {
             let [flat, full] = ends[usize::from(person.habit)];
-            (person.open_rate * (flat + person.timing_k * (full - flat))).min(most)
+            let content = if spread > 0.0 { (spread * person.responsiveness).exp() } else { 1.0 };
+            (person.open_rate * (flat + person.timing_k * (full - flat)) * content).min(most)
         };
         self.people().map(of).collect()
     }

@@ -3,8 +3,11 @@
 use crate::source::Texts;
 use crate::source::{As, Columns, Want};
 use arrow_array::RecordBatch;
-use populace_core::email::{Agent, Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Group, LeftBy, Person};
-use populace_core::time::{Instant, MINUTE};
+use populace_core::email::{
+    Agent, Circumstances, DecidedAt, EmailConfig, EmailModel, EventType, Experiments, Exposed, Group, LeftBy, Person,
+};
+use populace_core::scenario::Scenario;
+use populace_core::time::{DAY, Instant, MINUTE};
 use std::collections::HashMap;
 
 /// The columns of `events` that a history is made from. Further columns may be wanted beside them.
@@ -49,20 +52,37 @@ impl<'a> Agents<'a> {
     }
 }
 
-/// The column that says which messages are a blast's, where there are blasts.
-fn blast_column(model: &EmailModel) -> Option<Want> {
-    (!model.blasts().is_empty()).then(|| Want::optional("metadata", As::Text))
+/// The column that says which messages are a blast's and which variants they have, where there are blasts or experiments.
+fn metadata_column(model: &EmailModel) -> Option<Want> {
+    (!model.blasts().is_empty() || model.effects().experiments().is_some()).then(|| Want::optional("metadata", As::Text))
 }
 
 /// Of which of the document's blasts a message is, by its metadata.
 pub(super) fn blast_of(model: &EmailModel, metadata: &str) -> Option<u8> {
-    let number = model.blasts().iter().position(|blast| model.metadata()[usize::from(blast.metadata)] == metadata)?;
+    // Variants of experiments may stand behind it.
+    let says =
+        |own: &str| own.strip_suffix('}').and_then(|own| metadata.strip_prefix(own)).is_some_and(|rest| rest.starts_with(['}', ',']));
+    let number = model.blasts().iter().position(|blast| says(&model.metadata()[usize::from(blast.metadata)]))?;
     u8::try_from(number).ok()
+}
+
+/// The kind of event of a name, if documents can bring it forth.
+pub(super) fn kind_of(name: &str) -> Option<EventType> {
+    EventType::of_name(name).filter(|kind| EventType::SIMULATED.contains(&kind.name()))
+}
+
+/// The hot path that a message's metadata names: `{"trigger":"site_visit"}`.
+pub(super) fn trigger_of(metadata: &str) -> Option<EventType> {
+    if metadata == "{}" {
+        return None;
+    }
+    let object: serde_json::Value = serde_json::from_str(metadata).ok()?;
+    kind_of(object.get("trigger")?.as_str()?)
 }
 
 /// The columns that a history of a model is made from.
 pub fn columns_for(model: &EmailModel) -> Vec<Want> {
-    EVENT_COLUMNS.into_iter().chain(agent_column(model)).chain(blast_column(model)).collect()
+    EVENT_COLUMNS.into_iter().chain(agent_column(model)).chain(metadata_column(model)).collect()
 }
 
 /// What one recipient lived through.
@@ -137,6 +157,9 @@ pub struct Message {
     pub recent_deliveries: u32,
     /// Whether it was delivered to a recipient that no message before had made leave.
     pub may_leave: bool,
+    /// The variants of experiments that it has, as far as its `sent` says: an index into
+    /// [`Experiments::exposures`](populace_core::email::Experiments::exposures).
+    pub exposure: u16,
 }
 
 /// What a scanner did with a message.
@@ -173,6 +196,7 @@ impl Message {
             suppressed: false,
             recent_deliveries: 0,
             may_leave: false,
+            exposure: 0,
         }
     }
 }
@@ -287,6 +311,9 @@ impl History {
                 message.delivered = message.delivered.or(message.opened).or(message.clicked);
             }
         }
+        if let Some(experiments) = model.effects().experiments().filter(|_| events.column_by_name("metadata").is_some()) {
+            history.exposures(experiments, events.text("metadata"));
+        }
         history.messages.sort_by_key(|message| message.sent);
         history.settle(model);
         history
@@ -304,6 +331,15 @@ impl History {
             acts.into_iter().filter_map(|(at, by)| Some((at?, by))).min()
         };
         self.messages.iter().filter_map(of).min()
+    }
+
+    /// Which variants of experiments the messages have.
+    fn exposures(&mut self, experiments: &Experiments, metadata: Texts<'_>) {
+        let mut known: HashMap<&str, u16> = HashMap::from([("{}", 0)]);
+        for message in self.messages.iter_mut().filter(|message| metadata.is_valid(message.sent_row)) {
+            let text = metadata.value(message.sent_row);
+            message.exposure = *known.entry(text).or_insert_with(|| exposure_of(experiments, text));
+        }
     }
 
     /// Who may leave by which message, and how many deliveries were before it.
@@ -385,13 +421,27 @@ impl History {
     }
 }
 
+/// The variants that metadata names: `{"experiments":{"subject_test":"emoji"}}`; 0 where they are none that a message may have.
+fn exposure_of(experiments: &Experiments, metadata: &str) -> u16 {
+    let object = serde_json::from_str::<serde_json::Value>(metadata).ok();
+    let named = object.as_ref().and_then(|object| object.get("experiments")?.as_object());
+    let variants = named.map(|named| named.iter().filter_map(|(name, variant)| Some((name.as_str(), variant.as_str()?))));
+    variants.and_then(|variants| experiments.named(variants)).unwrap_or(0)
+}
+
 /// The circumstances of a message of a person; `None` where it was not delivered.
 pub fn circumstances(model: &EmailModel, person: &Person, message: &Message) -> Option<Circumstances> {
     let decided = decided_at(model.config(), message)?;
     let own = model.clock(person.zone.zone);
     let (clock, ahead) = (own.local(decided), own.ahead(decided));
-    let &Message { recent_sends, since_interest, suppressed, .. } = message;
-    Some(Circumstances { person: *person, clock, ahead, recent_sends, since_interest, suppressed })
+    let &Message { recent_sends, since_interest, suppressed, exposure, .. } = message;
+    let exposed = if exposure == 0 {
+        Exposed::default()
+    } else {
+        let since = model.on_days(person.zone.zone, message.sent).since(model.window().begin());
+        Exposed { exposure, day: since as f64 / DAY as f64 }
+    };
+    Some(Circumstances { person: *person, clock, ahead, recent_sends, since_interest, suppressed, exposed })
 }
 
 /// When a message's open is decided; `None` where it was not delivered.

@@ -59,6 +59,13 @@ impl<'a> Law<'a> {
         self.key.zip(actor).is_some_and(|(key, actor)| self.model.is_opened_ahead(key, actor))
     }
 
+    /// The variants that a recipient has in experiments which deal them to recipients, by the seed; `None` where there are none, and where
+    /// [`persona_of`](Self::persona_of) is.
+    pub fn dealt(&self, recipient_id: &str) -> Option<Vec<u8>> {
+        let experiments = self.model.effects().experiments()?;
+        Some(experiments.dealt(&self.key?.actor(ActorId(actor_of(recipient_id)?))))
+    }
+
     /// The address of a recipient, by the seed; `None` where addresses do not matter, and where [`persona_of`](Self::persona_of) is.
     pub fn address_of(&self, recipient_id: &str) -> Option<Address> {
         self.model.address_of(self.key?, ActorId(actor_of(recipient_id)?))

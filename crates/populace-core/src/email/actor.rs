@@ -7,12 +7,10 @@
 use super::address::Address;
 use super::attempts::Arrival;
 use super::calendar::MILLISECOND;
-use super::config::DecidedAt;
 use super::decisions::{Decision, NotSent};
-use super::delivery::LATENCY_PARTS;
-use super::effects::Effects;
 use super::effects::occasion::Happening;
 use super::events::EventType;
+use super::experiments::{Exposed, Prospect};
 use super::failures::Reply;
 use super::leaving::Stay;
 use super::machine::{Fetch, MACHINE, MachineOpens};
@@ -21,7 +19,7 @@ use super::people::Person;
 use super::policy::{Draft, scheduled, triggered};
 use super::rows::{Agent, Client, Delivery, DroppedReason, Event, MessageTruth, Truth, UserRateTruth, UserTruth, Uuid};
 use super::scanner::Scanner;
-use super::world::{Circumstances, from_minutes, nearest};
+use super::world::{from_minutes, nearest};
 use super::zones::Days;
 use crate::scenario::Observer;
 use crate::stream::{ActorId, ActorKey, Purpose, StreamKey, below, unit};
@@ -88,6 +86,9 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
     };
     let days = model.days(person.zone.zone);
     let mut walk = Walk { model, person, days, actor, all, key, client, machine, scanner, address, scratch, month: 0, out };
+    if let Some(experiments) = model.effects.experiments() {
+        walk.scratch.dealt = experiments.dealt(&key);
+    }
     walk.rates();
     walk.calendar();
     walk.full();
@@ -98,7 +99,7 @@ pub(super) fn simulate(model: &EmailModel, person: Person, actor: ActorId, key: 
 /// What is kept between the steps of one actor; the allocations are kept between actors.
 #[derive(Default)]
 pub(super) struct Scratch {
-    rates: Vec<Rates>,
+    pub(super) rates: Vec<Rates>,
     pub(super) sends_per_day: Vec<u16>,
     breakers: Vec<Breaker>,
     pub(super) hot_paths: Vec<HotPath>,
@@ -110,6 +111,8 @@ pub(super) struct Scratch {
     /// The latest sends, as far back as they matter, from `first_recent` on.
     recent: Vec<Instant>,
     first_recent: usize,
+    /// By experiment, the variant that the recipient has.
+    pub(super) dealt: Vec<u8>,
     /// Whether the recipient is still there, where recipients leave.
     pub(super) stay: Stay,
     /// What is not emitted yet, in the order of sending.
@@ -130,13 +133,14 @@ impl Scratch {
         self.decisions.clear();
         self.waiting.clear();
         self.chosen.clear();
+        self.dealt.clear();
     }
 }
 
 #[derive(Clone, Copy)]
-struct Rates {
-    open: f64,
-    click: f64,
+pub(super) struct Rates {
+    pub(super) open: f64,
+    pub(super) click: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -167,14 +171,14 @@ pub(super) struct Walk<'a, O> {
     pub(super) key: ActorKey,
     client: Client,
     /// The recipient's client, if it opens ahead.
-    machine: Option<&'a MachineOpens>,
+    pub(super) machine: Option<&'a MachineOpens>,
     /// Where attempts at delivery can fail.
     pub(super) address: Option<Address>,
     /// What stands before the recipient's mailbox.
-    scanner: Option<Scanner<'a>>,
+    pub(super) scanner: Option<Scanner<'a>>,
     pub(super) scratch: Scratch,
     /// The month of the day at hand.
-    month: usize,
+    pub(super) month: usize,
     pub(super) out: &'a mut O,
 }
 
@@ -328,6 +332,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         if model.suppresses_sends() && self.suppressed(draft.time) {
             return self.not_sent(&draft, NotSent::Suppressed);
         }
+        let experiments = model.effects.experiments();
+        let exposed = experiments.map_or_else(Exposed::default, |own| self.exposed(own, &draft));
+        if let Some(decision) = draft.decision {
+            self.scratch.decisions[decision as usize].exposure = exposed.exposure;
+        }
         let words = self.key.purpose(DELIVERY).ordinal(draft.ordinal).words();
         let ids = self.key.purpose(MESSAGE_IDS).ordinal(draft.ordinal).words();
         let message_id = Uuid::v7(draft.time, ids.word::<0>(), ids.word::<3>());
@@ -339,7 +348,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             esp: draft.esp,
             campaign: draft.campaign,
             source: 0,
-            metadata: draft.metadata,
+            metadata: experiments.map_or(draft.metadata, |own| own.metadata(exposed.exposure, draft.metadata)),
             subject: Some(draft.subject),
             click_url: None,
             link: None,
@@ -369,7 +378,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 (at, deferral, attempt, bounced.is_none())
             }
         };
-        let mut truth = self.weigh(&draft, delivered_at, message_id, latency.parts, recent_sends);
+        let mut truth = self.weigh((&draft, delivered_at), message_id, latency.parts, (recent_sends, exposed));
         truth.latency_deferral = deferral as f64 / SECOND as f64;
         if let Some(decision) = draft.decision {
             let decision = &mut self.scratch.decisions[decision as usize];
@@ -413,6 +422,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             truth.p_click_row = None;
         }
         self.out.reveal(Truth::Message(truth));
+        if let Some(experiments) = experiments.filter(|_| exposed.exposure > 0) {
+            self.outcomes(experiments, &draft, (delivered_at, words.word::<3>()), &truth);
+        }
     }
 
     /// How many sends count as recent before one at `time`, which counts from then on.
@@ -428,72 +440,6 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         }
         recent.push(time);
         (recent.len() - 1 - *first_recent) as u32
-    }
-
-    /// The probabilities of a message's open and click, and their factors.
-    fn weigh(
-        &mut self,
-        draft: &Draft,
-        delivered_at: Instant,
-        message_id: Uuid,
-        latency: [f64; LATENCY_PARTS.len()],
-        recent_sends: u32,
-    ) -> MessageTruth {
-        let model = self.model;
-        let decided_at = match model.decided_at {
-            DecidedAt::Delivery => delivered_at,
-            DecidedAt::Send => draft.time,
-        };
-        let clock = model.clock(self.person.zone.zone);
-        let at = Circumstances {
-            person: self.person,
-            clock: clock.local(decided_at),
-            ahead: clock.ahead(decided_at),
-            recent_sends,
-            since_interest: self.since_hot_path(decided_at),
-            suppressed: self.suppressed(decided_at),
-        };
-        let rates = self.scratch.rates[model.month_at(delivered_at, self.month)];
-        let factors = model.effects.factors(&at);
-        let product = Effects::product(rates.open, &factors);
-        let most = model.config.engagement.max_probability;
-        let cap = if product > most {
-            self.out.clipped("p_open");
-            most / product
-        } else {
-            1.0
-        };
-        let mut p_click = rates.click / rates.open * model.effects.click_factor(&at);
-        if p_click > 1.0 {
-            self.out.clipped("p_click");
-            p_click = 1.0;
-        }
-        let p_open = if at.suppressed { 0.0 } else { product.min(most) };
-        let or_by = |people: f64, machine: f64| 1.0 - (1.0 - people) * (1.0 - machine);
-        let mut p_rows = [self.machine.map_or(p_open, |machine| or_by(p_open, machine.probability)), p_open * p_click];
-        if let Some(scanner) = &self.scanner {
-            let [opened, clicked] = scanner.p_rows();
-            p_rows = [or_by(p_rows[0], opened), or_by(p_rows[1], clicked)];
-        }
-        MessageTruth {
-            message_id,
-            p_open: Some(p_open),
-            p_click: Some(p_click),
-            open_rate: rates.open,
-            click_rate: rates.click,
-            factors,
-            cap,
-            at,
-            dropped_reason: None,
-            human_opened_at: None,
-            p_open_row: Some(p_rows[0]),
-            p_click_row: Some(p_rows[1]),
-            open_component: None,
-            leaving: None,
-            latency_queue: draft.queue as f64 / SECOND as f64,
-            latency,
-            latency_deferral: 0.0,
-        }
     }
 
     /// The fetch of a message by the recipient's client, if that opens ahead.
@@ -513,6 +459,18 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let ids = self.key.purpose(ENGAGEMENT_IDS).ordinal(draft.ordinal).words();
         let event_id = Uuid::v7(time, ids.word::<0>(), ids.word::<1>());
         self.scratch.pending.push(Event { event_id, time, event_type: EventType::Opened, client: Some(client), agent, ..*sent });
+    }
+
+    /// When a message is opened if its open is decided for, and clicked if its click is.
+    pub(super) fn prospect(&self, draft: &Draft, delivered_at: Instant) -> Prospect {
+        let model = self.model;
+        let component = model.opening.component(|| self.key.purpose(OPEN_MIX).ordinal(draft.ordinal).words().word::<0>());
+        let words = self.key.purpose(ENGAGEMENT).ordinal(draft.ordinal).words();
+        let local = model.clock(self.person.zone.zone).local(delivered_at);
+        let open_delay = model.opening.at(component, usize::from(self.person.habit), local, unit(words.word::<0>()));
+        let opened_at = delivered_at.plus(from_minutes(open_delay));
+        let clicked_at = opened_at.plus(from_minutes(model.click_delay.sample(&mut words.lane::<2>())));
+        Prospect { opens: !self.suppressed(opened_at), clicks: !self.suppressed(clicked_at), click: unit(words.word::<1>()) }
     }
 
     /// Opens a message and perhaps clicks in it, unless a circuit breaker stands against it. What a machine has opened before has its row.
@@ -556,14 +514,14 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     }
 
     /// Whether `time` lies inside a circuit breaker's window.
-    fn suppressed(&self, time: Instant) -> bool {
+    pub(super) fn suppressed(&self, time: Instant) -> bool {
         let breakers = &self.scratch.breakers;
         let begun = breakers.partition_point(|breaker| breaker.time <= time);
         begun > 0 && time < breakers[begun - 1].end
     }
 
     /// Minutes from the latest hot path up to `time`, if it matters for so long.
-    fn since_hot_path(&self, time: Instant) -> Option<f64> {
+    pub(super) fn since_hot_path(&self, time: Instant) -> Option<f64> {
         let lasts = self.model.effects.interest()?.lasts;
         let paths = &self.scratch.hot_paths;
         let begun = paths.partition_point(|path| path.time <= time);

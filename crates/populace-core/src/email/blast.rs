@@ -94,7 +94,7 @@ pub struct Blast {
     /// Index into [`EmailModel::campaigns`](super::EmailModel::campaigns).
     pub campaign: u8,
     /// Index into [`EmailModel::metadata`](super::EmailModel::metadata).
-    pub metadata: u8,
+    pub metadata: u16,
     /// Seconds until the queue is empty.
     pub seconds: f64,
     ordinal: u64,

@@ -14,6 +14,7 @@ use super::effects::minute::MinuteConfig;
 use super::effects::season::SeasonConfig;
 use super::effects::timing::TimingConfig;
 use super::events::EventNames;
+use super::experiments::ExperimentConfig;
 use super::leaving::LeavingConfig;
 use super::machine::MachineOpensConfig;
 use super::opening::{AttentionConfig, DelaysConfig, OpenDelayLaw, OpenMixtureConfig};
@@ -105,6 +106,9 @@ section! {
         /// In which slot of its window each scheduled message goes out, which is logged; left out, mail goes out by `sends` alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyConfig>,
+        /// Experiments, by name: messages that come in variants.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        experiments: Option<BTreeMap<String, ExperimentConfig>> [len 0 ..= 32],
         /// Opens by machines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         machine_opens: Option<MachineOpensConfig>,

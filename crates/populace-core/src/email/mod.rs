@@ -12,6 +12,7 @@ mod decisions;
 mod delivery;
 mod effects;
 mod events;
+mod experiments;
 mod failures;
 mod frame;
 pub mod laws;
@@ -26,6 +27,7 @@ mod policy;
 mod rows;
 mod scanner;
 mod volumes;
+mod weigh;
 mod world;
 mod zones;
 
@@ -49,6 +51,10 @@ pub use effects::occasion::{Happening, Occasion};
 pub use effects::timing::TimingConfig;
 pub use effects::{EFFECTS, Effects, Factors, INTEREST_FEATURES, Interest, NthConfig, Season, SeasonConfig, SeasonDay, When};
 pub use events::{EventNames, EventType, Group};
+pub use experiments::{
+    Experiment, ExperimentConfig, ExperimentUnit, Experiments, Exposed, Exposure, NoveltyConfig, Variant, VariantEffectConfig,
+    VariantWorth, normal_nodes,
+};
 pub use failures::Reply;
 pub use leaving::{Leaving, LeavingConfig, LeftBy};
 pub use machine::{MachineOpens, MachineOpensConfig};
@@ -59,8 +65,8 @@ pub use people::{Habit, PeopleConfig, Person};
 pub use personas::{Persona, PersonaConfig};
 pub use policy::TriggerConfig;
 pub use rows::{
-    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, LeavingTruth, MessageTruth, Truth, UserRateTruth, UserTruth,
-    Uuid,
+    Agent, AttemptTruth, Client, Delivery, DroppedReason, Event, FullTruth, LeavingTruth, MessageTruth, OutcomeTruth, Truth, UserRateTruth,
+    UserTruth, Uuid,
 };
 pub use scanner::{Scanners, ScannersConfig};
 pub use world::{Circumstances, Span};

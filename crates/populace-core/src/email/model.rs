@@ -107,9 +107,10 @@ impl EmailModel {
         let mut names = Names { sources: vec![config.chain_source.clone()], metadata: vec!["{}".to_owned()] };
         let breaker = config.circuit_breakers.as_ref().map(|breakers| Breaker::new(breakers, &mut names, checker));
         let habits = config.habits();
+        // What mail says without experiments is known before them.
+        let blasts = blast::new(config, &mut names, checker);
         let effects = Effects::new(config, &calendar, &habits, zones_or_none, &mut names, checker);
         let policy = policy.and_then(|policy| policy.with_seasons(&config.sends, config.window, effects.as_ref()?.season(), checker));
-        let blasts = blast::new(config, &mut names, checker);
         let policy = policy.map(|policy| policy.with_blasts(config.minute_of_sends(), blasts));
         let drift = config.drift.as_ref().map(|drift| drift.step(checker));
         let opening = Opening::new(config, &habits, checker);
@@ -189,10 +190,11 @@ impl EmailModel {
     /// There is no such persona.
     pub fn person_as(&self, persona: usize, key: StreamKey, actor: ActorId) -> Person {
         let zone = self.zone_of(key, actor);
-        let Some(people) = &self.people else { return Person { zone, ..self.typical(persona) } };
         let actor = key.actor(actor);
+        let responsiveness = self.effects.experiments().map_or(0.0, |own| own.responsiveness(&actor));
+        let Some(people) = &self.people else { return Person { zone, responsiveness, ..self.typical(persona) } };
         let (open_rate, click_rate) = people.rates_of(persona, &self.personas()[persona], &actor);
-        Person { zone, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
+        Person { zone, responsiveness, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
     }
 
     /// A person with a habit and rates, in the first zone.
@@ -201,7 +203,8 @@ impl EmailModel {
     /// There is no such habit.
     pub fn person(&self, habit: usize, open_rate: f64, click_rate: f64) -> Person {
         let timing_k = self.effects.timing.k(habit, open_rate);
-        Person { persona: self.habits[habit].persona, habit: habit as u16, open_rate, click_rate, timing_k, zone: OwnZone::default() }
+        let persona = self.habits[habit].persona;
+        Person { persona, habit: habit as u16, open_rate, click_rate, timing_k, responsiveness: 0.0, zone: OwnZone::default() }
     }
 
     /// Somebody with the rates of a persona and, but where nobody has them, its hours: all of its people, where people do not differ.

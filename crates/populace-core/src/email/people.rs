@@ -84,6 +84,8 @@ pub struct Person {
     pub click_rate: f64,
     /// How far the time of the week moves the open rate, 0 to 1: the k of [`TimingConfig`](super::TimingConfig) at the person's own rate.
     pub timing_k: f64,
+    /// How far the content of variants moves it: standard normal, 0 where that does not differ.
+    pub responsiveness: f64,
     /// Where it is; the first zone, where one clock is everybody's.
     pub zone: OwnZone,
 }

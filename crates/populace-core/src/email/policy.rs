@@ -38,7 +38,7 @@ pub(super) struct Draft {
     pub(super) ordinal: u64,
     pub(super) esp: u8,
     pub(super) campaign: u8,
-    pub(super) metadata: u8,
+    pub(super) metadata: u16,
     pub(super) subject: u16,
     /// The place of the policy's decision on it.
     pub(super) decision: Option<u32>,
@@ -209,7 +209,7 @@ pub(super) struct Triggered {
     delay_minutes: UniformF64,
     campaign: u8,
     /// By the type of what calls for it.
-    metadata: [u8; EventType::SIMULATED.len()],
+    metadata: [u16; EventType::SIMULATED.len()],
 }
 
 impl Triggered {
@@ -218,7 +218,7 @@ impl Triggered {
         config: &TriggerConfig,
         path: &str,
         campaigns: &BTreeMap<String, CampaignConfig>,
-        metadata: impl Iterator<Item = (EventType, u8)>,
+        metadata: impl Iterator<Item = (EventType, u16)>,
         checker: &mut Checker,
     ) -> Option<Self> {
         let path = |key: &str| format!("{path}.{key}");

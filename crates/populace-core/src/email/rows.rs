@@ -93,7 +93,7 @@ pub struct Event {
     /// Index into [`EmailModel::sources`](super::EmailModel::sources).
     pub source: u8,
     /// Index into [`EmailModel::metadata`](super::EmailModel::metadata).
-    pub metadata: u8,
+    pub metadata: u16,
     /// Index into [`EmailModel::subjects`](super::EmailModel::subjects); of a row of mail.
     pub subject: Option<u16>,
     /// Index into [`EmailModel::click_urls`](super::EmailModel::click_urls); of a clicked.
@@ -157,7 +157,7 @@ pub struct Delivery {
 }
 
 /// A row of a truth table. An actor's user comes first, then its rates by month, then when its mailbox is full, then its messages in the
-/// order of sending, each after the attempts to deliver it, then the decisions of a policy.
+/// order of sending, each after the attempts to deliver it and before what variants would have done, then the decisions of a policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Truth {
     /// A row of `users`.
@@ -168,6 +168,8 @@ pub enum Truth {
     Message(MessageTruth),
     /// A row of `decisions`.
     Decision(Decision),
+    /// A row of `potential_outcomes`.
+    Outcome(OutcomeTruth),
     /// A row of `attempts`.
     Attempt(AttemptTruth),
     /// A row of `full_mailboxes`.
@@ -192,6 +194,27 @@ pub struct FullTruth {
     pub from: Instant,
     /// Its end.
     pub until: Instant,
+}
+
+/// What a variant of an experiment would have done to a message, by the same words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutcomeTruth {
+    /// The message.
+    pub message_id: Uuid,
+    /// Index into [`Experiments::list`](super::Experiments::list).
+    pub experiment: u8,
+    /// Index into its variants.
+    pub variant: u8,
+    /// Whether the message has it.
+    pub is_factual: bool,
+    /// P(open | delivered); null if not delivered.
+    pub p_open: Option<f64>,
+    /// P(click | open); null if not delivered.
+    pub p_click: Option<f64>,
+    /// Whether the recipient opens it.
+    pub opens: bool,
+    /// Whether the recipient clicks in it.
+    pub clicks: bool,
 }
 
 /// Who a user is.

@@ -5,6 +5,7 @@
 //! Left out is what lies below that: where within its hour a message stands, two hot paths within one window; and
 //! where `suppress_sends` is on, recent sends are thinned in the mean only.
 
+mod alike;
 mod blasts;
 mod mail;
 mod tables;
@@ -13,7 +14,6 @@ use super::arrivals::Arrivals;
 use super::calendar::{HOURS_OF_WEEK, MONDAY};
 use super::config::{DecidedAt, EmailConfig};
 use super::delivery::Cell;
-use super::effects::Season;
 use super::effects::effect::{Nodes, Outlook};
 use super::effects::occasion::{Happening, Occasion};
 use super::events::{EventType, Group};
@@ -146,6 +146,8 @@ struct Hour<'a> {
     triggered: Option<(u32, Vec<f64>)>,
     /// The share of a day's weight in a minute of it.
     of_minute: f64,
+    /// The campaign that all of it is of; `None` of scheduled mail.
+    campaign: Option<usize>,
 }
 
 impl Outlook for Hour<'_> {
@@ -199,6 +201,14 @@ impl Outlook for Hour<'_> {
 
     fn clock(&self) -> Instant {
         self.calendar.local(self.moment)
+    }
+
+    fn day(&self) -> f64 {
+        self.moment / DAY
+    }
+
+    fn campaign(&self) -> Option<usize> {
+        self.campaign
     }
 }
 
@@ -327,8 +337,10 @@ impl<'a> Calendar<'a> {
                 }
                 let due = if self.suppresses { self.not_suppressed(&[moment]) } else { 1.0 };
                 let of_week = (weekday * 24 + hour as usize) % HOURS_OF_WEEK;
-                let of_habit: Vec<[f64; 2]> =
-                    people.iter().zip(&hours).map(|(people, hours)| self.engaged(people, &hours[of_week], moment, &mails)).collect();
+                let content = self.clicked_for_content(moment, &[(&mails[0], None), (&mails[1], self.campaign_of_triggered())]);
+                let engaged =
+                    |(people, hours): (&Vec<_>, &Vec<HabitHour>)| self.engaged(people, &hours[of_week], (moment, content), &mails);
+                let of_habit: Vec<[f64; 2]> = people.iter().zip(&hours).map(engaged).collect();
                 for (of_habit, sum) in of_habit.chunks(model.shifts()).zip(&mut volumes) {
                     let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * alive);
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * due * (alive + bounced));
@@ -357,7 +369,7 @@ impl<'a> Calendar<'a> {
         let mut known = BTreeMap::new();
         for day in (early..end).rev() {
             let near = day.saturating_sub(back)..day + 3;
-            let like = (day % 7, self.blasts_near(near.clone()), self.seasons(near));
+            let like = (day % 7, self.blasts_near(near.clone()), self.seasons(near), self.experiments(day..day + 3));
             let place = *known.entry(like).or_insert_with(|| {
                 standing.push((day, Vec::new()));
                 standing.len() - 1
@@ -378,18 +390,6 @@ impl<'a> Calendar<'a> {
             return 0..0;
         }
         early as usize..(self.days - late) as usize
-    }
-
-    /// The seasons of some days, as bits; empty where there are none.
-    fn seasons(&self, days: std::ops::Range<u32>) -> Vec<[u64; 3]> {
-        let of = |season: &Season| {
-            let day = |day: u32| {
-                let of = season.day(self.config.window.start.plus(day as i32));
-                [of.volume, of.open, of.click].map(f64::to_bits)
-            };
-            days.map(day).collect()
-        };
-        self.model.effects.season().map_or_else(Vec::new, of)
     }
 
     /// Circuit breakers, hot paths, unsubscribes and complaints.
@@ -458,7 +458,7 @@ impl<'a> Calendar<'a> {
         }
         let befallen = |minute: i32| interpolated(&self.occasions, f64::from(minute));
         let of_minute = (befallen(60 * hour + 60) - befallen(60 * hour)) / 60.0;
-        let outlook = Hour { calendar: self, moment, triggered: None, of_minute };
+        let outlook = Hour { calendar: self, moment, triggered: None, of_minute, campaign: None };
         Mail::new(mass, &self.model.effects.expected(&outlook))
     }
 
@@ -479,7 +479,8 @@ impl<'a> Calendar<'a> {
         };
         let delays = spread(trigger.delay.low, trigger.delay.high, 64);
         let since = delays.flat_map(|delay| latencies.iter().map(move |late| delay + late)).collect();
-        let outlook = Hour { calendar: self, moment, triggered: Some((day, since)), of_minute: 0.0 };
+        let campaign = self.campaign_of_triggered();
+        let outlook = Hour { calendar: self, moment, triggered: Some((day, since)), of_minute: 0.0, campaign };
         Mail::new(mass, &self.model.effects.expected(&outlook))
     }
 
@@ -496,11 +497,11 @@ impl<'a> Calendar<'a> {
         spread(0.0, 1.0, 4).map(at).collect()
     }
 
-    /// Opens and clicks of an hour's mail, of people of one habit with their shares.
-    fn engaged(&self, people: &[(Person, f64)], hour: &HabitHour, moment: f64, mails: &[Mail; 2]) -> [f64; 2] {
+    /// Opens and clicks of an hour's mail, of people of one habit with their shares; the moment with the factor of clicks by content.
+    fn engaged(&self, people: &[(Person, f64)], hour: &HabitHour, (moment, content): (f64, f64), mails: &[Mail; 2]) -> [f64; 2] {
         let most = self.config.engagement.max_probability;
         let drifts: &[(f64, f64)] = if self.drift.is_empty() { &[(1.0, 1.0)] } else { &self.drift };
-        let season = self.model.effects.season().map_or(1.0, |season| season.day(self.local(moment).date()).click);
+        let season = self.model.effects.season().map_or(1.0, |season| season.day(self.local(moment).date()).click) * content;
         let (mut opens, mut clicks) = (0.0, 0.0);
         for (person, share) in people {
             let (mut opened, mut sent) = (0.0, 0.0);

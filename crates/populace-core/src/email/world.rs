@@ -1,6 +1,7 @@
 //! The world as a message meets it: what an effect may depend on.
 
 use super::calendar::MILLISECOND;
+use super::experiments::Exposed;
 use super::people::Person;
 use crate::dist::UniformF64;
 use crate::scenario::Checker;
@@ -23,6 +24,8 @@ pub struct Circumstances {
     pub since_interest: Option<f64>,
     /// Whether inside a circuit breaker's window.
     pub suppressed: bool,
+    /// The variants of experiments that it has.
+    pub exposed: Exposed,
 }
 
 section! {

@@ -5,6 +5,7 @@ mod blasts;
 mod contract;
 mod documents;
 mod engagement;
+mod experiments;
 mod laws;
 mod leaving;
 mod machine;

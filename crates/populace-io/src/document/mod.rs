@@ -104,6 +104,8 @@ pub struct Graft<'a> {
     pub path: &'a str,
     /// The file.
     pub source: Source<'a>,
+    /// Keys of the document that the file may have beside; the value itself may then stand under its own name.
+    pub beside: &'a [&'a str],
 }
 
 /// What to resolve, in the order in which later parts replace earlier ones.
@@ -318,7 +320,25 @@ impl Merging<'_> {
             Ok(content) => content,
             Err(problems) => return self.problems.append(problems),
         };
-        let Some(path) = self.steps(graft.option, graft.path) else { return };
+        let Node { kind: Kind::Map(mut map), position } = content else { return self.put(graft.option, graft.path, content) };
+        let beside: Vec<_> = graft.beside.iter().filter_map(|key| Some((*key, map.shift_remove(*key)?.value))).collect();
+        let is_own_name = map.len() == 1 && !graft.beside.is_empty();
+        let own = if is_own_name { map.shift_remove(graft.path) } else { None };
+        match own {
+            Some(own) => self.put(graft.option, graft.path, own.value),
+            None if beside.is_empty() || map.len() > 0 => {
+                self.put(graft.option, graft.path, Node { kind: Kind::Map(map), position });
+            }
+            None => {}
+        }
+        for (key, value) in beside {
+            self.put(graft.option, key, value);
+        }
+    }
+
+    /// Puts a whole value into the place of another.
+    fn put(&mut self, option: &str, path: &str, content: Node) {
+        let Some(path) = self.steps(option, path) else { return };
         // A file stands for the whole of the value: what it leaves out is not filled in from what it replaces.
         if let Some(place) = merge::find_mut(&mut self.root, path.steps()) {
             *place = content;

@@ -123,8 +123,12 @@ fn by_row(ids: &ArrayRef, back: u16) -> ArrayRef {
 fn numbered_by_row_calls_have_the_values_of_version_1() {
     let users = set(USERS, "200");
     let microservices = populace_core::traces::WORKFLOWS[2].1;
-    let microservices =
-        [Graft { option: "--workflow", path: "workflow", source: Source::Text { name: "microservices", text: microservices } }];
+    let microservices = [Graft {
+        option: "--workflow",
+        path: "workflow",
+        beside: &[],
+        source: Source::Text { name: "microservices", text: microservices },
+    }];
     let (struck, calm) = ([users, set("cascade_failure_rate", "0.3")], [users]);
     for (run, request) in [
         ("traces -n 200 --cascade-failure-rate 0.3", request("traces", &struck)),

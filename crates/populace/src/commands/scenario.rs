@@ -56,8 +56,10 @@ pub fn load_source(arguments: &ScenarioArgs, source: Source<'_>) -> Result<Loade
             grafts.push((option(name), component, component_source(component, given)?));
         }
     }
-    let grafts: Vec<Graft<'_>> =
-        grafts.iter().map(|(option, component, source)| Graft { option, path: component.name, source: *source }).collect();
+    let grafts: Vec<Graft<'_>> = grafts
+        .iter()
+        .map(|(option, component, source)| Graft { option, path: component.name, beside: component.beside, source: *source })
+        .collect();
     let resolve = |settings: &[(String, &str, String)]| -> Result<Resolved, Failure> {
         let settings: Vec<Setting<'_>> = settings.iter().map(|(option, path, value)| Setting { option, path, value }).collect();
         let request = Request { source, profile: arguments.profile.as_deref(), grafts: &grafts, settings: &settings };

@@ -145,3 +145,52 @@ fn all_that_is_wrong_with_a_schedule_is_said_at_once() {
     assert_eq!(said.lines().filter(|line| line.contains("mine.csv: row ")).count(), 10, "{said}");
     assert!(!fs::exists(&replay).unwrap());
 }
+
+/// Experiments in a policy's file are those of the document; a decision says the variant of its message; what is wrong has its line.
+#[test]
+fn experiments_stand_beside_a_policy_in_its_file() {
+    let scratch = Scratch::new("policy-experiments");
+    let own = "experiments:\n  ab: {variants: {control: .5, b: .5}, from_day: 3, days: 10, effect: {b: {open: 1.3}}}\n";
+    let policy = "policy:\n  base: {type: uniform}\n";
+    let files = [("both", format!("{policy}{own}")), ("alone", own.to_owned()), ("bare", format!("base: {{type: uniform}}\n{own}"))];
+    let run = |name: &str, arguments: &[&str]| {
+        let directory = scratch.path(name);
+        generate("email", &directory, &[&["-n", "40", "-d", "20", "-s", "7", "-f", "csv"], arguments].concat());
+        directory
+    };
+    let runs = files.map(|(name, text)| {
+        let file = scratch.path(&format!("{name}.yaml"));
+        fs::write(&file, text).unwrap();
+        succeed(&["check", file.to_str().unwrap()]);
+        run(name, &["--policy", file.to_str().unwrap()])
+    });
+    let set = run("set", &["--set", "experiments={ab: {variants: {control: .5, b: .5}, from_day: 3, days: 10, effect: {b: {open: 1.3}}}}"]);
+    assert_eq!(digests(&runs[0]), digests(&runs[2]));
+    assert_eq!(digests(&runs[1]), digests(&set));
+    assert!(!digests(&set).contains_key("decisions") && digests(&runs[0]).contains_key("truth/potential_outcomes"));
+    succeed(&["verify", runs[0].to_str().unwrap()]);
+    let decisions = rows(&runs[0].join("decisions.csv"));
+    let (of, none): (Vec<_>, Vec<_>) = decisions.iter().partition(|row| !row["variant"].is_empty());
+    assert!(of.len() > 100 && none.len() > 100);
+    assert!(of.iter().all(|row| [r#"{"ab":"b"}"#, r#"{"ab":"control"}"#].contains(&row["variant"].as_str())));
+    assert!(of.iter().all(|row| row["variant_propensity"] == "0.5") && none.iter().all(|row| row["variant_propensity"].is_empty()));
+
+    let bad = scratch.path("bad.yaml");
+    let text = "experiments:\n  ab:\n    variants: {control: .5, b: .4}\n    campaigns: [promotoin]\n    days: 300\n    effect: {c: {open: 1.3}}\n";
+    fs::write(&bad, text).unwrap();
+    let output = populace(&["generate", "email", "--policy", bad.to_str().unwrap(), "-o", scratch.path("none").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = super::support::text(&output.stderr);
+    for problem in [
+        "bad.yaml:3:15: experiments.ab.variants: the probabilities must sum to 1, got 0.9",
+        "bad.yaml:4:17: experiments.ab.campaigns.0: `promotoin` is not a campaign",
+        "hint: did you mean `promotion`?",
+        "bad.yaml:5:11: experiments.ab.days: must end within the window",
+        "bad.yaml:6:14: experiments.ab.effect.c: `c` is not a variant",
+    ] {
+        assert!(said.contains(problem), "{problem}: {said}");
+    }
+    fs::write(&bad, format!("{own}{}", &own["experiments:\n".len()..])).unwrap();
+    let twice = populace(&["check", bad.to_str().unwrap()]);
+    assert!(twice.status.code() == Some(2) && super::support::text(&twice.stderr).contains("bad.yaml:3:3"), "{twice:?}");
+}

@@ -25,7 +25,8 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let own_rates = gathered.own_rates.as_ref().and_then(super::people::OwnRates::figure);
     let who = [funnel(gathered), own_rates, days(gathered), campaigns(gathered)].into_iter().chain(leavers).collect();
     let effects = gathered.charts.iter().zip(&gathered.chart_rates).map(|((_, chart), rates)| effect(gathered, chart, rates));
-    let why = effects.chain([breakers(gathered), calibration(gathered)]).collect();
+    let variants = gathered.variants.figure(gathered.law);
+    let why = effects.chain([variants, breakers(gathered), calibration(gathered)]).collect();
     let latency = vec![
         latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),
         latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod draw;
+mod experiments;
 mod leaving;
 mod people;
 mod scanners;
@@ -101,12 +102,13 @@ struct Gathered<'a> {
     deliveries: Deliveries,
     leavers: Leavers,
     clicks: scanners::Clicks,
+    variants: experiments::Variants,
 }
 
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, clicks, zone_hours, own_rates, deliveries, leavers,
+    opened_ahead, open_hours, clicks, zone_hours, own_rates, deliveries, leavers, variants,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -242,6 +244,7 @@ impl<'a> Gathered<'a> {
             deliveries: Deliveries::default(),
             leavers: Leavers::new(law),
             clicks: scanners::Clicks::default(),
+            variants: experiments::Variants::new(model),
         }
     }
 
@@ -309,6 +312,7 @@ impl<'a> Gathered<'a> {
         ];
         self.spreads.iter_mut().zip(counts).for_each(|(spread, (x, y))| spread.add(x, y));
         if !is_ahead {
+            self.variants.add(self.model, history);
             self.around_breakers(history, &expected);
         }
     }

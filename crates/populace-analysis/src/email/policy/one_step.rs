@@ -5,9 +5,10 @@
 
 use super::value::Seen;
 use crate::policy::Reward;
-use populace_core::email::{Arm, Circumstances, Decider, EmailModel, Event, Group, Person};
+use populace_core::email::{Arm, Circumstances, Decider, Decision, EmailModel, Event, Experiment, ExperimentUnit, Exposed, Group, Person};
+use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
-use populace_core::time::{Instant, MINUTE};
+use populace_core::time::{DAY, Instant, MINUTE};
 
 /// Moments of a slot.
 const MOMENTS: i64 = 4;
@@ -21,13 +22,16 @@ pub(super) struct World<'a> {
     silent: Vec<(Instant, Instant)>,
     /// When messages went out, in order.
     sends: Vec<Instant>,
+    /// By experiment, the variant that the user has.
+    dealt: Vec<u8>,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(model: &'a EmailModel, key: StreamKey, actor: u64, seen: &'a Seen) -> Self {
         let mut sends: Vec<Instant> = seen.sent.values().copied().collect();
         sends.sort_unstable();
-        Self { model, seen, person: model.person_of(key, ActorId(actor)), actor, silent: seen.silent(model), sends }
+        let dealt = model.effects().experiments().map_or_else(Vec::new, |own| own.dealt(&key.actor(ActorId(actor))));
+        Self { model, seen, person: model.person_of(key, ActorId(actor)), actor, silent: seen.silent(model), sends, dealt }
     }
 
     /// By policy, the sum over the log's decisions of the expected reward of what it would do; and how many these are.
@@ -35,10 +39,9 @@ impl<'a> World<'a> {
         let (mut sums, mut n) = (vec![0.0; policies.len()], 0.0);
         for decision in self.seen.decided.iter().filter(|decision| decision.arm != Arm::Holdout) {
             n += 1.0;
-            let own = decision.message_id.and_then(|id| self.seen.sent.get(&id)).copied();
             let begin = decision.window[0];
             let each = || (0..log.slots()).filter(|action| decision.allowed.has(*action));
-            let values: Vec<(usize, f64)> = each().map(|action| (action, self.worth(log, begin, action, own, reward))).collect();
+            let values: Vec<(usize, f64)> = each().map(|action| (action, self.worth(log, decision, action, reward))).collect();
             for (sum, policy) in sums.iter_mut().zip(policies) {
                 let Some(policy) = policy else { continue };
                 let (shares, _) = policy.distribution(&self.person, self.actor, begin, &decision.allowed);
@@ -48,9 +51,10 @@ impl<'a> World<'a> {
         (sums, n)
     }
 
-    /// E reward of a message that goes out in a slot, in the place of the one that went out at `own`.
-    fn worth(&self, log: &Decider, begin: Instant, action: usize, own: Option<Instant>, reward: Reward) -> f64 {
-        let from = log.slot_begins(begin, action);
+    /// E reward of a message that goes out in a slot, in the place of the one that was decided on.
+    fn worth(&self, log: &Decider, decision: &Decision, action: usize, reward: Reward) -> f64 {
+        let own = decision.message_id.and_then(|id| self.seen.sent.get(&id)).copied();
+        let from = log.slot_begins(decision.window[0], action);
         let step = log.length() / MOMENTS;
         let by_clock = log.value(&self.person, from);
         let mut sum = 0.0;
@@ -59,7 +63,7 @@ impl<'a> World<'a> {
             if self.model.suppresses_sends() && self.is_silent(at) {
                 continue;
             }
-            let circumstances = self.circumstances(at, own);
+            let circumstances = Circumstances { exposed: self.exposed(decision, at), ..self.circumstances(at, own) };
             let open = if circumstances.suppressed { 0.0 } else { by_clock * self.others(&circumstances) };
             let click = (self.person.click_rate / self.person.open_rate * self.model.effects().click_factor(&circumstances)).min(1.0);
             let heard = |within: f64| super::value::heard(self.model, usize::from(self.person.habit), at, &self.silent, within);
@@ -102,6 +106,26 @@ impl<'a> World<'a> {
             recent_sends: recent,
             since_interest,
             suppressed: self.is_silent(at),
+            exposed: Exposed::default(),
+        }
+    }
+
+    /// The variants of a message that goes out at a moment. Where they are dealt to messages, one that did not go out has `control`.
+    fn exposed(&self, decision: &Decision, at: Instant) -> Exposed {
+        let Some(experiments) = self.model.effects().experiments() else { return Exposed::default() };
+        let logged = &experiments.exposures()[usize::from(decision.exposure)].variants;
+        let variant = |place: usize, of: &Experiment| match of.unit {
+            ExperimentUnit::User => usize::from(self.dealt[place]),
+            ExperimentUnit::Message => {
+                logged.iter().find(|(own, _)| usize::from(*own) == place).map_or(of.control(), |(_, variant)| usize::from(*variant))
+            }
+        };
+        let zone = self.person.zone.zone;
+        let day = self.model.day_of(zone, at);
+        let since = self.model.on_days(zone, at).since(self.model.window().begin());
+        Exposed {
+            exposure: day.map_or(0, |day| experiments.exposure(usize::from(decision.campaign), day, variant)),
+            day: since as f64 / DAY as f64,
         }
     }
 

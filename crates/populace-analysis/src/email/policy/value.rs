@@ -93,7 +93,7 @@ impl Observer<Event, Truth> for Seen {
             Truth::Decision(decision) if decision.window[0] < self.from => {}
             Truth::Decision(decision) => self.decided.push(decision),
             Truth::UserRate(rate) => self.rates.push((rate.month, rate.open_rate)),
-            Truth::User(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Left(..) => {}
+            Truth::User(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Outcome(_) | Truth::Left(..) => {}
         }
     }
 

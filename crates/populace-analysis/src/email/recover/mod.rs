@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod engagement;
+mod experiments;
 mod leaving;
 mod mixture;
 mod people;
@@ -94,6 +95,7 @@ pub(crate) fn estimate(
     engagement::opens(&law, &tally, sheet);
     engagement::clicks(&law, &tally, sheet);
     seasons::report(&law, &tally, sheet);
+    experiments::report(&law, &tally, sheet);
     engagement::delays(law.config(), &tally, sheet);
     mixture::weights(law.config(), &tally, sheet);
     if let (Some(people), Some(own)) = (&tally.people, &law.config().people) {

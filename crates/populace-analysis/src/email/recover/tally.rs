@@ -140,6 +140,8 @@ pub(super) struct Tally<'a> {
     pub(super) clicks: Vec<Count>,
     /// The same by season, where those change clicks.
     pub(super) clicks_in: BTreeMap<(usize, u16), Count>,
+    /// The same of messages with variants of experiments, by persona and exposure.
+    pub(super) clicks_of: BTreeMap<(usize, u16), Count>,
     /// Minutes beyond the least, of the opens of flat personas and of clicks.
     pub(super) open_delays: Moments,
     /// The same delays, where they mix, by the twentieths of their logarithm.
@@ -200,6 +202,7 @@ impl<'a> Tally<'a> {
             scheduled_by_day: 0,
             scheduled_in: BTreeMap::new(),
             clicks_in: BTreeMap::new(),
+            clicks_of: BTreeMap::new(),
             silenced_days: 0.0,
             breakers: 0,
             interests: 0,
@@ -424,13 +427,21 @@ impl<'a> Tally<'a> {
             let Some(delivered) = message.delivered else { continue };
             if let Some(opened) = message.opened.filter(|opened| is_free(*opened, config.click_delays.max_minutes)) {
                 let count = Count { trials: 1, successes: u64::from(message.clicked.is_some()) };
-                let season = self.law.model().effects().season().zip(self.law.circumstances(person, message));
-                if let Some((season, at)) = season {
-                    let state = season.day(at.clock.date()).state;
-                    self.clicks_in.entry((persona, state)).or_default().combine(count);
+                let effects = self.law.model().effects();
+                let at = self.law.circumstances(person, message);
+                if message.exposure > 0 {
+                    self.clicks_of.entry((persona, message.exposure)).or_default().combine(count);
                 }
-                self.clicks[persona].combine(count);
-                counts[1] += 1.0;
+                // Clicks that content moves tell of that alone.
+                let content = effects.experiments().zip(at).map_or(1.0, |(own, at)| own.click_factor(at.exposed));
+                if content == 1.0 {
+                    if let Some((season, at)) = effects.season().zip(at) {
+                        let state = season.day(at.clock.date()).state;
+                        self.clicks_in.entry((persona, state)).or_default().combine(count);
+                    }
+                    self.clicks[persona].combine(count);
+                    counts[1] += 1.0;
+                }
                 if let Some(clicked) = message.clicked {
                     self.click_delays.add(clicked.since(opened) as f64 / MINUTE as f64 - config.click_delays.min_minutes);
                 }
@@ -464,7 +475,7 @@ impl<'a> Tally<'a> {
 
 merge_fields!(Tally<'_> {
     users, recipients, strangers, orphans, repeats, outside, instant, near_breakers, has_metadata, sent, delivered, scheduled,
-    scheduled_by_day, scheduled_in, clicks_in, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
+    scheduled_by_day, scheduled_in, clicks_in, clicks_of, silenced_days, breakers, interests, may_trigger, triggered, campaigns, esps, seconds, regular, top, batch,
     regular_logs, weekend_logs, cells, factors, clicks, open_delays, mixed_delays, click_delays, opened_ahead, by_delivered, scans, ahead, own, zones,
     people, squares, deliveries, leavers, blasted, waits,
 } same { law, window, weeks, flat, others });

@@ -6,6 +6,7 @@ mod blasts;
 mod chain;
 mod decisions;
 mod delays;
+mod experiments;
 mod latency;
 mod leaving;
 mod machine;
@@ -20,7 +21,7 @@ mod users;
 mod volumes;
 mod zones;
 
-use crate::email::history::{Agents, blast_of};
+use crate::email::history::{Agents, blast_of, kind_of, trigger_of};
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
@@ -39,6 +40,7 @@ use blasts::Blasts;
 use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
+use experiments::Variants;
 use latency::Latencies;
 use leaving::Leavers;
 use machine::Machines;
@@ -263,19 +265,6 @@ impl<'a> Recipient<'a> {
     }
 }
 
-fn kind_of(name: &str) -> Option<EventType> {
-    EventType::of_name(name).filter(|kind| EventType::SIMULATED.contains(&kind.name()))
-}
-
-/// The hot path that a message's metadata names: `{"trigger":"site_visit"}`.
-fn trigger_of(metadata: &str) -> Option<EventType> {
-    if metadata == "{}" {
-        return None;
-    }
-    let object: serde_json::Value = serde_json::from_str(metadata).ok()?;
-    kind_of(object.get("trigger")?.as_str()?)
-}
-
 fn window(config: &EmailConfig) -> Window {
     Window { start: config.window.start, days: config.window.days }
 }
@@ -300,6 +289,9 @@ struct Checks<'a> {
     queries: Queries,
     machines: Option<Machines<'a>>,
     decisions: Option<Decisions<'a>>,
+    variants: Option<Variants<'a>>,
+    /// The number of the truth of outcomes, where it is looked at.
+    outcomes_table: Option<usize>,
     zones: Option<Zones<'a>>,
     people: Option<People<'a>>,
     deliveries: Option<Deliveries<'a>>,
@@ -333,6 +325,7 @@ impl Observer for Checks<'_> {
         let truth_rows = self.truth.as_ref().and_then(|_| actor[TRUTH_TABLE].as_ref());
         let decision_rows = self.decisions.as_ref().and_then(|_| actor[self.decisions_table].as_ref());
         let attempts = self.attempts_table.and_then(|table| actor[table].as_ref());
+        let outcomes = self.outcomes_table.and_then(|table| actor[table].as_ref());
         let actor = self.recipients.add(actor_of(&history.recipient_id), || format!("{:?}", history.recipient_id));
         let events = &Events::new(self.law.config(), batch);
         self.rows.add(actor, events);
@@ -362,6 +355,9 @@ impl Observer for Checks<'_> {
         }
         if let Some(truth) = &mut self.truth {
             truth.add(&recipient, truth_rows, is_ahead);
+        }
+        if let Some(variants) = &mut self.variants {
+            variants.add(&recipient, outcomes, is_ahead);
         }
         if let Some(zones) = &mut self.zones {
             zones.add(&recipient, !is_ahead);
@@ -400,6 +396,9 @@ impl Observer for Checks<'_> {
         }
         if let (Some(decisions), Some(later)) = (&mut self.decisions, later.decisions) {
             decisions.combine(later);
+        }
+        if let (Some(variants), Some(later)) = (&mut self.variants, later.variants) {
+            variants.combine(later);
         }
         if let (Some(zones), Some(later)) = (&mut self.zones, later.zones) {
             zones.combine(later);
@@ -453,7 +452,11 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let attempts = Side { table: "truth/attempts", wants: &attempts::TRUTH, time: None };
     let attempts = Some(attempts).filter(|attempts| model.attempts().is_some() && source.has(attempts.table));
     let attempts_table = attempts.map(|_| 1 + usize::from(has_truth));
-    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(attempts).chain(decided).collect();
+    let experiments = model.effects().experiments();
+    let outcomes = Side { table: "truth/potential_outcomes", wants: &experiments::OUTCOMES, time: None };
+    let outcomes = Some(outcomes).filter(|outcomes| experiments.is_some() && source.has(outcomes.table));
+    let outcomes_table = outcomes.map(|_| 1 + usize::from(has_truth) + usize::from(attempts.is_some()));
+    let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(attempts).chain(outcomes).chain(decided).collect();
     let decisions_table = joined.len() - 1;
     let users_table = joined.len();
     let people = Side { table: "truth/users", wants: &people::USERS, time: None };
@@ -484,6 +487,8 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
         machines: law.model().machine_opens().map(|machine| Machines::new(&law, machine)),
         decisions: decider.filter(|_| has_decisions).map(Decisions::new),
         decisions_table,
+        variants: experiments.map(|own| Variants::new(&law, own)),
+        outcomes_table,
         zones: law.model().zones().map(|zones| Zones::new(&law, zones)),
         leavers: law.model().leaving().map(|leaving| Leavers::new(&law, leaving)),
         deliveries: law.model().attempts().map(|attempts| Deliveries::new(&law, attempts, attempts_table.is_some())),
@@ -519,6 +524,8 @@ impl Checks<'_> {
             decisions,
             scanners,
             blasts,
+            variants,
+            outcomes_table,
             zones,
             people,
             deliveries,
@@ -541,6 +548,9 @@ impl Checks<'_> {
         report_mechanisms(machines, scanners, deliveries, (truth, is_on), board);
         if let Some(blasts) = blasts {
             blasts.report(board);
+        }
+        if let Some(variants) = variants {
+            variants.report(outcomes_table.is_some(), board);
         }
         if let Some(zones) = zones {
             zones.report(board);

@@ -79,8 +79,8 @@ impl<'a> Rows<'a> {
         let model = law.model();
         let internal = model.occasions().flat_map(|occasion| occasion.happenings.iter().map(move |kind| (occasion.campaign, kind)));
         let internal = internal.map(|((campaign, name), kind)| {
-            let [source, metadata] = [(model.sources(), kind.source), (model.metadata(), kind.metadata)];
-            let of = |(names, place): (&[String], u8)| names[usize::from(place)].clone();
+            let [source, metadata] = [(model.sources(), u16::from(kind.source)), (model.metadata(), kind.metadata)];
+            let of = |(names, place): (&[String], u16)| names[usize::from(place)].clone();
             (kind.event_type, (of(source), campaign, name, of(metadata)))
         });
         let network = |text: &String| {
@@ -171,14 +171,19 @@ impl<'a> Rows<'a> {
         (1..=254).contains(&host) && self.networks.contains(&[a, b, c])
     }
 
+    /// Whether metadata has variants of experiments; that they are the message's own is checked elsewhere.
+    fn names_variants(&self, metadata: &str) -> bool {
+        self.law.model().effects().experiments().is_some() && metadata.contains("\"experiments\"")
+    }
+
     /// A row of mail.
     fn mail(&mut self, kind: EventType, events: &Events<'_>, row: usize) {
         let config = self.law.config();
         let campaign = self.campaigns.get(events.campaign_id.value(row));
         let has = |column: Texts<'_>, value: &str| column.is_valid(row) && column.value(row) == value;
         let metadata = events.metadata.value(row);
-        let is_blast = || self.blasts.contains(metadata);
-        let plain = metadata == "{}" || trigger_of(metadata).is_some() || same_json(metadata, "{}") || is_blast();
+        let is_known = || self.blasts.contains(metadata) || self.names_variants(metadata);
+        let plain = metadata == "{}" || trigger_of(metadata).is_some() || same_json(metadata, "{}") || is_known();
         let holds = campaign.is_some_and(|campaign| {
             campaign.name == events.campaign_name.value(row)
                 && (kind != EventType::Clicked || has(events.click_url, &campaign.click_url))

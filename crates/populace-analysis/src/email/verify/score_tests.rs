@@ -90,7 +90,7 @@ impl<'a> ScoreTests<'a> {
     fn weigh(&mut self, person: &Person, message: &Message, p: f64, unsuppressed: f64) {
         for (_, other, of) in &mut self.others {
             let moved = other.model().person(person.habit.into(), person.open_rate, person.click_rate);
-            let moved = Person { zone: person.zone, ..moved };
+            let moved = Person { zone: person.zone, responsiveness: person.responsiveness, ..moved };
             let Some(moved) = other.p_open(&moved, message) else { continue };
             let difference = moved * unsuppressed - p;
             if difference.abs() > 1e-12 {

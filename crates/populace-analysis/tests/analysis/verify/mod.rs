@@ -6,6 +6,7 @@
 mod blasts;
 mod careful;
 mod edits;
+mod experiments;
 mod fuzz;
 mod industry;
 mod machines;

@@ -11,11 +11,11 @@ use crate::time::{DAY, Instant};
 
 /// By message: the slot, whether to skip or to explore, the moment within the slot and the id.
 pub(super) const POLICY: Purpose = Purpose::new(13);
-/// By name of a share of recipients: whether a recipient is of it.
-const ASSIGN: Purpose = Purpose::new(12);
+/// By name of a share of recipients, or of an experiment: whether a recipient is of it, or which variant it has.
+pub(in super::super) const ASSIGN: Purpose = Purpose::new(12);
 
 /// The ordinal of a name: FNV-1a.
-const fn ordinal_of(name: &str) -> u64 {
+pub(in super::super) const fn ordinal_of(name: &str) -> u64 {
     let (mut hash, mut place) = (0xCBF2_9CE4_8422_2325, 0);
     while place < name.len() {
         hash = (hash ^ name.as_bytes()[place] as u64).wrapping_mul(0x0100_0000_01B3);
@@ -90,6 +90,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             propensity: 1.0,
             campaign: draft.campaign,
             message_id: None,
+            exposure: 0,
             reason: None,
             recent_sends: None,
             suppressed: None,

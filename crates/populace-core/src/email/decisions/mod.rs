@@ -4,6 +4,8 @@ mod config;
 mod draw;
 mod schedule;
 
+pub(super) use draw::{ASSIGN, ordinal_of};
+
 pub use config::{
     BaseConfig, BaseKind, CapsConfig, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, PolicyClock, PolicyConfig, QuietHours,
 };
@@ -142,6 +144,9 @@ pub struct Decision {
     pub campaign: u8,
     /// The message, if it was sent.
     pub message_id: Option<Uuid>,
+    /// The variants of experiments that the message had: an index into
+    /// [`Experiments::exposures`](super::Experiments::exposures).
+    pub exposure: u16,
     /// Why it was not.
     pub reason: Option<NotSent>,
     /// The user's sends before it, as far as fatigue looks back; null where nothing was sent.
@@ -524,6 +529,7 @@ fn values(
             open_rate: 1.0,
             click_rate: 0.0,
             timing_k,
+            responsiveness: 0.0,
             zone: OwnZone::default(),
         };
         let clock = |minute: usize| config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));

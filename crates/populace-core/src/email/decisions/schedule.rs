@@ -163,6 +163,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             propensity: 1.0,
             campaign: draft.campaign,
             message_id: None,
+            exposure: 0,
             reason: row.is_none().then_some(NotSent::Skip),
             recent_sends: None,
             suppressed: None,

@@ -114,6 +114,10 @@ pub trait Outlook {
     fn since_interest(&self, window_minutes: f64) -> Nodes;
     /// The moment on the recipients' clock.
     fn clock(&self) -> Instant;
+    /// Days from the window's begin to the sending, on the clock by which days are counted.
+    fn day(&self) -> f64;
+    /// The campaign that all of it is of; `None` of scheduled mail.
+    fn campaign(&self) -> Option<usize>;
 }
 
 /// An effect: a factor of the open rate.

@@ -4,6 +4,7 @@
 //! `engagement.max_probability`, and 0 inside a circuit breaker's window.
 
 pub(super) mod breaker;
+pub(super) mod content;
 pub(super) mod drift;
 pub(super) mod effect;
 pub(super) mod fatigue;
@@ -18,6 +19,7 @@ pub use season::{NthConfig, Season, SeasonConfig, SeasonDay, When};
 
 use super::calendar::Calendar;
 use super::config::EmailConfig;
+use super::experiments::{Experiments, Exposed};
 use super::people::{Habit, Person};
 use super::policy::Triggered;
 use super::world::Circumstances;
@@ -105,6 +107,11 @@ effects! {
         Some(own) => season::Season::new(own, of.config, of.zones, of.checker).map(Some),
         None => Some(None),
     };
+    /// By the variants of experiments.
+    content: Option<content::Content> = |of| match &of.config.experiments {
+        Some(own) => Experiments::new(own, of.config, of.names, of.checker).map(|own| Some(content::Content::new(own))),
+        None => Some(None),
+    };
 }
 
 /// Campaigns of non-mail rows, id and name.
@@ -130,7 +137,15 @@ impl Effects {
 
     /// An open rate × the factors that depend on person and time of the week alone, on a clock that is so many minutes ahead of UTC.
     pub fn by_clock(&self, open_rate: f64, person: &Person, clock: Instant, ahead: i16) -> f64 {
-        let at = Circumstances { person: *person, clock, ahead, recent_sends: 0, since_interest: None, suppressed: false };
+        let at = Circumstances {
+            person: *person,
+            clock,
+            ahead,
+            recent_sends: 0,
+            since_interest: None,
+            suppressed: false,
+            exposed: Exposed::default(),
+        };
         let of_clock = EFFECTS.iter().zip(self.each()).filter(|(about, _)| about.by_clock);
         of_clock.fold(open_rate, |product, (_, effect)| product * effect.factor(&at))
     }
@@ -162,6 +177,12 @@ impl Effects {
     #[inline]
     pub fn season(&self) -> Option<&Season> {
         self.season.as_ref()
+    }
+
+    /// The experiments; `None` where there are none.
+    #[inline]
+    pub fn experiments(&self) -> Option<&Experiments> {
+        self.content.as_ref().map(|content| &content.experiments)
     }
 
     /// When hot paths happen.

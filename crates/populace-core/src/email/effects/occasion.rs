@@ -33,7 +33,7 @@ pub struct Happening {
     /// Index into [`EmailModel::sources`](super::super::EmailModel::sources).
     pub source: u8,
     /// Index into [`EmailModel::metadata`](super::super::EmailModel::metadata).
-    pub metadata: u8,
+    pub metadata: u16,
     /// How long it lasts, microseconds.
     pub within: i64,
 }
@@ -75,19 +75,19 @@ pub(in super::super) struct Names {
 
 impl Names {
     pub(super) fn source(&mut self, value: &str) -> u8 {
-        index_in(&mut self.sources, value)
+        index_in(&mut self.sources, value) as u8
     }
 
-    pub(in super::super) fn metadata(&mut self, value: impl AsRef<str>) -> u8 {
+    pub(in super::super) fn metadata(&mut self, value: impl AsRef<str>) -> u16 {
         index_in(&mut self.metadata, value.as_ref())
     }
 }
 
 /// The place of `value` in a table, which it is added to if it is not there.
-fn index_in(table: &mut Vec<String>, value: &str) -> u8 {
+fn index_in(table: &mut Vec<String>, value: &str) -> u16 {
     let index = table.iter().position(|known| known == value).unwrap_or_else(|| {
         table.push(value.to_owned());
         table.len() - 1
     });
-    index as u8
+    index as u16
 }

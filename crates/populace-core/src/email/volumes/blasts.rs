@@ -59,10 +59,12 @@ impl Calendar<'_> {
             let arriving = if mean.delivered > 0.0 { alive * outcome.delivered / mean.delivered } else { 0.0 };
             let minute = moment.rem_euclid(DAY);
             let of_minute = interpolated(&self.occasions, minute + 0.5) - interpolated(&self.occasions, minute - 0.5);
-            let outlook = Hour { calendar: self, moment, triggered: None, of_minute };
+            let campaign = Some(usize::from(blast.campaign));
+            let outlook = Hour { calendar: self, moment, triggered: None, of_minute, campaign };
             let mails = [Mail::new(blast.share, &self.model.effects.expected(&outlook)), Mail::NONE];
+            let content = self.clicked_for_content(moment, &[(&mails[0], campaign)]);
             let middle = moment + 0.5 * blast.seconds / 60.0;
-            let of_habit = |habit: usize| self.engaged(&people[habit], &self.hour_of(blast, habit), middle, &mails);
+            let of_habit = |habit: usize| self.engaged(&people[habit], &self.hour_of(blast, habit), (middle, content), &mails);
             let of_habit: Vec<[f64; 2]> = (0..people.len()).map(of_habit).collect();
             for (of_habit, sum) in of_habit.chunks(self.model.shifts()).zip(volumes.iter_mut()) {
                 let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * arriving);

@@ -3,7 +3,7 @@
 
 use super::{email, email_v1, model};
 use crate::support::with;
-use populace_core::email::{Circumstances, EFFECTS, EmailConfig, EmailModel, Person, PersonaConfig};
+use populace_core::email::{Circumstances, EFFECTS, EmailConfig, EmailModel, Exposed, Person, PersonaConfig};
 use populace_core::math;
 use populace_core::stream::{ActorId, Purpose, Source, StreamKey, below, unit};
 use populace_core::time::{HOUR, Instant, MINUTE};
@@ -32,6 +32,7 @@ fn factor(config: &EmailConfig, effect: &str, at: &Circumstances) -> f64 {
         },
         // Its dates have tests of their own.
         "season" => config.calendar.as_ref().map_or(1.0, |_| panic!("no closed form of seasons here")),
+        "content" => config.experiments.as_ref().map_or(1.0, |_| panic!("no closed form of experiments here")),
         _ => panic!("no closed form of {effect}"),
     }
 }
@@ -77,6 +78,7 @@ fn hold(document: &Value, seed: u64) {
             recent_sends: below(next(), 12) as u32,
             since_interest: (next() % 2 == 0 && window > 0).then(|| unit(next()) * window as f64 / MINUTE as f64),
             suppressed: next() % 8 == 0,
+            exposed: Exposed::default(),
         };
         for (about, found) in EFFECTS.iter().zip(model.effects().factors(&at)) {
             let expected = factor(model.config(), about.name, &at);
@@ -133,7 +135,15 @@ fn effects_name_keys_of_the_document_and_levels_that_multiply_to_their_factors()
         for minute in 0..60 {
             for (recent_sends, since_interest) in (0..6).map(|n| (n, None)).chain((0..30).map(|m| (0, Some(f64::from(m))))) {
                 let clock = Instant(4 * 24 * HOUR + minute * MINUTE);
-                let at = Circumstances { person: model.typical(3), clock, ahead: 0, recent_sends, since_interest, suppressed: false };
+                let at = Circumstances {
+                    person: model.typical(3),
+                    clock,
+                    ahead: 0,
+                    recent_sends,
+                    since_interest,
+                    suppressed: false,
+                    exposed: Exposed::default(),
+                };
                 let applies = |level: &usize| effect.applies(*level, effect.state(&at));
                 let of: Vec<usize> = (0..levels.len()).filter(applies).collect();
                 if about.name != "timing" && of.iter().all(|level| levels[*level].truth.is_some()) {

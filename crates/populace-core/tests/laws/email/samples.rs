@@ -177,7 +177,7 @@ impl Samples {
                 match truth {
                     Truth::UserRate(rate) => user.rates.push(rate),
                     Truth::Message(message) => samples.truths.push(message),
-                    Truth::User(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Decision(_) | Truth::Left(..) => {}
+                    Truth::User(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Decision(_) | Truth::Outcome(_) | Truth::Left(..) => {}
                 }
             }
             let first = samples.messages.len();

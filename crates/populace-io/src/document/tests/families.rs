@@ -59,7 +59,7 @@ fn the_dense_profile_of_both_email_documents_changes_the_number_of_sends_and_not
 #[test]
 fn a_workflow_of_the_core_is_grafted_as_it_is() {
     for (name, text) in traces::WORKFLOWS {
-        let grafts = [Graft { option: "--workflow", path: "workflow", source: Source::Text { name, text } }];
+        let grafts = [Graft { option: "--workflow", path: "workflow", beside: &[], source: Source::Text { name, text } }];
         let resolved = TRACES.resolve(&Request { grafts: &grafts, ..Request::new(Source::Named("traces")) }, schema_of).unwrap();
         assert_eq!(resolved.config["workflow"]["name"], *name);
         model::<traces::TracesModel>(&resolved);
@@ -79,7 +79,7 @@ avg_response_times: {/api/login: 120, /api/profile: 80, /api/browse: 200}
 
 #[test]
 fn what_is_wrong_with_a_workflow_is_shown_in_its_file() {
-    let grafts = [Graft { option: "--workflow", path: "workflow", source: Source::Text { name: "guide.yaml", text: GUIDE } }];
+    let grafts = [Graft { option: "--workflow", path: "workflow", beside: &[], source: Source::Text { name: "guide.yaml", text: GUIDE } }];
     let resolved = TRACES.resolve(&Request { grafts: &grafts, ..Request::new(Source::Named("traces")) }, schema_of).unwrap();
     assert_eq!(resolved.config["workflow"]["max_length"], 20, "what the guide leaves out is filled in");
     let config: traces::TracesConfig = serde_json::from_value(resolved.config.clone()).unwrap();

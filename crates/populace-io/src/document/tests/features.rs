@@ -132,7 +132,7 @@ exit_probability: 0.1
 
 #[test]
 fn a_workflow_file_is_grafted_as_it_is_and_replaces_what_was_there() {
-    let first = [Graft { option: "--workflow", path: "workflow", source: Source::Text { name: "w.yaml", text: WORKFLOW } }];
+    let first = [Graft { option: "--workflow", path: "workflow", beside: &[], source: Source::Text { name: "w.yaml", text: WORKFLOW } }];
     let resolved = resolve(&Request { grafts: &first, ..Request::new(Source::Named("shop")) }).unwrap();
     let workflow = shop(&resolved).workflow.unwrap();
     assert_eq!(workflow.exit_points, ["/api/logout".to_owned()].into());

@@ -107,7 +107,7 @@ w.yaml:7:1: workflow.exits: unknown key
 #[test]
 fn a_graft_keeps_the_lines_of_its_file() {
     let text = "name: w\nentry_points: {/a: 1}\ntransitions:\n  /a:\n    /b: high\nexit_points: [/b]\nexits: [/b]\n";
-    let graft = |path| Graft { option: "--workflow", path, source: Source::Text { name: "w.yaml", text } };
+    let graft = |path| Graft { option: "--workflow", path, beside: &[], source: Source::Text { name: "w.yaml", text } };
     let with = |path| {
         let grafts = [graft(path)];
         resolve(&Request { grafts: &grafts, ..Request::new(Source::Named("shop")) }).unwrap_err().to_string()

@@ -12,8 +12,8 @@ use crate::tables::{Builder, Counts, Filled};
 use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, FullTruth, LATENCY_PARTS, LeftBy, MessageTruth, Person, Truth,
-    UserRateTruth, UserTruth, Uuid, Value,
+    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, Experiments, FullTruth, LATENCY_PARTS, LeftBy, MessageTruth,
+    OutcomeTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
 use populace_core::time::{Instant, MINUTE};
@@ -40,6 +40,7 @@ pub struct EmailBuilder<'g> {
     decisions: Vec<(i32, Decision)>,
     attempts: Vec<(i32, AttemptTruth)>,
     full: Vec<(i32, FullTruth)>,
+    outcomes: Vec<(i32, OutcomeTruth)>,
 }
 
 /// Who opened or clicked.
@@ -123,6 +124,7 @@ impl<'g> EmailBuilder<'g> {
             decisions: Vec::new(),
             attempts: Vec::new(),
             full: Vec::new(),
+            outcomes: Vec::new(),
             generator,
             actors,
             wanted,
@@ -156,7 +158,10 @@ impl Observer<Event, Truth> for EmailBuilder<'_> {
             Truth::Decision(decision) => self.decisions.push((self.user, decision)),
             Truth::Attempt(attempt) if self.wants(|tables| tables.attempts) => self.attempts.push((self.user, attempt)),
             Truth::Full(full) if self.wants(|tables| tables.full) => self.full.push((self.user, full)),
-            Truth::UserRate(_) | Truth::Message(_) | Truth::Attempt(_) | Truth::Full(_) => {}
+            Truth::Outcome(outcome) if self.generator.experiments.as_ref().is_some_and(|own| self.wanted.has(own.outcomes)) => {
+                self.outcomes.push((self.user, outcome));
+            }
+            Truth::Outcome(_) | Truth::UserRate(_) | Truth::Message(_) | Truth::Attempt(_) | Truth::Full(_) => {}
         }
     }
 
@@ -386,7 +391,9 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self { generator, actors, counts, event, users, mut left, rates, messages, agents, attempts, full, decisions, .. } = self;
+        let Self {
+            generator, actors, counts, event, users, mut left, rates, messages, agents, attempts, full, decisions, outcomes, ..
+        } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
@@ -444,6 +451,9 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             if generator.model.scanners().is_some() {
                 columns.push(("scanner", booleans(users.iter().map(|user| user.scanner).collect())));
             }
+            if generator.model.effects().experiments().is_some_and(Experiments::people_differ) {
+                columns.push(("responsiveness", floats(users.iter().map(|user| user.person.responsiveness).collect())));
+            }
             columns
         });
         filled.put(USER_RATES, || {
@@ -464,8 +474,15 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             });
         }
         if let [Some(data), Some(truth)] = generator.decision_tables {
-            filled.put(data, || decisions::data(&decisions, &recipients.ids, &generator.campaign_ids));
+            filled.put(data, || {
+                let exposures: Vec<u16> = decisions.iter().map(|(_, row)| row.exposure).collect();
+                let more = generator.experiments.iter().flat_map(|own| own.decisions(&exposures));
+                decisions::data(&decisions, &recipients.ids, &generator.campaign_ids).into_iter().chain(more).collect::<Vec<_>>()
+            });
             filled.put(truth, || decisions::truth(&decisions, &recipients.ids));
+        }
+        if let Some(tables) = &generator.experiments {
+            filled.put(tables.outcomes, || tables.outcomes(&outcomes, &recipients.ids));
         }
         if let Some(tables) = &generator.attempts {
             filled.put(tables.attempts, || attempt_columns(tables, &recipients, &attempts));

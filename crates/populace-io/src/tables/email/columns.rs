@@ -1,8 +1,8 @@
 //! What the tables of `email` hold.
 
-use super::{EVENTS_SQL, EVENTS_TABLE, decisions};
+use super::{EVENTS_SQL, EVENTS_TABLE, decisions, experiments};
 use crate::table::{Column, InstantText, Kind, Table};
-use populace_core::email::{Attempts, EFFECTS, EmailModel, LATENCY_PARTS, MessageTruth, OpenDelayLaw, SendClock, Value};
+use populace_core::email::{Attempts, EFFECTS, EmailModel, Experiments, LATENCY_PARTS, MessageTruth, OpenDelayLaw, SendClock, Value};
 use populace_core::scenario::Scenario;
 use populace_core::time::{Date, Instant};
 use std::net::Ipv4Addr;
@@ -300,6 +300,10 @@ fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
         truth_users.push(Column::new("scanner", Kind::Bool, "Whether a scanner stands before the recipient's mailbox"));
         events.push(LINK_INDEX);
     }
+    if model.effects().experiments().is_some_and(Experiments::people_differ) {
+        let meaning = "How far the content of variants moves the recipient: standard normal";
+        truth_users.push(Column::new("responsiveness", Kind::Float, meaning));
+    }
     [users, truth_users, events]
 }
 
@@ -373,7 +377,11 @@ pub(super) fn tables(model: &EmailModel) -> Vec<Table> {
         tables.push(Table::new(CALENDAR, true, "One date of the calendar of seasons", calendar, 0.0).keyed_by(&["date"]));
     }
     if model.decider().is_some() {
-        tables.extend(decisions::tables(f64::from(window.days) * model.config().sends.per_day * model.mean_volume()));
+        let rows = f64::from(window.days) * model.config().sends.per_day * model.mean_volume();
+        tables.extend(decisions::tables(rows, model.effects().experiments().is_some()));
+    }
+    if let Some(own) = model.effects().experiments() {
+        tables.extend(experiments::tables(own, super::expected::sent_to_one(model)));
     }
     tables.extend(model.attempts().into_iter().flat_map(|law| attempt_tables(model, law)));
     tables

@@ -15,9 +15,9 @@ pub(super) const DECISIONS: [&str; 2] = ["decisions", "truth/decisions"];
 const MILLIS: Kind = Kind::Instant(InstantText::Millis);
 const ID: Column = Column::new("decision_id", Kind::Uuid, "Id of the decision: a UUID of version 7, whose time is the window's begin");
 
-/// The tables; `rows_per_actor` is how many decisions are expected on one recipient.
-pub(super) fn tables(rows_per_actor: f64) -> [Table; 2] {
-    let data = vec![
+/// The tables; `rows_per_actor` is how many decisions are expected on one recipient, `has_experiments` whether messages have variants.
+pub(super) fn tables(rows_per_actor: f64, has_experiments: bool) -> [Table; 2] {
+    let mut data = vec![
         ID,
         RECIPIENT,
         Column::new("due_date", Kind::Date, "The day on which the message is due"),
@@ -41,6 +41,9 @@ pub(super) fn tables(rows_per_actor: f64) -> [Table; 2] {
             "Why none was sent: `holdout`, `skip`, `cap`, `no_slot`, `suppressed`, `bounced`, `unsubscribed`",
         ),
     ];
+    if has_experiments {
+        data.extend(super::experiments::of_decisions());
+    }
     let truth = vec![
         ID,
         RECIPIENT,

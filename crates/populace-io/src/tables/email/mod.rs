@@ -4,6 +4,7 @@ mod builder;
 mod columns;
 mod decisions;
 mod expected;
+mod experiments;
 mod replies;
 mod schedule;
 mod slots;
@@ -22,6 +23,7 @@ pub use builder::actor_of;
 pub use columns::{ATTEMPT_COLUMNS, EVENT_COLUMNS, LINK_INDEX, MACHINE_OPEN};
 use columns::{ATTEMPTS, CALENDAR, FULL_MAILBOXES, UTC_OFFSET};
 use decisions::DECISIONS;
+use experiments::{EXPERIMENTS, ExperimentTables};
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};
 use populace_core::scenario::ConfigError;
 use replies::Replies;
@@ -79,6 +81,8 @@ pub struct Email {
     decision_tables: [Option<usize>; 2],
     /// What is written of attempts at delivery, and the numbers of their tables, where there are some.
     attempts: Option<AttemptTables>,
+    /// What is written of experiments, and the numbers of their tables, where there are some.
+    experiments: Option<ExperimentTables>,
 }
 
 /// What is written of attempts at delivery.
@@ -138,7 +142,8 @@ impl Tables for Email {
             ("scheduled", include_str!("policies/scheduled.yaml")),
             ("uniform", include_str!("policies/uniform.yaml")),
         ],
-        keys: &["base", "explore", "holdout", "caps", "slot_minutes", "skip"],
+        keys: &["base", "explore", "holdout", "caps", "slot_minutes", "skip", "policy", "experiments"],
+        beside: &["experiments"],
         help: "in which slot each scheduled message goes out, logged with its probability: a policy file or a built-in one (explore, one-hour, oracle, scheduled, uniform)",
     });
 
@@ -165,6 +170,7 @@ impl Tables for Email {
             agents_table: tables.iter().position(|table| table.path() == AGENTS),
             agents: dictionary(Agent::NAMES),
             attempts: model.attempts().map(|_| AttemptTables::new(&tables)),
+            experiments: model.effects().experiments().map(|own| ExperimentTables::new(own, &tables)),
             tables,
             identities: Identities::synthetic(),
             event_types: dictionary(model.event_words()),
@@ -211,6 +217,9 @@ impl Tables for Email {
     fn rows_of_model(&self, table: usize) -> Option<RecordBatch> {
         if self.tables[table].name == CALENDAR {
             return self.model.effects().season().map(|season| calendar(&self.tables[table], season));
+        }
+        if self.tables[table].name == EXPERIMENTS {
+            return Some(experiments::worth(&self.tables[table], &self.model));
         }
         (table == TIMING).then(|| {
             let rows: Vec<_> = self.model.timing().collect();

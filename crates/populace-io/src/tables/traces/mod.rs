@@ -47,6 +47,7 @@ impl Tables for Traces {
         name: "workflow",
         builtins: traces::WORKFLOWS,
         keys: &["entry_points", "transitions"],
+        beside: &[],
         help: "the workflow, a WorkflowDefinition file or a built-in one (ecommerce, simple, microservices)",
     });
 

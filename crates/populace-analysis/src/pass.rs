@@ -278,7 +278,9 @@ impl<O: Observer, N: Fn() -> O + Sync> Pass<'_, N> {
         let split = |table: usize, piece: Piece, observer: &mut O| {
             let (blocks, rows) = self.read(table, piece, observer)?;
             if let Some(time) = self.columns.get(table).and_then(|columns| columns.time) {
-                blocks.iter().for_each(|block| self.source.see_clocks(block.batch.column(time)));
+                for block in &blocks {
+                    self.source.see_clocks(block.batch.column(time));
+                }
             }
             let split = blocks.iter().map(|block| spill.split(table, &block.batch)).collect::<Result<Vec<_>, _>>()?;
             Ok((table, split.concat(), rows))

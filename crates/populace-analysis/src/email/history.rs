@@ -311,9 +311,7 @@ impl History {
                 message.delivered = message.delivered.or(message.opened).or(message.clicked);
             }
         }
-        if let Some(experiments) = model.effects().experiments().filter(|_| events.column_by_name("metadata").is_some()) {
-            history.exposures(experiments, events.text("metadata"));
-        }
+        history.exposures(model, events);
         history.messages.sort_by_key(|message| message.sent);
         history.settle(model);
         history
@@ -334,7 +332,9 @@ impl History {
     }
 
     /// Which variants of experiments the messages have.
-    fn exposures(&mut self, experiments: &Experiments, metadata: Texts<'_>) {
+    fn exposures(&mut self, model: &EmailModel, events: &RecordBatch) {
+        let Some(experiments) = model.effects().experiments().filter(|_| events.column_by_name("metadata").is_some()) else { return };
+        let metadata = events.text("metadata");
         let mut known: HashMap<&str, u16> = HashMap::from([("{}", 0)]);
         for message in self.messages.iter_mut().filter(|message| metadata.is_valid(message.sent_row)) {
             let text = metadata.value(message.sent_row);

@@ -192,9 +192,9 @@ impl EmailModel {
         let zone = self.zone_of(key, actor);
         let actor = key.actor(actor);
         let responsiveness = self.effects.experiments().map_or(0.0, |own| own.responsiveness(&actor));
-        let Some(people) = &self.people else { return Person { zone, responsiveness, ..self.typical(persona) } };
+        let Some(people) = &self.people else { return Person { responsiveness, zone, ..self.typical(persona) } };
         let (open_rate, click_rate) = people.rates_of(persona, &self.personas()[persona], &actor);
-        Person { zone, responsiveness, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
+        Person { responsiveness, zone, ..self.person(persona * self.shifts() + people.shift_of(&actor), open_rate, click_rate) }
     }
 
     /// A person with a habit and rates, in the first zone.

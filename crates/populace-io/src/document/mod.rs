@@ -326,7 +326,7 @@ impl Merging<'_> {
         let own = if is_own_name { map.shift_remove(graft.path) } else { None };
         match own {
             Some(own) => self.put(graft.option, graft.path, own.value),
-            None if beside.is_empty() || map.len() > 0 => {
+            None if beside.is_empty() || !map.is_empty() => {
                 self.put(graft.option, graft.path, Node { kind: Kind::Map(map), position });
             }
             None => {}

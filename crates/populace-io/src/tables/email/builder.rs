@@ -391,9 +391,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
     }
 
     fn finish(self, _: u64, filled: &mut Filled<'_>) -> Counts {
-        let Self {
-            generator, actors, counts, event, users, mut left, rates, messages, agents, attempts, full, decisions, outcomes, ..
-        } = self;
+        let Self { generator, actors, counts, event, users, left, rates, messages, agents, attempts, full, decisions, outcomes, .. } = self;
         let recipients = Recipients::new(generator, actors, filled.wants(EVENTS) || filled.wants(USERS));
         let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
         filled.put(EVENTS, || event.columns(generator, &recipients));
@@ -413,49 +411,7 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             }
             columns
         });
-        filled.put(TRUTH_USERS, || {
-            let mut columns = vec![
-                ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
-                ("persona", codes(users.iter().map(|user| i32::from(user.person.persona)).collect(), &generator.personas)),
-                ("open_rate", floats(users.iter().map(|user| user.open_rate).collect())),
-                ("click_rate", floats(users.iter().map(|user| user.click_rate).collect())),
-            ];
-            if generator.model.machine_opens().is_some() {
-                columns.push(("machine_opens", booleans(users.iter().map(|user| user.machine_opens).collect())));
-            }
-            if generator.model.people_differ() {
-                let of = |of: fn(&Person) -> f64| floats(users.iter().map(|user| of(&user.person)).collect());
-                let shift = |user: &UserTruth| i16::from(generator.model.habits()[usize::from(user.person.habit)].shift);
-                columns.extend([
-                    ("own_open_rate", of(|person| person.open_rate)),
-                    ("own_click_rate", of(|person| person.click_rate)),
-                    ("peak_shift", Arc::new(users.iter().map(shift).collect::<Int16Array>())),
-                    ("timing_k", of(|person| person.timing_k)),
-                ]);
-            }
-            if generator.model.zones().is_some() {
-                columns
-                    .push(("timezone", codes(users.iter().map(|user| i32::from(user.person.zone.zone)).collect(), &generator.timezones)));
-            }
-            if generator.attempts.is_some() {
-                let known = NullBuffer::new(BooleanBuffer::collect_bool(users.len(), |row| users[row].address_dead_at.is_some()));
-                let moments = users.iter().map(|user| user.address_dead_at.map_or(0, |at| at.0));
-                columns.push(("address_dead_at", instants_or_null(moments.collect(), &known)));
-            }
-            if generator.model.leaving().is_some() {
-                left.resize(users.len(), None);
-                let has = NullBuffer::new(BooleanBuffer::collect_bool(left.len(), |user| left[user].is_some()));
-                columns.push(("left_at", instants_or_null(left.iter().map(|of| of.map_or(0, |(at, _)| at.0)).collect(), &has)));
-                columns.push(("left_why", codes(left.iter().map(|of| of.map_or(-1, |(_, by)| by as i32)).collect(), &generator.left_by)));
-            }
-            if generator.model.scanners().is_some() {
-                columns.push(("scanner", booleans(users.iter().map(|user| user.scanner).collect())));
-            }
-            if generator.model.effects().experiments().is_some_and(Experiments::people_differ) {
-                columns.push(("responsiveness", floats(users.iter().map(|user| user.person.responsiveness).collect())));
-            }
-            columns
-        });
+        filled.put(TRUTH_USERS, || truth_columns(generator, &recipients, &users, left));
         filled.put(USER_RATES, || {
             [
                 ("recipient_id", codes(rates.iter().map(|(user, _)| *user).collect(), &recipients.ids)),
@@ -497,4 +453,54 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
         filled.put(MESSAGES, || message_columns(generator, &recipients, &messages));
         counts
     }
+}
+
+/// The columns of the truth of users.
+fn truth_columns(
+    generator: &Email,
+    recipients: &Recipients,
+    users: &[UserTruth],
+    mut left: Vec<Option<(Instant, LeftBy)>>,
+) -> Vec<(&'static str, ArrayRef)> {
+    let everyone: ScalarBuffer<i32> = (0..users.len() as i32).collect();
+    let mut columns = vec![
+        ("recipient_id", shared_codes(&everyone, None, &recipients.ids)),
+        ("persona", codes(users.iter().map(|user| i32::from(user.person.persona)).collect(), &generator.personas)),
+        ("open_rate", floats(users.iter().map(|user| user.open_rate).collect())),
+        ("click_rate", floats(users.iter().map(|user| user.click_rate).collect())),
+    ];
+    if generator.model.machine_opens().is_some() {
+        columns.push(("machine_opens", booleans(users.iter().map(|user| user.machine_opens).collect())));
+    }
+    if generator.model.people_differ() {
+        let of = |of: fn(&Person) -> f64| floats(users.iter().map(|user| of(&user.person)).collect());
+        let shift = |user: &UserTruth| i16::from(generator.model.habits()[usize::from(user.person.habit)].shift);
+        columns.extend([
+            ("own_open_rate", of(|person| person.open_rate)),
+            ("own_click_rate", of(|person| person.click_rate)),
+            ("peak_shift", Arc::new(users.iter().map(shift).collect::<Int16Array>())),
+            ("timing_k", of(|person| person.timing_k)),
+        ]);
+    }
+    if generator.model.zones().is_some() {
+        columns.push(("timezone", codes(users.iter().map(|user| i32::from(user.person.zone.zone)).collect(), &generator.timezones)));
+    }
+    if generator.attempts.is_some() {
+        let known = NullBuffer::new(BooleanBuffer::collect_bool(users.len(), |row| users[row].address_dead_at.is_some()));
+        let moments = users.iter().map(|user| user.address_dead_at.map_or(0, |at| at.0));
+        columns.push(("address_dead_at", instants_or_null(moments.collect(), &known)));
+    }
+    if generator.model.leaving().is_some() {
+        left.resize(users.len(), None);
+        let has = NullBuffer::new(BooleanBuffer::collect_bool(left.len(), |user| left[user].is_some()));
+        columns.push(("left_at", instants_or_null(left.iter().map(|of| of.map_or(0, |(at, _)| at.0)).collect(), &has)));
+        columns.push(("left_why", codes(left.iter().map(|of| of.map_or(-1, |(_, by)| by as i32)).collect(), &generator.left_by)));
+    }
+    if generator.model.scanners().is_some() {
+        columns.push(("scanner", booleans(users.iter().map(|user| user.scanner).collect())));
+    }
+    if generator.model.effects().experiments().is_some_and(Experiments::people_differ) {
+        columns.push(("responsiveness", floats(users.iter().map(|user| user.person.responsiveness).collect())));
+    }
+    columns
 }

@@ -172,7 +172,7 @@ fn quotes_and_line_breaks_of_other_programs_cost_no_row() {
 
 #[test]
 fn words_for_events_are_known_in_any_case() {
-    let rows = |words: &[&str]| words.iter().map(|word| format!("r,2026-01-01 10:00:00,{word}\n")).collect::<String>();
+    let rows = |words: &[&str]| words.iter().map(|word| format!("r,2026-01-01 10:00:00,{word}\n")).collect::<Vec<_>>().concat();
     let own = files(&[("events.csv", &format!("{HEAD}{}", rows(&["Sent", "OPENED", " Site Visit", "sms-click", "opens"])))]);
     let report = recipients(own.path(), |_| {});
     assert_eq!((report.events, report.unknown_types), (5, 1), "{:?}", report.remarks);

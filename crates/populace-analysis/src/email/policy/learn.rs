@@ -6,7 +6,7 @@ use crate::error::AnalysisError;
 use crate::policy::{Learned, Rule};
 use crate::source::Source;
 use crate::watch::Watch;
-use populace_core::email::EmailModel;
+use populace_core::email::{EmailModel, Person};
 use populace_core::time::{Date, Instant};
 use std::path::Path;
 
@@ -47,12 +47,13 @@ impl BySlot {
     }
 }
 
-/// How many slots a window has, and that of a moment.
-pub(super) fn slots_of(model: &EmailModel) -> (usize, impl Fn(Instant) -> usize) {
+/// How many slots a window has, and that of a moment to somebody.
+pub(super) fn slots_of(model: &EmailModel) -> (usize, impl Fn(&Person, Instant) -> usize) {
     let slots = model.decider().map_or(24, populace_core::email::Decider::slots);
-    let clock = model.config().timezone;
-    let of =
-        move |moment: Instant| model.decider().map_or_else(|| usize::from(clock.local(moment).hour()), |decider| decider.action_of(moment));
+    let of = move |person: &Person, moment: Instant| match model.decider() {
+        None => usize::from(model.clock(person.zone.zone).local(moment).hour()),
+        Some(decider) => decider.action_of(person, moment),
+    };
     (slots, of)
 }
 
@@ -69,7 +70,7 @@ pub(super) fn learn(run: &Path, rule: Rule, until: Option<Date>, watch: &Watch<'
     let work = |recipient: Recipient| {
         let mut own = BySlot::of(slots);
         for message in recipient.history.messages.iter().filter(|message| message.sent < until) {
-            own.add(slot_of(message.sent), f64::from(message.opened.or(message.machine_opened).is_some()));
+            own.add(slot_of(&recipient.person, message.sent), f64::from(message.opened.or(message.machine_opened).is_some()));
         }
         Ok((recipient.history.recipient_id, own))
     };

@@ -50,8 +50,8 @@ impl<'a> World<'a> {
 
     /// E reward of a message that goes out in a slot, in the place of the one that went out at `own`.
     fn worth(&self, log: &Decider, begin: Instant, action: usize, own: Option<Instant>, reward: Reward) -> f64 {
-        let from = log.slot_begins(begin, action);
-        let step = log.length() / MOMENTS;
+        let [from, until] = log.slot(&self.person, begin, action);
+        let step = until.since(from) / MOMENTS;
         let by_clock = log.value(&self.person, from);
         let mut sum = 0.0;
         for part in 0..MOMENTS {

@@ -3,7 +3,8 @@
 use super::progress::watched;
 use super::{generate, print_json, refuse_data, scenario};
 use crate::args::{
-    GenerateArgs, PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyValueArgs, ScenarioArgs,
+    GenerateArgs, PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyRewardsArgs, PolicyValueArgs,
+    ScenarioArgs,
 };
 use crate::failure::Failure;
 use crate::shortcuts::{ComponentArg, Shortcuts};
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Replay(arguments) => replay(arguments),
         PolicyCommand::Value(arguments) => value(arguments),
         PolicyCommand::Learn(arguments) => learn(arguments),
+        PolicyCommand::Rewards(arguments) => rewards(arguments),
         PolicyCommand::Evaluate(arguments) => evaluate(arguments),
     }
 }
@@ -42,6 +44,18 @@ fn of_slots(of_run: &Resolved, base: serde_json::Value) -> ComponentArg {
         own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock", "caps"].contains(&key.as_str())).collect();
     document.insert("base".to_owned(), base);
     ComponentArg::Text(serde_json::Value::Object(document).to_string())
+}
+
+/// Refuses a table of slots that is not there: it is not the fault of the document that would name it.
+fn is_there(policy: &str) -> Result<(), Failure> {
+    let path = Path::new(policy);
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+        && let Err(error) = std::fs::metadata(path)
+    {
+        let hint = "hint: give a CSV file of recipient_id and slot; `policy learn` writes one";
+        return Err(Failure::input(format!("{policy}: {error}\n{hint}")));
+    }
+    Ok(())
 }
 
 /// The scenario of a run, and its seed.
@@ -82,7 +96,10 @@ fn replay(own: &PolicyReplayArgs) -> Result<(), Failure> {
     }
     let Plain { mut generate } = Plain::try_parse_from(["generate", "email"]).map_err(Failure::input)?;
     let policy = match (&own.policy, &own.schedule) {
-        (Some(policy), _) => component(policy, &document),
+        (Some(policy), _) => {
+            is_there(policy)?;
+            component(policy, &document)
+        }
         (None, Some(file)) => {
             let digest = sha256_of(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
             of_slots(&document, serde_json::json!({ "type": "schedule", "sha256": digest }))
@@ -108,6 +125,7 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
     };
     let mut candidates = vec![candidate(&own.run, "the run", log, own.days)?];
     for policy in &own.policy {
+        is_there(policy)?;
         candidates.push(candidate(&own.run, policy, component(policy, &document), own.days)?);
     }
     let how = Valuation { reward: own.reward, expected: !own.realised, discount: own.discount };
@@ -116,6 +134,19 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
         return print_json(&values);
     }
     write!(show::stdout(), "{values}").map_err(|error| Failure::output(&error))
+}
+
+fn rewards(own: &PolicyRewardsArgs) -> Result<(), Failure> {
+    let output = own.output.clone().unwrap_or_else(|| own.run.join("truth").join("action_values.csv"));
+    let is_csv = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    if !is_csv || (output.starts_with(&own.run) && output.file_name().is_some_and(|name| name != "action_values.csv")) {
+        let what = "the values are CSV; give them a name that ends in .csv, in the run action_values.csv";
+        return Err(Failure::input(format!("-o {}: {what}", output.display())));
+    }
+    let found =
+        watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_rewards(&own.run, own.reward, &output, watch))?;
+    note!("{}: {} slots of {} decisions", output.display(), found.rows, found.decisions);
+    Ok(())
 }
 
 fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {
@@ -135,6 +166,7 @@ fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {
 fn evaluate(own: &PolicyEvaluateArgs) -> Result<(), Failure> {
     own.output.as_deref().map_or(Ok(()), refuse_data)?;
     let (document, _) = of_run(&own.run)?;
+    is_there(&own.target)?;
     let target = candidate(&own.run, &own.target, component(&own.target, &document), None)?;
     let estimators = Estimators { clip: own.clip, switch: own.switch, shrinkage: own.shrinkage, span: usize::from(own.span) };
     let how = Evaluate {

@@ -113,5 +113,5 @@ impl Clocks {
     }
 }
 
-/// A slot may not be shorter than what clocks are turned by, or it is passed over, or met twice.
+/// By how much clocks are turned: a slot that is shorter may be passed over, or met twice.
 pub(super) const TURN: i64 = HOUR;

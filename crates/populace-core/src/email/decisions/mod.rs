@@ -353,6 +353,12 @@ impl Decider {
         }
     }
 
+    /// When the window of a message begins that is due on the day of a moment, and that would go out at that moment.
+    pub fn window_of(&self, person: &Person, moment: Instant) -> Instant {
+        let day = self.clocks.of_days(person.zone.zone, moment).div_euclid(DAY) * DAY;
+        self.begin(person, self.clocks.instant_of_days(person.zone.zone, day), moment)
+    }
+
     /// The first moment after the last of the window that begins at a moment.
     pub(in super::super) fn end(&self, person: &Person, begin: Instant) -> Instant {
         let zone = person.zone.zone;

@@ -17,6 +17,7 @@ mod recover;
 mod report;
 mod scanners;
 mod score;
+mod schedules;
 mod seasons;
 mod source;
 mod support;

@@ -43,11 +43,12 @@ impl<'a> Latencies<'a> {
     fn of(&mut self, sent: Instant) -> &[i64; NODES] {
         let cell = self.model.latency_cell(sent);
         let found = self.known.iter().position(|(of, _)| *of == cell);
-        let place = found.unwrap_or_else(|| {
+        let place = found.unwrap_or(self.known.len());
+        if found.is_none() {
             let middle = |part: usize| (part as f64 + 0.5) / NODES as f64;
-            self.known.push((cell, core::array::from_fn(|part| (self.quantile(cell, middle(part)) * SECOND as f64) as i64)));
-            self.known.len() - 1
-        });
+            let parts = core::array::from_fn(|part| (self.quantile(cell, middle(part)) * SECOND as f64) as i64);
+            self.known.push((cell, parts));
+        }
         &self.known[place].1
     }
 

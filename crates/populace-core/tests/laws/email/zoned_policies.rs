@@ -101,7 +101,7 @@ fn windows_are_days_of_the_recipient_and_slots_are_on_its_clock() {
         assert_eq!(counts[..8].iter().chain(&counts[21..]).sum::<usize>(), 0, "quiet hours in {}", ZONES[zone].0);
         chi_square(ZONES[zone].0, &counts[8..21], &[1.0 / 13.0; 13]).unwrap();
     }
-    assert!(all.len() > 8_000);
+    assert!(all.len() > 3_000);
 }
 
 /// The days on which clocks are turned have the hours that they have.
@@ -156,7 +156,7 @@ fn other_windows_are_kept() {
             assert!(decision.window[0] <= time && time < decision.window[1], "{policy} {zone} {decision:?} {time}");
         }
         let went = all.iter().filter(|(_, decision)| decision.message_id.is_some()).count();
-        assert!(went > 8_000 && went * 100 > all.len() * 97, "{policy}: {went} of {}", all.len());
+        assert!(went > 3_000 && went * 100 > all.len() * 97, "{policy}: {went} of {}", all.len());
     }
 }
 

@@ -4,6 +4,7 @@ mod clocks;
 mod config;
 mod draw;
 mod schedule;
+mod worth;
 
 pub use config::{
     BaseConfig, BaseKind, CapsConfig, DecisionWindow, ExploreConfig, ExploreUnit, HoldoutConfig, PolicyClock, PolicyConfig, QuietHours,
@@ -11,24 +12,23 @@ pub use config::{
 pub use schedule::{Planned, Schedule};
 
 use super::calendar::{Calendar, MONDAY};
-use super::config::{DecidedAt, EmailConfig};
-use super::delivery::{Cell, Latency};
+use super::config::EmailConfig;
+use super::delivery::Latency;
 use super::effects::Effects;
 use super::people::{Habit, Person};
 use super::personas::Personas;
 use super::rows::Uuid;
-use super::zones::{OwnZone, Zones};
+use super::zones::Zones;
 use crate::math;
 use crate::stream::{Words, unit};
-use crate::time::{DAY, Date, HOUR, Instant, MINUTE, MINUTES_PER_WEEK, Window};
+use crate::time::{DAY, Date, HOUR, Instant, MINUTE, Window};
 use clocks::Clocks;
 use std::sync::Arc;
+use worth::values;
 
 /// The most slots that a window has.
 pub const MAX_SLOTS: usize = 168;
 const MINUTES_OF_DAY: usize = 24 * 60;
-/// Latencies beyond these minutes count as these.
-const LATEST: usize = 240;
 
 /// A set of slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -552,81 +552,4 @@ impl Decider {
         }
         (arm, last, (1.0 - self.skip) * ((1.0 - explore) * shares[last] + explore * random))
     }
-}
-
-/// By habit and slot of the week, what the minute factor comes to, and its product with timing − 1 at k = 1: over the minutes of the slot
-/// and the latency, to a quarter of a minute. The clock of the slots is `offset` ahead of UTC, that of the recipient so many minutes.
-fn values(
-    config: &EmailConfig,
-    effects: &Effects,
-    latency: &Latency,
-    habits: &[Habit],
-    (week, minutes, offset, ahead): (usize, usize, i64, i16),
-) -> Box<[[f64; 2]]> {
-    let mut values = vec![[0.0; 2]; habits.len() * week];
-    // How likely a message of a minute is delivered so many minutes later.
-    let mut delays: Vec<Vec<f64>> = Vec::new();
-    let mut known: Vec<(Cell, usize)> = Vec::new();
-    let mut of_minute = Vec::with_capacity(MINUTES_PER_WEEK);
-    for minute in 0..MINUTES_PER_WEEK {
-        let cell = latency.cell(MONDAY.plus(minute as i64 * MINUTE));
-        let found = known.iter().find(|(of, _)| *of == cell).map(|(_, place)| *place);
-        let place = found.unwrap_or_else(|| {
-            known.push((cell, delays.len()));
-            delays.push(delay_minutes(config.engagement.decided_at, |seconds| latency.cdf(cell, seconds)));
-            delays.len() - 1
-        });
-        of_minute.push(place);
-    }
-    for (place, habit) in habits.iter().enumerate() {
-        let person = |timing_k: f64| Person {
-            persona: habit.persona,
-            habit: place as u16,
-            open_rate: 1.0,
-            click_rate: 0.0,
-            timing_k,
-            zone: OwnZone::default(),
-        };
-        let clock = |minute: usize| MONDAY.plus((minute as i64 + i64::from(ahead)) * MINUTE);
-        let factor = |timing_k: f64| -> Vec<f64> {
-            (0..MINUTES_PER_WEEK).map(|minute| effects.by_clock(1.0, &person(timing_k), clock(minute), ahead)).collect()
-        };
-        let [base, timed] = [0.0, 1.0].map(factor);
-        for minute in 0..MINUTES_PER_WEEK {
-            let (mut sum, mut timed_sum) = (0.0, 0.0);
-            for (later, share) in delays[of_minute[minute]].iter().enumerate() {
-                let at = (minute + later) % MINUTES_PER_WEEK;
-                sum += share * base[at];
-                timed_sum += share * (timed[at] - base[at]);
-            }
-            let local = (minute as i64 + offset / MINUTE).rem_euclid(MINUTES_PER_WEEK as i64) as usize;
-            let value = &mut values[place * week + local / minutes];
-            value[0] += sum / minutes as f64;
-            value[1] += timed_sum / minutes as f64;
-        }
-    }
-    values.into()
-}
-
-/// P(delivered so many whole minutes later), of a moment that is uniform within its minute.
-fn delay_minutes(decided_at: DecidedAt, cdf: impl Fn(f64) -> f64) -> Vec<f64> {
-    const PARTS: usize = 4;
-    if decided_at == DecidedAt::Send {
-        return vec![1.0];
-    }
-    let by = |later: usize| {
-        let at = |part: usize| cdf(60.0 * (later as f64 + 1.0 - (part as f64 + 0.5) / PARTS as f64));
-        (0..PARTS).map(at).sum::<f64>() / PARTS as f64
-    };
-    let mut shares = Vec::new();
-    let mut before = 0.0;
-    while before < 1.0 - 1e-9 && shares.len() < LATEST {
-        let now = by(shares.len());
-        shares.push(now - before);
-        before = now;
-    }
-    if let Some(last) = shares.last_mut() {
-        *last += 1.0 - before;
-    }
-    shares
 }

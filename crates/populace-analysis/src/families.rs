@@ -307,6 +307,15 @@ pub fn policy_learn(run: &Path, rule: policy::Rule, until: Option<Date>, watch: 
     (policies(&Source::open(run)?.scenario()?.family)?.learn)(run, rule, until, watch)
 }
 
+/// Writes what each slot would have been worth to each decision of a run, all others being as they were: a CSV file of `decision_id`,
+/// `action`, `q_open`, `q_click` and `q_reward`.
+///
+/// # Errors
+/// The family has no policies, the run has none or has what other slots change, the file cannot be written, or the work was stopped.
+pub fn policy_rewards(run: &Path, reward: policy::Reward, output: &Path, watch: &Watch<'_>) -> Result<policy::ActionValues, AnalysisError> {
+    (policies(&Source::open(run)?.scenario()?.family)?.rewards)(run, reward, output, watch)
+}
+
 /// The generator of a document that mails by a schedule of the user's own, with the rows of that file.
 ///
 /// # Errors

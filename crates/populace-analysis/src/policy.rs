@@ -64,7 +64,7 @@ impl std::str::FromStr for Reward {
     fn from_str(text: &str) -> Result<Self, String> {
         let usage = || {
             format!(
-                "`{text}` is not a reward; choose open, click, open_within:24h, or a sum such as '{{\"open\": 1, \"click\": 3, \"send\": -0.002}}'"
+                "`{text}` is not a reward; choose open, click, open_within:24h, or a sum such as '{{\"open\": 1, \"click\": 3, \"unsubscribe\": -20, \"complaint\": -60, \"send\": -0.002}}'"
             )
         };
         match text {
@@ -367,6 +367,8 @@ pub enum Rule {
     BestHour,
     /// The slot with most opens: the usual mistake, as it is the slot in which most was sent.
     MostOpens,
+    /// The slot of the greatest expected value, given all that can be observed of the recipient and the laws of the scenario.
+    OracleObservable,
 }
 
 /// The numbers that estimators take.
@@ -459,4 +461,14 @@ pub(crate) struct Policies {
     pub(crate) evaluate: fn(&Path, &Evaluate<'_>, &Watch<'_>) -> Result<Evaluation, AnalysisError>,
     pub(crate) schedule: Scheduled,
     pub(crate) rounds: fn(&Path, &Wanted<'_>, &Watch<'_>) -> Result<Rounds, AnalysisError>,
+    pub(crate) rewards: fn(&Path, Reward, &Path, &Watch<'_>) -> Result<ActionValues, AnalysisError>,
+}
+
+/// A file of what each slot would have been worth to each decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActionValues {
+    /// Decisions with a slot that was allowed.
+    pub decisions: u64,
+    /// Rows: slots of decisions.
+    pub rows: u64,
 }

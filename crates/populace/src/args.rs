@@ -18,7 +18,9 @@ pub use generate::ScenarioArgs;
 pub(crate) use generate::StreamArgs;
 pub(crate) use generate::{FormatArg, GenerateArgs, OrderArg, ReplayArgs};
 pub(crate) use help::{completions, manual, parse};
-pub(crate) use policy::{PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyValueArgs};
+pub(crate) use policy::{
+    PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyRewardsArgs, PolicyValueArgs,
+};
 use populace_analysis::families;
 use populace_analysis::features::Curve;
 use populace_analysis::source::{ReadOptions, Settings};

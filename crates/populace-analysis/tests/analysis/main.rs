@@ -16,6 +16,7 @@ mod prepare;
 mod recover;
 mod report;
 mod scanners;
+mod schedules;
 mod score;
 mod seasons;
 mod source;

@@ -164,7 +164,7 @@ pub(super) struct HotPath {
 pub(super) struct Walk<'a, O> {
     pub(super) model: &'a EmailModel,
     pub(super) person: Person,
-    days: Days<'a>,
+    pub(super) days: Days<'a>,
     pub(super) actor: ActorId,
     /// The key of all actors.
     all: StreamKey,

@@ -130,7 +130,7 @@ impl EmailModel {
         }
         let (effects, latency) = (effects?, latency?);
         let zones = zones.flatten();
-        let decider = Decider::new(config, &calendar, &effects, &latency, &habits, &personas);
+        let decider = Decider::new(config, &calendar, &effects, &latency, &habits, (&personas, zones.as_ref()));
         let policy = policy?;
         let longest = longest_delivery(attempts.as_ref(), &policy.blasts);
         let window = Window { start: config.window.start, days: config.window.days };

@@ -4,6 +4,7 @@
 //! compare every hour from 2015 to 2037 with a time-zone crate.
 
 use super::config::EmailConfig;
+use super::decisions::PolicyClock;
 use crate::dist::{Bernoulli, Categorical};
 use crate::scenario::Checker;
 use crate::section::{choice, section};
@@ -378,13 +379,6 @@ impl Zones {
         checker.require(config.timezone == UtcOffset::default(), "timezone", || {
             format!("is `{}`, but `timezones` gives each recipient a clock: leave it out or at UTC", config.timezone)
         });
-        if config.policy.is_some() {
-            checker.problem(
-                "timezones",
-                "is given together with `policy`, whose windows and slots are on one clock",
-                "leave one of them out",
-            );
-        }
         checker.require(start.ymd().0 >= FIRST_YEAR, "window.start", || {
             format!("must be {FIRST_YEAR}-01-01 or later with `timezones`, whose rules begin then, got {start}")
         });
@@ -400,6 +394,22 @@ impl Zones {
                     format!("`{name}` is not a zone of the table"),
                     format!("{}; docs/guide/mail.md lists all", near(name)),
                 ),
+            }
+        }
+        if let Some(policy) = &config.policy {
+            let sends = config.sends.clock.unwrap_or(SendClock::Recipient);
+            let is_one = (policy.clock == PolicyClock::Utc) == (sends == SendClock::Utc);
+            let of = |zone: &Zone| zone.changes().map(|(_, ahead)| ahead).chain([(zone.before / MINUTE) as i16]).collect::<Vec<_>>();
+            let odd = list.iter().find(|zone| of(zone).iter().any(|ahead| i32::from(*ahead) % policy.slot_minutes.max(1) as i32 != 0));
+            if let Some(zone) = odd.filter(|_| !is_one) {
+                checker.problem(
+                    "policy.clock",
+                    format!(
+                        "is not that of `sends`, and slots of {} minutes do not begin with the days of {}",
+                        policy.slot_minutes, zone.name
+                    ),
+                    "give both the same clock, or shorter slots (`slot_minutes: 15` suits every zone)",
+                );
             }
         }
         let weights: Vec<f64> = own.zones.values().copied().collect();

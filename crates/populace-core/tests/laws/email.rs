@@ -18,6 +18,7 @@ mod samples;
 mod scanner;
 mod seasons;
 mod truths;
+mod zoned_policies;
 mod zones;
 
 use crate::support::{config, document};

@@ -34,6 +34,8 @@ pub(crate) enum PolicyCommand {
     Value(PolicyValueArgs),
     /// Learn the slot of each recipient from the messages of a run
     Learn(PolicyLearnArgs),
+    /// Write what each slot would have been worth to each decision of a run
+    Rewards(PolicyRewardsArgs),
     /// Estimate a policy from the log of another, and grade the estimates against the truth
     Evaluate(PolicyEvaluateArgs),
 }
@@ -79,7 +81,7 @@ pub(crate) struct PolicyValueArgs {
     /// A policy to hold against that of the run; may be repeated
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) policy: Vec<String>,
-    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "send": -0.002}'
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "complaint": -60, "send": -0.002}'
     #[arg(long, value_name = "REWARD", default_value = "open")]
     pub(crate) reward: Reward,
     /// Days to mail for [default: the run's]
@@ -108,6 +110,8 @@ pub(crate) enum RuleArg {
     BestHour,
     /// The slot with most opens: the usual mistake
     MostOpens,
+    /// The slot of the greatest expected value, by the posterior of who the recipient is: the ceiling for what is learned
+    OracleObservable,
 }
 
 impl From<RuleArg> for Rule {
@@ -115,6 +119,7 @@ impl From<RuleArg> for Rule {
         match rule {
             RuleArg::BestHour => Self::BestHour,
             RuleArg::MostOpens => Self::MostOpens,
+            RuleArg::OracleObservable => Self::OracleObservable,
         }
     }
 }
@@ -139,6 +144,22 @@ pub(crate) struct PolicyLearnArgs {
 
 #[derive(Args, Debug)]
 #[command(allow_negative_numbers = true)]
+pub(crate) struct PolicyRewardsArgs {
+    /// Directory of a run of email with a policy
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// What q_reward is of: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "send": -0.002}'
+    #[arg(long, value_name = "REWARD", default_value = "open")]
+    pub(crate) reward: Reward,
+    /// The CSV file [default: truth/action_values.csv in the run]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct PolicyEvaluateArgs {
     /// Directory of a run with a policy
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
@@ -146,7 +167,7 @@ pub(crate) struct PolicyEvaluateArgs {
     /// The policy to estimate
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) target: String,
-    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "send": -0.002}'
+    /// What a message is worth: open, click, open_within:24h, or a sum such as '{"open": 1, "click": 3, "unsubscribe": -20, "complaint": -60, "send": -0.002}'
     #[arg(long, value_name = "REWARD", default_value = "open")]
     pub(crate) reward: Reward,
     /// Evaluate on windows from this day on, YYYY-MM-DD: those that the target was not learned from

@@ -3,7 +3,8 @@
 use super::progress::watched;
 use super::{generate, print_json, refuse_data, scenario};
 use crate::args::{
-    GenerateArgs, PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyValueArgs, ScenarioArgs,
+    GenerateArgs, PolicyArgs, PolicyCommand, PolicyEvaluateArgs, PolicyLearnArgs, PolicyReplayArgs, PolicyRewardsArgs, PolicyValueArgs,
+    ScenarioArgs,
 };
 use crate::failure::Failure;
 use crate::shortcuts::{ComponentArg, Shortcuts};
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: &PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Replay(arguments) => replay(arguments),
         PolicyCommand::Value(arguments) => value(arguments),
         PolicyCommand::Learn(arguments) => learn(arguments),
+        PolicyCommand::Rewards(arguments) => rewards(arguments),
         PolicyCommand::Evaluate(arguments) => evaluate(arguments),
     }
 }
@@ -39,6 +41,7 @@ pub fn component(policy: &str, of_run: &Resolved) -> ComponentArg {
 /// The same, of what can be a policy.
 fn checked(policy: &str, of_run: &Resolved) -> Result<ComponentArg, Failure> {
     refuse_other_table(policy)?;
+    is_there(policy)?;
     Ok(component(policy, of_run))
 }
 
@@ -49,6 +52,18 @@ fn of_slots(of_run: &Resolved, base: serde_json::Value) -> ComponentArg {
         own.into_iter().filter(|(key, _)| ["window", "slot_minutes", "clock", "caps"].contains(&key.as_str())).collect();
     document.insert("base".to_owned(), base);
     ComponentArg::Text(serde_json::Value::Object(document).to_string())
+}
+
+/// Refuses a table of slots that is not there: it is not the fault of the document that would name it.
+fn is_there(policy: &str) -> Result<(), Failure> {
+    let path = Path::new(policy);
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+        && let Err(error) = std::fs::metadata(path)
+    {
+        let hint = "hint: give a CSV file of recipient_id and slot; `policy learn` writes one";
+        return Err(Failure::input(format!("{policy}: {error}\n{hint}")));
+    }
+    Ok(())
 }
 
 /// The scenario of a run, and its seed.
@@ -123,6 +138,19 @@ fn value(own: &PolicyValueArgs) -> Result<(), Failure> {
         return print_json(&values);
     }
     write!(show::stdout(), "{values}").map_err(|error| Failure::output(&error))
+}
+
+fn rewards(own: &PolicyRewardsArgs) -> Result<(), Failure> {
+    let output = own.output.clone().unwrap_or_else(|| own.run.join("truth").join("action_values.csv"));
+    let is_csv = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    if !is_csv || (output.starts_with(&own.run) && output.file_name().is_some_and(|name| name != "action_values.csv")) {
+        let what = "the values are CSV; give them a name that ends in .csv, in the run action_values.csv";
+        return Err(Failure::input(format!("-o {}: {what}", output.display())));
+    }
+    let found =
+        watched(own.reading.no_progress, own.reading.threads, |watch| families::policy_rewards(&own.run, own.reward, &output, watch))?;
+    note!("{}: {} slots of {} decisions", output.display(), found.rows, found.decisions);
+    Ok(())
 }
 
 fn learn(own: &PolicyLearnArgs) -> Result<(), Failure> {

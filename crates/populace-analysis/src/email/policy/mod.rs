@@ -1,5 +1,6 @@
 //! Policies: what they are worth on the same people, what can be learned from a log, and how well a log tells of another policy.
 
+mod action_values;
 mod estimators;
 mod evaluate;
 mod learn;
@@ -19,5 +20,11 @@ pub(super) use variant::{candidate_of, true_value, variant};
 use crate::policy::Policies;
 
 /// What is done with policies.
-pub(super) const POLICIES: Policies =
-    Policies { value: value::value, learn: learn::learn, evaluate: evaluate::evaluate, rounds: rounds::rounds, schedule: schedule::load };
+pub(super) const POLICIES: Policies = Policies {
+    value: value::value,
+    learn: learn::learn,
+    evaluate: evaluate::evaluate,
+    rounds: rounds::rounds,
+    schedule: schedule::load,
+    rewards: action_values::rewards,
+};

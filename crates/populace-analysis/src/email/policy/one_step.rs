@@ -19,7 +19,7 @@ pub(super) struct World<'a> {
     pub(super) seen: &'a Seen,
     pub(super) person: Person,
     pub(super) actor: u64,
-    silent: Vec<(Instant, Instant)>,
+    pub(super) silent: Vec<(Instant, Instant)>,
     /// When messages went out, in order.
     sends: Vec<Instant>,
     /// By experiment, the variant that the user has.
@@ -54,8 +54,8 @@ impl<'a> World<'a> {
     /// E reward of a message that goes out in a slot, in the place of the one that was decided on.
     fn worth(&self, log: &Decider, decision: &Decision, action: usize, reward: Reward) -> f64 {
         let own = decision.message_id.and_then(|id| self.seen.sent.get(&id)).copied();
-        let from = log.slot_begins(decision.window[0], action);
-        let step = log.length() / MOMENTS;
+        let [from, until] = log.slot(&self.person, decision.window[0], action);
+        let step = until.since(from) / MOMENTS;
         let by_clock = log.value(&self.person, from);
         let mut sum = 0.0;
         for part in 0..MOMENTS {
@@ -66,7 +66,7 @@ impl<'a> World<'a> {
             let circumstances = Circumstances { exposed: self.exposed(decision, at), ..self.circumstances(at, own) };
             let open = if circumstances.suppressed { 0.0 } else { by_clock * self.others(&circumstances) };
             let click = (self.person.click_rate / self.person.open_rate * self.model.effects().click_factor(&circumstances)).min(1.0);
-            let heard = |within: f64| super::value::heard(self.model, usize::from(self.person.habit), at, &self.silent, within);
+            let heard = |within: f64| super::value::heard(self.model, &self.person, at, &self.silent, within);
             let any = open.min(self.model.config().engagement.max_probability) * self.model.delivered_share();
             let of = reward.open * any * heard(reward.within_minutes.unwrap_or(f64::INFINITY))
                 + if reward.click == 0.0 { 0.0 } else { reward.click * any * heard(f64::INFINITY) * click };
@@ -79,39 +79,50 @@ impl<'a> World<'a> {
     fn others(&self, at: &Circumstances) -> f64 {
         let effects = self.model.effects();
         let drifted = self.seen.rates.iter().rev().find(|(month, _)| self.model.clock(self.person.zone.zone).local(*month) <= at.clock);
-        let drift = drifted.map_or(1.0, |(_, rate)| rate / self.person.open_rate);
+        let drift = drifted.map_or(1.0, |(_, [rate, _])| rate / self.person.open_rate);
         let all: f64 = effects.factors(at).iter().product();
         let of_clock = effects.by_clock(1.0, &self.person, at.clock, at.ahead);
         if of_clock > 0.0 { drift * all / of_clock } else { 0.0 }
     }
 
+    /// The rates of opens and clicks of a message that is delivered at a moment.
+    pub(super) fn rates_at(&self, delivered: Instant) -> [f64; 2] {
+        let of_month = self.seen.rates.iter().rev().find(|(month, _)| *month <= delivered);
+        of_month.map_or([self.person.open_rate, self.person.click_rate], |(_, rates)| *rates)
+    }
+
     fn circumstances(&self, at: Instant, own: Option<Instant>) -> Circumstances {
+        self.circumstances_of(at, at, own)
+    }
+
+    /// Those of a message that goes out at one moment, and whose open is decided at another.
+    pub(super) fn circumstances_of(&self, sent: Instant, decided: Instant, own: Option<Instant>) -> Circumstances {
         let clock = self.model.clock(self.person.zone.zone);
         let effects = self.model.effects();
         let recent = effects.looks_back().map_or(0, |looks_back| {
-            let within = |send: Instant| send < at && send.plus(looks_back) >= at;
-            let first = self.sends.partition_point(|send| send.plus(looks_back) < at);
-            let last = self.sends.partition_point(|send| *send < at);
+            let within = |send: Instant| send < sent && send.plus(looks_back) >= sent;
+            let first = self.sends.partition_point(|send| send.plus(looks_back) < sent);
+            let last = self.sends.partition_point(|send| *send < sent);
             (last.max(first) - first) as u32 - u32::from(own.is_some_and(within))
         });
         let since_interest = effects.interest().and_then(|interest| {
-            let latest = self.seen.interests.iter().rev().find(|path| **path <= at)?;
-            let since = at.since(*latest);
+            let latest = self.seen.interests.iter().rev().find(|path| **path <= decided)?;
+            let since = decided.since(*latest);
             (since < interest.lasts).then_some(since as f64 / MINUTE as f64)
         });
         Circumstances {
             person: self.person,
-            clock: clock.local(at),
-            ahead: clock.ahead(at),
+            clock: clock.local(decided),
+            ahead: clock.ahead(decided),
             recent_sends: recent,
             since_interest,
-            suppressed: self.is_silent(at),
+            suppressed: self.is_silent(decided),
             exposed: Exposed::default(),
         }
     }
 
     /// The variants of a message that goes out at a moment. Where they are dealt to messages, one that did not go out has `control`.
-    fn exposed(&self, decision: &Decision, at: Instant) -> Exposed {
+    pub(super) fn exposed(&self, decision: &Decision, at: Instant) -> Exposed {
         let Some(experiments) = self.model.effects().experiments() else { return Exposed::default() };
         let logged = &experiments.exposures()[usize::from(decision.exposure)].variants;
         let variant = |place: usize, of: &Experiment| match of.unit {
@@ -129,7 +140,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn is_silent(&self, at: Instant) -> bool {
+    pub(super) fn is_silent(&self, at: Instant) -> bool {
         self.silent.iter().any(|(begin, end)| *begin <= at && at < *end)
     }
 }

@@ -97,8 +97,8 @@ fn one(bench: &Bench<'_>, seed: u64, watch: &Watch<'_>) -> Option<Made> {
         }
         let Some(found) = bench.judge(&user(actor), &known, None) else { continue };
         sums.add(&found);
-        let habit = usize::from(bench.target.person_of(key, ActorId(actor)).habit);
-        let own = Seen::of(bench.target, key, actor, bench.from).numbers(bench.target, habit, terms);
+        let person = bench.target.person_of(key, ActorId(actor));
+        let own = Seen::of(bench.target, key, actor, bench.from).numbers(bench.target, &person, terms);
         rewards += own[2];
         decisions += own[3];
     }

@@ -11,7 +11,7 @@ use crate::error::AnalysisError;
 use crate::policy::{Rounds, Wanted};
 use crate::source::{Columns, Side, Source};
 use crate::watch::Watch;
-use populace_core::email::{Decider, EmailModel, PolicyClock};
+use populace_core::email::{Decider, EmailModel, Person, PolicyClock};
 use populace_core::time::{DAY, Instant};
 use populace_io::tables::email::actor_of;
 use std::path::Path;
@@ -60,7 +60,7 @@ pub(super) fn rounds(run: &Path, wanted: &Wanted<'_>, watch: &Watch<'_>) -> Resu
     let actions = slots + usize::from(has_none);
     let config = log.config();
     let is_utc = config.policy.as_ref().is_some_and(|policy| policy.clock == PolicyClock::Utc);
-    let local = |moment: Instant| if is_utc { moment } else { config.timezone.local(moment) };
+    let local = |person: &Person, moment: Instant| if is_utc { moment } else { log.clock(person.zone.zone).local(moment) };
     let start = config.window.start;
     let rows = |recipient: Recipient| {
         let mut rows = Rounds { actions, ..Rounds::default() };
@@ -74,9 +74,9 @@ pub(super) fn rounds(run: &Path, wanted: &Wanted<'_>, watch: &Watch<'_>) -> Resu
         });
         for decision in &decisions {
             rows.recipients.push(recipient.history.recipient_id.clone());
-            let date = local(decision.window).date();
+            let date = local(&recipient.person, decision.window).date();
             rows.context.extend([date.midnight().since(start.midnight()) as f64 / DAY as f64, f64::from(date.weekday())]);
-            rows.context.extend(known(&recipient.history.messages, decision.window, slots, &slot_of));
+            rows.context.extend(known(&recipient.history.messages, decision.window, slots, &|moment| slot_of(&recipient.person, moment)));
             rows.action.push(decision.action.unwrap_or(slots) as i64);
             rows.reward.push(decision.reward);
             rows.propensity.push(decision.propensity);

@@ -13,7 +13,7 @@ use populace_io::error::RunError;
 use populace_io::files::sha256_of;
 use populace_io::generator::Generator;
 use populace_io::tables::Tables;
-use populace_io::tables::email::{Email, Plans, actor_of};
+use populace_io::tables::email::{Email, MOST_OF_A_DAY, Plans, Unfit, actor_of};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,8 +73,15 @@ pub(super) fn load(document: &Resolved, file: &Path, watch: &Watch<'_>) -> Resul
         first += batch.num_rows() as u64;
     }
     let rows = plans
-        .sorted(|earlier, later| {
-            reading.tell(later, DECISION, &format!("is that of row {earlier}, too"), "a decision is on one message: leave one of them out");
+        .sorted(|unfit| match unfit {
+            Unfit::Repeated { earlier, later } => {
+                let what = format!("is that of row {earlier}, too");
+                reading.tell(later, DECISION, &what, "a decision is on one message: leave one of them out");
+            }
+            Unfit::Crowded { row } => {
+                let what = format!("the recipient has more than {MOST_OF_A_DAY} rows on that day");
+                reading.tell(row, TIME, &what, "spread them over more days");
+            }
         })
         .map_err(temporary)?;
     reading.finish()?;

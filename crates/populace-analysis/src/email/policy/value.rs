@@ -5,7 +5,7 @@ use super::one_step::{World, is_interest};
 use crate::error::AnalysisError;
 use crate::policy::{Candidate, Difference, Measured, OneStep, PolicyValue, Reward, Valuation, Values};
 use crate::watch::Watch;
-use populace_core::email::{Arm, Decision, EmailModel, Event, EventType, Group, MessageTruth, Truth, Uuid};
+use populace_core::email::{Arm, Decision, EmailModel, Event, EventType, Group, MessageTruth, Person, Truth, Uuid};
 use populace_core::scenario::{Observer, Scenario};
 use populace_core::stream::{ActorId, StreamKey};
 use populace_core::time::{DAY, Instant, MINUTE};
@@ -50,7 +50,8 @@ pub(super) struct Seen {
     pub(super) reported: HashSet<Uuid>,
     breakers: Vec<(Instant, EventType)>,
     pub(super) interests: Vec<Instant>,
-    pub(super) rates: Vec<(Instant, f64)>,
+    /// Of opens and clicks, by month.
+    pub(super) rates: Vec<(Instant, [f64; 2])>,
     messages: Vec<MessageTruth>,
     pub(super) decided: Vec<Decision>,
 }
@@ -92,7 +93,7 @@ impl Observer<Event, Truth> for Seen {
             }
             Truth::Decision(decision) if decision.window[0] < self.from => {}
             Truth::Decision(decision) => self.decided.push(decision),
-            Truth::UserRate(rate) => self.rates.push((rate.month, rate.open_rate)),
+            Truth::UserRate(rate) => self.rates.push((rate.month, [rate.open_rate, rate.click_rate])),
             Truth::User(_) | Truth::Attempt(_) | Truth::Full(_) | Truth::Outcome(_) | Truth::Left(..) => {}
         }
     }
@@ -127,7 +128,8 @@ impl Seen {
     }
 
     /// What each message was worth to people, and what more machines' opens make of it by rows.
-    fn worths(&self, model: &EmailModel, habit: usize, terms: Terms) -> impl Iterator<Item = (Uuid, f64, f64)> {
+    fn worths(&self, model: &EmailModel, person: &Person, terms: Terms) -> impl Iterator<Item = (Uuid, f64, f64)> {
+        let person = *person;
         let silent = self.silent(model);
         let Terms { reward, expected, .. } = terms;
         self.messages.iter().map(move |message| {
@@ -138,8 +140,8 @@ impl Seen {
                 Some(at) if expected => {
                     let within = reward.within_minutes.unwrap_or(f64::INFINITY);
                     let p_open = message.p_open.unwrap_or(0.0);
-                    let open = p_open * heard(model, habit, *at, &silent, within);
-                    let any = if within.is_finite() { p_open * heard(model, habit, *at, &silent, f64::INFINITY) } else { open };
+                    let open = p_open * heard(model, &person, *at, &silent, within);
+                    let any = if within.is_finite() { p_open * heard(model, &person, *at, &silent, f64::INFINITY) } else { open };
                     of_machines = reward.open * (message.p_open_row.unwrap_or(p_open) - p_open);
                     let [unsubscribe, complaint] = message.leaving.map_or([0.0; 2], |of| [of.p_unsubscribe, of.p_complaint]);
                     reward.open * open
@@ -163,11 +165,11 @@ impl Seen {
     }
 
     /// The numbers of a user, but for those of one step.
-    pub(super) fn numbers(&self, model: &EmailModel, habit: usize, terms: Terms) -> [f64; NUMBERS] {
+    pub(super) fn numbers(&self, model: &EmailModel, person: &Person, terms: Terms) -> [f64; NUMBERS] {
         let decided_on: HashSet<Uuid> = self.decided.iter().filter_map(|decision| decision.message_id).collect();
         let begin = model.config().window.begin();
         let (mut all, mut decided, mut discounted, mut by_rows) = (0.0, 0.0, 0.0, 0.0);
-        for (id, worth, of_machines) in self.worths(model, habit, terms) {
+        for (id, worth, of_machines) in self.worths(model, person, terms) {
             all += worth;
             if decided_on.contains(&id) {
                 decided += worth;
@@ -201,9 +203,10 @@ impl Seen {
 }
 
 /// P(an open within so many minutes of delivery, and that no circuit breaker silences it | it is decided for).
-pub(super) fn heard(model: &EmailModel, habit: usize, delivered: Instant, silent: &[(Instant, Instant)], within: f64) -> f64 {
+pub(super) fn heard(model: &EmailModel, person: &Person, delivered: Instant, silent: &[(Instant, Instant)], within: f64) -> f64 {
     let minutes = |at: Instant| (at.since(delivered) as f64 / MINUTE as f64).clamp(0.0, within);
-    let cdf = |minutes: f64| if minutes <= 0.0 { 0.0 } else { model.open_delay_cdf(habit, delivered, minutes) };
+    let shown = if model.zones().is_some() { model.clock(person.zone.zone).local(delivered) } else { delivered };
+    let cdf = |minutes: f64| if minutes <= 0.0 { 0.0 } else { model.open_delay_cdf(usize::from(person.habit), shown, minutes) };
     let lost = silent.iter().filter(|(_, end)| *end > delivered).map(|(begin, end)| cdf(minutes(*end)) - cdf(minutes(*begin))).sum::<f64>();
     (cdf(within.min(1e9)) - lost).max(0.0)
 }
@@ -255,8 +258,8 @@ pub(super) fn moments(
 /// The numbers of a user under each policy, the first being the log's.
 fn of_user(models: &[EmailModel], key: StreamKey, actor: u64, terms: Terms) -> Vec<f64> {
     let seen: Vec<Seen> = models.iter().map(|model| Seen::of(model, key, actor, terms.from)).collect();
-    let habit = usize::from(models[0].person_of(key, ActorId(actor)).habit);
-    let mut numbers: Vec<[f64; NUMBERS]> = models.iter().zip(&seen).map(|(model, seen)| seen.numbers(model, habit, terms)).collect();
+    let person = models[0].person_of(key, ActorId(actor));
+    let mut numbers: Vec<[f64; NUMBERS]> = models.iter().zip(&seen).map(|(model, seen)| seen.numbers(model, &person, terms)).collect();
     if let Some(log) = models[0].decider().filter(|_| terms.one_step && !seen[0].is_held_out()) {
         let is_seen = |(model, seen): (&EmailModel, &Seen)| -> bool {
             !seen.is_held_out() && model.decider().is_some_and(|decider| decider.is_comparable(log) && decider.limits_as(log))

@@ -6,6 +6,8 @@ mod ope;
 mod policy;
 mod send_time;
 
+pub(super) use policy::Belief;
+
 use crate::score::{Takes, Task};
 
 const OF_MESSAGES: &[Takes] = &[Takes::Ranks, Takes::Rows];

@@ -1,7 +1,7 @@
 //! A slot for each recipient.
 
 use crate::email::policy::variant;
-use crate::email::{Inference, Law, Recipient, recipients};
+use crate::email::{History, Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::Context;
 use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
@@ -48,29 +48,35 @@ fn windows(recipient: &Recipient) -> Result<Windows, AnalysisError> {
     found.map(|found| found.into_iter().filter(|(_, allowed)| !allowed.is_empty()).collect())
 }
 
-/// What is known of a recipient: by habit, the open rate and what it is times k, over who it may be.
-struct Belief {
+/// What is known of a recipient: by zone and habit, the open rate and what it is times k, over who it may be.
+pub(crate) struct Belief {
     people: Vec<Person>,
 }
 
 impl Belief {
-    fn new(inference: &Inference<'_>, states: &[f64], habits: usize) -> Self {
-        let mut sums = vec![[0.0; 2]; habits];
-        for (person, weight) in inference.people().zip(states) {
-            let sum = &mut sums[usize::from(person.habit)];
-            sum[0] += weight * person.open_rate;
-            sum[1] += weight * person.open_rate * person.timing_k;
+    /// After what has happened before a moment; none where that cannot have happened.
+    pub(crate) fn before(inference: &Inference<'_>, history: &History, moment: Instant) -> Option<Self> {
+        let habits = inference.law().model().habits().len();
+        let mut people = Vec::new();
+        for (of_zone, posterior) in inference.filters(history).before(moment)? {
+            let mut sums = vec![[0.0; 2]; habits];
+            for (person, weight) in inference.people().zip(posterior.states()) {
+                let sum = &mut sums[usize::from(person.habit)];
+                sum[0] += of_zone * weight * person.open_rate;
+                sum[1] += of_zone * weight * person.open_rate * person.timing_k;
+            }
+            let person = |(habit, [rate, moved]): (usize, [f64; 2])| {
+                let of = inference.law().model().person(habit, rate, 0.0);
+                Person { timing_k: moved / rate, zone: posterior.zone(), ..of }
+            };
+            people.extend(sums.into_iter().enumerate().filter(|(_, [rate, _])| *rate > 1e-12).map(person));
         }
-        let person = |(habit, [rate, moved]): (usize, [f64; 2])| {
-            let of = inference.law().model().person(habit, rate, 0.0);
-            Person { timing_k: moved / rate, ..of }
-        };
-        Self { people: sums.into_iter().enumerate().filter(|(_, [rate, _])| *rate > 1e-12).map(person).collect() }
+        Some(Self { people })
     }
 
-    /// The mean value of a slot.
-    fn value(&self, decider: &Decider, at: Instant) -> f64 {
-        self.people.iter().map(|person| decider.value(person, at)).sum()
+    /// The mean value of a slot of a window.
+    pub(crate) fn value(&self, decider: &Decider, begin: Instant, slot: usize) -> f64 {
+        self.people.iter().map(|person| decider.value(person, decider.slot(person, begin, slot)[0])).sum()
     }
 }
 
@@ -117,22 +123,17 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         let id = recipient.history.recipient_id.clone();
         let (person, decisions) = (recipient.person, windows(&recipient)?);
         let Some(place) = predictions.place(&id) else { return Ok((id, person, 0, Worth::default())) };
-        let zones = inference.filters(&recipient.history).before(Instant(i64::MAX)).ok_or_else(|| {
+        let belief = Belief::before(&inference, &recipient.history, Instant(i64::MAX)).ok_or_else(|| {
             AnalysisError::input(format!("events: what {id} did cannot happen in this scenario; is the run's scenario.yaml its own?"))
         })?;
-        let mut states = vec![0.0; inference.people().count()];
-        for (of_zone, posterior) in zones {
-            states.iter_mut().zip(posterior.states()).for_each(|(sum, weight)| *sum += of_zone * weight);
-        }
-        let belief = Belief::new(&inference, &states, model.habits().len());
         let own = usize::from(*predictions.value(place));
         let actor = populace_io::tables::email::actor_of(&id).unwrap_or(u64::MAX);
         let mut worth = Worth::default();
         for (begin, allowed) in &decisions {
-            let value = |slot: usize| log.value(&person, log.slot_begins(*begin, slot));
+            let value = |slot: usize| log.value(&person, log.slot(&person, *begin, slot)[0]);
             let (shares, _) = scheduled.distribution(&person, actor, *begin, allowed);
             let by_schedule: f64 = (0..slots).filter(|slot| shares[*slot] > 0.0).map(|slot| shares[slot] * value(slot)).sum();
-            let observable = best(slots, allowed, |slot| belief.value(log, log.slot_begins(*begin, slot)));
+            let observable = best(slots, allowed, |slot| belief.value(log, *begin, slot));
             worth.scheduled += by_schedule;
             // A slot that is not allowed is no slot: all that are allowed are alike, as in a run with the table.
             let alike = || (0..slots).filter(|slot| allowed.has(*slot)).map(value).sum::<f64>() / allowed.len() as f64;

@@ -107,8 +107,9 @@ impl<'a> Decisions<'a> {
                 && let Some(at) = sent.get(&id)
             {
                 let is_inside = *at >= begin && at.0 < ends.value(row);
-                self.slots
-                    .hold(is_inside && self.decider.action_of(*at) == action, || format!("message {} of {}", uuid(id), recipient.id()));
+                self.slots.hold(is_inside && self.decider.action_of(&recipient.person, *at) == action, || {
+                    format!("message {} of {}", uuid(id), recipient.id())
+                });
             }
             if !set.is_empty() && !self.decider.is_explored_by_user() && !self.decider.is_of_schedule() {
                 for (slot, share) in shares.iter().enumerate().take(self.decider.slots()).filter(|(_, share)| **share > 0.0) {

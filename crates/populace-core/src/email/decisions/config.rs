@@ -222,6 +222,9 @@ impl PolicyConfig {
         checker.require(self.base.r#type != BaseKind::Schedule || !is_free, "policy", || {
             "a schedule says when everything goes out: leave `explore`, `skip`, `holdout` and `caps` out".to_owned()
         });
+        checker.require(self.base.r#type != BaseKind::Schedule || config.timezones.is_none(), "policy.base.type", || {
+            "`schedule` has one clock for everybody: leave `timezones` out, or choose another type".to_owned()
+        });
         if let Some(quiet) = self.caps.as_ref().and_then(|caps| caps.quiet_hours.as_ref()) {
             checker.require(quiet.from != quiet.until, "policy.caps.quiet_hours.until", || {
                 "must not be the hour at which they begin: no hour would be left".to_owned()

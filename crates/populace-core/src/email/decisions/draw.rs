@@ -45,7 +45,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 }
             }
         }
-        let end = self.model.window.begin().plus(i64::from(day + 1) * DAY);
+        let end = self.days.midnight(day + 1);
         let (waiting, drafts) = (&mut self.scratch.waiting, &mut self.scratch.drafts);
         waiting.retain(|draft| {
             let is_later = draft.time >= end;
@@ -62,9 +62,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let ordinal = scheduled(u64::from(due), place);
         let words = self.key.purpose(POLICY).ordinal(ordinal).words();
         let sending = self.key.purpose(super::super::actor::SEND).ordinal(ordinal).words();
-        let time = date.midnight().plus(self.model.policy.calendar.at(sending.word::<0>()));
+        let midnight = self.days.midnight(due);
+        let time = self.days.moment(due, self.model.policy.of_day(sending.word::<0>()));
         let mut draft = self.model.policy.scheduled(time, ordinal, &sending);
-        let begin = decider.begin(date.midnight(), draft.time);
+        let begin = decider.begin(&self.person, midnight, draft.time);
         let (allowed, limited) = self.allowed(decider, begin);
         let is_of = |name: u64| unit(self.key.purpose(ASSIGN).ordinal(name).words().word::<0>());
         let is_held_out = decider.holdout > 0.0 && is_of(HOLDOUT) < decider.holdout;
@@ -75,14 +76,14 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             Some(false) => (1.0 - decider.holdout) * (1.0 - decider.explore),
             None => 1.0 - decider.holdout,
         };
-        let value = |action: usize| decider.value(&self.person, decider.slot_begins(begin, action));
+        let value = |action: usize| decider.value(&self.person, decider.slot(&self.person, begin, action)[0]);
         let each = || (0..decider.slots).filter(|action| allowed.has(*action));
         let best = each().reduce(|best, action| if value(action) > value(best) { action } else { best });
-        let length = if decider.window == super::DecisionWindow::Week { 7 * DAY } else { DAY };
+        let [first, last] = [0, window.days].map(|day| self.days.midnight(day));
         let mut decision = Decision {
             id: Uuid::v7(begin, words.word::<3>(), words.word::<2>()),
             due: date,
-            window: [begin.max(window.begin()), begin.plus(length).min(window.end())],
+            window: [begin.max(first), decider.end(&self.person, begin).min(last)],
             arm: if is_held_out { Arm::Holdout } else { Arm::Base },
             arm_propensity: of_arm,
             action: None,
@@ -108,11 +109,12 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             let shares = decider.own(&self.person, self.actor.0, begin, &allowed);
             let action;
             if decider.is_plain {
-                action = decider.action_of(draft.time);
+                action = decider.action_of(&self.person, draft.time);
                 decision.propensity = shares[action];
             } else {
                 (decision.arm, action, decision.propensity) = decider.pick(&shares, &allowed, explores, &words);
-                draft.time = decider.slot_begins(begin, action).plus(within(decider.length, &words));
+                let [from, until] = decider.slot(&self.person, begin, action);
+                draft.time = from.plus(within(until.since(from), &words));
             }
             decision.value = Some(value(action));
             decision.action = Some(action as u16);
@@ -128,7 +130,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
     /// The slots that are allowed in a window from `begin` on, and whether a cap on the number of messages took some away.
     fn allowed(&mut self, decider: &Decider, begin: Instant) -> (Slots, bool) {
         let (mut allowed, mut limited) = (Slots::default(), false);
-        let window = self.model.window;
+        let [first, last] = [0, self.model.window.days].map(|day| self.days.midnight(day));
+        let clocks = &decider.clocks;
+        let zone = self.person.zone.zone;
         let Caps { per_day, per_week, quiet, gap } = decider.caps;
         let look_back = decider.caps.look_back();
         if look_back {
@@ -138,11 +142,10 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         let triggers = self.scratch.hot_paths.iter().filter_map(|path| path.trigger).filter(|_| look_back);
         let others: Vec<Instant> = self.scratch.chosen.iter().copied().chain(triggers).collect();
         for action in 0..decider.slots {
-            let from = decider.slot_begins(begin, action);
-            let until = from.plus(decider.length);
-            let is_inside = from >= window.begin() && until <= window.end();
+            let [from, until] = decider.slot(&self.person, begin, action);
+            let is_inside = from >= first && until <= last && from < until;
             let is_quiet = quiet.is_some_and(|(first, length)| {
-                let of_day = (from.0 + decider.offset).rem_euclid(DAY);
+                let of_day = clocks.wall(zone, from).rem_euclid(DAY);
                 let since = (of_day - first).rem_euclid(DAY);
                 since < length || (since + decider.length) > DAY
             });
@@ -150,7 +153,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             if !is_inside || is_quiet || is_near {
                 continue;
             }
-            let day = |moment: Instant| (moment.0 + decider.offset).div_euclid(DAY);
+            let day = |moment: Instant| clocks.wall(zone, moment).div_euclid(DAY);
             let on_day = || others.iter().filter(|sent| day(**sent) == day(from)).count();
             let in_week = || others.iter().filter(|sent| **sent < until && sent.plus(7 * DAY) > from).count();
             if per_day.is_some_and(|most| on_day() >= most) || per_week.is_some_and(|most| in_week() >= most) {

@@ -1,8 +1,10 @@
 //! Policies: in which slot of its window a scheduled message goes out, how likely that was, and that it does not.
 
+mod clocks;
 mod config;
 mod draw;
 mod schedule;
+mod worth;
 
 pub(super) use draw::{ASSIGN, ordinal_of};
 
@@ -12,23 +14,23 @@ pub use config::{
 pub use schedule::{Planned, Schedule};
 
 use super::calendar::{Calendar, MONDAY};
-use super::config::{DecidedAt, EmailConfig};
-use super::delivery::{Cell, Latency};
+use super::config::EmailConfig;
+use super::delivery::Latency;
 use super::effects::Effects;
 use super::people::{Habit, Person};
 use super::personas::Personas;
 use super::rows::Uuid;
-use super::zones::OwnZone;
+use super::zones::Zones;
 use crate::math;
 use crate::stream::{Words, unit};
-use crate::time::{DAY, Date, HOUR, Instant, MINUTE, MINUTES_PER_WEEK, Window};
+use crate::time::{DAY, Date, HOUR, Instant, MINUTE, Window};
+use clocks::Clocks;
 use std::sync::Arc;
+use worth::values;
 
 /// The most slots that a window has.
 pub const MAX_SLOTS: usize = 168;
 const MINUTES_OF_DAY: usize = 24 * 60;
-/// Latencies beyond these minutes count as these.
-const LATEST: usize = 240;
 
 /// A set of slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,8 +170,7 @@ pub struct Decider {
     /// Length of a slot, microseconds.
     length: i64,
     slots: usize,
-    /// The clock of the slots minus UTC, microseconds.
-    offset: i64,
+    clocks: Clocks,
     base: Base,
     /// Whether messages go out when they would by `sends`.
     is_plain: bool,
@@ -180,8 +181,10 @@ pub struct Decider {
     caps: Caps,
     /// The share of a day's scheduled mail by slot of the day.
     mass: Box<[f64]>,
-    /// By habit and slot of the week on the clock of the slots: what the minute factor comes to, and its product with timing − 1 at k = 1.
+    /// By the minutes that a clock is ahead of UTC, habit and slot of the week on the clock of the slots: what the minute factor comes to,
+    /// and its product with timing − 1 at k = 1.
     values: Box<[[f64; 2]]>,
+    habits: usize,
     week: usize,
 }
 
@@ -221,28 +224,40 @@ impl Decider {
         effects: &Effects,
         latency: &Latency,
         habits: &[Habit],
-        personas: &Personas,
+        (personas, zones): (&Personas, Option<&Zones>),
     ) -> Option<Self> {
         let own = config.policy.as_ref()?;
         let length = i64::from(own.slot_minutes) * MINUTE;
         let of_day = (DAY / length) as usize;
         let week = 7 * of_day;
-        let offset = if own.clock == PolicyClock::Utc { 0 } else { i64::from(config.timezone.minutes()) * MINUTE };
         let before = calendar.by_minute();
+        let clocks = Clocks::new(own, config.timezone, zones, &before);
         let local_share = |minute: usize| {
-            let utc = (minute as i64 - offset / MINUTE).rem_euclid(MINUTES_OF_DAY as i64) as usize;
+            let utc = (minute as i64 - clocks.offset_of_slots(0) / MINUTE).rem_euclid(MINUTES_OF_DAY as i64) as usize;
             before[utc + 1] - before[utc]
         };
         let minutes = own.slot_minutes as usize;
         let mass: Box<[f64]> = (0..of_day).map(|slot| (slot * minutes..(slot + 1) * minutes).map(local_share).sum()).collect();
-        let values = values(config, effects, latency, habits, (week, minutes, offset));
+        let of_ahead = |ahead: &i16| values(config, effects, latency, habits, (week, minutes, clocks.offset_of_slots(*ahead), *ahead));
+        let values: Box<[[f64; 2]]> = clocks.aheads().iter().flat_map(of_ahead).collect();
+        // By how many recipients and days have a clock that is so far ahead.
+        let shares: Vec<f64> = match zones {
+            None => vec![1.0],
+            Some(zones) => {
+                let shares = zones.offsets(config.window.start.midnight(), config.window.days);
+                clocks.aheads().iter().map(|ahead| shares.get(ahead).copied().unwrap_or(0.0)).collect()
+            }
+        };
         let mean_by_action = |action: usize| {
             let slots = own.slots();
             let of = |(place, habit): (usize, &Habit)| {
                 let about = &personas.list[usize::from(habit.persona)];
                 let k = effects.timing.k(place, about.open_rate);
-                let value = |slot: usize| values[place * week + slot];
-                let sum: f64 = (action..week).step_by(slots).map(value).map(|[base, timed]| base + k * timed).sum();
+                let of_ahead = |(ahead, share): (usize, &f64)| {
+                    let value = |slot: usize| values[(ahead * habits.len() + place) * week + slot];
+                    share * (action..week).step_by(slots).map(value).map(|[base, timed]| base + k * timed).sum::<f64>()
+                };
+                let sum: f64 = shares.iter().enumerate().map(of_ahead).sum();
                 about.share * habit.share * about.open_rate * sum
             };
             habits.iter().enumerate().map(of).sum::<f64>()
@@ -268,7 +283,7 @@ impl Decider {
             window: own.window,
             length,
             slots: own.slots(),
-            offset,
+            clocks,
             base,
             is_plain: own.is_plain(),
             explore: own.explore.as_ref().map_or(0.0, |explore| explore.share),
@@ -283,6 +298,7 @@ impl Decider {
             },
             mass,
             values,
+            habits: habits.len(),
             week,
         })
     }
@@ -325,15 +341,37 @@ impl Decider {
         if day > 0 && weekday > 0 { day..day } else { day..(day + 7 - weekday).min(window.days) }
     }
 
-    /// When a window begins in which a message may go out that is due on a day, and that would go out at `scheduled`.
-    fn begin(&self, midnight: Instant, scheduled: Instant) -> Instant {
+    /// When a window begins in which a message may go out that is due on the day of `midnight`, and that would go out at `scheduled`.
+    fn begin(&self, person: &Person, midnight: Instant, scheduled: Instant) -> Instant {
+        let zone = person.zone.zone;
         match self.window {
             DecisionWindow::Day => midnight,
-            DecisionWindow::Week => midnight.plus(-i64::from(midnight.weekday()) * DAY),
+            DecisionWindow::Week => {
+                let day = self.clocks.of_days(zone, midnight).div_euclid(DAY) * DAY;
+                self.clocks.instant_of_days(zone, day - i64::from(Instant(day).weekday()) * DAY)
+            }
             // The first slot that has not begun.
             DecisionWindow::Next24h => {
-                Instant((scheduled.0 + self.offset + self.length - 1).div_euclid(self.length) * self.length - self.offset)
+                let wall = self.clocks.wall(zone, scheduled);
+                self.clocks.instant(zone, (wall + self.length - 1).div_euclid(self.length) * self.length)
             }
+        }
+    }
+
+    /// When the window of a message begins that is due on the day of a moment, and that would go out at that moment.
+    pub fn window_of(&self, person: &Person, moment: Instant) -> Instant {
+        let day = self.clocks.of_days(person.zone.zone, moment).div_euclid(DAY) * DAY;
+        self.begin(person, self.clocks.instant_of_days(person.zone.zone, day), moment)
+    }
+
+    /// The first moment after the last of the window that begins at a moment.
+    pub(in super::super) fn end(&self, person: &Person, begin: Instant) -> Instant {
+        let zone = person.zone.zone;
+        let day = self.clocks.of_days(zone, begin).div_euclid(DAY) * DAY;
+        match self.window {
+            DecisionWindow::Day => self.clocks.instant_of_days(zone, day + DAY),
+            DecisionWindow::Week => self.clocks.instant_of_days(zone, day + (7 - i64::from(Instant(day).weekday())) * DAY),
+            DecisionWindow::Next24h => begin.plus(DAY),
         }
     }
 
@@ -342,41 +380,64 @@ impl Decider {
         self.length
     }
 
-    /// The first moment of a slot of a window.
-    pub fn slot_begins(&self, begin: Instant, action: usize) -> Instant {
+    /// The first moment of a slot of a window, and the first after its last: none lies between them where clocks pass over the slot.
+    pub fn slot(&self, person: &Person, begin: Instant, action: usize) -> [Instant; 2] {
         let period = if self.window == DecisionWindow::Week { 7 * DAY } else { DAY };
+        let zone = person.zone.zone;
+        let mut shown = self.clocks.wall(zone, begin);
+        if self.clocks.has_zones() && self.clocks.is_one() && self.window != DecisionWindow::Next24h {
+            // A day that begins with an hour that is passed over begins at midnight all the same.
+            shown = shown.div_euclid(DAY) * DAY;
+        }
         // Weeks of the clock begin on Mondays, which 1970-01-05 was.
-        let of_clock = begin.0 + self.offset - MONDAY.0;
-        begin.plus((action as i64 * self.length - of_clock).rem_euclid(period))
+        let wall = shown + (action as i64 * self.length - (shown - MONDAY.0)).rem_euclid(period);
+        let from = self.clocks.instant(zone, wall);
+        if !self.clocks.has_zones() {
+            return [from, from.plus(self.length)];
+        }
+        let mut until = self.clocks.instant(zone, wall + self.length).min(self.end(person, begin));
+        if self.length < clocks::TURN {
+            // Of an hour that clocks show twice, slots are in the first.
+            let is_passed_over = self.clocks.wall(zone, from) != wall;
+            until = if is_passed_over { from } else { until.min(from.plus(self.length)) };
+        }
+        [from, until.max(from)]
     }
 
     /// The slot of a moment.
-    pub fn action_of(&self, moment: Instant) -> usize {
-        ((moment.0 + self.offset - MONDAY.0).div_euclid(self.length)).rem_euclid(self.slots as i64) as usize
+    pub fn action_of(&self, person: &Person, moment: Instant) -> usize {
+        (self.clocks.wall(person.zone.zone, moment) - MONDAY.0).div_euclid(self.length).rem_euclid(self.slots as i64) as usize
     }
 
     /// The slot of the week of a moment.
-    fn slot_of_week(&self, moment: Instant) -> usize {
-        ((moment.0 + self.offset - MONDAY.0).div_euclid(self.length)).rem_euclid(self.week as i64) as usize
+    fn slot_of_week(&self, person: &Person, moment: Instant) -> usize {
+        (self.clocks.wall(person.zone.zone, moment) - MONDAY.0).div_euclid(self.length).rem_euclid(self.week as i64) as usize
     }
 
     /// E open rate × timing × minute of a message to a person that goes out in the slot of a moment.
     pub fn value(&self, person: &Person, moment: Instant) -> f64 {
-        let [base, timed] = self.values[usize::from(person.habit) * self.week + self.slot_of_week(moment)];
+        let place = self.clocks.ahead(person.zone.zone, moment) * self.habits + usize::from(person.habit);
+        let [base, timed] = self.values[place * self.week + self.slot_of_week(person, moment)];
         person.open_rate * (base + person.timing_k * timed)
     }
 
     /// The [`value`](Self::value) of each slot of the window that begins at a moment.
     pub fn values(&self, person: &Person, begin: Instant) -> Vec<f64> {
-        (0..self.slots).map(|action| self.value(person, self.slot_begins(begin, action))).collect()
+        (0..self.slots).map(|action| self.value(person, self.slot(person, begin, action)[0])).collect()
     }
 
     /// The policy's own distribution over the allowed slots.
     fn own(&self, person: &Person, actor: u64, begin: Instant, allowed: &Slots) -> [f64; MAX_SLOTS] {
         let mut shares = [0.0; MAX_SLOTS];
         let each = || (0..self.slots).filter(|action| allowed.has(*action));
-        let scheduled = |action: usize| self.mass[action % self.mass.len()];
-        let value = |action: usize| self.value(person, self.slot_begins(begin, action));
+        let scheduled = |action: usize| {
+            if !self.clocks.has_zones() {
+                return self.mass[action % self.mass.len()];
+            }
+            let [from, until] = self.slot(person, begin, action);
+            self.clocks.scheduled(person.zone.zone, from, until)
+        };
+        let value = |action: usize| self.value(person, self.slot(person, begin, action)[0]);
         let mut one = |slot: usize| {
             if allowed.has(slot) {
                 shares[slot] = 1.0;
@@ -440,7 +501,7 @@ impl Decider {
 
     /// Whether decisions of both have the same windows and slots.
     pub fn is_comparable(&self, other: &Self) -> bool {
-        (self.window, self.length, self.offset) == (other.window, other.length, other.offset)
+        (self.window, self.length) == (other.window, other.length) && self.clocks == other.clocks
     }
 
     /// Whether both allow the same slots in the same circumstances.
@@ -496,82 +557,4 @@ impl Decider {
         }
         (arm, last, (1.0 - self.skip) * ((1.0 - explore) * shares[last] + explore * random))
     }
-}
-
-/// By habit and slot of the week, what the minute factor comes to, and its product with timing − 1 at k = 1: over the minutes of the slot
-/// and the latency, to a quarter of a minute.
-fn values(
-    config: &EmailConfig,
-    effects: &Effects,
-    latency: &Latency,
-    habits: &[Habit],
-    (week, minutes, offset): (usize, usize, i64),
-) -> Box<[[f64; 2]]> {
-    let mut values = vec![[0.0; 2]; habits.len() * week];
-    // How likely a message of a minute is delivered so many minutes later.
-    let mut delays: Vec<Vec<f64>> = Vec::new();
-    let mut known: Vec<(Cell, usize)> = Vec::new();
-    let mut of_minute = Vec::with_capacity(MINUTES_PER_WEEK);
-    for minute in 0..MINUTES_PER_WEEK {
-        let cell = latency.cell(MONDAY.plus(minute as i64 * MINUTE));
-        let found = known.iter().find(|(of, _)| *of == cell).map(|(_, place)| *place);
-        let place = found.unwrap_or_else(|| {
-            known.push((cell, delays.len()));
-            delays.push(delay_minutes(config.engagement.decided_at, |seconds| latency.cdf(cell, seconds)));
-            delays.len() - 1
-        });
-        of_minute.push(place);
-    }
-    for (place, habit) in habits.iter().enumerate() {
-        let person = |timing_k: f64| Person {
-            persona: habit.persona,
-            habit: place as u16,
-            open_rate: 1.0,
-            click_rate: 0.0,
-            timing_k,
-            responsiveness: 0.0,
-            zone: OwnZone::default(),
-        };
-        let clock = |minute: usize| config.timezone.local(MONDAY.plus(minute as i64 * MINUTE));
-        let factor = |timing_k: f64| -> Vec<f64> {
-            (0..MINUTES_PER_WEEK).map(|minute| effects.by_clock(1.0, &person(timing_k), clock(minute), 0)).collect()
-        };
-        let [base, timed] = [0.0, 1.0].map(factor);
-        for minute in 0..MINUTES_PER_WEEK {
-            let (mut sum, mut timed_sum) = (0.0, 0.0);
-            for (later, share) in delays[of_minute[minute]].iter().enumerate() {
-                let at = (minute + later) % MINUTES_PER_WEEK;
-                sum += share * base[at];
-                timed_sum += share * (timed[at] - base[at]);
-            }
-            let local = (minute as i64 + offset / MINUTE).rem_euclid(MINUTES_PER_WEEK as i64) as usize;
-            let value = &mut values[place * week + local / minutes];
-            value[0] += sum / minutes as f64;
-            value[1] += timed_sum / minutes as f64;
-        }
-    }
-    values.into()
-}
-
-/// P(delivered so many whole minutes later), of a moment that is uniform within its minute.
-fn delay_minutes(decided_at: DecidedAt, cdf: impl Fn(f64) -> f64) -> Vec<f64> {
-    const PARTS: usize = 4;
-    if decided_at == DecidedAt::Send {
-        return vec![1.0];
-    }
-    let by = |later: usize| {
-        let at = |part: usize| cdf(60.0 * (later as f64 + 1.0 - (part as f64 + 0.5) / PARTS as f64));
-        (0..PARTS).map(at).sum::<f64>() / PARTS as f64
-    };
-    let mut shares = Vec::new();
-    let mut before = 0.0;
-    while before < 1.0 - 1e-9 && shares.len() < LATEST {
-        let now = by(shares.len());
-        shares.push(now - before);
-        before = now;
-    }
-    if let Some(last) = shares.last_mut() {
-        *last += 1.0 - before;
-    }
-    shares
 }

@@ -4,9 +4,9 @@ use super::super::actor::{SEND, Walk};
 use super::super::policy::scheduled;
 use super::super::rows::{Event, Truth, Uuid};
 use super::draw::POLICY;
-use super::{Arm, Decider, Decision, DecisionWindow, NotSent, Slots};
+use super::{Arm, Decider, Decision, NotSent, Slots};
 use crate::scenario::Observer;
-use crate::time::{DAY, Instant};
+use crate::time::Instant;
 use core::fmt::Debug;
 use std::collections::HashMap;
 
@@ -110,7 +110,8 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 due.push(Due { id, day, place, time });
             }
         }
-        let day_of = |time: Instant| (time.since(window.begin()) / DAY) as u32;
+        let (model, zone) = (self.model, self.person.zone.zone);
+        let day_of = |time: Instant| model.day_of(zone, time).unwrap_or(window.days - 1);
         for Paired { day, place, row } in pair(&rows, day_of, &due) {
             self.plan(decider, day, place, row.map(|row| rows[row]));
         }
@@ -118,11 +119,11 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
 
     /// The decision's id, when the message would go out by `sends`, and when the window of the decision begins.
     fn due(&self, decider: &Decider, day: u32, place: u64) -> (Uuid, Instant, Instant) {
-        let midnight = self.model.window.start.plus(day as i32).midnight();
+        let midnight = self.days.midnight(day);
         let ordinal = scheduled(u64::from(day), place);
         let words = self.key.purpose(POLICY).ordinal(ordinal).words();
-        let time = midnight.plus(self.model.policy.calendar.at(self.key.purpose(SEND).ordinal(ordinal).words().word::<0>()));
-        let begin = decider.begin(midnight, time);
+        let time = self.days.moment(day, self.model.policy.of_day(self.key.purpose(SEND).ordinal(ordinal).words().word::<0>()));
+        let begin = decider.begin(&self.person, midnight, time);
         (Uuid::v7(begin, words.word::<3>(), words.word::<2>()), time, begin)
     }
 
@@ -140,14 +141,14 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
         if let Some(subject) = row.and_then(|row| row.subject) {
             draft.subject = subject;
         }
-        let length = if decider.window == DecisionWindow::Week { 7 * DAY } else { DAY };
-        let mut bounds = [begin.max(window.begin()), begin.plus(length).min(window.end())];
+        let [first, last] = [0, window.days].map(|day| self.days.midnight(day));
+        let mut bounds = [begin.max(first), decider.end(&self.person, begin).min(last)];
         if row.is_some_and(|_| draft.time < bounds[0] || draft.time >= bounds[1]) {
             // A row that names its decision may take it out of its window, which is then that much wider.
-            let midnight = draft.time.date().midnight();
-            bounds = [bounds[0].min(midnight), bounds[1].max(midnight.plus(DAY))];
+            let day = self.model.day_of(self.person.zone.zone, draft.time).unwrap_or(day);
+            bounds = [bounds[0].min(self.days.midnight(day)), bounds[1].max(self.days.midnight(day + 1))];
         }
-        let value = |action: usize| decider.value(&self.person, decider.slot_begins(begin, action));
+        let value = |action: usize| decider.value(&self.person, decider.slot(&self.person, begin, action)[0]);
         let mut allowed = Slots::default();
         (0..decider.slots).for_each(|action| allowed.insert(action));
         let best = (0..decider.slots).reduce(|best, action| if value(action) > value(best) { action } else { best });
@@ -158,7 +159,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             window: bounds,
             arm: Arm::Base,
             arm_propensity: 1.0,
-            action: row.map(|_| decider.action_of(draft.time) as u16),
+            action: row.map(|_| decider.action_of(&self.person, draft.time) as u16),
             allowed,
             propensity: 1.0,
             campaign: draft.campaign,
@@ -181,6 +182,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::DAY;
 
     const HOUR: i64 = DAY / 24;
 

@@ -27,7 +27,7 @@ use experiments::{EXPERIMENTS, ExperimentTables};
 use populace_core::email::{self, Agent, CampaignType, DroppedReason, EmailModel, EventNames, LeftBy, MailboxProvider, Reply, Season};
 use populace_core::scenario::ConfigError;
 use replies::Replies;
-pub use schedule::{Bucketed, Plans};
+pub use schedule::{Bucketed, MOST_OF_A_DAY, Plans, Unfit};
 pub use slots::with_slots;
 use std::ops::Range;
 

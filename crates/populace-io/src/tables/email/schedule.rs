@@ -15,6 +15,26 @@ const SPREAD: usize = 16 + KEPT;
 /// Bytes of a row that is kept: time, decision (0 for none), campaign and subject, each plus 1 (0 for none).
 const KEPT: usize = 8 + 16 + 2 + 4;
 
+/// The most rows of a recipient on a day: a message is named by its day and place, of which there are 65,536, and what is due has places too.
+pub const MOST_OF_A_DAY: usize = 60_000;
+
+/// What cannot be among the rows of a recipient, by their numbers in the user's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Two rows name the same decision.
+    Repeated {
+        /// The first of them.
+        earlier: u64,
+        /// The other.
+        later: u64,
+    },
+    /// A day has this row beyond [`MOST_OF_A_DAY`].
+    Crowded {
+        /// It.
+        row: u64,
+    },
+}
+
 /// Rows on their way to their recipients.
 pub struct Plans {
     files: Vec<BufWriter<File>>,
@@ -75,12 +95,11 @@ impl Plans {
         self.files[(actor / self.width) as usize].write_all(&bytes)
     }
 
-    /// All rows by recipient and time; those of equal time stay in their order. `repeated` is told the numbers of two rows of a recipient
-    /// that name the same decision.
+    /// All rows by recipient and time; those of equal time stay in their order. What cannot be is told.
     ///
     /// # Errors
     /// A temporary file cannot be written or read.
-    pub fn sorted(self, mut repeated: impl FnMut(u64, u64)) -> io::Result<Bucketed> {
+    pub fn sorted(self, mut tell: impl FnMut(Unfit)) -> io::Result<Bucketed> {
         let mut out = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
         let mut starts = vec![0; self.users as usize + 1];
         let mut bytes = Vec::new();
@@ -94,10 +113,15 @@ impl Plans {
             rows.sort_unstable_by_key(|(actor, row, planned)| (*actor, planned.decision.map(Uuid::to_u128), *row));
             for pair in rows.windows(2) {
                 if pair[0].0 == pair[1].0 && pair[0].2.decision.is_some() && pair[0].2.decision == pair[1].2.decision {
-                    repeated(pair[0].1, pair[1].1);
+                    tell(Unfit::Repeated { earlier: pair[0].1, later: pair[1].1 });
                 }
             }
             rows.sort_unstable_by_key(|(actor, row, planned)| (*actor, planned.time, *row));
+            for of_day in rows.chunk_by(|one, next| (one.0, one.2.time.date()) == (next.0, next.2.time.date())) {
+                if let Some((_, row, _)) = of_day.get(MOST_OF_A_DAY) {
+                    tell(Unfit::Crowded { row: *row });
+                }
+            }
             let mut sorted = Vec::with_capacity(rows.len() * KEPT);
             for (actor, _, planned) in &rows {
                 starts[*actor as usize + 1] += 1;
@@ -153,8 +177,8 @@ mod tests {
             plans.push(*actor, row as u64 + 1, &planned(*time, *decision)).unwrap();
         }
         let mut twice = Vec::new();
-        let sorted = plans.sorted(|first, again| twice.push((first, again))).unwrap();
-        assert_eq!(twice, [(2, 5)]);
+        let sorted = plans.sorted(|unfit| twice.push(unfit)).unwrap();
+        assert_eq!(twice, [Unfit::Repeated { earlier: 2, later: 5 }]);
         let of = |actor: u64| {
             let mut rows = Vec::new();
             sorted.rows(actor, &mut rows);
@@ -164,5 +188,20 @@ mod tests {
         assert_eq!(of(999), [planned(-4, Some(9)), planned(5, None)]);
         assert_eq!(of(500), [planned(i64::MAX, None)]);
         assert!(of(1).is_empty() && of(1_000).is_empty());
+    }
+
+    #[test]
+    fn more_rows_of_a_day_than_there_are_places_are_told() {
+        let mut plans = Plans::new(3).unwrap();
+        let day = populace_core::time::DAY;
+        for row in 0..=MOST_OF_A_DAY as u64 {
+            let planned = |time: i64| Planned { time: Instant(time), decision: None, campaign: None, subject: None };
+            plans.push(1, 2 * row, &planned(day + row as i64)).unwrap();
+            // As many, but on two days.
+            plans.push(2, 2 * row + 1, &planned((row % 2) as i64 * day)).unwrap();
+        }
+        let mut told = Vec::new();
+        plans.sorted(|unfit| told.push(unfit)).unwrap();
+        assert_eq!(told, [Unfit::Crowded { row: 2 * MOST_OF_A_DAY as u64 }]);
     }
 }

@@ -16,6 +16,7 @@ mod policies;
 mod samples;
 mod scanner;
 mod seasons;
+mod together;
 mod truths;
 mod zones;
 

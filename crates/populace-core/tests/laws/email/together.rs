@@ -28,8 +28,8 @@ fn together() -> Value {
         (
             "blasts",
             json!([
-                { "name": "one", "campaign": "promotion", "share": 0.8, "date": "2025-11-07", "hour": 9 },
-                { "name": "two", "campaign": "newsletter", "date": "2025-11-20", "hour": 18, "clock": "utc" },
+                { "name": "one", "campaign": "promotion", "share": 0.8, "date": "2025-10-17", "hour": 9 },
+                { "name": "two", "campaign": "newsletter", "date": "2025-11-10", "hour": 18, "clock": "utc" },
             ]),
         ),
     ] {
@@ -127,9 +127,9 @@ fn all_of_them_happen() {
 #[test]
 fn days_and_users_that_follow_change_nothing() {
     let document = together();
-    let (long, short) = (model(&document), model(&with(&document, "/window/days", 30)));
+    let (long, short) = (model(&document), model(&with(&document, "/window/days", 45)));
     // On any recipient's days.
-    let until = long.window().begin().plus(29 * DAY);
+    let until = long.window().begin().plus(44 * DAY);
     let before = |model: &EmailModel| -> Vec<Event> {
         collect(model, SEED, 0..140).rows.into_iter().map(|(_, event)| event).filter(|event| event.time < until).collect()
     };

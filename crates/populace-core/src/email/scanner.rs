@@ -122,6 +122,10 @@ impl Scanners {
         let others = || config.user_agents.iter().chain(config.machine_opens.iter().map(|machine| &machine.user_agent));
         for (index, agent) in own.user_agents.iter().enumerate() {
             let path = format!("{}.{index}", path("user_agents"));
+            if agent.trim().is_empty() {
+                checker.require(false, path, || "must not be empty, since it tells whose rows they are".to_owned());
+                continue;
+            }
             checker.require(!others().any(|other| other == agent), path.clone(), || {
                 format!("`{agent}` is that of a recipient or of `machine_opens` too, so that nobody could tell whose rows they are")
             });

@@ -255,13 +255,15 @@ fn what_cannot_be_is_said_at_once() {
         &email(),
         json!({
             "user_share": 2, "links": 0, "slow_minutes": { "low": 1, "high": 1_441 }, "gap_seconds": { "low": 0.5, "high": 0.05 },
-            "unsubscribe_on_get": 1, "user_agents": ["one", "one", "Mozilla/5.0"],
+            "unsubscribe_on_get": 1, "user_agents": ["one", "one", "Mozilla/5.0", ""],
         }),
     );
     document["machine_opens"] = json!({});
     let error = EmailModel::from_config(&config::<EmailConfig>(&document)).unwrap_err().to_string();
     assert_eq!(error.matches("`leaving`").count(), 1, "{error}");
-    for key in ["user_share", "links", "slow_minutes.high", "gap_seconds", "unsubscribe_on_get", "user_agents.1", "user_agents.2"] {
+    for key in
+        ["user_share", "links", "slow_minutes.high", "gap_seconds", "unsubscribe_on_get", "user_agents.1", "user_agents.2", "user_agents.3"]
+    {
         assert!(error.contains(&format!("scanners.{key}")), "{key} is not in {error}");
     }
 }

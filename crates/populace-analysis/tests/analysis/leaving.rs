@@ -8,6 +8,7 @@ use populace_analysis::features::{self, Curve};
 use populace_analysis::report;
 use populace_analysis::source::{As, Columns, Want};
 use populace_analysis::watch::Watch;
+use populace_core::email::EmailModel;
 use std::collections::BTreeMap;
 use std::fs::File;
 

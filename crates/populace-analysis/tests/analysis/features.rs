@@ -9,6 +9,7 @@ use populace_analysis::families::compute_features;
 use populace_analysis::features::{self, Curve, Options, Progress, Report, Watch};
 use populace_analysis::source::{As, Columns, Want};
 use populace_core::email::{EmailModel, PersonaConfig};
+use populace_core::scenario::Scenario as _;
 use populace_io::files::Format;
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -9,6 +9,7 @@ use populace_analysis::report;
 use populace_analysis::source::{As, Columns, Want};
 use populace_analysis::watch::Watch;
 use populace_core::email::EmailModel;
+use populace_core::scenario::Scenario as _;
 use std::collections::BTreeMap;
 use std::fs::File;
 

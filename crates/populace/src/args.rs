@@ -206,7 +206,7 @@ pub(crate) struct FeaturesArgs {
     /// File format; CSV for traces alone
     #[arg(short, long, value_enum, default_value_t = TableFormatArg::Parquet)]
     pub(crate) format: TableFormatArg,
-    /// The moment of the features, such as 2026-01-10T00:00:00Z [default: that of the last event]
+    /// The moment of the features, such as 2026-01-10T00:00:00Z [default: the end of a run's window, else the last event]
     #[arg(help_heading = "Features of email", long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
     /// Count opens and clicks that are no person's, too (`machine_open`, `suspected_bot` in the metadata, clients of a run that open ahead)

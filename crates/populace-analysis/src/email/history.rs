@@ -139,7 +139,7 @@ pub struct Message {
     pub machine_opened: Option<Instant>,
     /// When it was clicked, if it was: by the recipient.
     pub clicked: Option<Instant>,
-    /// When its recipient unsubscribed, if it did.
+    /// When its recipient unsubscribed, if it did; what a scanner did is in `scan`.
     pub unsubscribed: Option<Instant>,
     /// When its recipient reported it as spam, if the sender was told.
     pub reported: Option<Instant>,
@@ -155,7 +155,7 @@ pub struct Message {
     pub suppressed: bool,
     /// Deliveries before this one, of what was sent before it, that count for whether its recipient leaves; 0 where nobody does.
     pub recent_deliveries: u32,
-    /// Whether it was delivered to a recipient that no message before had made leave.
+    /// Whether it was delivered to a recipient that no message before, nor its own scan, had made leave.
     pub may_leave: bool,
     /// The variants of experiments that it has, as far as its `sent` says: an index into
     /// [`Experiments::exposures`](populace_core::email::Experiments::exposures).
@@ -171,6 +171,8 @@ pub struct Scan {
     pub clicked: Option<Instant>,
     /// How many clicks there are.
     pub clicks: u32,
+    /// When its visit of the link to unsubscribe was taken for a request, if it was.
+    pub unsubscribed: Option<Instant>,
 }
 
 impl Message {
@@ -198,6 +200,11 @@ impl Message {
             may_leave: false,
             exposure: 0,
         }
+    }
+
+    /// When a scanner unsubscribed its recipient, if one did.
+    pub fn scanned_out(&self) -> Option<Instant> {
+        self.scan?.unsubscribed
     }
 }
 
@@ -285,6 +292,7 @@ impl History {
                         (EventType::Opened, Agent::AppleMpp) => &mut message.machine_opened,
                         (EventType::Opened, Agent::Scanner) => &mut message.scan.get_or_insert_default().opened,
                         (EventType::Opened, Agent::Human) => &mut message.opened,
+                        (EventType::Unsubscribed, Agent::Scanner) => &mut message.scan.get_or_insert_default().unsubscribed,
                         (EventType::Unsubscribed, _) => &mut message.unsubscribed,
                         (EventType::SpamReported, _) => &mut message.reported,
                         (_, Agent::Scanner) => {
@@ -322,10 +330,12 @@ impl History {
         self.messages.iter().any(|message| message.machine_opened.is_some())
     }
 
-    /// When the recipient left, and by what: the first of its unsubscribe and of the complaint that the sender was told of.
+    /// When the recipient left, and by what: the first of its unsubscribe, of the complaint that the sender was told of and of what a scanner
+    /// did.
     pub fn left(&self) -> Option<(Instant, LeftBy)> {
         let of = |message: &Message| {
-            let acts = [(message.unsubscribed, LeftBy::Unsubscribed), (message.reported, LeftBy::SpamReported)];
+            let by_scan = (message.scanned_out(), LeftBy::Scanner);
+            let acts = [(message.unsubscribed, LeftBy::Unsubscribed), (message.reported, LeftBy::SpamReported), by_scan];
             acts.into_iter().filter_map(|(at, by)| Some((at?, by))).min()
         };
         self.messages.iter().filter_map(of).min()
@@ -352,6 +362,7 @@ impl History {
             let counts = |before: &&Instant| **before <= delivered && before.plus(looks_back) >= delivered;
             message.recent_deliveries = deliveries.iter().filter(counts).count() as u32;
             deliveries.push(delivered);
+            is_over |= message.scanned_out().is_some();
             message.may_leave = !is_over;
             is_over |= message.unsubscribed.or(message.reported).is_some();
         }

@@ -8,6 +8,8 @@ use populace_analysis::features::{self, Curve};
 use populace_analysis::report;
 use populace_analysis::source::{As, Columns, Want};
 use populace_analysis::watch::Watch;
+use populace_core::email::EmailModel;
+use populace_core::scenario::Scenario as _;
 use std::collections::BTreeMap;
 use std::fs::File;
 
@@ -108,6 +110,7 @@ fn a_report_shows_who_leaves() {
 fn features_know_who_has_opted_out_and_count_nothing_that_was_dropped() {
     let run = Run::new("email", 3, &[("leaving", SECTION), ("population.users", "140")]);
     let wants = [Want::new("recipient_id", As::Text), Want::new("event_type", As::Text), Want::new("timestamp", As::Instant)];
+    let end = run.source().model::<EmailModel>().unwrap().window().end().0;
     let (mut left, mut hot): (BTreeMap<String, i64>, BTreeMap<String, i64>) = Default::default();
     for batch in run.source().table("events").unwrap().read(&wants).unwrap() {
         let batch = batch.unwrap();
@@ -115,6 +118,8 @@ fn features_know_who_has_opted_out_and_count_nothing_that_was_dropped() {
         for row in 0..batch.num_rows() {
             let (id, time) = (ids.value(row).to_owned(), times.value(row));
             match types.value(row) {
+                // Features are as of the window's end.
+                _ if time > end => {}
                 "unsubscribed" | "spam_reported" => {
                     let first = left.entry(id).or_insert(time);
                     *first = time.min(*first);

@@ -399,9 +399,9 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 attempt,
                 ..sent
             });
-            if let Some(scanner) = &self.scanner
-                && scanner.scan(&sent, draft.ordinal, delivered_at, &mut self.scratch.pending)
-            {
+            let scan = |scanner: &Scanner<'_>| scanner.scan(&sent, draft.ordinal, delivered_at, &mut self.scratch.pending);
+            let visit = self.scanner.as_ref().and_then(scan);
+            if visit.as_ref().is_some_and(|visit| visit.is_clipped) {
                 self.out.clipped("scan_seconds");
             }
             let fetched = self.fetch(&draft, delivered_at);
@@ -413,6 +413,7 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
                 self.open(&draft, &sent, fetch.time, fetch.client, Agent::AppleMpp);
             }
             if let Some(leaving) = &model.leaving {
+                self.scanned(leaving, visit.and_then(|visit| visit.unsubscribed));
                 self.leave(leaving, &draft, &sent, delivered_at, &mut truth);
             }
         } else {

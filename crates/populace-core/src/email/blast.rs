@@ -114,7 +114,12 @@ pub(super) fn new(config: &EmailConfig, names: &mut Names, checker: &mut Checker
         let made_of = Blast::new(blast, index, config, names, checker);
         if let Some(of) = made_of {
             if let Some(twin) = made.iter().find(|twin| twin.ordinal == of.ordinal) {
-                let message = format!("`{}` draws as `{}` does", blast.name, twin.name);
+                let is_same = blast.name == twin.name;
+                let message = if is_same {
+                    format!("`{}` is listed twice", blast.name)
+                } else {
+                    format!("`{}` draws as `{}` does", blast.name, twin.name)
+                };
                 checker.problem(format!("blasts.{index}.name"), message, "choose another name");
             }
             made.push(of);

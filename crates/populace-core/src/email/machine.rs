@@ -99,6 +99,9 @@ impl MachineOpens {
     pub(super) fn new(own: &MachineOpensConfig, config: &EmailConfig, checker: &mut Checker) -> Option<Self> {
         let path = |key: &str| format!("machine_opens.{key}");
         checker.require(own.night_begins != own.night_ends, path("night_ends"), || "must not be the hour at which the night begins".into());
+        checker.require(!own.user_agent.trim().is_empty(), path("user_agent"), || {
+            "must not be empty, since it tells whose rows they are".to_owned()
+        });
         checker.require(!config.user_agents.contains(&own.user_agent), path("user_agent"), || {
             format!("`{}` is one of `user_agents` too, so that nobody could tell whose rows they are", own.user_agent)
         });

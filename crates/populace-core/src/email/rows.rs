@@ -315,7 +315,8 @@ pub struct LeavingTruth {
     pub frequency: f64,
     /// c: the factor of the campaign's type.
     pub campaign: f64,
-    /// P(unsubscribes | delivered) = `unsubscribe` · m · c; 0 where a message before has made the recipient leave.
+    /// P(unsubscribes | delivered) = `unsubscribe` · m · c; 0 where a message before, or the scan of this one, has made the
+    /// recipient leave.
     pub p_unsubscribe: f64,
     /// P(reports as spam | delivered) = `complaint` · m²; 0 as above.
     pub p_complaint: f64,

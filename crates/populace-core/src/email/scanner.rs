@@ -21,10 +21,12 @@ const SCANNER_IDS: Purpose = Purpose::new(19);
 /// Of a person: ordinal 2, word 2 is the scanner.
 const PERSON: Purpose = Purpose::new(15);
 const CLIENT: u64 = 2;
-/// No message has this ordinal.
+/// No message has this ordinal: word 0 is which scanner a recipient has, word 1 whether its sender's link to unsubscribe takes a visit for
+/// a request.
 const WHICH: u64 = u64::MAX;
-/// Rows of a message have six bits: the image, then at most 60 links.
+/// Rows of a message have six bits: the image, then at most 60 links, and last what follows from the link to unsubscribe.
 const ROW_BITS: u32 = 6;
+const UNSUBSCRIBED: u8 = 63;
 
 /// No scan begins later than this after delivery, seconds; what is clipped to it is counted.
 const LATEST: f64 = 86_400.0;
@@ -54,7 +56,8 @@ section! {
         pixel_share: f64 [0.0 ..= 1.0],
         /// What scanners say that they are, equally likely; a recipient's keeps one.
         user_agents: Vec<String> [len 1 ..= 50],
-        /// The share of senders whose link to unsubscribe takes a visit for a request; only 0 is taken so far.
+        /// The share of recipients whose sender's link to unsubscribe takes a visit for a request, so that the first scan unsubscribes
+        /// them; needs `leaving`. The link comes after the others, and a visit of it has no `clicked` row.
         unsubscribe_on_get: f64 [0.0 ..= 1.0],
     }
 }
@@ -106,6 +109,9 @@ pub struct Scanners {
     pixel: Bernoulli,
     /// P(the images are loaded | scanned).
     pub pixel_share: f64,
+    unsubscribes: Bernoulli,
+    /// P(the first scan unsubscribes | behind one).
+    pub unsubscribe_on_get: f64,
     /// The first of their user agents among [`EmailModel::user_agents`](super::EmailModel::user_agents), and how many there are.
     agents: (u8, u8),
 }
@@ -116,16 +122,20 @@ impl Scanners {
         let others = || config.user_agents.iter().chain(config.machine_opens.iter().map(|machine| &machine.user_agent));
         for (index, agent) in own.user_agents.iter().enumerate() {
             let path = format!("{}.{index}", path("user_agents"));
+            if agent.trim().is_empty() {
+                checker.require(false, path, || "must not be empty, since it tells whose rows they are".to_owned());
+                continue;
+            }
             checker.require(!others().any(|other| other == agent), path.clone(), || {
                 format!("`{agent}` is that of a recipient or of `machine_opens` too, so that nobody could tell whose rows they are")
             });
             checker.require(!own.user_agents[..index].contains(agent), path, || format!("`{agent}` is listed twice"));
         }
-        if own.unsubscribe_on_get > 0.0 {
+        if own.unsubscribe_on_get > 0.0 && config.leaving.is_none() {
             checker.problem(
                 path("unsubscribe_on_get"),
-                "must be 0: a scanner's visit cannot unsubscribe a recipient yet",
-                "leave it out: scanners then visit the link, and nobody is unsubscribed",
+                "must be 0 without `leaving`, since nobody can unsubscribe",
+                "add `leaving: {}`, or leave it out: scanners then visit the link, and nobody is unsubscribed",
             );
         }
         let mut span = |key: &str, span: Span, most: f64| {
@@ -137,6 +147,7 @@ impl Scanners {
         let mut share = |key: &str, share: f64| checker.take(path(key), Bernoulli::new(share));
         let (has, scanned) = (share("user_share", own.user_share), share("probability", own.probability));
         let (fast, pixel) = (share("fast_share", own.fast_share), share("pixel_share", own.pixel_share));
+        let unsubscribes = share("unsubscribe_on_get", own.unsubscribe_on_get);
         let fast_seconds = checker.take(path("fast_median_seconds"), LogNormal::new(own.fast_median_seconds, own.fast_sigma));
         Some(Self {
             has: has?,
@@ -153,6 +164,8 @@ impl Scanners {
             gap_seconds: gap_seconds?,
             pixel: pixel?,
             pixel_share: own.pixel_share,
+            unsubscribes: unsubscribes?,
+            unsubscribe_on_get: own.unsubscribe_on_get,
             agents: (others().count() as u8, own.user_agents.len() as u8),
         })
     }
@@ -166,8 +179,10 @@ impl Scanners {
     pub(super) fn of<'a>(&'a self, actor: &ActorKey, addresses: &'a [Ipv4Addr]) -> Option<Scanner<'a>> {
         self.is_before(actor).then(|| {
             let (first, count) = self.agents;
-            let which = actor.purpose(SCANNER).ordinal(WHICH).words().word::<0>();
-            Scanner { law: self, actor: *actor, user_agent: first + below(which, u64::from(count)) as u8, addresses }
+            let words = actor.purpose(SCANNER).ordinal(WHICH).words();
+            let user_agent = first + below(words.word::<0>(), u64::from(count)) as u8;
+            let unsubscribes = self.unsubscribes.decide(words.word::<1>());
+            Scanner { law: self, actor: *actor, user_agent, unsubscribes, addresses }
         })
     }
 
@@ -179,6 +194,16 @@ impl Scanners {
     /// The `opened` and the `clicked` rows of scanners of so many delivered messages.
     pub fn rows(&self, delivered: f64) -> [f64; 2] {
         [self.pixel_share, f64::from(self.links)].map(|rows| self.user_share * self.probability * rows * delivered)
+    }
+
+    /// The share of recipients that the first scan of their mail unsubscribes.
+    pub(super) fn unsubscribed_share(&self) -> f64 {
+        self.user_share * self.unsubscribe_on_get
+    }
+
+    /// Mean minutes from delivery to a scan.
+    pub(super) fn mean_minutes(&self) -> f64 {
+        self.fast_share * self.fast_seconds.mean().min(LATEST) / 60.0 + (1.0 - self.fast_share) * 0.5 * (self.slow.low + self.slow.high)
     }
 
     /// Whether a user agent, by its index, is a scanner's.
@@ -212,7 +237,17 @@ pub(super) struct Scanner<'a> {
     law: &'a Scanners,
     actor: ActorKey,
     user_agent: u8,
+    /// Whether a visit of the link to unsubscribe is taken for a request.
+    unsubscribes: bool,
     addresses: &'a [Ipv4Addr],
+}
+
+/// What a scan of a message does beside its rows.
+pub(super) struct Visit {
+    /// Whether its begin was clipped.
+    pub(super) is_clipped: bool,
+    /// The `unsubscribed` row of the recipient, if nothing has made it leave before.
+    pub(super) unsubscribed: Option<Event>,
 }
 
 /// Microseconds of `seconds`, to the millisecond.
@@ -226,12 +261,12 @@ impl Scanner<'_> {
         [self.law.probability * self.law.pixel_share, self.law.probability]
     }
 
-    /// Adds the rows of the scan of a message: `sent` is its `sent`, `ordinal` its number. Says whether its begin was clipped.
-    pub(super) fn scan(&self, sent: &Event, ordinal: u64, delivered: Instant, rows: &mut Vec<Event>) -> bool {
+    /// Adds the rows of the scan of a message, if it is scanned: `sent` is its `sent`, `ordinal` its number.
+    pub(super) fn scan(&self, sent: &Event, ordinal: u64, delivered: Instant, rows: &mut Vec<Event>) -> Option<Visit> {
         let law = self.law;
         let words = self.actor.purpose(SCANNER).ordinal(ordinal).words();
         if !law.scanned.decide(words.word::<0>()) {
-            return false;
+            return None;
         }
         let mut when = words.lane::<2>();
         let seconds =
@@ -241,20 +276,21 @@ impl Scanner<'_> {
         let ip = self.addresses[below(pace.next_u64(), self.addresses.len() as u64) as usize];
         let has_pixel = law.pixel.decide(pace.next_u64());
         let client = Some(Client { user_agent: self.user_agent, ip });
-        let mut row = |place: u8, time: Instant, event_type: EventType, link: Option<u8>| {
+        let row = |place: u8, time: Instant, event_type: EventType, link: Option<u8>| {
             let ids = self.actor.purpose(SCANNER_IDS).ordinal(ordinal << ROW_BITS | u64::from(place)).words();
             let event_id = Uuid::v7(time, ids.word::<0>(), ids.word::<1>());
             let click_url = link.map(|_| sent.campaign);
-            rows.push(Event { event_id, time, event_type, client, agent: Agent::Scanner, click_url, link, ..*sent });
+            Event { event_id, time, event_type, client, agent: Agent::Scanner, click_url, link, ..*sent }
         };
         if has_pixel {
-            row(0, delivered.plus(from_seconds(begin)), EventType::Opened, None);
+            rows.push(row(0, delivered.plus(from_seconds(begin)), EventType::Opened, None));
         }
         let mut at = begin;
         for link in 0..law.links {
-            row(link + 1, delivered.plus(from_seconds(at)), EventType::Clicked, Some(link));
+            rows.push(row(link + 1, delivered.plus(from_seconds(at)), EventType::Clicked, Some(link)));
             at += law.gap_seconds.sample(&mut pace);
         }
-        seconds > LATEST
+        let unsubscribed = self.unsubscribes.then(|| row(UNSUBSCRIBED, delivered.plus(from_seconds(at)), EventType::Unsubscribed, None));
+        Some(Visit { is_clipped: seconds > LATEST, unsubscribed })
     }
 }

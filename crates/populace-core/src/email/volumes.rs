@@ -324,6 +324,7 @@ impl<'a> Calendar<'a> {
         for (day, alike) in self.representative_days() {
             let times: f64 = alike.iter().map(|day| self.survival.as_ref().map_or(1.0, |of| of.present(*day))).sum();
             let gone = alike.len() as f64 - times;
+            let scanned = self.survival.as_ref().map_or(1.0, |of| of.scanned(&alike));
             let weekday = usize::from(self.config.window.start.plus(day as i32).weekday());
             // A day that stands for others has their mean.
             let living = if alike.len() == 1 { day as usize..day as usize + 1 } else { self.middle() };
@@ -345,7 +346,7 @@ impl<'a> Calendar<'a> {
                     let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * alive);
                     let [scheduled, triggered] = [0, 1].map(|kind: usize| mails[kind].mass * due * (alive + bounced));
                     let all = (mails[0].mass + mails[1].mass) * due;
-                    let events = self.events(all, [alive, bounced], outcome, engaged);
+                    let events = self.events(all, [alive, bounced], outcome, engaged, scanned);
                     sum.add(&Volumes { scheduled, triggered, blasted: 0.0, events }, times);
                     sum.events[EventType::Dropped as usize] += gone * all;
                 }

@@ -17,6 +17,7 @@ mod policies;
 mod samples;
 mod scanner;
 mod seasons;
+mod together;
 mod truths;
 mod zoned_policies;
 mod zones;

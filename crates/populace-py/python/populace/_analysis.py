@@ -215,7 +215,7 @@ def features(
 ) -> Result:
     """Compute the features of the actors of a run, of recipients or of callers, into a directory: `populace features`.
 
-    `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: of the last event), and `curve` how
+    `as_of` is the moment at which features of recipients are computed, as text or `datetime` (default: the end of the run's window, else the last event), and `curve` how
     finely their click curves are written: "minute", "hour" (a fortieth of the size) or "none"; the rest is of callers: `templates` are endpoints by which paths are known, `session_gap_minutes` parts their sessions. `reading` says
     how files of your own are read, such as `{"map": "sendgrid", "time_unit": "s"}`. Gives the report. Raises `InputError`, `FileError`.
     """

@@ -64,9 +64,10 @@ fn tell_size(directory: &Path) {
 
 fn recipients(report: &RecipientsReport) -> &[String] {
     note!(
-        "{} recipients at {}, from {} events ({} later, {} of an unknown type, {} left out as no person's)",
+        "{} recipients at {}, {}, from {} events ({} later, {} of an unknown type, {} left out as no person's)",
         thousands(report.recipients),
         report.computed_at,
+        report.computed_at_is,
         thousands(report.events),
         thousands(report.later),
         thousands(report.unknown_types),

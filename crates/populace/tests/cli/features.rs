@@ -11,7 +11,7 @@ fn features_lie_beside_the_data_unless_told_otherwise() {
     let [mail, api, out] = [&mail, &api, &out].map(|path| path.to_str().unwrap());
 
     let printed = text(&succeed(&["features", mail]).stderr);
-    assert!(printed.starts_with("12 recipients at 2025-10-1"), "{printed}");
+    assert!(printed.starts_with("12 recipients at 2025-10-11T00:00:00Z, the end of the run's window, from"), "{printed}");
     assert!(scratch.path("mail/features.parquet").is_file());
     succeed(&["inspect", mail]);
     let again = populace(&["features", mail]);

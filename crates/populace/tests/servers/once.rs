@@ -212,3 +212,26 @@ fn what_providers_say_of_machines_reaches_a_table_that_was_made_before() {
     succeed(&["generate", "email", "--set", "machine_opens={}", "--seed", "20", "-d", "20", "-n", "40", "-q", "--to", &to]);
     assert_eq!(stored, counts("machines_straight.email_events"));
 }
+
+#[test]
+fn all_that_mail_says_reaches_a_table_that_was_made_before_any_of_it() {
+    const NEW: [&str; 7] = ["machine_open", "attempt", "smtp_code", "enhanced_code", "response", "bounce_class", "link_index"];
+    let case = Case::new(shared(), "industry", 2, "email-industry --seed 20 -d 30 -n 70");
+    let is_old = |line: &&str| !NEW.iter().any(|column| line.trim_start().starts_with(&format!("{column} Nullable(")));
+    let definition = include_str!("../../../populace-io/src/tables/email/email_events.sql");
+    let before =
+        definition.lines().filter(is_old).collect::<Vec<_>>().join("\n").replace("EXISTS email_events", "EXISTS industry.email_events");
+    assert_eq!(before.lines().count() + NEW.len(), definition.lines().count(), "{before}");
+    case.clickhouse.ask(&before);
+    let to = format!("{}/industry", case.clickhouse.url);
+    succeed(&[&["generate", "email-industry", "--seed", "20", "-d", "30", "-n", "70", "-q", "--to"][..], &[to.as_str()]].concat());
+    let texts: Vec<String> = NEW.iter().map(|column| format!("ifNull(toString({column}), '-')")).collect();
+    let values = |of: &str| {
+        let known: Vec<String> = NEW.iter().map(|column| format!("countIf({column} IS NOT NULL)")).collect();
+        let sum = format!("sum(cityHash64(toString(event_type), {}))", texts.join(", "));
+        case.clickhouse.ask(&format!("SELECT count(), {}, {sum} FROM {of}", known.join(", ")))
+    };
+    let stored = values("industry.email_events");
+    assert_eq!(stored, values(&format!("file('{}', 'Parquet')", case.file().display())));
+    assert!(stored.split_whitespace().all(|count| count != "0"), "a column is empty: {stored}");
+}

@@ -57,6 +57,8 @@ const WANTS: [Want; 7] = [
 pub struct RecipientsReport {
     /// The moment at which the features stand.
     pub computed_at: String,
+    /// What moment that is: `the moment given`, `the end of the run's window` or `the last event`.
+    pub computed_at_is: String,
     /// Recipients.
     pub recipients: u64,
     /// Rows that were read.
@@ -111,9 +113,17 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
     let has_bounces = model.as_ref().is_some_and(|model| model.attempts().is_some());
     let events = source.table("events")?;
     let is_run = source.manifest().is_some();
+    // Of a run its window's end: what comes of its last mail may take weeks, by which time counts of the last days hold nothing.
+    let end = model.as_ref().map(|model| model.window().end());
     let clocks = if is_run && options.now.is_some() { Clocks::default() } else { Clocks::of(&events, is_run, watch)? };
     let without_odd = clocks.odd > 0 && clocks.plausible >= clocks.odd;
-    let now = options.now.or(clocks.last(without_odd).map(Instant));
+    let last = clocks.last(without_odd).map(Instant);
+    let now = options.now.or(last.map(|last| end.unwrap_or(last)));
+    let which = match (options.now, end) {
+        (Some(_), _) => "the moment given",
+        (None, Some(_)) => "the end of the run's window",
+        (None, None) => "the last event",
+    };
     let now = now.ok_or_else(|| match source.remarks() {
         remarks if remarks.is_empty() => AnalysisError::input(format!("{}: there are no events", options.data.display())),
         _ => source.empty("events"),
@@ -136,7 +146,7 @@ pub(crate) fn compute(options: &Options, source: &Source, watch: &Watch<'_>) -> 
 
     let computer = Computer::new(rules);
     let mut rows = Rows::new(options.curve, more);
-    let mut report = Tally::new(now);
+    let mut report = Tally::new(now, which);
     // A run's machines are known by what their clients say.
     let agent = model.as_ref().and_then(|model| Some((agent_column(model)?, Agents::new(model.config()))));
     let wants: Vec<Want> = match &agent {
@@ -359,9 +369,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, which: &str) -> Self {
         let report = RecipientsReport {
             computed_at: now.to_string(),
+            computed_at_is: which.to_owned(),
             recipients: 0,
             read: 0,
             events: 0,

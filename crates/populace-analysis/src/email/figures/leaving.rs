@@ -20,10 +20,12 @@ pub(super) struct Leavers {
     by_deliveries: Vec<Rate>,
     /// By day of the window on which it was delivered: messages that made their recipient leave, and how many were expected to.
     by_day: Vec<(u64, Sum)>,
+    /// Recipients whom a scanner unsubscribed.
+    scanned_out: u64,
     recipients: u64,
 }
 
-merge_fields!(Leavers { by_deliveries, by_day, recipients });
+merge_fields!(Leavers { by_deliveries, by_day, scanned_out, recipients });
 
 impl Leavers {
     pub(super) fn new(law: Option<&Law<'_>>) -> Self {
@@ -32,6 +34,7 @@ impl Leavers {
         Self {
             by_deliveries: vec![Rate::default(); MOST_DELIVERIES + 1],
             by_day: vec![(0, Sum::default()); if days <= MOST_DAYS { days } else { 0 }],
+            scanned_out: 0,
             recipients: 0,
         }
     }
@@ -43,22 +46,36 @@ impl Leavers {
         let all = || MailboxProvider::ALL.iter().map(|of| MailboxProvider::SHARES[*of as usize] * of.reporting()).sum();
         let told = known.unwrap_or_else(all);
         let begin = law.config().window.start.0;
-        for message in history.messages.iter().filter(|message| message.may_leave) {
+        for message in history.messages.iter().filter(|message| message.may_leave || message.scanned_out().is_some()) {
+            if !message.may_leave {
+                // What a scanner did says nothing of the recipient.
+                self.scanned_out += 1;
+                if let Some((left, expected)) = self.on(begin, message) {
+                    *left += 1;
+                    expected.add(1.0);
+                }
+                continue;
+            }
             let p = p_unsubscribe(law, leaving, message, campaigns);
             let unsubscribed = message.unsubscribed.is_some();
             self.by_deliveries[(message.recent_deliveries as usize).min(MOST_DELIVERIES)].add(unsubscribed, p);
-            let day = message.delivered.and_then(|delivered| usize::try_from(delivered.date().0 - begin).ok());
-            // What is delivered after the window's last midnight is of its last day.
-            let last = self.by_day.len().saturating_sub(1);
-            if let Some((left, expected)) = day.and_then(|day| self.by_day.get_mut(day.min(last))) {
+            if let Some((left, expected)) = self.on(begin, message) {
                 *left += u64::from(unsubscribed || message.reported.is_some());
                 expected.add(1.0 - (1.0 - p.unwrap_or(0.0)) * (1.0 - told * leaving.p_complaint(message.recent_deliveries)));
             }
         }
     }
 
+    /// The day on which a message was delivered; `begin` is the first.
+    fn on(&mut self, begin: i32, message: &Message) -> Option<&mut (u64, Sum)> {
+        let day = message.delivered.and_then(|delivered| usize::try_from(delivered.date().0 - begin).ok())?;
+        // What is delivered after the window's last midnight is of its last day.
+        let last = self.by_day.len().saturating_sub(1);
+        self.by_day.get_mut(day.min(last))
+    }
+
     pub(super) fn unsubscribes(&self) -> u64 {
-        self.by_deliveries.iter().map(|rate| rate.hits).sum()
+        self.scanned_out + self.by_deliveries.iter().map(|rate| rate.hits).sum::<u64>()
     }
 
     /// The hazard by the deliveries before.

@@ -11,6 +11,9 @@ use populace_core::time::SECOND;
 /// The share of fast scans that must be over before slow ones begin, for the two to be told apart.
 const TOLD_APART: f64 = 0.999;
 
+/// After so many messages a scanner has shown.
+const SURE: usize = 1_000;
+
 /// What is counted of scans.
 #[derive(Default)]
 pub(super) struct Scans {
@@ -21,22 +24,34 @@ pub(super) struct Scans {
     known: [u64; 2],
     seen: u64,
     with_images: u64,
+    /// Recipients whom their first scan may unsubscribe, and those whom it does.
+    first: [u64; 2],
     /// Logarithms of the seconds to those that begin before slow ones may.
     fast: Moments,
 }
 
-merge_fields!(Scans { recipients, by_delivered, known, seen, with_images, fast });
+merge_fields!(Scans { recipients, by_delivered, known, seen, with_images, first, fast });
 
 impl Scans {
     pub(super) fn add(&mut self, config: &EmailConfig, history: &History) {
+        let is_out = history.messages.iter().any(|message| message.scanned_out().is_some());
         let delivered = || history.messages.iter().filter_map(|message| Some((message.delivered?, message.scan)));
-        let count = delivered().count();
+        // Whom a scan made leave would have been shown by what was not sent any more.
+        let count = if is_out { SURE } else { delivered().count() };
         if self.by_delivered.len() <= count {
             self.by_delivered.resize(count + 1, 0);
         }
         self.by_delivered[count] += 1;
         let slow = slow_from(config);
-        let mut is_known = false;
+        let (mut is_known, mut may_leave) = (false, true);
+        for message in &history.messages {
+            if message.scan.is_some() && may_leave {
+                self.first[0] += 1;
+                self.first[1] += u64::from(message.scanned_out().is_some());
+                break;
+            }
+            may_leave &= message.unsubscribed.or(message.reported).is_none();
+        }
         for (delivered, scan) in delivered() {
             self.known[0] += u64::from(is_known);
             let Some(scan) = scan else { continue };
@@ -82,6 +97,10 @@ pub(super) fn report(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
     sheet.normal(parameter, Scale::Linear, estimate, error, shows as u64);
     let parameter = Parameter::level(path("pixel_share"), "share", own.pixel_share, "scans with an open");
     sheet.share(parameter, scans.with_images, scans.seen);
+    if own.unsubscribe_on_get > 0.0 && scans.first[0] > 0 {
+        let parameter = Parameter::level(path("unsubscribe_on_get"), "share", own.unsubscribe_on_get, "first scans that unsubscribe");
+        sheet.share(parameter, scans.first[1], scans.first[0]);
+    }
     let over = scanners.start_cdf(slow_from(law.config())) / own.fast_share;
     if !(TOLD_APART..=1.0 + 1e-9).contains(&over) || scans.fast.n < 2 {
         for key in ["fast_share", "fast_median_seconds", "fast_sigma"] {

@@ -78,7 +78,7 @@ impl<'a> Leavers<'a> {
     pub(super) fn add(&mut self, recipient: &Recipient<'_>, shows_opens: bool) {
         let (history, id) = (recipient.history, recipient.id());
         let reports = self.law.mailbox_of(id).is_some_and(|mailbox| mailbox.reports);
-        let acts = |message: &Message| message.unsubscribed.is_some() || message.reported.is_some();
+        let acts = |message: &Message| message.unsubscribed.or(message.reported).or(message.scanned_out()).is_some();
         let leavers = history.messages.iter().filter(|message| acts(message)).count();
         self.once.hold(leavers <= 1, || format!("{id} leaves {leavers} times"));
         for message in &history.messages {

@@ -48,6 +48,8 @@ pub(super) struct Rows<'a> {
     blasts: HashSet<String>,
     /// By type: the columns that may be null, and whether they are there.
     nullable: Vec<Vec<(usize, bool)>>,
+    /// As the last, where it is a scanner that unsubscribes.
+    of_scanners: Vec<(usize, bool)>,
     event_ids: Distinct,
     types: Exact,
     ids: Exact,
@@ -63,7 +65,7 @@ pub(super) struct Rows<'a> {
 
 merge_fields!(Rows<'_> {
     event_ids, types, ids, nulls, names, subjects, internals, begun, clocks, identity, clients,
-} same { law, identities, window, campaigns, internal, networks, blasts, nullable });
+} same { law, identities, window, campaigns, internal, networks, blasts, nullable, of_scanners });
 
 impl<'a> Rows<'a> {
     pub(super) fn new(law: &'a Law<'a>, identities: &'a Identities, columns: &[Want]) -> Self {
@@ -83,6 +85,7 @@ impl<'a> Rows<'a> {
             let of = |(names, place): (&[String], u16)| names[usize::from(place)].clone();
             (kind.event_type, (of(source), campaign, name, of(metadata)))
         });
+        let is_requested = model.scanners().is_some_and(|scanners| scanners.unsubscribe_on_get > 0.0);
         let network = |text: &String| {
             let address: Ipv4Addr = text.split_once('/')?.0.parse().ok()?;
             let [a, b, c, _] = address.octets();
@@ -96,7 +99,8 @@ impl<'a> Rows<'a> {
             internal: internal.collect(),
             networks: config.ip_networks.iter().filter_map(network).collect(),
             blasts: model.blasts().iter().map(|blast| model.metadata()[usize::from(blast.metadata)].clone()).collect(),
-            nullable: EventType::ALL.map(|kind| nullable(kind, columns)).into(),
+            nullable: EventType::ALL.map(|kind| nullable(kind, Agent::Human, columns)).into(),
+            of_scanners: nullable(EventType::Unsubscribed, if is_requested { Agent::Scanner } else { Agent::Human }, columns),
             event_ids: Distinct::default(),
             types: Exact::new("every event is of a type that the document has"),
             ids: Exact::new("an event_id is a UUID of version 7 whose time is the event's"),
@@ -132,10 +136,9 @@ impl<'a> Rows<'a> {
             let kind = kind.filter(|kind| (is_mail(*kind) && simulated.contains(&kind.name())) || self.internal.contains_key(kind));
             self.types.hold(kind.is_some(), place);
             let Some(kind) = kind else { continue };
-            self.nulls.hold(
-                self.nullable[kind as usize].iter().all(|(column, there)| events.batch.column(*column).is_valid(row) == *there),
-                place,
-            );
+            let by_scanner = kind == EventType::Unsubscribed && events.agent(row) == Agent::Scanner;
+            let nullable = if by_scanner { &self.of_scanners } else { &self.nullable[kind as usize] };
+            self.nulls.hold(nullable.iter().all(|(column, there)| events.batch.column(*column).is_valid(row) == *there), place);
             if matches!(kind, EventType::Sent | EventType::Dropped) || !is_mail(kind) {
                 self.begun.hold(zone.map_or_else(|| self.window.contains(time), |zone| model.day_of(zone, time).is_some()), place);
             }
@@ -223,7 +226,7 @@ fn is_mail(kind: EventType) -> bool {
 }
 
 /// Which of the columns that may be null a row of a type has, and which it has not.
-fn nullable(kind: EventType, columns: &[Want]) -> Vec<(usize, bool)> {
+fn nullable(kind: EventType, agent: Agent, columns: &[Want]) -> Vec<(usize, bool)> {
     let delivered = kind == EventType::Delivered;
     let failed = matches!(kind, EventType::Deferred | EventType::Bounced);
     // What machine_open and link_index say is checked with the machines.
@@ -236,7 +239,9 @@ fn nullable(kind: EventType, columns: &[Want]) -> Vec<(usize, bool)> {
             "attempt" => delivered || failed,
             "smtp_code" | "enhanced_code" | "bounce_class" => failed,
             "response" => failed || kind == EventType::Dropped,
-            "user_agent" | "ip_address" => matches!(kind, EventType::Opened | EventType::Clicked) || kind.group() == Group::HotPath,
+            "user_agent" | "ip_address" => {
+                matches!(kind, EventType::Opened | EventType::Clicked) || kind.group() == Group::HotPath || agent == Agent::Scanner
+            }
             _ => delivered,
         };
         (column, there)

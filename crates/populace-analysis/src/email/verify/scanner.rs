@@ -1,7 +1,7 @@
 //! Clicks by scanners: who is behind one, how often it visits, when, at what pace, and what it leaves.
 
 use super::{LINK_INDEX, Recipient};
-use crate::email::Law;
+use crate::email::{Law, Message};
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};
 use crate::verify::board::{Board, Calibration, Exact, Found};
@@ -28,11 +28,12 @@ struct Shares {
 
 merge_fields!(Shares { delivered, scanned, soon, within_a_minute, with_images });
 
-/// The rows of a scan: links with their moments, in order, and the moment at which images were loaded.
+/// The rows of a scan: links with their moments, in order, and the moments at which images were loaded and the recipient was unsubscribed.
 #[derive(Default)]
 struct Rows {
     clicks: Vec<(Instant, Option<i64>)>,
     images: Option<Instant>,
+    unsubscribed: Option<Instant>,
 }
 
 /// Recipients behind a scanner, and its rows.
@@ -42,6 +43,9 @@ pub(super) struct Scanned<'a> {
     whose: Exact,
     links: Exact,
     visits: Exact,
+    left: Exact,
+    /// Recipients whom their first scan unsubscribes.
+    first: [u64; 2],
     recipients: Calibration<()>,
     shares: Shares,
     starts: Pit,
@@ -52,7 +56,7 @@ pub(super) struct Scanned<'a> {
     chosen: Vec<u64>,
 }
 
-merge_fields!(Scanned<'_> { whose, links, visits, recipients, shares, starts, gaps, agents, chosen } same { law, scanners });
+merge_fields!(Scanned<'_> { whose, links, visits, left, first, recipients, shares, starts, gaps, agents, chosen } same { law, scanners });
 
 impl<'a> Scanned<'a> {
     pub(super) fn new(law: &'a Law<'a>, scanners: &'a Scanners) -> Self {
@@ -62,6 +66,8 @@ impl<'a> Scanned<'a> {
             whose: Exact::new("rows of scanners are of recipients behind one, each by one user agent"),
             links: Exact::new("link_index is a link of the message in each clicked, and null elsewhere"),
             visits: Exact::new("a scan visits every link once, one after another, and loads images as it begins"),
+            left: Exact::new("a scan unsubscribes its recipient by the first scan or never, as soon as it has visited the other links"),
+            first: [0; 2],
             recipients: Calibration::new("recipients behind a scanner"),
             shares: Shares::default(),
             starts: Pit::default(),
@@ -87,9 +93,29 @@ impl<'a> Scanned<'a> {
             self.shares.delivered += delivered;
             self.shares.scanned += scans.len() as u64;
         }
-        let shows = 1.0 - (1.0 - self.scanners.probability).powf(delivered as f64);
+        // Whom the first scan made leave would have been shown by what was not sent any more.
+        let is_out = self.leaves(recipient);
+        let shows = if is_out { 1.0 } else { 1.0 - (1.0 - self.scanners.probability).powf(delivered as f64) };
         self.recipients.add_to((), self.scanners.user_share * shows, !scans.is_empty());
         self.recipients.end_actor();
+    }
+
+    /// Whether a scan has unsubscribed a recipient: the first of all, unless something before has made it leave.
+    fn leaves(&mut self, recipient: &Recipient<'_>) -> bool {
+        let messages = &recipient.history.messages;
+        let is_out = messages.iter().any(|message| message.scanned_out().is_some());
+        if self.scanners.unsubscribe_on_get > 0.0 {
+            let first = messages.iter().position(|message| message.scan.is_some());
+            let acts = |message: &Message| message.unsubscribed.or(message.reported).is_some();
+            let first = first.filter(|first| !messages[..*first].iter().any(acts));
+            let by_first = first.is_some_and(|first| messages[first].scanned_out().is_some());
+            self.first[0] += u64::from(by_first);
+            self.first[1] += u64::from(first.is_some());
+            self.left.hold(is_out == by_first, || recipient.id().to_owned());
+        } else {
+            self.left.hold(!is_out, || recipient.id().to_owned());
+        }
+        is_out
     }
 
     /// The rows of scanners by message; and what every row says of links.
@@ -114,10 +140,10 @@ impl<'a> Scanned<'a> {
             let agent = events.user_agent.value(row);
             self.whose.hold(is_behind && *own.get_or_insert(agent) == agent, place);
             let scan = scans.entry(events.messages.get(row).unwrap_or_default()).or_default();
-            if is_click {
-                scan.clicks.push((events.time(row), link));
-            } else {
-                scan.images = Some(events.time(row));
+            match kind {
+                Some(EventType::Clicked) => scan.clicks.push((events.time(row), link)),
+                Some(EventType::Unsubscribed) => scan.unsubscribed = Some(events.time(row)),
+                _ => scan.images = Some(events.time(row)),
             }
         }
         if let Some(agent) = own {
@@ -137,6 +163,10 @@ impl<'a> Scanned<'a> {
         let in_range = gaps().all(|gap| (low - ROUNDING..=high + ROUNDING).contains(&gap));
         let in_order = rows.clicks.iter().map(|(_, link)| *link).eq((0..i64::from(self.scanners.links)).map(Some));
         let together = rows.images.is_none_or(|images| images == begun);
+        if let (Some(left), Some((last, _))) = (rows.unsubscribed, rows.clicks.last()) {
+            let soon = (low - ROUNDING..=high + ROUNDING).contains(&seconds(*last, left));
+            self.left.hold(soon, || format!("message {} of {}", uuid(message), recipient.id()));
+        }
         self.visits.hold(in_range && in_order && together, || format!("message {} of {}", uuid(message), recipient.id()));
         let start = seconds(delivered, begun);
         self.starts.add(self.scanners.start_cdf(start));
@@ -156,6 +186,10 @@ impl<'a> Scanned<'a> {
         board.exact(self.whose);
         board.exact(self.links);
         board.exact(self.visits);
+        let unsubscribes = self.scanners.unsubscribe_on_get;
+        if unsubscribes > 0.0 {
+            board.exact(self.left);
+        }
         self.recipients.report_as(board, Group::Calibration, 0.0, |()| "all".to_owned());
         let Shares { delivered, scanned, soon, within_a_minute, with_images } = self.shares;
         let mut share = |name: &str, hits: u64, n: u64, p: f64| {
@@ -169,6 +203,9 @@ impl<'a> Scanned<'a> {
         share("scans that begin within 5 seconds", soon, scanned, self.scanners.start_cdf(SOON - ROUNDING / 2.0));
         share("scans that begin within a minute", within_a_minute, scanned, self.scanners.start_cdf(60.0 - ROUNDING / 2.0));
         share("scans that load images", with_images, scanned, self.scanners.pixel_share);
+        if unsubscribes > 0.0 {
+            share("recipients whom their first scan unsubscribes", self.first[0], self.first[1], unsubscribes);
+        }
         for (name, places) in [("delays of scans", &self.starts), ("seconds from one link of a scan to the next", &self.gaps)] {
             if places.n() > 0 {
                 board.test(Group::Distribution, name, Found::places(places));

@@ -62,3 +62,15 @@ fn its_data_passes() {
         assert_eq!(report.failed, 0, "seed {seed}: {}", report.failures().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     }
 }
+
+#[test]
+fn with_blasts_and_scans_that_unsubscribe_on_top_it_passes() {
+    const BLASTS: &str = "[{name: one, campaign: promotion, share: 0.8, date: 2025-11-07, hour: 9}, \
+                          {name: two, campaign: newsletter, date: 2025-11-20, hour: 18, clock: utc}]";
+    let scanners = ("scanners", "{unsubscribe_on_get: 0.5, user_share: 0.4}");
+    let set = [("population.users", "105"), ("window.days", "60"), ("blasts", BLASTS), ("send_minute", "clustered"), scanners];
+    for seed in 0..number("POPULACE_SEEDS", 1) {
+        let report = answer(Run::new("email-industry", 9_500 + seed, &set).path(), &document("email-industry", &set));
+        assert_eq!(report.failed, 0, "seed {seed}: {}", report.failures().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+}

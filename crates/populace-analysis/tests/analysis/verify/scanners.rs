@@ -47,3 +47,17 @@ fn sound_scanners_pass_and_moved_ones_do_not() {
         assert!(report.failed > 0, "nothing sees {key} = {becomes}");
     }
 }
+
+#[test]
+fn scans_that_unsubscribe_pass_and_another_share_does_not() {
+    const OWN: &str = "{user_share: 0.6, unsubscribe_on_get: 0.5}";
+    let set = |scanners| [("scanners", scanners), ("leaving", "{}"), ("population.users", "350"), ("window.days", "40")];
+    let expected = document("email", &set(OWN));
+    for seed in 0..number("POPULACE_SEEDS", 1) {
+        let report = answer(Run::new("email", 5_000 + seed, &set(OWN)).path(), &expected);
+        assert_eq!(report.failed, 0, "seed {seed}: {}", report.failures().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+    for moved in ["{user_share: 0.6, unsubscribe_on_get: 0.85}", "{user_share: 0.6}"] {
+        assert!(answer(Run::new("email", 7, &set(moved)).path(), &expected).failed > 0, "nothing sees {moved}");
+    }
+}

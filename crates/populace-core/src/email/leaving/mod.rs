@@ -101,11 +101,13 @@ pub enum LeftBy {
     Unsubscribed,
     /// A complaint that the sender is told of.
     SpamReported,
+    /// The visit of a scanner to the link to unsubscribe: the recipient wanted nothing.
+    Scanner,
 }
 
 impl LeftBy {
-    /// The names as written, by number: those of the events.
-    pub const NAMES: [&str; 2] = [EventType::Unsubscribed.name(), EventType::SpamReported.name()];
+    /// The names as written, by number: those of the events, and of who else is behind them.
+    pub const NAMES: [&str; 3] = [EventType::Unsubscribed.name(), EventType::SpamReported.name(), "scanner"];
 }
 
 impl Leaving {
@@ -294,7 +296,21 @@ impl<O: Observer<Event, Truth>> Walk<'_, O> {
             }
         }
         // What nobody tells the sender of changes nothing.
-        let Some((time, by)) = left else { return };
+        if let Some((time, by)) = left {
+            self.leave_for_good(leaving, time, by);
+        }
+    }
+
+    /// A scan whose visit of the link to unsubscribe is taken for a request. It counts as before whatever the message moves its recipient
+    /// to do.
+    pub(super) fn scanned(&mut self, leaving: &Leaving, unsubscribed: Option<Event>) {
+        if let Some(event) = unsubscribed.filter(|_| !self.scratch.stay.is_over) {
+            self.scratch.pending.push(event);
+            self.leave_for_good(leaving, event.time, LeftBy::Scanner);
+        }
+    }
+
+    fn leave_for_good(&mut self, leaving: &Leaving, time: Instant, by: LeftBy) {
         self.scratch.stay.is_over = true;
         self.scratch.stay.until = leaving.takes_effect_after().map(|after| time.plus(after));
         self.out.reveal(Truth::Left(time, by));

@@ -2,6 +2,7 @@
 
 use super::super::mailbox::MailboxProvider;
 use super::super::model::EmailModel;
+use super::super::scanner::Scanners;
 use super::Leaving;
 use crate::math;
 use crate::time::DAY;
@@ -12,6 +13,8 @@ use crate::time::DAY;
 pub(in super::super) struct Survival {
     /// By day: the share of due messages that are still sent.
     present: Box<[f64]>,
+    /// By day: how much more, or less, often than others those behind a scanner are still there. Empty where no scan unsubscribes.
+    scanned: Box<[f64]>,
     /// Expected `unsubscribed` and `spam_reported` rows.
     pub(in super::super) rows: [f64; 2],
 }
@@ -24,15 +27,20 @@ impl Survival {
         let of_campaigns = by_campaign(model, leaving);
         let reporting: f64 = MailboxProvider::ALL.iter().map(|of| MailboxProvider::SHARES[*of as usize] * of.reporting()).sum();
         let delivered: Vec<f64> = arriving.iter().map(|of| of[..3].iter().sum()).collect();
-        // P(nothing has made a recipient leave by the begin of a day), of those whose complaints are told and of the others.
-        let mut staying = [vec![1.0], vec![1.0]];
+        let by_scan = model.scanners().map_or(0.0, Scanners::unsubscribed_share);
+        let scan = model.scanners().map_or(0.0, |scanners| scanners.probability);
+        // Those whose complaints are told, the others, and those whom a scan unsubscribes: the share, of how many complaints are told, and
+        // the hazard of a scan.
+        let groups = [(reporting * (1.0 - by_scan), 1.0, 0.0), ((1.0 - reporting) * (1.0 - by_scan), 0.0, 0.0), (by_scan, reporting, scan)];
+        // P(nothing has made a recipient leave by the begin of a day), of each.
+        let mut staying = [vec![1.0], vec![1.0], vec![1.0]];
         let mut rows = [0.0; 2];
         for (day, kinds) in arriving.iter().enumerate() {
             let [first, second] = moments(leaving, recent(&delivered, day, f64::from(leaving.config.days)));
             let unsubscribe = leaving.config.unsubscribe * first * (kinds[0] * of_campaigns[0] + kinds[1] * of_campaigns[1] + kinds[3]);
             let complaint = leaving.config.complaint * second * delivered[day];
-            for (told, (of, share)) in staying.iter_mut().zip([reporting, 1.0 - reporting]).enumerate() {
-                let hazards = [unsubscribe, if told == 0 { complaint } else { 0.0 }];
+            for (of, (share, told, scan)) in staying.iter_mut().zip(groups) {
+                let hazards = [unsubscribe + scan * delivered[day], told * complaint];
                 let hazard = hazards[0] + hazards[1];
                 let begin = of[day];
                 let end = begin * math::exp(-hazard);
@@ -43,21 +51,41 @@ impl Survival {
                 of.push(end);
             }
         }
-        let share_staying = |moment: f64| {
-            let at = |of: &[f64]| {
-                let day = (moment.max(0.0) as usize).min(of.len() - 2);
-                of[day] + (of[day + 1] - of[day]) * (moment - day as f64).clamp(0.0, 1.0)
-            };
-            reporting * at(&staying[0]) + (1.0 - reporting) * at(&staying[1])
+        let share_staying = |group: usize, moment: f64| {
+            let of = &staying[group];
+            let day = (moment.max(0.0) as usize).min(of.len() - 2);
+            of[day] + (of[day + 1] - of[day]) * (moment - day as f64).clamp(0.0, 1.0)
         };
         let opened: f64 = model.personas().iter().map(|persona| persona.share * persona.open_rate).sum();
         let lag = leaving.takes_effect_after().map(|after| {
             let wait = opened * (open_delay + leaving.after_open.mean()) + (1.0 - opened) * leaving.after_delivery.mean();
-            after as f64 / DAY as f64 + wait / 1_440.0
+            let days = |minutes: f64| after as f64 / DAY as f64 + minutes / 1_440.0;
+            [days(wait), days(wait), days(model.scanners().map_or(0.0, Scanners::mean_minutes))]
         });
         // The last message is sent so long after the delivery of the one that made the recipient leave.
-        let present = (0..arriving.len()).map(|day| lag.map_or(1.0, |lag| share_staying(day as f64 + 0.5 - lag)));
-        Self { present: present.collect(), rows }
+        let by_group =
+            |day: usize| [0, 1, 2].map(|group: usize| lag.map_or(1.0, |lag| share_staying(group, day as f64 + 0.5 - lag[group])));
+        let days: Vec<[f64; 3]> = (0..arriving.len()).map(by_group).collect();
+        let present: Box<[f64]> = days.iter().map(|of| groups.iter().zip(of).map(|((share, ..), of)| share * of).sum()).collect();
+        // Behind a scanner the share of those whom it unsubscribes is greater.
+        let behind = model.scanners().map_or(0.0, |scanners| scanners.unsubscribe_on_get);
+        let scanned = |(of, present): (&[f64; 3], &f64)| {
+            let others = reporting * of[0] + (1.0 - reporting) * of[1];
+            if *present > 0.0 { ((1.0 - behind) * others + behind * of[2]) / present } else { 1.0 }
+        };
+        let scanned = if by_scan > 0.0 { days.iter().zip(&present).map(scanned).collect() } else { Box::default() };
+        Self { present, scanned, rows }
+    }
+
+    /// How much more, or less, often than others those behind a scanner are still there, over some days.
+    pub(in super::super) fn scanned(&self, days: &[u32]) -> f64 {
+        let present = |day: &u32| self.present[*day as usize];
+        let all: f64 = days.iter().map(present).sum();
+        if self.scanned.is_empty() || all <= 0.0 {
+            1.0
+        } else {
+            days.iter().map(|day| present(day) * self.scanned[*day as usize]).sum::<f64>() / all
+        }
     }
 
     /// The share of the messages due on a day that are sent.

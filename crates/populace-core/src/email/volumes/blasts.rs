@@ -52,6 +52,7 @@ impl Calendar<'_> {
             let day = (moment / DAY) as u32;
             let due = if self.suppresses { self.not_suppressed(&[moment]) } else { 1.0 };
             let present = self.survival.as_ref().map_or(1.0, |of| of.present(day));
+            let scanned = self.survival.as_ref().map_or(1.0, |of| of.scanned(&[day]));
             let [alive, bounced] = self.arrivals.living(day as usize..day as usize + 1);
             let sent_at = self.utc(moment);
             let mean = self.arrivals.outcome;
@@ -69,7 +70,7 @@ impl Calendar<'_> {
             for (of_habit, sum) in of_habit.chunks(self.model.shifts()).zip(volumes.iter_mut()) {
                 let engaged = [0, 1].map(|step: usize| of_habit.iter().map(|engaged| engaged[step]).sum::<f64>() * arriving);
                 let all = blast.share * due;
-                let events = self.events(all, [alive, bounced], outcome, engaged);
+                let events = self.events(all, [alive, bounced], outcome, engaged, scanned);
                 sum.add(&Volumes { blasted: events[EventType::Sent as usize], events, ..Volumes::default() }, present);
                 sum.events[EventType::Dropped as usize] += (1.0 - present) * all;
             }
@@ -101,13 +102,14 @@ impl Calendar<'_> {
     }
 
     /// The rows of so many messages that are due, given P(an address exists), P(a message bounces because it does not), what becomes of
-    /// messages, and those that people open and click.
+    /// messages, those that people open and click, and how much more often than others those behind a scanner are still there.
     pub(super) fn events(
         &self,
         all: f64,
         [alive, bounced]: [f64; 2],
         outcome: Outcome,
         engaged: [f64; 2],
+        scanned: f64,
     ) -> [f64; EventType::SIMULATED.len()] {
         let mut events = [0.0; EventType::SIMULATED.len()];
         let delivered = outcome.delivered * alive * all;
@@ -121,7 +123,7 @@ impl Calendar<'_> {
             events[EventType::Opened as usize] = machine.rows(delivered, engaged[0]);
         }
         if let Some(scanners) = self.model.scanners() {
-            let [opened, clicked] = scanners.rows(delivered);
+            let [opened, clicked] = scanners.rows(scanned * delivered);
             events[EventType::Opened as usize] += opened;
             events[EventType::Clicked as usize] += clicked;
         }

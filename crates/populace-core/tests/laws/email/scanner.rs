@@ -4,7 +4,7 @@ use super::{email, model};
 use crate::mutation::{Law, Mutation, broken, fifths};
 use crate::support::{Collected, all, chi_square, collect, config, fills, follows, mean, record_mutants, share, sum, with};
 use populace_core::email::laws::Expectation;
-use populace_core::email::{Agent, EmailConfig, EmailModel, Event, EventType, MessageTruth, Truth, Uuid};
+use populace_core::email::{Agent, EmailConfig, EmailModel, Event, EventType, LeftBy, MessageTruth, Truth, Uuid};
 use populace_core::math;
 use populace_core::scenario::Scenario;
 use populace_core::stream::{ActorId, StreamKey};
@@ -178,7 +178,7 @@ fn mutants_of_scanners_are_caught() {
     let document = json!({ "scanners": section() });
     let mutation = Mutation {
         document: &document,
-        // Nobody can leave yet.
+        // Without `leaving` nobody can.
         exceptions: &[("/scanners/probability", &["0.72", "1"]), ("/scanners/unsubscribe_on_get", &[])],
         moves: |pointer, value| fifths(value, pointer.ends_with("links")),
         mutate: |document, pointer, moved| with(document, pointer, moved.clone()),
@@ -255,12 +255,15 @@ fn what_cannot_be_is_said_at_once() {
         &email(),
         json!({
             "user_share": 2, "links": 0, "slow_minutes": { "low": 1, "high": 1_441 }, "gap_seconds": { "low": 0.5, "high": 0.05 },
-            "unsubscribe_on_get": 1, "user_agents": ["one", "one", "Mozilla/5.0"],
+            "unsubscribe_on_get": 1, "user_agents": ["one", "one", "Mozilla/5.0", ""],
         }),
     );
     document["machine_opens"] = json!({});
     let error = EmailModel::from_config(&config::<EmailConfig>(&document)).unwrap_err().to_string();
-    for key in ["user_share", "links", "slow_minutes.high", "gap_seconds", "unsubscribe_on_get", "user_agents.1", "user_agents.2"] {
+    assert_eq!(error.matches("`leaving`").count(), 1, "{error}");
+    for key in
+        ["user_share", "links", "slow_minutes.high", "gap_seconds", "unsubscribe_on_get", "user_agents.1", "user_agents.2", "user_agents.3"]
+    {
         assert!(error.contains(&format!("scanners.{key}")), "{key} is not in {error}");
     }
 }
@@ -299,5 +302,85 @@ fn rows_of_scanners_are_expected() {
         // Who is behind a scanner is drawn for each of the 350, and moves the sum most.
         let of_one = (expected.of(kind) - of_people.of(kind)) / 350.0 / 0.6;
         sum(kind.name(), observed, expected.of(kind), 350.0 * of_one * of_one * 0.24 + 4.0 * expected.of(kind)).unwrap();
+    }
+}
+
+/// A share of half, with much mail on few days, and a section of leaving in which nobody else leaves.
+fn requested(share: f64) -> Value {
+    let section = with(&with(&section(), "/user_share", 0.5), "/unsubscribe_on_get", share);
+    let mut document = with_scanners(&with(&email(), "/window/days", 20), section);
+    document["leaving"] = json!({ "unsubscribe": 0.0, "complaint": 0.0 });
+    document
+}
+
+/// Of recipients with a scan, whether the first unsubscribed them.
+fn first_scans(collected: &Collected<Event, Truth>) -> BTreeMap<u64, bool> {
+    let mut first = BTreeMap::new();
+    for (actor, event) in collected.rows.iter().filter(|(_, event)| event.agent == Agent::Scanner) {
+        *first.entry(actor.0).or_default() |= event.event_type == EventType::Unsubscribed;
+    }
+    first
+}
+
+#[test]
+fn a_visit_that_is_taken_for_a_request_unsubscribes_by_the_first_scan() {
+    const OF: f64 = 0.6;
+    let collected = collect(&model(&requested(OF)), 7, 0..USERS);
+    let first = first_scans(&collected);
+    let leavers = first.values().filter(|leaves| **leaves).count();
+    share("unsubscribed", leavers, first.len(), OF).unwrap();
+    for moved in [0.48, 0.72] {
+        let first = first_scans(&collect(&model(&requested(moved)), 7, 0..USERS));
+        assert!(share("moved", first.values().filter(|leaves| **leaves).count(), first.len(), OF).is_err(), "nothing sees {moved}");
+    }
+    let mut left: BTreeMap<u64, (Instant, Uuid)> = BTreeMap::new();
+    for (actor, event) in &collected.rows {
+        if event.event_type == EventType::Unsubscribed {
+            let id = event.message_id.expect("it is of a message");
+            assert!(left.insert(actor.0, (event.time, id)).is_none(), "{actor:?} leaves twice");
+            assert!(event.agent == Agent::Scanner && event.client.is_some() && event.link.is_none());
+        }
+    }
+    assert_eq!(left.len(), leavers);
+    let (mut dropped, mut scans) = (0, 0);
+    for (actor, event) in &collected.rows {
+        let Some(&(at, id)) = left.get(&actor.0) else {
+            assert!(event.event_type != EventType::Dropped, "{actor:?} has not left");
+            continue;
+        };
+        dropped += usize::from(event.event_type == EventType::Dropped);
+        assert!(event.event_type != EventType::Sent || event.time < at.plus(DAY), "mail goes on");
+        if event.agent == Agent::Scanner && event.link == Some(LINKS as u8 - 1) && event.message_id == Some(id) {
+            let gap = seconds(event.time, at);
+            assert!((GAP[0] - 0.001..=GAP[1] + 0.001).contains(&gap), "{gap} seconds after the last link");
+            scans += 1;
+        }
+    }
+    assert!(dropped > 1_000 && scans == leavers, "{dropped} {scans}");
+    let why: Vec<(u64, Instant, LeftBy)> = collected
+        .truths
+        .iter()
+        .filter_map(|(actor, truth)| if let Truth::Left(at, by) = truth { Some((actor.0, *at, *by)) } else { None })
+        .collect();
+    assert_eq!(why, left.iter().map(|(actor, (at, _))| (*actor, *at, LeftBy::Scanner)).collect::<Vec<_>>());
+
+    // Who is not behind such a scanner notices nothing.
+    let others = |collected: &Collected<Event, Truth>| -> Vec<Event> {
+        collected.rows.iter().filter(|(actor, _)| !left.contains_key(&actor.0)).map(|(_, event)| *event).collect()
+    };
+    assert_eq!(others(&collected), others(&collect(&model(&requested(0.0)), 7, 0..USERS)));
+}
+
+#[test]
+fn rows_of_those_that_scans_unsubscribe_are_expected() {
+    let model = model(&requested(0.6));
+    let expected = Expectation::new(&model).total();
+    let rows = collect(&model, 11, 0..USERS).rows;
+    for kind in [EventType::Sent, EventType::Dropped, EventType::Unsubscribed, EventType::Opened, EventType::Clicked] {
+        let observed = rows.iter().filter(|(_, event)| event.event_type == kind).count() as f64;
+        let expected = expected.of(kind) * USERS as f64 / 350.0;
+        println!("{kind:?} {observed} {expected}");
+        // Who is behind which scanner moves sums by 2% of themselves.
+        assert!((observed / expected - 1.0).abs() < 0.08, "{kind:?}: {observed} rows, expected {expected}");
     }
 }

@@ -119,7 +119,7 @@ impl Server {
         self.run(definition)?;
         let found = self.run(&format!("SELECT name FROM system.columns WHERE database = '{}' AND table = '{name}'", self.database))?;
         let is_new = |column: &str| !found.lines().any(|known| known == column);
-        for (column, of) in columns.iter().filter(|(column, of)| of.starts_with("Nullable(") && is_new(column)) {
+        for (column, of) in columns.iter().filter(|(column, of)| may_be_null(of) && is_new(column)) {
             self.run(&format!("ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {column} {of}"))?;
         }
         self.check_table(name, columns)
@@ -141,7 +141,7 @@ impl Server {
         for (column, wanted) in columns {
             match found.iter().find(|(name, _)| name == column) {
                 // It is added before anything is inserted.
-                None if wanted.starts_with("Nullable(") => {}
+                None if may_be_null(wanted) => {}
                 None => return Err(SinkError::Refused(format!("{shown}: table `{name}` has no column `{column}` ({wanted}); {fix}"))),
                 Some((_, of)) if plain(of) != plain(wanted) => {
                     return Err(SinkError::Refused(format!("{shown}: column `{column}` of table `{name}` is {of}, not {wanted}; {fix}")));
@@ -193,6 +193,11 @@ pub fn columns_of(definition: &str) -> Vec<(String, String)> {
 /// Text as a literal of SQL.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Whether a column of such a type may be null, as texts may that are kept in a dictionary.
+fn may_be_null(of: &str) -> bool {
+    plain(of).starts_with("Nullable(")
 }
 
 /// A type without what changes how a value is kept and not what it is.

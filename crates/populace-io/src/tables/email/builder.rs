@@ -12,7 +12,7 @@ use crate::tables::{Builder, Counts, Filled};
 use arrow_array::{ArrayRef, BooleanArray, Int16Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use populace_core::email::{
-    AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, Experiments, FullTruth, LATENCY_PARTS, LeftBy, MessageTruth,
+    Agent, AttemptTruth, Decision, EFFECTS, EmailModel, Event, EventType, Experiments, FullTruth, LATENCY_PARTS, LeftBy, MessageTruth,
     OutcomeTruth, Person, Truth, UserRateTruth, UserTruth, Uuid, Value,
 };
 use populace_core::scenario::Observer;
@@ -377,7 +377,8 @@ impl Builder<EmailModel> for EmailBuilder<'_> {
             }
         }
         if self.generator.agents_table.is_some_and(|table| self.wanted.has(table)) {
-            for row in rows.iter().filter(|row| matches!(row.event_type, EventType::Opened | EventType::Clicked)) {
+            let is_act = |row: &&Event| matches!(row.event_type, EventType::Opened | EventType::Clicked) || row.agent != Agent::Human;
+            for row in rows.iter().filter(is_act) {
                 self.agents.event_id.push(bytes(row.event_id));
                 self.agents.user.push(user);
                 self.agents.agent.push(row.agent as i32);

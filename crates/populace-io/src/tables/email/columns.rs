@@ -200,9 +200,11 @@ fn leaving() -> [(Column, Values); 6] {
             row.leaving.map(|of| of.frequency)
         }),
         float("leaving_campaign", "Factor of p_unsubscribe: the campaign's type", |row| row.leaving.map(|of| of.campaign)),
-        float("p_unsubscribe", "P(unsubscribes | delivered); 0 if a message before has made the recipient leave", |row| {
-            row.leaving.map(|of| of.p_unsubscribe)
-        }),
+        float(
+            "p_unsubscribe",
+            "P(unsubscribes | delivered); 0 if a message before, or its own scan, has made the recipient leave",
+            |row| row.leaving.map(|of| of.p_unsubscribe),
+        ),
         float("p_complaint", "P(reports as spam | delivered), whether or not a row says so; 0 as above", |row| {
             row.leaving.map(|of| of.p_complaint)
         }),
@@ -291,7 +293,11 @@ fn of_people(model: &EmailModel) -> [Vec<Column>; 3] {
     if model.leaving().is_some() {
         let meaning = "When the recipient unsubscribed or complained to somebody who tells the sender, UTC; null if never";
         truth_users.push(Column::nullable("left_at", MILLIS, meaning));
-        truth_users.push(Column::nullable("left_why", Kind::Text, "Which of the two came first: `unsubscribed`, `spam_reported`"));
+        truth_users.push(Column::nullable(
+            "left_why",
+            Kind::Text,
+            "Which of the two came first: `unsubscribed`, `spam_reported`; `scanner` where a scanner's visit unsubscribed the recipient",
+        ));
         if model.attempts().is_none() {
             events.push(RESPONSE);
         }

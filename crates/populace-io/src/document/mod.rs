@@ -320,7 +320,10 @@ impl Merging<'_> {
             Ok(content) => content,
             Err(problems) => return self.problems.append(problems),
         };
-        let Node { kind: Kind::Map(mut map), position } = content else { return self.put(graft.option, graft.path, content) };
+        let (mut map, position) = match content {
+            Node { kind: Kind::Map(map), position } => (map, position),
+            other => return self.put(graft.option, graft.path, other),
+        };
         let beside: Vec<_> = graft.beside.iter().filter_map(|key| Some((*key, map.shift_remove(*key)?.value))).collect();
         let is_own_name = map.len() == 1 && !graft.beside.is_empty();
         let own = if is_own_name { map.shift_remove(graft.path) } else { None };

@@ -4,7 +4,7 @@ use crate::email::{History, Law};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Plot, Role, Series};
 use crate::report::measure::{Spread, Z};
 use crate::stats::{chi_square_tail, merge_fields};
-use populace_core::email::{EmailModel, ExperimentUnit};
+use populace_core::email::{EmailModel, ExperimentUnit, Experiments};
 
 /// Messages by experiment and variant.
 #[derive(Default)]
@@ -27,7 +27,7 @@ merge_fields!(Variants { arms });
 
 impl Variants {
     pub(super) fn new(model: &EmailModel) -> Self {
-        let list = model.effects().experiments().map_or(&[][..], |own| own.list());
+        let list = model.effects().experiments().map_or(&[][..], Experiments::list);
         Self { arms: list.iter().map(|of| vec![Arm::default(); of.variants.len()]).collect() }
     }
 

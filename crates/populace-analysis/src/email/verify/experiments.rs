@@ -14,6 +14,8 @@ use std::collections::HashMap;
 /// What rounding may do to a probability, and what microseconds may do to a factor.
 const NEAR: f64 = 1e-9;
 
+/// The truth of outcomes.
+pub(super) const TABLE: &str = "truth/potential_outcomes";
 /// The columns that are looked at.
 pub(super) const OUTCOMES: [Want; 9] = [
     Want::new("experiment", As::Text),

@@ -453,8 +453,8 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let attempts = Some(attempts).filter(|attempts| model.attempts().is_some() && source.has(attempts.table));
     let attempts_table = attempts.map(|_| 1 + usize::from(has_truth));
     let experiments = model.effects().experiments();
-    let outcomes = Side { table: "truth/potential_outcomes", wants: &experiments::OUTCOMES, time: None };
-    let outcomes = Some(outcomes).filter(|outcomes| experiments.is_some() && source.has(outcomes.table));
+    let outcomes = experiments.map(|_| Side { table: experiments::TABLE, wants: &experiments::OUTCOMES, time: None });
+    let outcomes = outcomes.filter(|outcomes| source.has(outcomes.table));
     let outcomes_table = outcomes.map(|_| 1 + usize::from(has_truth) + usize::from(attempts.is_some()));
     let joined: Vec<Side<'_>> = std::iter::once(events).chain(messages).chain(attempts).chain(outcomes).chain(decided).collect();
     let decisions_table = joined.len() - 1;
@@ -467,8 +467,7 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let inputs = Inputs { loose, ..Inputs::joined("recipient_id", joined) };
     let order = Ordered { table: EVENTS_TABLE, key: "recipient_id", time: "timestamp", by_time: true, actor_of };
     let expected = Expected::new(source, document, &inputs, order)?;
-    let population = law.config().population.users;
-    let timezone = law.config().timezone.to_string();
+    let (population, timezone) = (law.config().population.users, law.config().timezone.to_string());
     let others = score_tests::others(law.config());
     let inference = law.model().people_differ().then(|| Inference::new(&law));
     let all = pass::run(source, &inputs, watch, "verifying", || Checks {
@@ -549,9 +548,7 @@ impl Checks<'_> {
         if let Some(blasts) = blasts {
             blasts.report(board);
         }
-        if let Some(variants) = variants {
-            variants.report(outcomes_table.is_some(), board);
-        }
+        variants.into_iter().for_each(|variants| variants.report(outcomes_table.is_some(), board));
         if let Some(zones) = zones {
             zones.report(board);
         }

@@ -98,8 +98,8 @@ fn worth(number: usize, values: &Values) -> Option<Figure> {
 /// What a user is worth by how much mail he gets.
 fn volume(all: &[Values]) -> Option<Figure> {
     let mut best = Vec::new();
-    let mut series = Vec::new();
-    for (values, role) in all.iter().zip(ROLES.iter().cycle()) {
+    let mut series: Vec<Series> = Vec::new();
+    for values in all {
         let rate = |messages: u64| messages as f64 / (values.users.max(1) as f64 * f64::from(values.days.max(1)));
         let mut points: Vec<(f64, &crate::policy::PolicyValue)> = values.policies.iter().map(|one| (rate(one.messages), one)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -109,7 +109,8 @@ fn volume(all: &[Values]) -> Option<Figure> {
         }
         let top = points.iter().max_by(|a, b| a.1.user.value.total_cmp(&b.1.user.value)).expect("there is a point");
         best.push(format!("{:.1} over {} days, at {:.2} messages a day", top.1.user.value, values.days, top.0));
-        let mut one = measured(&format!("{} days", values.days), *role, Draw::Line, points.iter().map(|(_, one)| one.user))
+        let role = ROLES[series.len() % ROLES.len()];
+        let mut one = measured(&format!("{} days", values.days), role, Draw::Line, points.iter().map(|(_, one)| one.user))
             .at(points.iter().map(|(rate, _)| *rate));
         one.names = points.iter().map(|(_, one)| file_name(&one.policy)).collect();
         series.push(one);

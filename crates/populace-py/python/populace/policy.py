@@ -241,7 +241,7 @@ def evaluate(
     Raises `InputError` if the run has no policy, or the target other slots.
     """
     named = (_name(target) or "the target", replay(run, policy=target)._native)
-    given = {
+    given: dict[str, Any] = {
         "start": _options.date("start", start),
         "allow_unsupported": bool(allow_unsupported),
         "clip": _above_0("clip", clip),

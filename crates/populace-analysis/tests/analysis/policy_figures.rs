@@ -124,7 +124,13 @@ fn a_queue_of_a_blast_is_drawn_as_its_law() {
 #[test]
 fn zones_show_people_and_rare_bars_do_not_set_the_scale() {
     let leaving = ("leaving", "{unsubscribe: 0.012, tolerated: 5}");
-    let set = [leaving, ("machine_opens", "{}"), ("timezones", "{}"), ("population.users", "350"), ("window.days", "40")];
+    let set = [
+        leaving,
+        ("machine_opens", "{}"),
+        ("timezones", "{zones: {America/New_York: 0.6, Europe/London: 0.4}}"),
+        ("population.users", "350"),
+        ("window.days", "40"),
+    ];
     let run = Run::new("email", 4, &set);
     let report = shown(&run, &figures_alone());
     let figures = || report.sections.iter().flat_map(|section| &section.figures);

@@ -130,7 +130,7 @@ impl Leavers {
 /// Where the axis ends: above the intervals that say something, not those of the bars with the fewest messages.
 fn top(rates: &[Rate]) -> Option<f64> {
     let most = rates.iter().map(|rate| rate.n).max()? as f64;
-    let told = |rate: &&Rate| rate.n as f64 >= most / 100.0;
+    let told = |rate: &&Rate| rate.n as f64 >= most / 10.0;
     let high = rates.iter().filter(told).filter_map(|rate| wilson(rate.hits, rate.n)).map(|(_, high)| high);
     let truth = rates.iter().filter(|rate| rate.n > 0).filter_map(Rate::mean_expected);
     let top = high.chain(truth).fold(0.0, f64::max);

@@ -119,7 +119,9 @@ fn look(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Resul
         })?,
     };
     refuse_empty(&source, family)?;
-    let Found { facts, sections, mut notes } = (family.figures)(&source, scenario.as_ref(), watch)?;
+    let results = report::policies(&options.policies)?;
+    let Found { facts, mut sections, mut notes } = (family.figures)(&source, scenario.as_ref(), watch)?;
+    sections.extend(results);
     notes.extend(source.oddities());
     let verdicts = match scenario.as_ref().filter(|_| options.verify) {
         Some(scenario) => match verify(&source, scenario, verify::DEFAULT_ALPHA, watch) {
@@ -146,6 +148,9 @@ fn look(directory: &Path, options: &report::Options, watch: &Watch<'_>) -> Resul
 pub fn compare(first: &Path, second: &Path, options: &report::Options, watch: &Watch<'_>) -> Result<report::Report, AnalysisError> {
     if !options.scores.is_empty() {
         return Err(AnalysisError::input(own("--scores: scorecards are of one run; leave them out, or give one directory")));
+    }
+    if !options.policies.is_empty() {
+        return Err(AnalysisError::input(own("--policies: these are of one run; leave them out, or give one directory")));
     }
     let (one, document) = look(first, options, watch)?;
     let (other, other_document) = look(second, options, watch)?;

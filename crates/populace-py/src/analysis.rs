@@ -158,11 +158,12 @@ pub(crate) fn report_run(
     root: PathBuf,
     other: Option<PathBuf>,
     verify: bool,
-    scores: Vec<PathBuf>,
+    shown: (Vec<PathBuf>, Vec<PathBuf>),
     options: &Bound<'_, PyDict>,
 ) -> PyResult<(String, String)> {
     let (progress, threads) = reading(options)?;
-    let options = report::Options { verify, scores, reading: files(options)? };
+    let (scores, policies) = shown;
+    let options = report::Options { verify, scores, policies, reading: files(options)? };
     let drawn = watched(py, progress, threads, |watch| match &other {
         Some(other) => families::compare(&root, other, &options, watch),
         None => families::report(&root, &options, watch),

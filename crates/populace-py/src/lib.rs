@@ -82,7 +82,7 @@ mod _populace {
     #[pymodule_export]
     use super::batches::{Batch, Batches};
     #[pymodule_export]
-    use super::policies::{has_policy, policy_component, policy_evaluate, policy_learn, policy_rounds, policy_value};
+    use super::policies::{has_policy, policy_component, policy_evaluate, policy_learn, policy_rounds, policy_value, schedule_component};
     #[pymodule_export]
     use super::run::Run;
     #[pymodule_export]

@@ -34,6 +34,14 @@ pub(crate) fn policy_component(run: &Run, policy: &str) -> (bool, String) {
     }
 }
 
+/// A schedule in a file as the document of a policy, on the slots of a run.
+#[pyfunction]
+pub(crate) fn schedule_component(run: &Run, file: PathBuf) -> PyResult<String> {
+    match populace::schedule_component(&file, &run.scene.resolved).map_err(errors::failure)? {
+        ComponentArg::Text(text) | ComponentArg::Named(text) => Ok(text),
+    }
+}
+
 /// Whether the scenario of a run has a policy.
 #[pyfunction]
 pub(crate) fn has_policy(run: &Run) -> bool {
@@ -52,7 +60,7 @@ pub(crate) fn policy_value(
     let ((progress, threads), reward) = (reading(options)?, reward(worth)?);
     let candidates: Vec<Candidate> = policies.iter().map(candidate).collect();
     let seed = policies.first().map_or(0, |(_, run)| run.seed);
-    let how = Valuation { reward, expected, discount: 1.0 };
+    let how = Valuation { reward, expected, discount: option(options, "discount")?.unwrap_or(1.0) };
     json(&watched(py, progress, threads, |watch| families::policy_value(&candidates, seed, &how, watch))?)
 }
 
@@ -80,14 +88,22 @@ pub(crate) fn policy_evaluate(
     options: &Bound<'_, PyDict>,
 ) -> PyResult<String> {
     let ((progress, threads), target) = (reading(options)?, candidate(&target));
+    let standard = Estimators::default();
+    let estimators = Estimators {
+        clip: option(options, "clip")?.unwrap_or(standard.clip),
+        switch: option(options, "switch")?.unwrap_or(standard.switch),
+        shrinkage: option(options, "shrinkage")?.unwrap_or(standard.shrinkage),
+        span: option(options, "span")?.unwrap_or(standard.span),
+    };
+    let q_hat: Option<PathBuf> = option(options, "q_hat")?;
     let how = Evaluate {
         reward: reward(worth)?,
         from: date(options, "start")?,
         allow_unsupported: option(options, "allow_unsupported")?.unwrap_or(false),
         target: &target,
-        estimators: Estimators::default(),
-        q_hat: None,
-        replicates: 0,
+        estimators,
+        q_hat: q_hat.as_deref(),
+        replicates: option(options, "replicates")?.unwrap_or(0),
     };
     json(&watched(py, progress, threads, |watch| families::policy_evaluate(&root, &how, watch))?)
 }

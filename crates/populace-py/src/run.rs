@@ -12,6 +12,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ArrowError;
 use populace_analysis::source::Source;
 use populace_io::catalogue;
+use populace_io::dataset::Parent;
 use populace_io::document::no_such_table;
 use populace_io::error::RunError;
 use populace_io::generator::{Generator, TableSet};
@@ -61,6 +62,10 @@ pub(crate) struct Run {
     later: bool,
     /// The directory that the rows are read from; else they are generated.
     root: Option<PathBuf>,
+    /// The file of a policy of `type: schedule`.
+    schedule: Option<String>,
+    /// The run whose people are mailed again: its scenario, its digest, and its seed.
+    parent: Option<(String, String, u64)>,
 }
 
 /// Actors whose rows are counted before it is seen whether to stop.
@@ -178,8 +183,10 @@ impl<'py> FromPyObject<'_, 'py> for Types {
     }
 }
 
-/// What of a run is not in its scenario's document, for another process: threads, tables, actors, trim, count, and its four marks.
-type State = (usize, Vec<String>, (u64, u64), u64, Option<u64>, (bool, Option<u64>, bool, bool));
+/// What of a run is not in its scenario's document, for another process: threads, tables, actors, trim, count, its four marks, and, of
+/// a replay, the file of its schedule and its parent.
+type State = (usize, Vec<String>, (u64, u64), u64, Option<u64>, (bool, Option<u64>, bool, bool), Replay);
+type Replay = (Option<String>, Option<(String, String, u64)>);
 
 #[pymethods]
 impl Run {
@@ -187,17 +194,27 @@ impl Run {
     fn state(&self) -> State {
         let tables = self.all_tables().map(|(_, table)| table.path()).collect();
         let marks = (self.bare, self.before, self.slice, self.later);
-        (self.threads, tables, (self.actors.start, self.actors.end), self.trim, self.count, marks)
+        (
+            self.threads,
+            tables,
+            (self.actors.start, self.actors.end),
+            self.trim,
+            self.count,
+            marks,
+            (self.schedule.clone(), self.parent.clone()),
+        )
     }
 
     /// The run that [`Self::state`] came from.
     #[staticmethod]
     fn restore(py: Python<'_>, name: &str, text: &str, seed: u64, state: State) -> PyResult<Self> {
-        let (threads, tables, (start, end), trim, count, (bare, before, slice, later)) = state;
+        let (threads, tables, (start, end), trim, count, (bare, before, slice, later), (schedule, parent)) = state;
         let options = PyDict::new(py);
         options.set_item("seed", seed)?;
         options.set_item("threads", threads)?;
         options.set_item("tables", tables)?;
+        options.set_item("schedule", schedule)?;
+        options.set_item("parent", parent)?;
         let planned = Self::plan(py, name, Some(text), &options)?;
         Ok(Self { actors: start..end, trim, count, bare, before, slice, later, ..planned })
     }
@@ -238,6 +255,8 @@ impl Run {
             slice: false,
             later: false,
             root: None,
+            schedule: option(options, "schedule")?,
+            parent: option(options, "parent")?,
         };
         if let Some(count) = run.count {
             if count == 0 {
@@ -274,6 +293,8 @@ impl Run {
             slice: false,
             later: false,
             root: Some(root),
+            schedule: None,
+            parent: None,
         })
     }
 
@@ -529,8 +550,9 @@ impl Run {
         }
         let target = Target::new(root, options, self.generator().default_format())?;
         let meter = Arc::new(Meter::default());
+        let parent = self.parent.clone().map(|(scenario, scenario_digest, seed)| Parent { scenario, scenario_digest, seed });
         let written = wait(py, &meter, progress, || {
-            target.write(self.job(self.tables, &meter.stop), self.scene.document(self.seed), self.count, &meter)
+            target.write(self.job(self.tables, &meter.stop), self.scene.document(self.seed), (self.count, parent), &meter)
         })?;
         written.map_err(|error| errors::run(&error))
     }

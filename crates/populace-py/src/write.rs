@@ -3,7 +3,7 @@
 use crate::errors;
 use crate::scene::option;
 use crate::stream::Meter;
-use populace_io::dataset::{Dataset, Document, Existing};
+use populace_io::dataset::{Dataset, Document, Existing, Parent};
 use populace_io::error::RunError;
 use populace_io::files::place::Directory;
 use populace_io::files::{Compression, FileOptions, Format, Types};
@@ -68,11 +68,17 @@ impl Target {
         Ok(Self { place: Directory::new(root), options: file_options, order, parts, existing })
     }
 
-    /// Writes the run; gives its manifest as JSON.
-    pub(crate) fn write(&self, mut job: Job<'_>, document: Document, count: Option<u64>, meter: &Meter) -> Result<String, RunError> {
+    /// Writes the run, which may be a replay of `parent`; gives its manifest as JSON.
+    pub(crate) fn write(
+        &self,
+        mut job: Job<'_>,
+        document: Document,
+        (count, parent): (Option<u64>, Option<Parent>),
+        meter: &Meter,
+    ) -> Result<String, RunError> {
         let start = Instant::now();
         job.order = self.order;
-        let dataset = Dataset::new(&self.place, &job, document, self.options, self.parts, count);
+        let dataset = Dataset::new(&self.place, &job, document, self.options, self.parts, count).of(parent);
         if !dataset.prepare(self.existing, false)? {
             for part in 0..self.parts {
                 dataset.write_part(&job, Part { part, parts: self.parts }, meter)?;

@@ -82,6 +82,48 @@ def test_a_table_in_memory_is_a_policy_and_goes_to_other_processes(log, learned,
         pp.policy.replay(log, policy=frame.assign(slot=24)).events.count()
 
 
+def _schedule(log):
+    """The messages of a log, but every tenth."""
+    import pandas
+
+    events = log.events.to_pandas()
+    sent = events[events.event_type == "sent"].sort_values(["recipient_id", "timestamp"], kind="stable")
+    frame = pandas.DataFrame({"recipient_id": sent.recipient_id, "send_time": pandas.to_datetime(sent.timestamp, utc=True)})
+    return frame[[number % 10 > 0 for number in range(len(frame))]].reset_index(drop=True)
+
+
+def test_a_schedule_is_replayed_as_by_the_command(command, tmp_path):
+    polars = pytest.importorskip("polars")
+    small = pp.generate("email", users=40, days=30, seed=5, policy="scheduled").write(tmp_path / "small")
+    frame = _schedule(small)
+    frame.to_csv(tmp_path / "mine.csv", index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    command("policy", "replay", small.directory, "--schedule", tmp_path / "mine.csv", "-o", tmp_path / "told", "--quiet")
+    replayed = pp.policy.replay(small, schedule=tmp_path / "mine.csv")
+    made = replayed.write(tmp_path / "made")
+    assert digests(made.directory) == digests(tmp_path / "told") and made.verify().ok
+    parents = [json.loads((tmp_path / run / "manifest.json").read_text())["run"]["parent"] for run in ("told", "made")]
+    assert parents[0] == parents[1] and parents[0]["seed"] == 5 and parents[0]["scenario_digest"] == small.scenario_digest
+    sent = replayed.events.to_pandas().event_type.eq("sent").sum()
+    assert 0 < sent < small.events.to_pandas().event_type.eq("sent").sum()
+    # Frames are the same plan, and go to another process with it.
+    for given in (frame, polars.from_pandas(frame)):
+        from_frame = pp.policy.replay(small, schedule=given)
+        assert from_frame.events.to_arrow().equals(replayed.events.to_arrow())
+        assert pickle.loads(pickle.dumps(from_frame)) == from_frame == copy.deepcopy(from_frame)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(_opens, [from_frame]) == [_opens(replayed)]
+    for wrong, message in (
+        ({}, "give a policy or a schedule, and not both"),
+        ({"policy": "oracle", "schedule": frame}, "give a policy or a schedule, and not both"),
+        ({"schedule": frame.rename(columns={"send_time": "sendtime"})}, "has no column send_time; .* did you mean 'sendtime'"),
+        ({"schedule": frame.assign(recipient_id="nobody")}, "nobody"),
+    ):
+        with pytest.raises(pp.InputError, match=message):
+            pp.policy.replay(small, **wrong)
+    with pytest.raises(TypeError, match="must be a file or a data frame, got list"):
+        pp.policy.replay(small, schedule=[1])
+
+
 def _opens(run):
     return run.decisions.count(), run.events.count()
 
@@ -113,6 +155,37 @@ def test_value_as_the_command(log, learned, command, tmp_path):
     # Without a policy of its own a run mails as `scheduled` does.
     plain = pp.policy.value(pp.generate("email", users=20, days=20, seed=1), ["scheduled"])
     assert plain.difference("scheduled").value == 0
+
+
+def test_options_are_those_of_the_command(log, command):
+    less = pp.policy.value(log, ["oracle"], discount=0.9)
+    assert less == told(command, "value", log.directory, "--policy", "oracle", "--discount", 0.9)
+    assert less.estimate("oracle", "user").value < pp.policy.value(log, ["oracle"]).estimate("oracle", "user").value
+    numbers = {"clip": 2, "switch": 3, "shrinkage": 7, "span": 2, "replicates": 2}
+    arguments = [word for name, number in numbers.items() for word in (f"--{name}", number)]
+    found = pp.policy.evaluate(log, "uniform", start=LATER, **numbers)
+    assert found == told(command, "evaluate", log.directory, "--target", "uniform", "--from", LATER, *arguments)
+    assert found["replicates"] == 2 and len(found["replicated"]) > 5
+    # A model that knows nothing is that of dr without one: ips.
+    decisions = log.decisions.select("decision_id").to_pandas()
+    zero = decisions.merge(__import__("pandas").DataFrame({"action": range(24)}), how="cross").assign(q=0.0)
+    nothing = pp.policy.evaluate(log, "uniform", q_hat=zero)
+    assert nothing.estimate("dr").value == pytest.approx(nothing.estimate("ips").value, abs=1e-12)
+    with pytest.raises(pp.InputError, match="^q_hat: has no column q"):
+        pp.policy.evaluate(log, "uniform", q_hat=decisions.assign(action=0))
+    for wrong in ({"clip": 0}, {"span": 0}, {"replicates": -1}):
+        with pytest.raises(pp.InputError, match=next(iter(wrong))):
+            pp.policy.evaluate(log, "uniform", **wrong)
+    with pytest.raises(pp.InputError, match="discount: must be from 0 to 1"):
+        pp.policy.value(log, ["oracle"], discount=2)
+
+
+def test_results_stand_in_the_report(log, tmp_path):
+    (tmp_path / "values.json").write_text(json.dumps(pp.policy.value(log, ["oracle"])))
+    (tmp_path / "ope.json").write_text(json.dumps(pp.policy.evaluate(log, "uniform")))
+    report = pp.report(log, verify=False, policies=[tmp_path / "values.json", tmp_path / "ope.json"])
+    figures = [figure["id"] for section in report["sections"] for figure in section["figures"]]
+    assert {"policy-value", "policy-propensity", "policies-worth-1", "policies-estimators-1"} <= set(figures)
 
 
 def test_evaluate_as_the_command(log, learned, command, tmp_path):

@@ -182,6 +182,9 @@ pub(crate) struct ReportArgs {
     /// Scorecards to show, as score writes them with -o; may be several
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
     pub(crate) scores: Vec<PathBuf>,
+    /// What policies are worth, as policy value prints it with --json, and evaluations, as policy evaluate writes them with -o; may be several
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub(crate) policies: Vec<PathBuf>,
     /// Do not hold the data against its laws
     #[arg(long)]
     pub(crate) no_verify: bool,

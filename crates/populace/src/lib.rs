@@ -27,7 +27,7 @@ mod shortcuts;
 mod show;
 
 pub use args::ScenarioArgs;
-pub use commands::policy::component as policy_component;
+pub use commands::policy::{component as policy_component, schedule as schedule_component};
 pub use commands::scenario::{Loaded, load_source};
 pub use failure::Failure;
 pub use shortcuts::{ComponentArg, Shortcuts};

@@ -8,11 +8,13 @@ mod compare;
 pub mod figure;
 pub(crate) mod measure;
 mod page;
+mod results;
 
 pub(crate) use answers::{score, verdicts};
 pub(crate) use compare::{compare, differences};
 pub use figure::Report;
 pub use page::render;
+pub(crate) use results::policies;
 
 use crate::source::{ReadOptions, Source};
 use figure::{Days, Run, Table};
@@ -30,13 +32,15 @@ pub struct Options {
     pub verify: bool,
     /// Scorecards to show.
     pub scores: Vec<PathBuf>,
+    /// Values of policies and evaluations to show.
+    pub policies: Vec<PathBuf>,
     /// How files are read that are no run.
     pub reading: ReadOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { verify: true, scores: Vec::new(), reading: ReadOptions::default() }
+        Self { verify: true, scores: Vec::new(), policies: Vec::new(), reading: ReadOptions::default() }
     }
 }
 

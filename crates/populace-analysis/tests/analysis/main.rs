@@ -12,6 +12,7 @@ mod own_files;
 mod people;
 mod plan;
 mod policies;
+mod policy_figures;
 mod prepare;
 mod recover;
 mod report;

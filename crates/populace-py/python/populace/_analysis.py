@@ -172,6 +172,7 @@ def report(
     other: Run | _types.Path | None = None,
     verify: bool = True,
     scores: Sequence[_types.Path] | None = None,
+    policies: Sequence[_types.Path] | None = None,
     threads: int | None = None,
     progress: _types.Reading = None,
     reading: Mapping[str, str] | None = None,
@@ -179,14 +180,17 @@ def report(
     """Draw a report of a run, or of it and an `other` run of its family side by side: `populace report`. Gives its figures; with `path`,
     which ends in .html, the page is written there and the figures beside it, in a file that ends in .json.
 
-    `verify` holds the data against its laws; `scores` are files of scorecards to show, of one run alone. Raises `InputError`, `FileError`, `OSError`.
+    `verify` holds the data against its laws; `scores` are files of scorecards to show, `policies` files of the values of
+    policies and of evaluations, both of one run alone. Raises `InputError`, `FileError`, `OSError`.
     """
     target = None if path is None else _options.path("path", path)
     if target is not None and not target.endswith(".html"):
         raise InputError(f"{target}: must end in .html; the figures go beside it, to a file that ends in .json")
     cards = [_options.path("scores", score) for score in scores or []]
+    results = [_options.path("policies", result) for result in policies or []]
     with _reading("report", threads, progress, reading) as options:
-        page, figures = _populace.report_run(directory(run), None if other is None else directory(other), verify, cards, options)
+        against = None if other is None else directory(other)
+        page, figures = _populace.report_run(directory(run), against, verify, (cards, results), options)
     if target is not None:
         for name, text in ((target[: -len(".html")] + ".json", figures), (target, page)):
             with open(name + ".partial", "w", encoding="utf-8") as file:

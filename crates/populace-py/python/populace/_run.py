@@ -85,6 +85,7 @@ class Run:
         self._progress = progress
         self._kept: str | None = None
         self._slots: tuple[str, str] | None = None  # of a policy that is a table in memory: its file, and its text
+        self._rows: str | None = None  # of a schedule in memory: its text
         self.tables: dict[str, Table] = {info[0]: Table(self, *info) for info in native.tables()}
 
     def _bar(self, what: str, progress: _types.Progress = None) -> Bar:
@@ -109,10 +110,10 @@ class Run:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.directory is not None:
             return open, (self.directory,)
-        return _restored, (type(self), self._native.name, self._native.scenario_yaml, self.seed, self._native.state(), self._slots)
+        return _restored, (type(self), self._native.name, self._native.scenario_yaml, self.seed, self._native.state(), self._slots, self._rows)
 
     def _definition(self) -> tuple[Any, ...]:
-        _, tables, actors, _, count, marks = self._native.state()
+        _, tables, actors, _, count, marks, _ = self._native.state()
         return self.scenario_digest, self.seed, tuple(tables), actors, count, marks
 
     def __eq__(self, other: object) -> bool:
@@ -229,7 +230,7 @@ class Run:
     def _alike(self, native: _populace.Run) -> Run:
         """Some of the run."""
         run = Run(native, self._progress)
-        run._slots = self._slots
+        run._slots, run._rows = self._slots, self._rows
         return run
 
     def actors(self, start: int, stop: int) -> Run:
@@ -408,13 +409,16 @@ class Replay(Run):
         return self._native.json_lines()
 
 
-def _restored(kind: type[Run], name: str, text: str, seed: int, state: Any, slots: tuple[str, str] | None) -> Run:
+def _restored(kind: type[Run], name: str, text: str, seed: int, state: Any, slots: tuple[str, str] | None, rows: str | None) -> Run:
     if slots is not None:
         path, table = slots
         slots = (kept(table), table)
         text = text.replace(path, slots[0])
+    if rows is not None:
+        *others, (_, parent) = state
+        state = (*others, (kept(rows), parent))
     run = kind(_populace.Run.restore(name, text, seed, state))
-    run._slots = slots
+    run._slots, run._rows = slots, rows
     return run
 
 
@@ -427,6 +431,8 @@ def _plan(scenario: Any, **given: Any) -> _populace.Run:
         "set": _options.settings(given.pop("set", None)),
         "truth": given.pop("truth", True),
         "tables": given.pop("tables", None),
+        "schedule": given.pop("schedule", None),
+        "parent": given.pop("parent", None),
     }
     events = _options.whole("events", given.pop("events", None), 1, 10**13)
     for keyword in _options.SHORTCUTS:

@@ -1,4 +1,4 @@
-"""Tables of slots that are in memory, in files of this process."""
+"""Tables that are in memory, in files of this process."""
 
 from __future__ import annotations
 

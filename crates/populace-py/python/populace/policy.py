@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     Policy = Union[_types.Path, Mapping[str, Any], "Learned", pandas.DataFrame]
     """A file, a built-in policy by name, a document, what was learned, or a data frame of recipient_id and slot."""
 
+    Schedule = Union[_types.Path, pandas.DataFrame]
+    """A file, or a data frame of recipient_id and send_time."""
+
 __all__ = ["Evaluation", "Learned", "Values", "evaluate", "learn", "replay", "to_obp", "value"]
 
 Reward = Union[str, Mapping[str, float]]
 Rule = Literal["best_hour", "most_opens"]
 Per = Literal["message", "decision", "user"]
 Over = Literal["user", "decision"]
+_SCHEDULE = ("recipient_id", "send_time", "campaign_id", "subject", "decision_id")
 OWN = "the run"
 """What the run's own policy is called."""
 
@@ -117,22 +121,43 @@ class Evaluation(Result):
 
 
 @_options.keywords
-def replay(run: Run | _types.Path, *, policy: Policy, days: int | None = None, progress: _types.Progress = None) -> Run:
+def replay(
+    run: Run | _types.Path,
+    *,
+    policy: Policy | None = None,
+    schedule: Schedule | None = None,
+    days: int | None = None,
+    progress: _types.Progress = None,
+) -> Run:
     """The run of the same people under another policy, or for more or fewer `days`: `populace policy replay`.
 
     `policy` is a file, a built-in one by name, a dictionary, what `learn` gives, or a data frame of recipient_id and slot; slots are then
     those of the run's own policy. Nothing is generated until rows are asked for.
 
-    Raises `InputError` for a policy that is wrong, or a run of which these are some users alone.
+    `schedule`, in the place of `policy`, is a plan of your own: a file, or a data frame of recipient_id and send_time, a moment with its
+    zone, and if you like of campaign_id, subject and decision_id. A row is a message that was due; what has no row is not sent. Its
+    file must stay where it is for as long as rows are asked for.
+
+    Raises `InputError` for a policy or a schedule that is wrong, or a run of which these are some users alone.
     """
     source = _whole(run)
+    if (policy is None) == (schedule is None):
+        raise InputError("replay: give a policy or a schedule, and not both")
+    if schedule is not None:
+        file = os.path.abspath(_file_of("schedule", schedule, _SCHEDULE, 2))
+        document = json.loads(_populace.schedule_component(source._native, file))
+        made = Run(_plan(source.scenario, seed=source.seed, policy=document, days=days, schedule=file, parent=_parent(source)), progress)
+        if not isinstance(schedule, (str, os.PathLike)):
+            with open(file, encoding="utf-8", newline="") as rows:
+                made._rows = rows.read()
+        return made
     text = _slots_of(policy)
     path = None if text is None else kept(text)
     given: Any = policy if path is None else path
     if isinstance(given, (str, os.PathLike)):
         is_document, named = _populace.policy_component(source._native, _options.path("policy", given))
         given = json.loads(named) if is_document else named
-    made = Run(_plan(source.scenario, seed=source.seed, policy=given, days=days), progress)
+    made = Run(_plan(source.scenario, seed=source.seed, policy=given, days=days, parent=_parent(source)), progress)
     made._slots = None if path is None or text is None else (path, text)
     return made
 
@@ -145,6 +170,7 @@ def value(
     reward: Reward = "open",
     days: int | None = None,
     expected: bool = True,
+    discount: float = 1.0,
     threads: int | None = None,
     progress: _types.Reading = None,
 ) -> Values:
@@ -152,7 +178,7 @@ def value(
 
     `policies` is a list of what `replay` takes, or a dictionary of such by name. `reward` is "open", "click", "open_within:24h" or a
     dictionary such as `{"open": 1, "click": 3, "send": -0.002}`. Probabilities are summed; `expected=False` takes what happened.
-    `progress` hears of users.
+    `discount`, from 0 to 1, is what a reward a day later is worth to a user's value. `progress` hears of users.
 
     Raises `InputError` for a policy or a reward that is wrong.
     """
@@ -161,7 +187,7 @@ def value(
     own: Any = source.scenario["policy"] if _populace.has_policy(source._native) else "scheduled"
     runs = [(OWN, replay(source, policy=own, days=days)), *((name, replay(source, policy=one, days=days)) for name, one in _names(policies))]
     named = [(name, one._native) for name, one in runs]
-    with _reading("policy value", threads, progress) as options:
+    with _reading("policy value", threads, progress, discount=_within("discount", discount)) as options:
         return Values(json.loads(_populace.policy_value(named, _reward(reward), bool(expected), options)))
 
 
@@ -194,6 +220,12 @@ def evaluate(
     reward: Reward = "open",
     start: _types.Date = None,
     allow_unsupported: bool = False,
+    clip: float = 10.0,
+    switch: float = 10.0,
+    shrinkage: float = 100.0,
+    span: int = 3,
+    q_hat: _types.Path | pandas.DataFrame | None = None,
+    replicates: int = 0,
     threads: int | None = None,
     progress: _types.Reading = None,
 ) -> Evaluation:
@@ -202,11 +234,24 @@ def evaluate(
     `start` leaves out earlier windows, such as those that the target was learned from. A target of which more than 1% is never done in the
     log is refused unless `allow_unsupported`.
 
+    `clip` is the greatest weight of ips_clip, `switch` the weight above which switch_dr takes the model alone, `shrinkage` that of dros,
+    `span` how many decisions of a recipient have their weights multiplied by pdis. `q_hat` has values of your own in the place of the
+    model: a file, or a data frame of decision_id, action and q. With `replicates` the estimators are tried on so many logs of other people.
+
     Raises `InputError` if the run has no policy, or the target other slots.
     """
     named = (_name(target) or "the target", replay(run, policy=target)._native)
-    day = _options.date("start", start)
-    with _reading("policy evaluate", threads, progress, start=day, allow_unsupported=bool(allow_unsupported)) as options:
+    given: dict[str, Any] = {
+        "start": _options.date("start", start),
+        "allow_unsupported": bool(allow_unsupported),
+        "clip": _above_0("clip", clip),
+        "switch": _above_0("switch", switch),
+        "shrinkage": _above_0("shrinkage", shrinkage),
+        "span": _options.whole("span", span, 1, 1000),
+        "q_hat": None if q_hat is None else _file_of("q_hat", q_hat, ("decision_id", "action", "q"), 3),
+        "replicates": _options.whole("replicates", replicates, 0, 1_000_000),
+    }
+    with _reading("policy evaluate", threads, progress, **given) as options:
         return Evaluation(json.loads(_populace.policy_evaluate(directory(run), named, _reward(reward), options)))
 
 
@@ -269,6 +314,10 @@ def _whole(run: Run | _types.Path) -> Run:
     if source._native.state()[5][2]:
         raise InputError("these are some of the users of a run; policies are of the whole run")
     return source
+
+
+def _parent(source: Run) -> tuple[str, str, int]:
+    return source.name, source.scenario_digest, source.seed
 
 
 def _named(rows: list[dict[str, Any]], key: str, name: str) -> dict[str, Any]:
@@ -337,6 +386,44 @@ def _slots_of(policy: Any) -> str | None:
     whole = (int(slot) if isinstance(slot, float) and slot.is_integer() else slot for slot in policy["slot"])
     slots = (slot if slot != slot else _options.whole("slot", slot, 0, 2**31) for slot in whole)
     return _csv(zip(policy["recipient_id"], slots))
+
+
+def _file_of(name: str, given: Any, columns: Sequence[str], needed: int) -> str:
+    """The file of a table, which is written if it is in memory: the columns that it has of those, the first of which it needs."""
+    if isinstance(given, (str, os.PathLike)):
+        return _options.path(name, given)
+    if not hasattr(given, "columns"):
+        raise TypeError(f"{name}: must be a file or a data frame, got {type(given).__name__}")
+    names = [str(column) for column in given.columns]
+    if missing := [column for column in columns[:needed] if column not in names]:
+        raise InputError(f"{name}: has no column {missing[0]}; there are {', '.join(names)}{_options.near(missing[0], names)}")
+    taken = [column for column in columns if column in names]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(taken)
+    rows.writerows(zip(*(map(_cell, given[column]) for column in taken)))
+    return kept(text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    """A cell as text: moments with their zone, nothing of what is missing."""
+    if value is None or value != value:
+        return ""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _above_0(name: str, value: float) -> float:
+    number = _options.number(name, value)
+    if number <= 0:
+        raise InputError(f"{name}: must be above 0, got {value!r}")
+    return number
+
+
+def _within(name: str, value: float) -> float:
+    number = _options.number(name, value)
+    if not 0 <= number <= 1:
+        raise InputError(f"{name}: must be from 0 to 1, got {value!r}")
+    return number
 
 
 def _name(policy: Any) -> str | None:

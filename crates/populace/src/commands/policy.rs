@@ -45,6 +45,15 @@ fn checked(policy: &str, of_run: &Resolved) -> Result<ComponentArg, Failure> {
     Ok(component(policy, of_run))
 }
 
+/// A schedule in a file, as a policy on the people of a run: the file itself goes beside the document.
+///
+/// # Errors
+/// It cannot be read.
+pub fn schedule(file: &Path, of_run: &Resolved) -> Result<ComponentArg, Failure> {
+    let digest = sha256_of(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
+    Ok(of_slots(of_run, serde_json::json!({ "type": "schedule", "sha256": digest })))
+}
+
 /// A policy with a distribution over the slots of a run's own policy.
 fn of_slots(of_run: &Resolved, base: serde_json::Value) -> ComponentArg {
     let own = of_run.config.get("policy").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
@@ -105,10 +114,7 @@ fn replay(own: &PolicyReplayArgs) -> Result<(), Failure> {
     let Plain { mut generate } = Plain::try_parse_from(["generate", "email"]).map_err(Failure::input)?;
     let policy = match (&own.policy, &own.schedule) {
         (Some(policy), _) => checked(policy, &document)?,
-        (None, Some(file)) => {
-            let digest = sha256_of(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
-            of_slots(&document, serde_json::json!({ "type": "schedule", "sha256": digest }))
-        }
+        (None, Some(file)) => schedule(file, &document)?,
         (None, None) => unreachable!("a policy or a schedule is required"),
     };
     generate.scenario = arguments(&own.run, policy, None);

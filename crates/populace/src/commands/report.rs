@@ -9,7 +9,12 @@ use populace_analysis::{families, write_whole};
 use std::io::Write;
 
 pub(crate) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
-    let options = Options { verify: !arguments.no_verify, scores: arguments.scores.clone(), reading: arguments.files.options()? };
+    let options = Options {
+        verify: !arguments.no_verify,
+        scores: arguments.scores.clone(),
+        policies: arguments.policies.clone(),
+        reading: arguments.files.options()?,
+    };
     let reading = &arguments.reading;
     let report = watched(reading.no_progress, reading.threads, |watch| match &arguments.other {
         Some(other) => families::compare(&arguments.directory, other, &options, watch),

@@ -30,6 +30,7 @@ pub(super) fn sections(gathered: &Gathered<'_>) -> Vec<Section> {
     let latency = vec![
         latency(gathered, "latency-minute", "Latency by the minute of the hour", &gathered.latency_by_minute, &gathered.cells_by_minute),
         latency(gathered, "latency-hour", "Latency by the hour of the day", &gathered.latency_by_hour, &gathered.cells_by_hour),
+        gathered.blasts.figure(gathered.law, gathered.model),
         deliveries::by_minute(gathered),
         deliveries::by_provider(gathered),
     ];
@@ -186,7 +187,7 @@ fn zones(gathered: &Gathered<'_>) -> Option<Figure> {
         maps,
     };
     let caption = "Each row is a time zone, each column an hour of the day. Colours are multiples of the row's own mean. What is added up over \
-                   zones by the hour of UTC is a mixture of mornings and evenings.";
+                   zones by the hour of UTC is a mixture of mornings and evenings. Opens by machines are left out.";
     (!is_empty).then(|| Figure::new("time-zones", "Opens by time zone and hour", caption, Plot::Heat(heat)))
 }
 

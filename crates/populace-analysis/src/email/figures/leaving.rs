@@ -2,7 +2,7 @@
 
 use crate::email::{History, Law, Message};
 use crate::report::figure::{Axis, Chart, Draw, Figure, Plot, Role, Series};
-use crate::report::measure::{Rate, agreement, expected, observed, percent};
+use crate::report::measure::{Rate, agreement, expected, observed, percent, wilson};
 use crate::source::Texts;
 use crate::stats::{Sum, merge_fields};
 use populace_core::email::{Leaving, MailboxProvider};
@@ -91,7 +91,7 @@ impl Leavers {
             (0..=MOST_DELIVERIES).map(|count| if count == MOST_DELIVERIES { format!("{count} or more") } else { count.to_string() });
         let chart = Chart {
             x: Axis::categories(&format!("Deliveries to the same recipient in the {days} days before"), names),
-            y: Axis::share("Unsubscribed, of delivered"),
+            y: Axis { max: top(rates), ..Axis::share("Unsubscribed, of delivered") },
             series: vec![observed("observed", Role::Observed, Draw::Bars, rates), expected("true", Draw::Ticks, rates)],
             ..Chart::default()
         };
@@ -142,6 +142,18 @@ impl Leavers {
         );
         Some(Figure::new("survivors", "Who is still there", caption, Plot::Chart(chart)))
     }
+}
+
+/// Where the axis ends: above the intervals that say something, not those of the bars with the fewest messages.
+fn top(rates: &[Rate]) -> Option<f64> {
+    let most = rates.iter().map(|rate| rate.n).max()? as f64;
+    let told = |rate: &&Rate| rate.n as f64 >= most / 10.0;
+    let high = rates.iter().filter(told).filter_map(|rate| wilson(rate.hits, rate.n)).map(|(_, high)| high);
+    let truth = rates.iter().filter(|rate| rate.n > 0).filter_map(Rate::mean_expected);
+    let top = high.chain(truth).fold(0.0, f64::max);
+    // Two digits.
+    let step = 10.0_f64.powf(top.log10().floor() - 1.0);
+    (top > 0.0).then(|| ((1.1 * top / step).ceil() * step).min(1.0))
 }
 
 /// P(unsubscribes), if the campaign is one of the document's.

@@ -1,10 +1,12 @@
 //! What a report says of mail: one pass over the events, recipient by recipient.
 
+mod blasts;
 mod deliveries;
 mod draw;
 mod experiments;
 mod leaving;
 mod people;
+mod policy;
 mod scanners;
 
 use crate::email::delay::microseconds;
@@ -19,6 +21,7 @@ use crate::source::{As, Columns, Side, Source, Want};
 use crate::stats::{Merge, Sum, entry, merge_fields};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
+use blasts::Blasts;
 use deliveries::Deliveries;
 use leaving::Leavers;
 use people::OwnRates;
@@ -100,6 +103,7 @@ struct Gathered<'a> {
     /// Where people differ.
     own_rates: Option<OwnRates>,
     deliveries: Deliveries,
+    blasts: Blasts,
     leavers: Leavers,
     clicks: scanners::Clicks,
     variants: experiments::Variants,
@@ -108,7 +112,7 @@ struct Gathered<'a> {
 merge_fields!(Gathered<'_> {
     funnels, days, engagement, open_mass, by_hour, latency_by_minute, latency_by_hour, cells_by_minute, cells_by_hour, chart_rates,
     breakers, breaker_windows, calibration, campaigns, delays, delay_mass, spreads, breaker_events, interests, orphans, repeats, recipients,
-    opened_ahead, open_hours, clicks, zone_hours, own_rates, deliveries, leavers, variants,
+    opened_ahead, open_hours, clicks, zone_hours, own_rates, deliveries, blasts, leavers, variants,
 } same { model, config, law, names, charts, ends });
 
 impl Observer for Gathered<'_> {
@@ -146,7 +150,14 @@ pub(crate) fn figures(source: &Source, document: Option<&Resolved>, watch: &Watc
     let seed = document.and_then(|document| source.seed(document));
     let law = model.as_ref().map(|model| Law::new(model, seed));
     if let Some(model) = &model {
-        return sections(source, law.as_ref(), model, watch);
+        let mut found = sections(source, law.as_ref(), model, watch)?;
+        match document.map_or(Ok(None), |document| policy::section(source, document, watch)) {
+            Ok(section) => found.sections.extend(section),
+            Err(error) if error.is_interrupted() => return Err(error),
+            // What was changed by hand can be shown without what is told of its policy.
+            Err(error) => found.notes.push(format!("The figures of the policy are left out: {error}.")),
+        }
+        return Ok(found);
     }
     let standard: EmailModel = catalogue::model(&catalogue::resolve(&Request::new(Document::Named("email")))?)?;
     sections(source, None, &standard, watch)
@@ -242,6 +253,7 @@ impl<'a> Gathered<'a> {
             zone_hours: vec![[[0; 24]; 2]; model.zones().map_or(0, |zones| zones.list().len())],
             own_rates: law.filter(|law| law.model().people_differ()).map(|_| OwnRates::new()),
             deliveries: Deliveries::default(),
+            blasts: Blasts::new(model),
             leavers: Leavers::new(law),
             clicks: scanners::Clicks::default(),
             variants: experiments::Variants::new(model),
@@ -267,6 +279,7 @@ impl<'a> Gathered<'a> {
             self.own_rates(law, person, history);
         }
         self.deliveries.add(self.config, self.law, history);
+        history.messages.iter().for_each(|message| self.blasts.add(self.law, message));
         let mut expected = Vec::with_capacity(history.messages.len());
         let campaigns = events.text("campaign_id");
         if let Some((law, leaving)) = self.law.and_then(|law| Some((law, law.model().leaving()?))) {
@@ -331,7 +344,9 @@ impl<'a> Gathered<'a> {
         if let Some(opened) = message.opened {
             let hour = self.model.clock(zone).local(opened).hour();
             self.open_hours[usize::from(message.machine_opened.is_some())][usize::from(hour)] += 1;
-            if let Some([local, utc]) = self.zone_hours.get_mut(usize::from(zone)).filter(|_| self.law.is_some()) {
+            // What a machine fetches tells of the phone's charger, not of the zone's mornings.
+            let by_people = self.law.is_some() && message.machine_opened.is_none();
+            if let Some([local, utc]) = self.zone_hours.get_mut(usize::from(zone)).filter(|_| by_people) {
                 local[usize::from(hour)] += 1;
                 utc[usize::from(opened.hour())] += 1;
             }

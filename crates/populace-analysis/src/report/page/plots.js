@@ -239,7 +239,7 @@ function marksOf(plot, theme) {
         id: 'marks', type: 'line', data: [], silent: true, tooltip: { show: false },
         markLine: {
             symbol: 'none', silent: true, animation: false, lineStyle: { color: theme.faint, type: [3, 3], width: 1 },
-            data: lines.map((mark) => ({ xAxis: mark.from, label: { ...label, formatter: mark.label, position: 'end', rotate: 0 } })),
+            data: lines.map((mark) => ({ xAxis: mark.from, label: { ...label, formatter: mark.label, position: plot.horizontal ? 'start' : 'end', rotate: 0 } })),
         },
         markArea: {
             silent: true, animation: false, itemStyle: { color: theme.slow, opacity: .12 },

@@ -5,11 +5,9 @@ use crate::event::{COLUMNS, Cell, Event};
 use crate::table::{EventTable, Inserted};
 use crate::time::MILLISECOND;
 use arrow_array::builder::{
-    BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringDictionaryBuilder,
-    TimestampMicrosecondBuilder,
+    BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int16Builder, Int32Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, DictionaryArray, RecordBatch};
 use data_encoding::HEXLOWER;
 use populace_core::email::Uuid;
 use populace_io::sinks::Target;
@@ -19,6 +17,7 @@ use populace_io::tables::email::{EVENTS_SQL as EMAIL_EVENTS_SQL, EVENTS_TABLE as
 use populace_io::text::append_uuid;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +137,11 @@ impl ClickHouseTable {
 
     /// Until when events of some persons were erased, by their ids: of those alone of whom any were. Microseconds.
     fn erased_of<'e>(&self, events: &[&'e Event<'_>]) -> Result<HashMap<&'e str, i64>, FlowError> {
-        let persons: HashSet<&str> = events.iter().map(|event| event.universal_id.as_ref()).collect();
+        let mut persons: Vec<&str> = events.iter().map(|event| event.universal_id.as_ref()).collect();
+        // Events of a person come one after another, most of them.
+        persons.dedup();
+        persons.sort_unstable();
+        persons.dedup();
         let persons: HashMap<String, &str> = persons.into_iter().map(|person| (masked(person), person)).collect();
         let listed: Vec<&str> = persons.keys().map(String::as_str).collect();
         let answer = self.server.run(&format!(
@@ -183,20 +186,34 @@ fn among<'i>(ids: impl Iterator<Item = &'i Uuid>) -> String {
     format!("{ORDER} IN (SELECT toUInt128(toUUID(arrayJoin(splitByChar(',', '{ids}')))))")
 }
 
+/// Of events with the same id the first, in their order. Sorting is several times as fast as a set.
+fn firsts<'e, 'a>(events: &'e [Event<'a>]) -> Vec<&'e Event<'a>> {
+    let mut ids: Vec<(u128, usize)> = events.iter().enumerate().map(|(number, event)| (event.event_id.to_u128(), number)).collect();
+    ids.sort_unstable();
+    let mut is_first = vec![true; events.len()];
+    for pair in ids.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        is_first[pair[1].1] = false;
+    }
+    events.iter().zip(is_first).filter_map(|(event, is_first)| is_first.then_some(event)).collect()
+}
+
 impl EventTable for ClickHouseTable {
     fn insert(&self, token: &str, events: &[Event<'_>]) -> Result<Inserted, FlowError> {
         self.ready()?;
-        let mut seen = HashSet::with_capacity(events.len());
-        let mut new: Vec<&Event<'_>> = events.iter().filter(|event| seen.insert(event.event_id)).collect();
+        let mut new = firsts(events);
         let before = self.number(&format!("SELECT max(max_block_number) FROM system.parts WHERE {PARTS}"))?;
         let (known, twice) = self.find(new.iter().map(|event| &event.event_id))?;
         // Somebody was killed after it had stored them.
         self.settle(&twice, |_, _, _| true)?;
-        new.retain(|event| !known.contains(&event.event_id));
+        if !known.is_empty() {
+            new.retain(|event| !known.contains(&event.event_id));
+        }
         let fresh = new.len();
         if !new.is_empty() {
             let until = self.erased_of(&new)?;
-            new.retain(|event| until.get(event.universal_id.as_ref()).is_none_or(|until| event.timestamp.0 > *until));
+            if !until.is_empty() {
+                new.retain(|event| until.get(event.universal_id.as_ref()).is_none_or(|until| event.timestamp.0 > *until));
+            }
         }
         let erased = (fresh - new.len()) as u64;
         let mut stored = new.len() as u64;
@@ -242,10 +259,36 @@ impl EventTable for ClickHouseTable {
     }
 }
 
+/// Text on its way, each value once: most come again and again, and the most often at once.
+#[derive(Default)]
+struct Texts<'a> {
+    codes: Int32Builder,
+    values: StringBuilder,
+    known: HashMap<Cow<'a, str>, i32>,
+    last: (Cow<'a, str>, i32),
+}
+
+impl<'a> Texts<'a> {
+    fn append(&mut self, text: Cow<'a, str>) {
+        if self.last.0 != text || self.known.is_empty() {
+            let next = self.known.len() as i32;
+            let code = *self.known.entry(text.clone()).or_insert(next);
+            if code == next {
+                self.values.append_value(&text);
+            }
+            self.last = (text, code);
+        }
+        self.codes.append_value(self.last.1);
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        Arc::new(DictionaryArray::new(self.codes.finish(), Arc::new(self.values.finish())))
+    }
+}
+
 /// A column on its way.
-enum Builder {
-    /// Each value once: most come again and again.
-    Text(StringDictionaryBuilder<Int32Type>),
+enum Builder<'a> {
+    Text(Texts<'a>),
     Id(FixedSizeBinaryBuilder),
     Moment(TimestampMicrosecondBuilder),
     Short(Int16Builder),
@@ -254,7 +297,7 @@ enum Builder {
     Flag(BooleanBuilder),
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
     fn new(column: &Column, rows: usize) -> Self {
         match column.kind {
             Kind::Uuid => Self::Id(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
@@ -263,16 +306,16 @@ impl Builder {
             Kind::Int32 => Self::Whole(Int32Builder::with_capacity(rows)),
             Kind::Fixed(_) => Self::Real(Float64Builder::with_capacity(rows)),
             Kind::Bool => Self::Flag(BooleanBuilder::with_capacity(rows)),
-            _ => Self::Text(StringDictionaryBuilder::new()),
+            _ => Self::Text(Texts::default()),
         }
     }
 
-    fn append(&mut self, cell: Cell<'_>) -> Result<(), FlowError> {
+    fn append(&mut self, cell: Cell<'a>) -> Result<(), FlowError> {
         match (self, cell) {
-            (Self::Text(builder), Cell::Null) => builder.append_null(),
-            (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
-            (Self::Text(builder), Cell::Object(map)) if map.is_empty() => builder.append_value("{}"),
-            (Self::Text(builder), Cell::Object(map)) => builder.append_value(object(map)),
+            (Self::Text(builder), Cell::Null) => builder.codes.append_null(),
+            (Self::Text(builder), Cell::Text(text)) => builder.append(text.into()),
+            (Self::Text(builder), Cell::Object(map)) if map.is_empty() => builder.append("{}".into()),
+            (Self::Text(builder), Cell::Object(map)) => builder.append(object(map).into()),
             (Self::Id(builder), Cell::Null) => builder.append_null(),
             (Self::Id(builder), Cell::Id(id)) => builder.append_value(id.to_u128().to_be_bytes()).map_err(broken)?,
             (Self::Moment(builder), Cell::Null) => builder.append_null(),
@@ -292,7 +335,7 @@ impl Builder {
 
     fn finish(self) -> ArrayRef {
         match self {
-            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Text(builder) => builder.finish(),
             Self::Id(mut builder) => Arc::new(builder.finish()),
             Self::Moment(mut builder) => Arc::new(builder.finish()),
             Self::Short(mut builder) => Arc::new(builder.finish()),
@@ -314,7 +357,7 @@ fn broken(error: impl std::fmt::Display) -> FlowError {
 /// Events as columns; `ingested_at` is the server's to give.
 fn rows(events: &[&Event<'_>]) -> Result<RecordBatch, FlowError> {
     let columns = &COLUMNS[..COLUMNS.len() - 1];
-    let mut builders: Vec<Builder> = columns.iter().map(|column| Builder::new(column, events.len())).collect();
+    let mut builders: Vec<Builder<'_>> = columns.iter().map(|column| Builder::new(column, events.len())).collect();
     for event in events {
         builders.iter_mut().zip(event.cells()).try_for_each(|(builder, cell)| builder.append(cell))?;
     }

@@ -16,7 +16,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
@@ -56,9 +58,48 @@ impl ProducerContext for Acknowledgements {
     }
 }
 
+/// How long a look for acknowledgements lasts. For the last millisecond of each the client turns in circles, which with its own
+/// `ThreadedProducer`, whose looks last a tenth of a second, is a hundredth of a core.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A producer, and a thread that hears what becomes of its records.
+struct Heard {
+    producer: Arc<BaseProducer<Acknowledgements>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Heard {
+    fn new(producer: BaseProducer<Acknowledgements>) -> Self {
+        let (producer, stop) = (Arc::new(producer), Arc::<AtomicBool>::default());
+        let (hearing, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
+        // Nobody waits for its end, which may take as long as a look: whoever publishes waits until all is acknowledged.
+        let hears = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                hearing.poll(LOOK);
+            }
+        };
+        std::thread::spawn(hears);
+        Self { producer, stop }
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Heard {
+    type Target = BaseProducer<Acknowledgements>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.producer
+    }
+}
+
 /// A topic that takes records.
 pub struct KafkaLog {
-    producer: ThreadedProducer<Acknowledgements>,
+    producer: Heard,
     topic: String,
     shown: String,
     timeout: Duration,
@@ -81,8 +122,8 @@ impl KafkaLog {
         config.set("linger.ms", "5");
         let context = Acknowledgements::default();
         let last = context.0.clone();
-        let producer: ThreadedProducer<Acknowledgements> =
-            config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
+        let producer = config.create_with_context(context).map_err(|error| FlowError::Refused(format!("{shown}: {error}")))?;
+        let producer = Heard::new(producer);
         // Its own thread polls.
         ensure_topic(producer.client(), &|| {}, &last, target, topic)?;
         Ok(Self { producer, topic: topic.to_owned(), shown, timeout })

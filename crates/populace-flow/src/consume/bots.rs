@@ -2,7 +2,7 @@
 //! dropped: `metadata.suspected_bot` lists why.
 
 use crate::event::Event;
-use crate::memo::Memo;
+use crate::memo::{Folded, Memo};
 use populace_core::email::{EventType, Uuid};
 use populace_core::time::{Instant, SECOND};
 use serde_json::Value;
@@ -42,7 +42,7 @@ const RANGES: [([u8; 4], u32); 4] = [([64, 235, 144, 0], 20), ([209, 222, 80, 0]
 /// Remembers deliveries, in bounded memory, to tell opens that follow too fast.
 #[derive(Debug, Default)]
 pub struct Suspicions {
-    delivered: HashMap<Uuid, Instant>,
+    delivered: HashMap<Uuid, Instant, Folded>,
     order: VecDeque<Uuid>,
     agents: Memo,
 }

@@ -263,19 +263,45 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Fields on their way to an event: each is taken once.
-pub(super) struct Checks<'a> {
-    fields: Fields<'a>,
+/// Where the values of an event come from, each taken once, in the order of the columns.
+pub(super) trait Values<'a> {
+    /// Takes what there is for a column.
+    fn take(&mut self, column: usize) -> Given<'a>;
+
+    /// Takes the names of what is not a column.
+    fn others(&mut self) -> Vec<Cow<'a, str>>;
+}
+
+impl<'a> Values<'a> for Fields<'a> {
+    fn take(&mut self, column: usize) -> Given<'a> {
+        std::mem::take(&mut self.values[column])
+    }
+
+    fn others(&mut self) -> Vec<Cow<'a, str>> {
+        debug_assert!(self.values.iter().all(Given::is_none), "every column was taken");
+        std::mem::take(&mut self.others).into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+/// Values on their way to an event.
+pub(super) struct Checks<V> {
+    values: V,
     problems: Vec<Problem>,
 }
 
-impl<'a> Checks<'a> {
-    pub(super) fn new(fields: Fields<'a>) -> Self {
-        Self { fields, problems: Vec::new() }
+impl<'a, V: Values<'a>> Checks<V> {
+    pub(super) fn new(values: V) -> Self {
+        Self { values, problems: Vec::new() }
     }
 
-    pub(super) fn problems(self) -> Vec<Problem> {
-        self.problems
+    /// What is left of the values, and all problems.
+    pub(super) fn into_parts(self) -> (V, Vec<Problem>) {
+        (self.values, self.problems)
+    }
+
+    /// Whether nothing was found wrong.
+    pub(super) fn are_sound(&self) -> bool {
+        self.problems.is_empty()
     }
 
     pub(super) fn check(&mut self, holds: bool, name: &str, reason: &str) {
@@ -295,7 +321,7 @@ impl<'a> Checks<'a> {
 
     /// A field that is there and not null.
     fn take(&mut self, column: usize, required: bool) -> Option<Given<'a>> {
-        let value = std::mem::take(&mut self.fields.values[column]);
+        let value = self.values.take(column);
         if value.is_none() {
             if required {
                 self.fail(column, "must be given");
@@ -471,7 +497,7 @@ impl<'a> Checks<'a> {
             None => Map::new(),
             Some(Given::Object(map)) => {
                 let most = COLUMNS[column].longest.unwrap_or(usize::MAX);
-                if !map.is_empty() && serde_json::to_vec(&map).map_or(true, |text| text.len() > most) {
+                if most_bytes(&map) > most && serde_json::to_vec(&map).map_or(true, |text| text.len() > most) {
                     self.fail(column, format!("must have at most {most} bytes"));
                 }
                 self.check_text(column, any_text(&map, &|text: &str| !is_clean(text)), |test| any_text(&map, test));
@@ -486,13 +512,23 @@ impl<'a> Checks<'a> {
 
     /// What was not taken is not a column.
     pub(super) fn no_others(&mut self) {
-        debug_assert!(self.fields.values.iter().all(Given::is_none), "every column was taken");
-        for (name, _) in std::mem::take(&mut self.fields.others) {
+        for name in self.values.others() {
             let shown = if holds_address(&name) { "(a name that holds an address)" } else { &name };
             let shown = printable(&shown.chars().take(64).collect::<String>()).replace(['\n', '\t'], " ");
             self.problems.push(Problem::new(shown, "is not a column of events"));
         }
     }
+}
+
+/// More bytes than an object has as JSON; no bound of one that is nested.
+fn most_bytes(map: &Map<String, Value>) -> usize {
+    // A control character takes six, a number at most 24, and around each there are quotes, colon and comma.
+    let most = |text: &str| 6 * text.len() + 30;
+    map.iter().fold(2, |bytes, (key, value)| match value {
+        Value::Array(_) | Value::Object(_) => usize::MAX,
+        Value::String(text) => bytes.saturating_add(most(key) + most(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => bytes.saturating_add(most(key) + most("")),
+    })
 }
 
 /// Whether text holds neither an address nor what could do something to a terminal.

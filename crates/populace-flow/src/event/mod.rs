@@ -2,10 +2,11 @@
 //! [`COLUMNS`]; what is written of an event anywhere is [`Event::cells`].
 
 mod fields;
+mod plain;
 
 use crate::time::MILLISECOND;
-use fields::Checks;
 pub use fields::Fields;
+use fields::{Checks, Values};
 pub(crate) use fields::{Given, MAX_LATENCY_MS, holds_controls, is_universal_id};
 use populace_core::email::{EventType, Group, Uuid};
 use populace_core::time::{Instant, SECOND};
@@ -188,7 +189,11 @@ impl<'a> Event<'a> {
     /// Every problem there is.
     pub fn from_slice(bytes: &'a [u8]) -> Result<Self, Vec<Problem>> {
         // One look at all bytes, not one at each text.
-        let fields = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str::<Fields<'a>>(text).ok());
+        let text = std::str::from_utf8(bytes).ok();
+        if let Some(event) = text.and_then(plain::read) {
+            return Ok(event);
+        }
+        let fields = text.and_then(|text| serde_json::from_str::<Fields<'a>>(text).ok());
         let Some(fields) = fields else {
             // Not as events are written: of two values under one name the last counts.
             return match serde_json::from_slice(bytes) {
@@ -208,7 +213,12 @@ impl<'a> Event<'a> {
     /// # Errors
     /// Every problem there is.
     pub fn from_fields(fields: Fields<'a>) -> Result<Self, Vec<Problem>> {
-        let mut fields = Checks::new(fields);
+        let mut checks = Checks::new(fields);
+        Self::of_values(&mut checks).ok_or_else(|| checks.into_parts().1)
+    }
+
+    /// The event that some values are, if nothing is wrong with them.
+    fn of_values(fields: &mut Checks<impl Values<'a>>) -> Option<Self> {
         let event_id = fields.uuid(const { column("event_id") }, true);
         let event_type = fields.event_type();
         let timestamp = fields.instant(const { column("timestamp") }, true);
@@ -241,7 +251,7 @@ impl<'a> Event<'a> {
         let ingested_at = fields.instant(const { column("ingested_at") }, false);
         fields.no_others();
 
-        check_clock(&mut fields, send_time, clock);
+        check_clock(fields, send_time, clock);
         if let Some(kind) = event_type {
             let given = message_id.is_some() || !fields.is_sound("message_id");
             match kind.group() {
@@ -253,7 +263,7 @@ impl<'a> Event<'a> {
             fields.check(link_index.is_none() || kind == EventType::Clicked, "link_index", "must be null of what is not clicked");
             fields.check(machine_open.is_none() || kind == EventType::Opened, "machine_open", "must be null of what is not opened");
             let said = [smtp_code.is_some(), enhanced_code.is_some(), response.is_some(), bounce_class.is_some()];
-            check_failure(&mut fields, kind, attempt.is_some(), said);
+            check_failure(fields, kind, attempt.is_some(), said);
             let delivered = [
                 ("latency_seconds", latency_ms.is_some()),
                 ("send_time", send_time.is_some()),
@@ -269,44 +279,38 @@ impl<'a> Event<'a> {
             fields.check(holds, "latency_seconds", "must be timestamp less send_time, to the millisecond");
         }
 
-        let problems = fields.problems();
-        let made = (|| {
-            Some(Self {
-                event_id: event_id?,
-                event_type: event_type?,
-                timestamp: timestamp?,
-                esp: esp?,
-                recipient_id: recipient_id?,
-                universal_id: universal_id?,
-                recipient_email_hash: recipient_email_hash?,
-                campaign_id: campaign_id?,
-                campaign_name: campaign_name?,
-                message_id,
-                subject,
-                click_url,
-                bounce_type,
-                user_agent,
-                ip_address,
-                source: source?,
-                metadata,
-                latency_ms,
-                send_time,
-                campaign_type,
-                payload_size_bytes,
-                machine_open,
-                attempt,
-                smtp_code,
-                enhanced_code,
-                response,
-                bounce_class,
-                link_index,
-                ingested_at,
-            })
-        })();
-        match made {
-            Some(event) if problems.is_empty() => Ok(event),
-            _ => Err(problems),
-        }
+        fields.are_sound().then_some(())?;
+        Some(Self {
+            event_id: event_id?,
+            event_type: event_type?,
+            timestamp: timestamp?,
+            esp: esp?,
+            recipient_id: recipient_id?,
+            universal_id: universal_id?,
+            recipient_email_hash: recipient_email_hash?,
+            campaign_id: campaign_id?,
+            campaign_name: campaign_name?,
+            message_id,
+            subject,
+            click_url,
+            bounce_type,
+            user_agent,
+            ip_address,
+            source: source?,
+            metadata,
+            latency_ms,
+            send_time,
+            campaign_type,
+            payload_size_bytes,
+            machine_open,
+            attempt,
+            smtp_code,
+            enhanced_code,
+            response,
+            bounce_class,
+            link_index,
+            ingested_at,
+        })
     }
 
     /// What it has in each of the [`COLUMNS`].
@@ -411,7 +415,7 @@ impl<'a> Event<'a> {
 }
 
 /// Only what failed may say how: `said` is whether it says a code, an enhanced one, a response, a class.
-fn check_failure(fields: &mut Checks<'_>, kind: EventType, is_attempt: bool, said: [bool; 4]) {
+fn check_failure<'a>(fields: &mut Checks<impl Values<'a>>, kind: EventType, is_attempt: bool, said: [bool; 4]) {
     let failed = kind.group() == Group::Failure;
     fields.check(!is_attempt || failed || kind == EventType::Delivered, "attempt", "must be null of what is no attempt");
     for (name, said) in ["smtp_code", "enhanced_code", "response", "bounce_class"].into_iter().zip(said) {
@@ -420,7 +424,7 @@ fn check_failure(fields: &mut Checks<'_>, kind: EventType, is_attempt: bool, sai
 }
 
 /// `hour_of_day`, `minute` and `day_of_week`, where they are given, are those of `send_time`.
-fn check_clock(fields: &mut Checks<'_>, send_time: Option<Instant>, clock: [Option<i32>; 3]) {
+fn check_clock<'a>(fields: &mut Checks<impl Values<'a>>, send_time: Option<Instant>, clock: [Option<i32>; 3]) {
     if let (Some(is), Some(sent)) = (clock_of(send_time), clock.iter().any(Option::is_some).then_some(clock)) {
         for ((name, is), sent) in ["hour_of_day", "minute", "day_of_week"].iter().zip(is).zip(sent) {
             fields.check(sent.is_none_or(|sent| sent == is), name, "must be that of send_time in UTC");

@@ -105,9 +105,82 @@ fn what_generate_writes_reads_back_to_the_same_values() {
         let written: Value = serde_json::from_slice(&event.to_json()).unwrap();
         assert_eq!(written, serde_json::from_slice::<Value>(line).unwrap());
         assert_eq!(Event::from_slice(&event.to_json()).unwrap(), event);
+        // Without the parser of JSON, both as it is generated and as the connector writes it.
+        for written in [line.to_vec(), event.to_json()] {
+            assert_eq!(plain::read(str::from_utf8(&written).unwrap()).as_ref(), Some(&event), "{}", String::from_utf8_lossy(&written));
+        }
         rows += 1;
     }
     assert!(rows > 2_000, "{rows}");
+}
+
+#[test]
+fn what_is_read_without_a_parser_is_an_event_to_the_parser_too_and_the_same() {
+    let values = [
+        "\"\"",
+        "\"a\\u0041\"",
+        "\"a\tb\"",
+        "\"é\"",
+        "\"ada@lovelace.org\"",
+        "null",
+        "true",
+        "nul",
+        "[]",
+        "{}",
+        "{\"a\":1}",
+        "{\"a\":[]}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":\"b\u{1b}\"}",
+        "{ }",
+        "0",
+        "7",
+        "7.0",
+        "07",
+        "7.",
+        "7.5",
+        "7.125",
+        "7.0625",
+        "-1",
+        "1e3",
+        "999999999",
+        "9999999999",
+        "2592000.001",
+        "\"a",
+    ];
+    let (mut read, mut both) = (0, 0);
+    let lines = lines().0;
+    let mut events = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| str::from_utf8(line).unwrap());
+    let one_of_each = EventType::NAMES.iter().filter_map(|kind| events.find(|line| line.contains(&format!("\"event_type\":\"{kind}\""))));
+    for line in one_of_each.collect::<Vec<_>>() {
+        let whole = Event::from_slice(line.as_bytes()).unwrap().to_json();
+        let tree: Map<String, Value> = serde_json::from_slice(&whole).unwrap();
+        for name in COLUMNS.map(|column| column.name) {
+            for value in values {
+                // The value in its place, where it is not it comes last.
+                let mut fields: Vec<String> = tree
+                    .iter()
+                    .map(|(key, is)| format!("\"{key}\":{}", if key == name { value.to_owned() } else { is.to_string() }))
+                    .collect();
+                if !tree.contains_key(name) {
+                    fields.push(format!("\"{name}\":{value}"));
+                }
+                for text in
+                    [format!("{{{}}}", fields.join(",")), format!("{{{}}} ", fields.join(",")), format!("{{{} }}", fields.join(","))]
+                {
+                    let tree = match serde_json::from_str(&text) {
+                        Ok(Value::Object(map)) => Event::from_fields(map.into()).ok(),
+                        _ => None,
+                    };
+                    both += usize::from(tree.is_some());
+                    if let Some(event) = plain::read(&text) {
+                        assert_eq!(Some(event), tree, "{text}");
+                        read += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(read > 100 && both > read, "{read} of {both}");
 }
 
 #[test]

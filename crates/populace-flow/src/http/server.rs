@@ -5,7 +5,8 @@ use super::share::{Held, Share};
 use crate::error::FlowError;
 use axum::Router;
 use axum::http::uri::{Authority, Scheme};
-use axum::http::{HeaderMap, HeaderName, Request, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -34,8 +35,14 @@ const MAX_HEAD: usize = 16_384;
 /// `ENFILE` and `EMFILE`: the system or the process has no more descriptors. Somebody gives way, and a moment later there is one.
 const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 /// Fields of a head of which a second one would leave open which of them counts.
-const ONCE: [HeaderName; 5] =
-    [header::HOST, header::AUTHORIZATION, header::CONTENT_TYPE, header::ORIGIN, HeaderName::from_static("idempotency-key")];
+const ONCE: [HeaderName; 6] = [
+    header::HOST,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::ORIGIN,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("idempotency-key"),
+];
 
 /// Takes an address.
 pub(super) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, FlowError> {
@@ -243,15 +250,23 @@ async fn serve(stream: TcpStream, visitor: Arc<Visitor>, router: Router, header_
     let _ = stream.set_nodelay(true);
     let (router, sender) = (TowerToHyperService::new(router), Arc::clone(&visitor));
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = well_formed(&request).map(|()| {
             request.extensions_mut().insert(Arc::clone(&sender));
             router.call(request)
         });
-        async {
-            match answer {
+        async move {
+            let answered = match answer {
                 Ok(answer) => answer.await,
                 Err(detail) => Ok(problem(StatusCode::BAD_REQUEST, "Malformed request", detail)),
-            }
+            };
+            // A length beside it is not seen here any more, and somebody before this server may have gone by that.
+            answered.map(|mut answer: Response| {
+                if is_chunked {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                answer
+            })
         }
     });
     let mut http = http1::Builder::new();
@@ -284,6 +299,9 @@ fn well_formed<B>(request: &Request<B>) -> Result<(), String> {
     let headers = request.headers();
     if let Some(name) = ONCE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
         return Err(format!("{name}: is given more than once"));
+    }
+    if headers.get(header::TRANSFER_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err("transfer-encoding: must be chunked, and nothing besides".to_owned());
     }
     let host = headers.get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok().filter(is_host));
     match host {

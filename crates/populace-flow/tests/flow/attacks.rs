@@ -144,6 +144,11 @@ fn a_head_that_leaves_open_what_is_meant_is_400() {
         (400, "POST /api/mock/events/generate?count=1&c%6funt=2 HTTP/1.1\r\nHost: localhost"),
         (400, "POST /api/mock/events/generate?count=%zz HTTP/1.1\r\nHost: localhost"),
         (400, "POST /api/mock/events/pattern?userId=%ff HTTP/1.1\r\nHost: localhost"),
+        (400, "GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked"),
+        (400, "GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+        (400, "GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 1"),
+        (400, "GET /health HTTP/1.1\r\nHost : localhost"),
+        (400, "GET /health HTTP/1.1\r\nHost: local\r\n host"),
         (415, "POST /api/mock/events/generate HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip"),
         (421, "GET /health HTTP/1.1\r\nHost: evil.example"),
     ] {
@@ -151,6 +156,12 @@ fn a_head_that_leaves_open_what_is_meant_is_400() {
         assert_eq!(found, status, "{head}\n{answer}");
     }
     assert_eq!(flow.published(), 0);
+    // Of two lengths one is not seen, so nothing else is answered on that connection.
+    for lengths in ["Transfer-Encoding: chunked\r\nContent-Length: 44", "Content-Length: 44\r\nTransfer-Encoding: chunked"] {
+        let two = format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n0\r\n\r\n");
+        let (status, answer) = raw(flow.address, &format!("{two}GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!((status, answer.matches("HTTP/1.1").count()), (200, 1), "{lengths}: {answer}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ def consistent(event):
         return
     clock = ["hour_of_day", "minute", "day_of_week"]
     sent = event.get("send_time")
-    if not isinstance(sent, str):
+    if not isinstance(sent, str) or not sent:
         for name in clock:
             event.pop(name, None)
         event.pop("latency_seconds", None)

@@ -9,7 +9,7 @@ pub use rdkafka;
 use super::avro::Avro;
 use super::{Context, FIRST_REACH, Sink, SinkError, Target};
 use crate::table::{Kind, Table, as_codes};
-use crate::text::TextFormat;
+use crate::text::Records;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -61,7 +61,7 @@ pub(super) struct KafkaSink {
     key: usize,
     avro: Option<Avro>,
     timeout: Duration,
-    lines: Vec<u8>,
+    records: Records,
 }
 
 impl KafkaSink {
@@ -89,7 +89,7 @@ impl KafkaSink {
         let key = table.partition.and_then(|name| table.position(name));
         let key = key.ok_or_else(|| SinkError::Refused(format!("{}: rows of `{}` have no user", target.shown(), table.name)))?;
         let main = context.generator.main_table();
-        Ok(Self { producer, topic, shown: target.shown(), main, table, key, avro, timeout: context.timeout, lines: Vec::new() })
+        Ok(Self { producer, topic, shown: target.shown(), main, table, key, avro, timeout: context.timeout, records: Records::default() })
     }
 
     /// An error that a delivery ended with.
@@ -139,22 +139,18 @@ impl Sink for KafkaSink {
 
     fn write(&mut self, _: usize, batch: &RecordBatch) -> Result<(), SinkError> {
         let keys = keys(self.table.columns[self.key].kind, batch, self.key);
-        let mut bytes = std::mem::take(&mut self.lines);
-        bytes.clear();
         if let Some(avro) = &self.avro {
+            let mut bytes = Vec::new();
             for (row, key) in keys.enumerate() {
                 bytes.clear();
                 avro.append(&self.table, batch, row, &mut bytes);
                 self.send(key.as_bytes(), &bytes)?;
             }
         } else {
-            TextFormat::Jsonl.append(&self.table, batch, &mut bytes);
-            let lines = std::str::from_utf8(&bytes).expect("JSON is UTF-8").lines();
-            for (line, key) in lines.zip(keys) {
-                self.send(key.as_bytes(), line.as_bytes())?;
-            }
+            let mut records = std::mem::take(&mut self.records);
+            records.of(&self.table, batch).zip(keys).try_for_each(|(record, key)| self.send(key.as_bytes(), record))?;
+            self.records = records;
         }
-        self.lines = bytes;
         self.producer.poll(Duration::ZERO);
         self.failed()
     }

@@ -1,10 +1,10 @@
 //! The values of one column of a batch, ready to be written cell by cell.
 
 use super::TextFormat;
-use crate::table::{InstantText, Kind, as_codes};
+use crate::table::{InstantText, Kind, Table, as_codes};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, BooleanArray, StringArray};
+use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use populace_core::time::{DAY, Date, HOUR, MINUTE, SECOND};
 
@@ -28,6 +28,11 @@ enum Values<'a> {
 }
 
 impl<'a> Cells<'a> {
+    /// Of every column of a batch.
+    pub(super) fn all(table: &Table, batch: &'a RecordBatch, format: TextFormat) -> Vec<Self> {
+        table.columns.iter().zip(batch.columns()).map(|(column, array)| Self::new(column.kind, array.as_ref(), format)).collect()
+    }
+
     pub(super) fn new(kind: Kind, array: &'a dyn Array, format: TextFormat) -> Self {
         let values = match kind {
             Kind::Bool => Values::Bool(array.as_boolean()),

@@ -43,10 +43,9 @@ impl TextFormat {
 
     /// Appends the rows of a batch of `table`.
     pub fn append(self, table: &Table, batch: &RecordBatch, out: &mut Vec<u8>) {
-        let mut cells: Vec<Cells> =
-            table.columns.iter().zip(batch.columns()).map(|(column, array)| Cells::new(column.kind, array.as_ref(), self)).collect();
         match self {
             Self::Csv => {
+                let mut cells = Cells::all(table, batch, self);
                 for row in 0..batch.num_rows() {
                     for (index, cell) in cells.iter_mut().enumerate() {
                         if index > 0 {
@@ -57,22 +56,49 @@ impl TextFormat {
                     out.push(b'\n');
                 }
             }
-            Self::Jsonl => {
-                let keys: Vec<Key> = table.columns.iter().enumerate().map(|(index, column)| Key::new(index, column)).collect();
-                for row in 0..batch.num_rows() {
-                    for (cell, key) in cells.iter_mut().zip(&keys) {
-                        if cell.is_null(row) {
-                            out.extend_from_slice(&key.null);
-                        } else {
-                            out.extend_from_slice(&key.before);
-                            cell.append(row, out);
-                            out.extend_from_slice(key.after);
-                        }
-                    }
-                    out.extend_from_slice(b"}\n");
-                }
+            Self::Jsonl => append_objects(table, batch, out, |_| {}),
+        }
+    }
+}
+
+/// Rows as JSON objects, each a record of its own.
+#[cfg(any(feature = "http", feature = "kafka"))]
+#[derive(Default)]
+pub(crate) struct Records {
+    lines: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+}
+
+#[cfg(any(feature = "http", feature = "kafka"))]
+impl Records {
+    /// The rows of a batch of `table`, in the place of those before.
+    pub(crate) fn of(&mut self, table: &Table, batch: &RecordBatch) -> impl Iterator<Item = &[u8]> {
+        self.lines.clear();
+        self.ends.clear();
+        append_objects(table, batch, &mut self.lines, |end| self.ends.push(end));
+        let (lines, mut from) = (&self.lines, 0);
+        // Without the end of the line.
+        self.ends.iter().map(move |end| &lines[std::mem::replace(&mut from, *end)..*end - 1])
+    }
+}
+
+/// Appends rows as JSON Lines, and says after each where it ends.
+fn append_objects(table: &Table, batch: &RecordBatch, out: &mut Vec<u8>, mut ended: impl FnMut(usize)) {
+    let mut cells = Cells::all(table, batch, TextFormat::Jsonl);
+    let keys: Vec<Key> = table.columns.iter().enumerate().map(|(index, column)| Key::new(index, column)).collect();
+    for row in 0..batch.num_rows() {
+        for (cell, key) in cells.iter_mut().zip(&keys) {
+            if cell.is_null(row) {
+                out.extend_from_slice(&key.null);
+            } else {
+                out.extend_from_slice(&key.before);
+                cell.append(row, out);
+                out.extend_from_slice(key.after);
             }
         }
+        out.extend_from_slice(b"}\n");
+        ended(out.len());
     }
 }
 

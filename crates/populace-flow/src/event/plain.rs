@@ -11,10 +11,10 @@ pub(super) fn read(text: &str) -> Option<Event<'_>> {
     if !text.starts_with("{\"event_id\":\"") {
         return None;
     }
-    let mut checks = Checks::new(Plain { text, at: 0, is_plain: true });
+    let mut checks = Checks::new(Plain { text, at: 0, could_read: true });
     let event = Event::of_values(&mut checks)?;
     let (left, _) = checks.into_parts();
-    (left.is_plain && &text[left.at..] == "}").then_some(event)
+    (left.could_read && &text[left.at..] == "}").then_some(event)
 }
 
 struct Plain<'a> {
@@ -22,7 +22,7 @@ struct Plain<'a> {
     /// Where the next column begins.
     at: usize,
     /// Whether every value so far could be read.
-    is_plain: bool,
+    could_read: bool,
 }
 
 impl<'a> Values<'a> for Plain<'a> {
@@ -37,7 +37,7 @@ impl<'a> Values<'a> for Plain<'a> {
         let Some(value) = value else { return Given::Missing };
         let from = self.text.len() - value.len();
         let Some((given, length)) = given(&self.text[from..]) else {
-            self.is_plain = false;
+            self.could_read = false;
             return Given::Missing;
         };
         self.at = from + length;

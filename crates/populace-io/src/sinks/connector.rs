@@ -42,13 +42,16 @@ struct Server {
     path: String,
 }
 
+/// Takes bodies, and ends with the first error.
+type Worker = (SyncSender<Vec<u8>>, JoinHandle<Result<(), SinkError>>);
+
 /// Requests that go one after another.
 #[derive(Default)]
 struct Way {
     body: Vec<u8>,
     events: usize,
     /// Sends bodies, from the first on until all were asked for.
-    worker: Option<(SyncSender<Vec<u8>>, JoinHandle<Result<(), SinkError>>)>,
+    worker: Option<Worker>,
 }
 
 /// What a connector that asks for a token, or for another, means.

@@ -33,8 +33,7 @@ pub struct Lanes<'scope> {
 struct Lane<'scope> {
     takes: Vec<bool>,
     sender: SyncSender<Message>,
-    /// None of a sink that works elsewhere.
-    worker: Option<ScopedJoinHandle<'scope, Result<(), SinkError>>>,
+    worker: ScopedJoinHandle<'scope, Result<(), SinkError>>,
 }
 
 fn work(mut sink: Box<dyn Sink>, receiver: &Receiver<Message>) -> Result<(), SinkError> {
@@ -50,20 +49,12 @@ fn work(mut sink: Box<dyn Sink>, receiver: &Receiver<Message>) -> Result<(), Sin
 impl<'scope> Lanes<'scope> {
     /// Starts a thread for each sink; `tables` is how many tables there are.
     pub fn start<'env>(scope: &'scope Scope<'scope, 'env>, sinks: Vec<Box<dyn Sink>>, tables: usize) -> Self {
-        let mut lanes = Self { lanes: Vec::with_capacity(sinks.len() + 1) };
-        for sink in sinks {
-            let receiver = lanes.add(sink.as_ref(), tables);
-            lanes.lanes.last_mut().expect("it was added").worker = Some(scope.spawn(move || work(sink, &receiver)));
-        }
-        lanes
-    }
-
-    /// A lane for a sink; what it is given is received.
-    fn add(&mut self, sink: &dyn Sink, tables: usize) -> Receiver<Message> {
-        let takes = (0..tables).map(|table| sink.takes(table)).collect();
-        let (sender, receiver) = sync_channel(WAITING);
-        self.lanes.push(Lane { takes, sender, worker: None });
-        receiver
+        let lane = |sink: Box<dyn Sink>| {
+            let takes = (0..tables).map(|table| sink.takes(table)).collect();
+            let (sender, receiver) = sync_channel(WAITING);
+            Lane { takes, sender, worker: scope.spawn(move || work(sink, &receiver)) }
+        };
+        Self { lanes: sinks.into_iter().map(lane).collect() }
     }
 
     /// Hands rows to every sink that takes the table. False if a sink has failed: [`finish`](Self::finish) says why.
@@ -84,7 +75,7 @@ impl<'scope> Lanes<'scope> {
     pub fn finish(self) -> Result<(), SinkError> {
         let (senders, workers): (Vec<_>, Vec<_>) = self.lanes.into_iter().map(|lane| (lane.sender, lane.worker)).unzip();
         drop(senders);
-        let ended: Vec<_> = workers.into_iter().flatten().map(ScopedJoinHandle::join).collect();
+        let ended: Vec<_> = workers.into_iter().map(ScopedJoinHandle::join).collect();
         ended.into_iter().try_for_each(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 }
@@ -93,26 +84,17 @@ impl<'scope> Lanes<'scope> {
 ///
 /// # Errors
 /// A sink's, or [`RunError::Interrupted`].
-pub fn feed(job: &Job<'_>, mut sinks: Vec<Box<dyn Sink>>, progress: &dyn Progress) -> Result<Fed, RunError> {
+pub fn feed(job: &Job<'_>, sinks: Vec<Box<dyn Sink>>, progress: &dyn Progress) -> Result<Fed, RunError> {
     let count = job.generator.tables().len();
     let mut rows = vec![0; count];
-    // One sink works on this thread: what the client of Kafka copies is the most memory there is, and with glibc that of the first thread
-    // grows by large steps, that of every other by single pages.
-    let here = sinks.pop();
-    let made = std::thread::scope(|scope| {
-        let mut lanes = Lanes::start(scope, sinks, count);
-        let here = here.map(|sink| (lanes.add(sink.as_ref(), count), sink));
-        let rows = &mut rows;
-        let running = scope.spawn(move || {
-            let made = job.for_each_batch(progress, &mut |table, batch| {
-                rows[table] += batch.num_rows() as u64;
-                if lanes.write(table, &batch) { Ok(()) } else { Err(RunError::Interrupted) }
-            });
-            lanes.finish().map_err(RunError::from).and(made)
+    std::thread::scope(|scope| {
+        let lanes = Lanes::start(scope, sinks, count);
+        let made = job.for_each_batch(progress, &mut |table, batch| {
+            rows[table] += batch.num_rows() as u64;
+            if lanes.write(table, &batch) { Ok(()) } else { Err(RunError::Interrupted) }
         });
-        let worked = here.map_or(Ok(()), |(receiver, sink)| work(sink, &receiver));
-        let made = running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        worked.map_err(RunError::from).and(made)
-    });
-    made.map(|tally| Fed { rows, tally })
+        lanes.finish()?;
+        made
+    })
+    .map(|tally| Fed { rows, tally })
 }

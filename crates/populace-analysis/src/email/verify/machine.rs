@@ -1,7 +1,8 @@
 //! Opens by machines: whose client opens ahead, how often, and when.
 
+use super::Recipient;
+use super::events::MACHINE_OPEN;
 use super::latency::minutes;
-use super::{MACHINE_OPEN, Recipient};
 use crate::email::Law;
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};

@@ -6,6 +6,7 @@ mod blasts;
 mod chain;
 mod decisions;
 mod delays;
+mod events;
 mod experiments;
 mod latency;
 mod leaving;
@@ -21,11 +22,11 @@ mod users;
 mod volumes;
 mod zones;
 
-use crate::email::history::{Agents, blast_of, kind_of, trigger_of};
+use crate::email::history::{blast_of, trigger_of};
 use crate::email::{History, Inference, Law, Message};
 use crate::error::AnalysisError;
 use crate::pass::{self, Inputs, Observer};
-use crate::source::{As, Columns, Side, Source, Texts, Uuids, Want};
+use crate::source::{Side, Source, Want};
 use crate::stats::{Merge, PoissonBinomial};
 use crate::verify::Group;
 use crate::verify::board::Board;
@@ -34,19 +35,20 @@ use crate::verify::ids::Roll;
 use crate::verify::kit;
 use crate::watch::Watch;
 use alike::Alike;
-use arrow_array::{Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::RecordBatch;
 use attempts::Deliveries;
 use blasts::Blasts;
 use chain::Chain;
 use decisions::Decisions;
 use delays::Delays;
+use events::{Events, columns};
 use experiments::Variants;
 use latency::Latencies;
 use leaving::Leavers;
 use machine::Machines;
 use opens::Opens;
 use people::People;
-use populace_core::email::{Agent, CampaignConfig, EmailConfig, EmailModel, EventType, Group as EventGroup, Person};
+use populace_core::email::{CampaignConfig, EmailConfig, EventType, Group as EventGroup, Person};
 use populace_core::time::{Instant, Window};
 use populace_io::catalogue;
 use populace_io::document::Resolved;
@@ -60,126 +62,6 @@ use truth::Truth;
 use users::{MAILBOX_PROVIDER, USERS, Users};
 use volumes::Sends;
 use zones::Zones;
-
-/// Every column of `events`.
-const COLUMNS: [Want; 24] = [
-    Want::new("event_id", As::Uuid),
-    Want::new("event_type", As::Text),
-    Want::new("timestamp", As::Instant),
-    Want::new("esp", As::Text),
-    Want::new("recipient_id", As::Text),
-    Want::new("universal_id", As::Text),
-    Want::new("recipient_email_hash", As::Text),
-    Want::new("campaign_id", As::Text),
-    Want::new("campaign_name", As::Text),
-    Want::nullable("message_id", As::Uuid),
-    Want::nullable("subject", As::Text),
-    Want::nullable("click_url", As::Text),
-    Want::nullable("bounce_type", As::Text),
-    Want::nullable("user_agent", As::Text),
-    Want::nullable("ip_address", As::Text),
-    Want::new("source", As::Text),
-    Want::new("metadata", As::Text),
-    Want::nullable("latency_seconds", As::Float),
-    Want::nullable("send_time", As::Instant),
-    Want::nullable("hour_of_day", As::Int),
-    Want::nullable("minute", As::Int),
-    Want::nullable("day_of_week", As::Int),
-    Want::nullable("campaign_type", As::Text),
-    Want::nullable("payload_size_bytes", As::Int),
-];
-
-/// A further column, where there are machines.
-const MACHINE_OPEN: Want = Want::nullable("machine_open", As::Bool);
-/// The one that says which link was clicked, where messages have several.
-const LINK_INDEX: Want = Want::nullable("link_index", As::Int);
-
-/// Every column of `events` of a model.
-fn columns(model: &EmailModel) -> Vec<Want> {
-    let attempts = model.attempts().into_iter().flat_map(|_| attempts::COLUMNS);
-    let response = model.leaving().filter(|_| model.attempts().is_none()).map(|_| leaving::RESPONSE);
-    let links = model.scanners().map(|_| LINK_INDEX);
-    COLUMNS.into_iter().chain(model.machine_opens().map(|_| MACHINE_OPEN)).chain(attempts).chain(response).chain(links).collect()
-}
-
-/// The [`COLUMNS`] of a recipient's events.
-struct Events<'a> {
-    batch: &'a RecordBatch,
-    ids: Uuids<'a>,
-    messages: Uuids<'a>,
-    types: Texts<'a>,
-    /// The simulated type of each row.
-    kinds: Vec<Option<EventType>>,
-    times: &'a TimestampMicrosecondArray,
-    esp: Texts<'a>,
-    recipient_id: Texts<'a>,
-    universal_id: Texts<'a>,
-    email_hash: Texts<'a>,
-    campaign_id: Texts<'a>,
-    campaign_name: Texts<'a>,
-    campaign_type: Texts<'a>,
-    subject: Texts<'a>,
-    click_url: Texts<'a>,
-    user_agent: Texts<'a>,
-    ip_address: Texts<'a>,
-    /// What machines say that they are.
-    agents: Agents<'a>,
-    source: Texts<'a>,
-    metadata: Texts<'a>,
-    latency: &'a Float64Array,
-    send_time: &'a TimestampMicrosecondArray,
-    /// Hour of the day, minute and day of the week.
-    clock: [&'a Int64Array; 3],
-    size: &'a Int64Array,
-}
-
-impl<'a> Events<'a> {
-    fn new(config: &'a EmailConfig, batch: &'a RecordBatch) -> Self {
-        let types = batch.text("event_type");
-        Self {
-            batch,
-            ids: batch.uuid("event_id"),
-            messages: batch.uuid("message_id"),
-            types,
-            kinds: types.map(kind_of),
-            times: batch.instant("timestamp"),
-            esp: batch.text("esp"),
-            recipient_id: batch.text("recipient_id"),
-            universal_id: batch.text("universal_id"),
-            email_hash: batch.text("recipient_email_hash"),
-            campaign_id: batch.text("campaign_id"),
-            campaign_name: batch.text("campaign_name"),
-            campaign_type: batch.text("campaign_type"),
-            subject: batch.text("subject"),
-            click_url: batch.text("click_url"),
-            user_agent: batch.text("user_agent"),
-            ip_address: batch.text("ip_address"),
-            agents: Agents::new(config),
-            source: batch.text("source"),
-            metadata: batch.text("metadata"),
-            latency: batch.float("latency_seconds"),
-            send_time: batch.instant("send_time"),
-            clock: ["hour_of_day", "minute", "day_of_week"].map(|name| batch.int(name)),
-            size: batch.int("payload_size_bytes"),
-        }
-    }
-
-    fn time(&self, row: usize) -> Instant {
-        Instant(self.times.value(row))
-    }
-
-    /// The user agent and the address that a recipient engages from.
-    fn client(&self) -> Option<(&'a str, &'a str)> {
-        let is_own = |row: usize| self.user_agent.is_valid(row) && self.ip_address.is_valid(row) && self.agent(row) == Agent::Human;
-        let row = (0..self.kinds.len()).find(|&row| is_own(row))?;
-        Some((self.user_agent.value(row), self.ip_address.value(row)))
-    }
-
-    /// Who a row says is behind it.
-    fn agent(&self, row: usize) -> Agent {
-        self.agents.of(self.user_agent, row)
-    }
-}
 
 /// What is known of a recipient.
 struct Recipient<'a> {
@@ -548,7 +430,9 @@ impl Checks<'_> {
         if let Some(blasts) = blasts {
             blasts.report(board);
         }
-        variants.into_iter().for_each(|variants| variants.report(outcomes_table.is_some(), board));
+        if let Some(variants) = variants {
+            variants.report(outcomes_table.is_some(), board);
+        }
         if let Some(zones) = zones {
             zones.report(board);
         }

@@ -1,6 +1,7 @@
 //! What holds of every row by itself.
 
-use super::{Events, LINK_INDEX, MACHINE_OPEN, trigger_of, window};
+use super::events::{LINK_INDEX, MACHINE_OPEN};
+use super::{Events, trigger_of, window};
 use crate::email::Law;
 use crate::error::AnalysisError;
 use crate::source::{Texts, Want};

@@ -1,6 +1,7 @@
 //! Clicks by scanners: who is behind one, how often it visits, when, at what pace, and what it leaves.
 
-use super::{LINK_INDEX, Recipient};
+use super::Recipient;
+use super::events::LINK_INDEX;
 use crate::email::{Law, Message};
 use crate::source::Columns;
 use crate::stats::{Pit, merge_fields};

@@ -147,7 +147,13 @@ impl<'a> Decisions<'a> {
 }
 
 /// Checks of when mail goes out by `sends`, and of what follows from it.
-const BY_CLOCK: &[&str] = &["the moment of the day of scheduled sends", "count()", "count() by event_type"];
+const BY_CLOCK: &[&str] = &[
+    "the moment of the day of scheduled sends",
+    "the moment of the day of scheduled sends by zone, before and after clocks are turned",
+    "scheduled sends move in UTC by as much as clocks are turned",
+    "count()",
+    "count() by event_type",
+];
 /// Checks of how much goes out by `sends`.
 const BY_VOLUME: &[&str] = &[
     "scheduled sends",

@@ -21,7 +21,7 @@ section! {
         variants: BTreeMap<String, f64> [len 2 ..= 10],
         /// The campaigns whose mail is in it, triggered mail too; left out, all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        campaigns: Option<Vec<String>> [len 1 ..= 100],
+        campaigns: Option<Vec<String>> [len 0 ..= 100],
         /// Its first day: 0 is the first of the window. A message is in it by the day on which it is sent.
         #[serde(default)]
         from_day: u32 [0 ..= 36_499],
@@ -110,6 +110,9 @@ impl ExperimentConfig {
         checker.require(self.variants.contains_key(CONTROL), path("variants"), || {
             format!("must have `{CONTROL}`, with which the others are compared")
         });
+        if self.campaigns.as_ref().is_some_and(Vec::is_empty) {
+            checker.problem(path("campaigns"), "is empty: no mail is in it", "name campaigns, or leave it out for all of them");
+        }
         for (index, id) in self.campaigns.iter().flatten().enumerate() {
             let path = path(&format!("campaigns.{index}"));
             if !config.campaigns.contains_key(id) {

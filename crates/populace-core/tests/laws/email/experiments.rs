@@ -360,7 +360,7 @@ fn trap() -> BTreeMap<u64, Vec<Trapped>> {
         let mut document = email();
         document["policy"] = json!({ "window": window, "base": { "type": "uniform" } });
         let model = model(&document);
-        let of = collect(&model, 7, (0..2_100).filter(|actor| actor % 2 == arm as u64));
+        let of = collect(&model, 7, (0..7_000).filter(|actor| actor % 2 == arm as u64));
         let (delivered, opened) = (ids(&of, EventType::Delivered), ids(&of, EventType::Opened));
         let sent: BTreeMap<Uuid, Event> = of.rows.iter().rev().filter_map(|(_, event)| Some((event.message_id?, *event))).collect();
         for (actor, truth) in &of.truths {

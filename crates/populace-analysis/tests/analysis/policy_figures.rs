@@ -67,7 +67,8 @@ fn results_about_policies_are_shown() {
         name: name.to_owned(),
         document: crate::support::document("email", &[("policy", policy), ("population.users", "100"), ("window.days", "30")]),
     };
-    let candidates = [Candidate { name: "the run".into(), document }, candidate("half", "{skip: 0.5}"), candidate("oracle", "oracle")];
+    let candidates =
+        [Candidate { name: "the run".into(), document }, candidate("half", "{skip: 0.5}"), candidate("oracle", "{base: {type: oracle}}")];
     let how = Valuation { reward: "open".parse().unwrap(), expected: true, discount: 1.0 };
     let values = policy_value(&candidates, 6, &how, &Watch::none(2)).unwrap();
     let evaluate = Evaluate {

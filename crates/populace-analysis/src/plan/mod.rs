@@ -151,10 +151,16 @@ pub(crate) fn plan(
     let number = |path: &str| document.config.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or(1);
     let (users_of_document, days) = (number("/population/users"), number("/window/days") as u32);
     let users = study.pilot_users.map_or_else(|| pilot_users(document), Ok)?;
-    let other = if days >= 14 { days / 2 } else { days * 2 };
+    // What happens on certain days may not fit into half of them.
+    let fits = |days: u32| resized(document, users, days).is_ok_and(|resized| catalogue::generator(&resized).is_ok());
+    let other = if days >= 14 && fits(days / 2) { days / 2 } else { days * 2 };
     let simulate = |document: &Resolved, days: u32| pilot(document, users, days, (study, stop), &recover);
     let first = simulate(document, days)?;
     let mut chosen = effects::select(&document.family, effects, study.detect, &first.estimates)?;
+    // Of the parameters of an effect, those that the document has at nothing are not what is to be found.
+    if matches!(study.target, Target::Document) && chosen.iter().any(|estimate| estimate.basis.neutral != Some(estimate.truth)) {
+        chosen.retain(|estimate| estimate.basis.neutral != Some(estimate.truth));
+    }
     // Where the document can have the value that is to be found, the pilots do: errors depend on it.
     let moved = match (study.target, chosen.as_slice()) {
         (Target::Value(value), [one]) => with_value(document, &one.parameter, value),
@@ -216,17 +222,22 @@ fn pilot(
     (study, stop): (&Study<'_>, &AtomicBool),
     recover: &impl Fn(&Source, &Resolved, f64) -> Result<Recovery, AnalysisError>,
 ) -> Result<Recovery, AnalysisError> {
+    let resized = resized(document, users, days)?;
+    let generator = catalogue::generator(&resized)?;
+    let directory = tempfile::tempdir().map_err(|error| AnalysisError::io(std::env::temp_dir(), error))?;
+    dataset::generate(directory.path(), &resized, generator.as_ref(), PILOT_SEED, stop)?;
+    recover(&Source::open(directory.path())?, &resized, 1.0 - study.alpha)
+}
+
+/// The document of a pilot.
+fn resized(document: &Resolved, users: u64, days: u32) -> Result<Resolved, AnalysisError> {
     let (yaml, users, days) = (document.to_yaml(None), users.to_string(), days.to_string());
     let settings = [
         Setting { option: "the pilot", path: "population.users", value: &users },
         Setting { option: "the pilot", path: "window.days", value: &days },
     ];
     let source = document::Source::Text { name: &document.name, text: &yaml };
-    let resized = catalogue::resolve(&Request { settings: &settings, ..Request::new(source) })?;
-    let generator = catalogue::generator(&resized)?;
-    let directory = tempfile::tempdir().map_err(|error| AnalysisError::io(std::env::temp_dir(), error))?;
-    dataset::generate(directory.path(), &resized, generator.as_ref(), PILOT_SEED, stop)?;
-    recover(&Source::open(directory.path())?, &resized, 1.0 - study.alpha)
+    Ok(catalogue::resolve(&Request { settings: &settings, ..Request::new(source) })?)
 }
 
 /// The document with another value of a parameter; `None` where the parameter is not a number of the document, or the document would not be

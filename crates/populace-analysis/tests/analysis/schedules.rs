@@ -5,7 +5,7 @@ use arrow_array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use populace_analysis::families::policy_schedule;
 use populace_analysis::watch::Watch;
-use populace_core::time::{Date, HOUR, MINUTE};
+use populace_core::time::{Date, HOUR, MINUTE, SECOND};
 use populace_io::dataset;
 use populace_io::files::sha256_of;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn by_schedule(file: &Path) -> Value {
 fn a_schedule_says_the_same_in_every_format() {
     let start = Date::from_ymd(2025, 10, 3).unwrap().midnight();
     let rows: Vec<(String, i64)> = (0..200_i64)
-        .map(|row| (format!("synth_user_{:05}", 1_000 + row % 20), start.plus(row / 20 * 24 * HOUR + row * 7 * MINUTE + row * 1_000).0))
+        .map(|row| (format!("synth_user_{:05}", 1_000 + row % 20), start.plus(row / 20 * 24 * HOUR + row * 7 * MINUTE + row * SECOND).0))
         .collect();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);

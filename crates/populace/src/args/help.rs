@@ -125,6 +125,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("policy value", &[("Clicks over a year", "populace policy value log --policy best.csv --reward click --days 365")]),
     ("policy learn", &[("The best hour of each recipient", "populace policy learn best_hour log --train-until 2025-11-20 -o best.csv")]),
+    ("policy rewards", &[("The expected reward of every slot that a decision could have taken", "populace policy rewards log")]),
     (
         "policy evaluate",
         &[("Estimators off policy, against the truth", "populace policy evaluate log --target best.csv --from 2025-11-20")],

@@ -277,8 +277,9 @@ fn what_generate_sends_is_stored_once_and_its_features_are_those_of_its_files() 
     assert!(server.figure("populace_requests_replayed_total") > 0);
 
     let over_files = Server::start(&scratch.path("other"), &["--features-from", files.to_str().unwrap()]);
-    for at in [server.features, over_files.features] {
-        assert_eq!(post(at, "/compute-features", "").unwrap().json()["events"], rows);
+    // Of a run, features are as of the end of its window; a table knows no window.
+    for (at, path) in [(server.features, "/compute-features?as_of=2025-10-21T00:00:00Z"), (over_files.features, "/compute-features")] {
+        assert_eq!(post(at, path, "").unwrap().json()["events"], rows);
         let features = send(at, "GET", "/features/sf_zibadpwptzraqjc5y2s24jmkdn", &[], b"").unwrap().json();
         assert_eq!(features["curve"].as_array().unwrap().len(), 10_080);
     }

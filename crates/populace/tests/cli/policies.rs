@@ -186,7 +186,7 @@ fn experiments_stand_beside_a_policy_in_its_file() {
         "bad.yaml:4:17: experiments.ab.campaigns.0: `promotoin` is not a campaign",
         "hint: did you mean `promotion`?",
         "bad.yaml:5:11: experiments.ab.days: must end within the window",
-        "bad.yaml:6:14: experiments.ab.effect.c: `c` is not a variant",
+        "bad.yaml:6:17: experiments.ab.effect.c: `c` is not a variant",
     ] {
         assert!(said.contains(problem), "{problem}: {said}");
     }

@@ -118,6 +118,8 @@ impl<'a> Alike<'a> {
             let when = [hour, weekday, day_of(day(begin, recipient.on_days(message.sent)), days), recipient.persona];
             let [h, w, d, p] = when;
             if trigger.is_none() {
+                // Variants move the outcomes of some campaigns.
+                let outcome = if law.model().effects().experiments().is_some() { usize::MAX } else { outcome };
                 self.campaigns.add(campaign, &[h, w, d, p, t, before[0], outcome]);
                 kit::count(counts.0.get_mut(campaign));
                 before[0] = campaign;

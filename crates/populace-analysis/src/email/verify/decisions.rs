@@ -7,7 +7,7 @@ use crate::verify::Group;
 use crate::verify::board::{Board, Calibration, Exact};
 use crate::verify::uuid;
 use arrow_array::{Array, RecordBatch};
-use populace_core::email::{Decider, Slots};
+use populace_core::email::{Decider, EmailModel, Slots};
 use populace_core::time::Instant;
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 const ROUNDING: f64 = 1e-12;
 
 /// Every column of `decisions`.
-pub(super) const COLUMNS: [Want; 14] = [
+const COLUMNS: [Want; 14] = [
     Want::new("decision_id", As::Uuid),
     Want::new("recipient_id", As::Text),
     Want::new("due_date", As::Date),
@@ -31,6 +31,14 @@ pub(super) const COLUMNS: [Want; 14] = [
     Want::nullable("message_id", As::Uuid),
     Want::nullable("reason", As::Text),
 ];
+
+/// Further columns, where mail comes in variants.
+const VARIANTS: [Want; 2] = [Want::nullable("variant", As::Text), Want::nullable("variant_propensity", As::Float)];
+
+/// Every column of `decisions` of a model.
+pub(super) fn columns(model: &EmailModel) -> Vec<Want> {
+    COLUMNS.into_iter().chain(model.effects().experiments().into_iter().flat_map(|_| VARIANTS)).collect()
+}
 
 /// The decisions of a run.
 pub(super) struct Decisions<'a> {

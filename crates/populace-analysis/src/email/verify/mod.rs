@@ -328,8 +328,9 @@ pub(crate) fn verify(source: &Source, document: &Resolved, board: &mut Board, wa
     let messages = Some(messages).filter(|messages| is_on && source.has(messages.table));
     let has_truth = messages.is_some();
     let decider = model.decider();
+    let wants_of_decisions = decisions::columns(&model);
     let decided =
-        decider.map(|_| Side { table: "decisions", wants: &decisions::COLUMNS, time: None }).filter(|side| source.has(side.table));
+        decider.map(|_| Side { table: "decisions", wants: &wants_of_decisions, time: None }).filter(|side| source.has(side.table));
     let has_decisions = decided.is_some();
     let attempts = Side { table: "truth/attempts", wants: &attempts::TRUTH, time: None };
     let attempts = Some(attempts).filter(|attempts| model.attempts().is_some() && source.has(attempts.table));

@@ -18,8 +18,9 @@ const PATH: &str = "/api/mock/events/synthetic";
 const EVENTS: usize = 1_000;
 /// Bytes of one request, about: a connector takes 1 MiB.
 const BYTES: usize = 900 << 10;
-/// Requests that are under way at a time, each with users of its own, whose rows keep their order.
-const WAYS: usize = 2;
+/// Requests that are under way at a time, each with users of its own, whose rows keep their order. Two fill the batches of a consumer faster
+/// than it stores them.
+const WAYS: usize = 1;
 /// The least time between two requests of a way: a connector takes 100 a second.
 const BETWEEN: Duration = Duration::from_millis(10 * WAYS as u64);
 /// Where the bearer token is looked for.

@@ -21,7 +21,6 @@ pub use feed::{Fed, Lanes, feed};
 pub use target::Target;
 
 use crate::generator::Generator;
-use crate::run::Order;
 use crate::table::Table;
 use arrow_array::RecordBatch;
 use std::time::Duration;
@@ -44,8 +43,6 @@ pub struct Context<'a> {
     pub generator: &'a dyn Generator,
     /// How long a server may be away, or a request may take, before the run gives up.
     pub timeout: Duration,
-    /// The order of the rows: that of an actor's alone, or one of all.
-    pub order: Order,
 }
 
 impl Context<'_> {

@@ -73,7 +73,7 @@ pub(crate) struct Records {
 #[cfg(any(feature = "http", feature = "kafka"))]
 impl Records {
     /// The rows of a batch of `table`, in the place of those before.
-    pub(crate) fn of(&mut self, table: &Table, batch: &RecordBatch) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn of(&mut self, table: &Table, batch: &RecordBatch) -> impl Iterator<Item = &[u8]> + use<'_> {
         self.lines.clear();
         self.ends.clear();
         append_objects(table, batch, &mut self.lines, |end| self.ends.push(end));

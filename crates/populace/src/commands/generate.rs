@@ -78,7 +78,7 @@ pub(super) fn run_of(arguments: &GenerateArgs, parent: Option<Parent>) -> Result
     if !arguments.to.is_empty() {
         let timeout = Duration::from_secs(arguments.timeout);
         let _in_time = progress::end_in_time(&stop, sinks::sends_again(seed));
-        let fed = sinks::open(&arguments.to, generator, timeout, job.order).and_then(|open| sinks::generate(&job, open, &bar));
+        let fed = sinks::open(&arguments.to, generator, timeout).and_then(|open| sinks::generate(&job, open, &bar));
         bar.finish();
         let fed = fed?;
         if !arguments.quiet {

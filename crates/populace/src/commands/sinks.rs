@@ -4,13 +4,13 @@ use crate::failure::Failure;
 use crate::show;
 use populace_io::error::RunError;
 use populace_io::generator::Generator;
-use populace_io::run::{Job, Order, Progress};
+use populace_io::run::{Job, Progress};
 use populace_io::sinks::{self, Context, Fed, Sink, SinkError, Target};
 use std::time::Duration;
 
 /// Opens the sinks that URLs name: all of them before anything is generated.
-pub(super) fn open(urls: &[String], generator: &dyn Generator, timeout: Duration, order: Order) -> Result<Vec<Box<dyn Sink>>, Failure> {
-    let context = Context { generator, timeout, order };
+pub(super) fn open(urls: &[String], generator: &dyn Generator, timeout: Duration) -> Result<Vec<Box<dyn Sink>>, Failure> {
+    let context = Context { generator, timeout };
     urls.iter().map(|url| sinks::open(url, context).map_err(Failure::input)).collect()
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &StreamArgs) -> Result<(), Failure> {
             None => *seed.insert(drawn(arguments.quiet)?),
         };
         let _in_time = progress::end_in_time(&stop, sinks::sends_again(seed));
-        let open = sinks::open(&arguments.to, generator, Duration::from_secs(arguments.timeout), Order::Time)?;
+        let open = sinks::open(&arguments.to, generator, Duration::from_secs(arguments.timeout))?;
         let tables = TableSet::EMPTY.with(generator.main_table());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let actors = 0..generator.population().actors;

@@ -1,5 +1,6 @@
 //! What mail teaches: volumes, shares, latency, and a joint model of opens.
 
+mod clicks;
 mod deliveries;
 mod engagement;
 mod experiments;

@@ -1,5 +1,6 @@
 //! What seasons do to the number of sends and to clicks, each over the days without. What they do to opens is in the joint model.
 
+use super::clicks::Ratio;
 use super::tally::Tally;
 use crate::email::Law;
 use crate::recover::sheet::{Parameter, Scale, Sheet};
@@ -48,27 +49,17 @@ pub(super) fn report(law: &Law<'_>, tally: &Tally<'_>, sheet: &mut Sheet) {
             sheet.normal(parameter, Scale::Log, here / own / (plain / others), (here.recip() + plain.recip()).sqrt(), here as u64);
         }
         // Clicks against those that each persona's rate on other days lets expect.
-        let (mut hits, mut expected, mut variance, mut truth, mut n) = (0.0, 0.0, 0.0, [0.0; 2], 0);
+        let mut ratio = Ratio::default();
         for (index, persona) in law.personas().iter().enumerate() {
-            let [here, plain] = [state, 0].map(|state| tally.clicks_in.get(&(index, state)).copied().unwrap_or_default());
-            if plain.successes == 0 {
-                continue;
-            }
-            let (trials, successes) = (here.trials as f64, plain.successes as f64);
-            let rate = successes / plain.trials as f64;
-            hits += here.successes as f64;
-            expected += trials * rate;
-            variance += (trials * rate).powi(2) * (1.0 - rate) / successes;
-            for (sum, state) in truth.iter_mut().zip([state, 0]) {
-                *sum += trials * (persona.click_rate / persona.open_rate * click_of.get(&state).unwrap_or(&1.0)).min(1.0);
-            }
-            n += here.trials;
+            let counts = [state, 0].map(|state| tally.clicks_in.get(&(index, state)).copied().unwrap_or_default());
+            let of = |state: u16| persona.click_rate / persona.open_rate * click_of.get(&state).unwrap_or(&1.0);
+            ratio.add(counts, [state, 0].map(of));
         }
-        if hits == 0.0 || expected == 0.0 {
-            sheet.skip(clicks, format!("no click among {n} opens"));
+        if !ratio.is_known() {
+            sheet.skip(clicks, format!("no click among {} opens", ratio.n));
             continue;
         }
-        let parameter = Parameter::factor(clicks, truth[0] / truth[1], "clicks of opens over those of other days, by persona");
-        sheet.normal(parameter, Scale::Log, hits / expected, (hits.recip() + variance / (expected * expected)).sqrt(), n);
+        let parameter = Parameter::factor(clicks, ratio.truth(), "clicks of opens over those of other days, by persona");
+        sheet.normal(parameter, Scale::Log, ratio.found(), (ratio.hits.recip() + ratio.variance()).sqrt(), ratio.n);
     }
 }

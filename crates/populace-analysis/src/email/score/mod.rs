@@ -5,6 +5,7 @@ mod latency;
 mod ope;
 mod policy;
 mod send_time;
+mod worth;
 
 pub(super) use policy::Belief;
 

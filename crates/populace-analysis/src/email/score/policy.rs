@@ -1,35 +1,24 @@
 //! A slot for each recipient.
 
+use super::worth::{self, VALUE, Worth};
 use crate::email::policy::variant;
 use crate::email::{History, Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::Context;
-use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
+use crate::score::card::{Metric, Scorecard};
 use crate::score::predictions::{Missing, Predictions};
 use crate::score::rows::RowsFile;
 use crate::source::{As, Columns, Side, Want};
 use populace_core::email::{Decider, EmailModel, Person, Slots};
 use populace_core::time::Instant;
 use populace_io::catalogue;
-use std::collections::BTreeMap;
 
-const VALUE: &str = "expected_open_probability";
 const DECISIONS: [Want; 4] = [
     Want::new("recipient_id", As::Text),
     Want::new("window_start", As::Instant),
     Want::new("arm", As::Text),
     Want::new("allowed", As::Text),
 ];
-
-/// What policies are worth, summed over recipients of means over their decisions.
-#[derive(Clone, Copy, Default)]
-struct Worth {
-    n: f64,
-    model: f64,
-    observable: f64,
-    oracle: f64,
-    scheduled: f64,
-}
 
 /// Decisions on a recipient: when the window begins, and the slots that are allowed.
 type Windows = Vec<(Instant, Slots)>;
@@ -134,7 +123,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
             let (shares, _) = scheduled.distribution(&person, actor, *begin, allowed);
             let by_schedule: f64 = (0..slots).filter(|slot| shares[*slot] > 0.0).map(|slot| shares[slot] * value(slot)).sum();
             let observable = best(slots, allowed, |slot| belief.value(log, *begin, slot));
-            worth.scheduled += by_schedule;
+            worth.base += by_schedule;
             // A slot that is not allowed is no slot: all that are allowed are alike, as in a run with the table.
             let alike = || (0..slots).filter(|slot| allowed.has(*slot)).map(value).sum::<f64>() / allowed.len() as f64;
             worth.model += if allowed.has(own) { value(own) } else { alike() };
@@ -154,12 +143,12 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         }
         let worth = &mut worths[usize::from(person.persona)];
         let mean = |sum: f64| sum / n as f64;
-        let [own, observable, oracle, by_schedule] = [sums.model, sums.observable, sums.oracle, sums.scheduled].map(mean);
+        let [own, observable, oracle, by_schedule] = [sums.model, sums.observable, sums.oracle, sums.base].map(mean);
         worth.n += 1.0;
         worth.model += own;
         worth.observable += observable;
         worth.oracle += oracle;
-        worth.scheduled += by_schedule;
+        worth.base += by_schedule;
         if let Some(file) = &mut file {
             file.write(format_args!("{id},{},{n},{own},{observable},{oracle},{by_schedule}", predictions.value(place)))?;
         }
@@ -180,58 +169,12 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
     Ok(card)
 }
 
-impl Worth {
-    fn plus(&self, other: &Self) -> Self {
-        Self {
-            n: self.n + other.n,
-            model: self.model + other.model,
-            observable: self.observable + other.observable,
-            oracle: self.oracle + other.oracle,
-            scheduled: self.scheduled + other.scheduled,
-        }
-    }
-
-    /// The share of what is to gain over the schedule.
-    fn gain(&self, ceiling: f64) -> Option<f64> {
-        (ceiling - self.scheduled > 1e-9 * self.n).then(|| (self.model - self.scheduled) / (ceiling - self.scheduled))
-    }
-}
-
 fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
-    let all = worths.iter().fold(Worth::default(), |all, worth| all.plus(worth));
-    let n = all.n.max(1.0);
-    card.n = all.n as u64;
     card.metrics = vec![
         Metric::more(VALUE, "P(open) in the slot, mean over recipients of the mean over their decisions, under the truth"),
         Metric::less("regret", "what the best slot of each decision would give more"),
     ];
-    let columns = [
-        (Predictor::Model, all.model),
-        (Predictor::Observable, all.observable),
-        (Predictor::Latent, all.oracle),
-        (Predictor::Base, all.scheduled),
-    ];
-    for (predictor, value) in columns {
-        let metrics = [(VALUE, value / n), ("regret", (all.oracle - value) / n)];
-        let metrics = metrics.map(|(name, value)| (name.to_owned(), Estimate::exact(value))).into();
-        card.columns.push(Column { predictor, metrics });
-    }
-    for (ceiling, value) in [(Predictor::Observable, all.observable), (Predictor::Latent, all.oracle)] {
-        let share = all.gain(value).map(Estimate::exact);
-        card.gains.extend(share.map(|share| Gain { metric: VALUE.to_owned(), ceiling, share, excess: None }));
-    }
-    for (persona, worth) in law.personas().iter().zip(worths).filter(|(_, worth)| worth.n > 0.0) {
-        let n = worth.n;
-        let mut values = BTreeMap::from([
-            ("value_model".to_owned(), worth.model / n),
-            ("value_observable".to_owned(), worth.observable / n),
-            ("value_oracle".to_owned(), worth.oracle / n),
-            ("value_scheduled".to_owned(), worth.scheduled / n),
-            ("regret".to_owned(), (worth.oracle - worth.model) / n),
-        ]);
-        values.extend(worth.gain(worth.oracle).map(|gain| ("gain_latent".to_owned(), gain)));
-        card.groups.push(Group { by: "persona".into(), name: persona.name.clone(), n: n as u64, values });
-    }
+    worth::fill(card, law, worths, "value_scheduled");
     card.notes.push(
         "P(open) is E open rate × timing × minute over the minutes of the slot and the latency; it is the truth's, so these values have no \
          sampling error, and recent sends, hot paths and breakers are left out. The base line is the schedule of `sends`. Observable history is the \

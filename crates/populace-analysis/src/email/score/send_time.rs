@@ -1,18 +1,16 @@
 //! When to send.
 
+use super::worth::{self, VALUE, Worth};
 use crate::email::{Inference, Law, Recipient, recipients};
 use crate::error::AnalysisError;
 use crate::score::Context;
-use crate::score::card::{Column, Estimate, Gain, Group, Metric, Predictor, Scorecard};
+use crate::score::card::{Metric, Scorecard};
 use crate::score::predictions::{Missing, Predictions};
 use crate::score::rows::RowsFile;
 use crate::source::{As, Columns, Want};
 use populace_core::email::{EmailModel, MONDAY, Person};
 use populace_core::time::{Instant, MINUTE, MINUTES_PER_WEEK};
 use populace_io::catalogue;
-use std::collections::BTreeMap;
-
-const VALUE: &str = "expected_open_probability";
 
 /// P(open) by minute of the week, UTC.
 struct Values {
@@ -21,16 +19,6 @@ struct Values {
     most: f64,
     /// By who a recipient may be: whether P(open) is capped at some minute.
     capped: Vec<bool>,
-}
-
-/// What policies are worth, summed over recipients.
-#[derive(Clone, Copy, Default)]
-struct Worth {
-    n: f64,
-    model: f64,
-    observable: f64,
-    oracle: f64,
-    random: f64,
 }
 
 /// Scores a policy of send times.
@@ -81,7 +69,7 @@ pub(crate) fn score(context: &Context<'_>) -> Result<Scorecard, AnalysisError> {
         worth.model += own[minute];
         worth.observable += own[observable];
         worth.oracle += own[oracle];
-        worth.random += own.iter().sum::<f64>() / MINUTES_PER_WEEK as f64;
+        worth.base += own.iter().sum::<f64>() / MINUTES_PER_WEEK as f64;
         if let Some(file) = &mut file {
             file.write(format_args!("{id},{minute},{},{observable},{},{oracle},{}", own[minute], own[observable], own[oracle]))?;
         }
@@ -155,58 +143,12 @@ fn best(values: &[f64]) -> usize {
     (0..values.len()).fold(0, |best, minute| if values[minute] > values[best] { minute } else { best })
 }
 
-impl Worth {
-    fn plus(&self, other: &Self) -> Self {
-        Self {
-            n: self.n + other.n,
-            model: self.model + other.model,
-            observable: self.observable + other.observable,
-            oracle: self.oracle + other.oracle,
-            random: self.random + other.random,
-        }
-    }
-
-    /// The share of what is to gain over random minutes.
-    fn gain(&self, ceiling: f64) -> Option<f64> {
-        // Of personas who open at any minute alike, nothing is to be gained but rounding.
-        (ceiling - self.random > 1e-9 * self.n).then(|| (self.model - self.random) / (ceiling - self.random))
-    }
-}
-
 fn fill(card: &mut Scorecard, law: &Law<'_>, worths: &[Worth]) {
-    let all = worths.iter().fold(Worth::default(), |all, worth| all.plus(worth));
-    card.n = all.n as u64;
     card.metrics = vec![
         Metric::more(VALUE, "P(open) at the minute, mean over recipients, under the truth"),
         Metric::less("regret", "what the best minute of each recipient would give more"),
     ];
-    let columns = [
-        (Predictor::Model, all.model),
-        (Predictor::Observable, all.observable),
-        (Predictor::Latent, all.oracle),
-        (Predictor::Base, all.random),
-    ];
-    for (predictor, value) in columns {
-        let metrics = [(VALUE, value / all.n), ("regret", (all.oracle - value) / all.n)];
-        let metrics = metrics.map(|(name, value)| (name.to_owned(), Estimate::exact(value))).into();
-        card.columns.push(Column { predictor, metrics });
-    }
-    for (ceiling, value) in [(Predictor::Observable, all.observable), (Predictor::Latent, all.oracle)] {
-        let share = all.gain(value).map(Estimate::exact);
-        card.gains.extend(share.map(|share| Gain { metric: VALUE.to_owned(), ceiling, share, excess: None }));
-    }
-    for (persona, worth) in law.personas().iter().zip(worths).filter(|(_, worth)| worth.n > 0.0) {
-        let n = worth.n;
-        let mut values = BTreeMap::from([
-            ("value_model".to_owned(), worth.model / n),
-            ("value_observable".to_owned(), worth.observable / n),
-            ("value_oracle".to_owned(), worth.oracle / n),
-            ("value_random".to_owned(), worth.random / n),
-            ("regret".to_owned(), (worth.oracle - worth.model) / n),
-        ]);
-        values.extend(worth.gain(worth.oracle).map(|gain| ("gain_latent".to_owned(), gain)));
-        card.groups.push(Group { by: "persona".into(), name: persona.name.clone(), n: n as u64, values });
-    }
+    worth::fill(card, law, worths, "value_random");
     card.notes.push(
         "P(open) is open_rate × timing × minute, at most the greatest probability, of a message delivered in that minute with no recent \
          sends, hot path or breaker; it is the truth's, so these values have no sampling error. The base line is a minute at random. \

@@ -1,6 +1,6 @@
 //! Blasts and the minute of sends: sound data passes, and data with one constant moved does not.
 
-use super::{answer, document, number};
+use super::{answer, document, keys, number};
 use crate::support::{Run, SEASONS};
 
 /// The constants, each with what it is moved to.
@@ -16,14 +16,8 @@ const CONSTANTS: [(&str, &str, &str); 7] = [
 
 /// The section, with one constant moved.
 fn section(moved: Option<usize>) -> String {
-    let pairs = CONSTANTS.iter().enumerate().map(|(place, (key, is, becomes))| {
-        let value = if moved == Some(place) { becomes } else { is };
-        format!("{key}: {value}")
-    });
-    format!(
-        "[{{name: one, {}}}, {{name: two, campaign: newsletter, date: 2025-12-02, hour: 18, minute: 30}}]",
-        pairs.collect::<Vec<_>>().join(", ")
-    )
+    let keys = keys(CONSTANTS.into_iter(), moved);
+    format!("[{{name: one, {keys}}}, {{name: two, campaign: newsletter, date: 2025-12-02, hour: 18, minute: 30}}]")
 }
 
 #[test]

@@ -25,6 +25,15 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+/// Keys of a section with their values, the one at a place moved: of each its name, what it is and what it becomes.
+fn keys<'a>(constants: impl Iterator<Item = (&'a str, &'a str, &'a str)>, moved: Option<usize>) -> String {
+    let pairs = constants.enumerate().map(|(place, (key, is, becomes))| {
+        let value = if moved == Some(place) { becomes } else { is };
+        format!("{key}: {value}")
+    });
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
 /// The answer key of a directory.
 fn answer(root: &Path, document: &Resolved) -> Report {
     verify(&Source::open(root).unwrap(), document, DEFAULT_ALPHA, &Watch::none(2)).unwrap()

@@ -1,6 +1,6 @@
 //! Clicks by scanners: sound data passes, and data with one constant moved by a fifth does not.
 
-use super::{answer, document, number};
+use super::{answer, document, keys, number};
 use crate::support::{MIXTURE, Run, SEASONS};
 
 /// The constants, each with what a fifth makes of it, and the users among whom that shows.
@@ -19,11 +19,8 @@ const CONSTANTS: [(&str, &str, &str, &str); 10] = [
 
 /// The section, with one constant moved.
 fn section(moved: Option<usize>) -> String {
-    let pairs = CONSTANTS.iter().enumerate().map(|(place, (key, is, becomes, _))| {
-        let value = if moved == Some(place) { becomes } else { is };
-        format!("{key}: {value}")
-    });
-    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+    let keys = keys(CONSTANTS.iter().map(|(key, is, becomes, _)| (*key, *is, *becomes)), moved);
+    format!("{{{keys}}}")
 }
 
 #[test]

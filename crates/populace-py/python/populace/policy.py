@@ -383,7 +383,7 @@ def _slots_of(policy: Any) -> str | None:
     if missing := [name for name in ("recipient_id", "slot") if name not in names]:
         raise InputError(f"policy: has no column {missing[0]}; there are {', '.join(names)}{_options.near(missing[0], names)}")
     # Doubles are what whole numbers become where one of them is missing.
-    whole = (int(slot) if isinstance(slot, float) and slot.is_integer() else slot for slot in policy["slot"])
+    whole: Iterator[Any] = (int(slot) if isinstance(slot, float) and slot.is_integer() else slot for slot in policy["slot"])
     slots = (slot if slot != slot else _options.whole("slot", slot, 0, 2**31) for slot in whole)
     return _csv(zip(policy["recipient_id"], slots))
 

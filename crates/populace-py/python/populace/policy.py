@@ -382,9 +382,12 @@ def _slots_of(policy: Any) -> str | None:
     names = [str(name) for name in policy.columns]
     if missing := [name for name in ("recipient_id", "slot") if name not in names]:
         raise InputError(f"policy: has no column {missing[0]}; there are {', '.join(names)}{_options.near(missing[0], names)}")
-    # Doubles are what whole numbers become where one of them is missing.
-    whole: Iterator[Any] = (int(slot) if isinstance(slot, float) and slot.is_integer() else slot for slot in policy["slot"])
-    slots = (slot if slot != slot else _options.whole("slot", slot, 0, 2**31) for slot in whole)
+
+    def whole(slot: Any) -> Any:
+        # Doubles are what whole numbers become where one of them is missing.
+        return int(slot) if isinstance(slot, float) and slot.is_integer() else slot
+
+    slots = (slot if slot != slot else _options.whole("slot", whole(slot), 0, 2**31) for slot in policy["slot"])
     return _csv(zip(policy["recipient_id"], slots))
 
 
